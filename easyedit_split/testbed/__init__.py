@@ -1,0 +1,1 @@
+"""The small world: a grammar of short chats, two tiny trained models, exact judges."""

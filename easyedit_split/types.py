@@ -1,0 +1,74 @@
+"""Glossary of the package: what the paper's symbols are called here, and the records every module shares.
+
+    h' = (W + m1 dW) h + (b + m2 db)          Eq. 4
+    dh = m1 dW h + m2 db                      Eq. 5
+
+| here            | paper     | meaning                                                                |
+|-----------------|-----------|------------------------------------------------------------------------|
+| ``m``           | m         | steering factor; ``m1`` scales dW, ``m2`` scales db                    |
+| ``L_p, L_n``    | L_p, L_n  | summed negative log-likelihood, in nats, of the positive and negative answer (Eq. 28) |
+| ``T_p, T_n``    | T         | scored tokens of each answer, end token included                       |
+| ``pref``        | PrefOdds  | L_n - L_p, nats (Eq. 7)                                                |
+| ``util``        | UtilOdds  | log-odds of P(A_p \| q) + P(A_n \| q), nats (Eq. 8)                          |
+
+Shapes: ``b`` rows, ``s`` tokens, ``d`` hidden width, ``d_in``/``d_out`` of a linear map, ``r`` rank, ``n`` pairs,
+``V`` vocabulary. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class SplitError(Exception):
+    """What the user gave cannot be used: one sentence says where, what was allowed and what to do."""
+
+
+class ConfigError(SplitError):
+    """A configuration is wrong (unknown key, impossible pairing, value out of range)."""
+
+
+class DataError(SplitError):
+    """A file, row or field of a dataset is wrong."""
+
+
+class ArtifactError(SplitError):
+    """A saved intervention is damaged or does not fit the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One query with its two matched answers (Section 3.2).
+
+    Args:
+        prompt: the query q, as plain text (the chat template is applied later).
+        positive: A_p, the answer that carries the target concept.
+        negative: A_n, the matched answer that does not.
+        concept: the concept's name where a dataset has several.
+    """
+
+    prompt: str
+    positive: str
+    negative: str
+    concept: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Answer losses of ``n`` pairs under one m.
+
+    Attributes:
+        L_p, L_n: ``[n]`` float64, summed nats over the answer's tokens (Eq. 28).
+        T_p, T_n: ``[n]`` scored tokens.
+    """
+
+    L_p: FloatArray
+    L_n: FloatArray
+    T_p: IntArray
+    T_n: IntArray
