@@ -9,7 +9,7 @@
 | ``L_p, L_n``    | L_p, L_n  | summed negative log-likelihood, in nats, of the positive and negative answer (Eq. 28) |
 | ``T_p, T_n``    | T         | scored tokens of each answer, end token included                       |
 | ``pref``        | PrefOdds  | L_n - L_p, nats (Eq. 7)                                                |
-| ``util``        | UtilOdds  | log-odds of P(A_p \| q) + P(A_n \| q), nats (Eq. 8)                          |
+| ``util``        | UtilOdds  | log-odds of the pair's whole probability mass, nats (Eq. 8)            |
 
 Shapes: ``b`` rows, ``s`` tokens, ``d`` hidden width, ``d_in``/``d_out`` of a linear map, ``r`` rank, ``n`` pairs,
 ``V`` vocabulary. Nothing here imports torch.

@@ -1,0 +1,235 @@
+"""Strict configuration: frozen dataclasses read from plain mappings, where nothing unread goes unnoticed.
+
+``build(cls, mapping, where)`` is the one door. An unknown key raises and names the nearest known one; a value of the
+wrong type raises and says what was allowed; ranges are checked by each class in ``__post_init__``. ``45`` is accepted
+where a float is wanted, ``"2:20:10"`` (start:stop:count, both ends included) where a tuple of floats is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import yaml
+
+from .registry import nearest
+from .types import ConfigError
+
+C = TypeVar("C")
+
+
+def parse_grid(text: str, where: str = "grid") -> tuple[float, ...]:
+    """``"start:stop:count"`` with both ends included, or comma-separated numbers.
+
+    The middle of a symmetric odd grid is exactly 0.0: points are made symmetric, so no 1e-16 takes m = 0's place.
+
+    Raises:
+        ConfigError: not of that form, or not finite.
+    """
+    try:
+        if ":" in text:
+            start, stop, count = text.split(":")
+            if int(count) < 1:
+                raise ValueError
+            up = np.linspace(float(start), float(stop), int(count))
+            values = (up - np.linspace(-float(stop), -float(start), int(count))[::-1]) / 2
+        else:
+            values = np.array([float(part) for part in text.split(",")])
+        if not np.isfinite(values).all():
+            raise ValueError
+    except ValueError:
+        raise ConfigError(
+            f"{where}: {text!r} is not a grid; write start:stop:count (both ends included, e.g. -20:20:41) "
+            "or numbers with commas between (e.g. -4,0,4)"
+        ) from None
+    return tuple(round(float(v), 12) + 0.0 for v in values)
+
+
+def _check(value: Any, kind: Any, where: str) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _check_union(value, args, where)
+    if origin is Literal:
+        if value in args and type(value) in {type(arg) for arg in args}:
+            return value
+        hint = nearest(str(value), tuple(str(a) for a in args))
+        raise ConfigError(f"{where}: {value!r} is not allowed{hint}")
+    if origin is tuple:
+        return _check_tuple(value, args[0], where)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return value if isinstance(value, kind) else build(kind, value, where)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ConfigError(f"{where}: {value!r} is not a finite number")
+        return float(value)
+    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
+        try:
+            return _check(float(value), float, where)
+        except ValueError:
+            pass
+    if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
+    name = getattr(kind, "__name__", str(kind))
+    raise ConfigError(f"{where}: {value!r} is a {type(value).__name__}, wanted {name}")
+
+
+def _check_union(value: Any, args: tuple[Any, ...], where: str) -> Any:
+    if value is None and type(None) in args:
+        return None
+    problem: ConfigError | None = None
+    for arg in args:
+        if arg is type(None):
+            continue
+        try:
+            return _check(value, arg, where)
+        except ConfigError as error:
+            problem = error
+    raise problem or ConfigError(f"{where}: {value!r} is not allowed")
+
+
+def _check_tuple(value: Any, item: Any, where: str) -> tuple[Any, ...]:
+    if item is float and isinstance(value, str):
+        return parse_grid(value, where)
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}: {value!r} is a {type(value).__name__}, wanted a list")
+    return tuple(_check(v, item, f"{where}[{i}]") for i, v in enumerate(value))
+
+
+def build(cls: type[C], mapping: Mapping[str, Any] | None, where: str) -> C:
+    """Build the frozen dataclass ``cls`` from ``mapping``.
+
+    Args:
+        where: what the mapping is called in error messages, e.g. a file and section.
+
+    Raises:
+        ConfigError: unknown key, missing key, wrong type or value.
+    """
+    if mapping is None:
+        mapping = {}
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{where}: {mapping!r} is a {type(mapping).__name__}, wanted a mapping of settings")
+    assert dataclasses.is_dataclass(cls)
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for key in mapping:
+        if key not in fields:
+            raise ConfigError(f"{where}: unknown key {key!r}{nearest(str(key), tuple(fields))}")
+    hints = typing.get_type_hints(cls)
+    values = {key: _check(value, hints[key], f"{where}.{key}") for key, value in mapping.items()}
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise ConfigError(f"{where}: {', '.join(missing)} missing")
+    try:
+        return typing.cast(C, cls(**values))
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise ConfigError(f"{node.start_mark.name}, line {line}: key {key!r} stands twice: remove one")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping; nothing in it is executed.
+
+    Raises:
+        ConfigError: missing file, invalid YAML, a key written twice, or something else than a mapping.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            data = yaml.load(file, Loader=_StrictLoader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds a {type(data).__name__}, wanted a mapping of settings")
+    return data
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ``ConfigError(message)`` unless ``condition`` holds."""
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TokenConfig:
+    """How a pair becomes tokens.
+
+    Args:
+        chat_template: ``auto`` uses the tokenizer's template where it has one; ``on`` insists; ``off`` never.
+        system: a system prompt, folded into the user's turn where the template has no system role.
+        score_end: score the end-of-turn (or end-of-text) token as part of the answer.
+        max_length: longest row allowed, in tokens; a longer one is an error, never cut.
+    """
+
+    chat_template: Literal["auto", "on", "off"] = "auto"
+    system: str | None = None
+    score_end: bool = True
+    max_length: int = 512
+
+    def __post_init__(self) -> None:
+        require(self.max_length >= 2, f"max_length is {self.max_length}, must be at least 2")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """How an intervention is trained; every default is the most common value of the paper's runs.
+
+    Args:
+        epochs, batch_size, gradient_accumulation_steps: batch_size counts pairs.
+        lr, weight_decay: of AdamW, under a linear schedule to zero over the exact number of steps.
+        warmup_steps: steps of linear warm-up at the start of the schedule.
+        max_grad_norm: the gradient's norm is clipped here.
+        dropout: probability of dropout on dy, in training only.
+        steering_factors: m is drawn from these, one per pair and step, the same for both answers.
+        directions: ``add`` trains +m; ``both`` also trains -m with the answers' roles swapped.
+        seed: everything random in a run derives from it.
+    """
+
+    epochs: int = 12
+    batch_size: int = 4
+    gradient_accumulation_steps: int = 1
+    lr: float = 0.08
+    weight_decay: float = 0.0
+    warmup_steps: int = 0
+    max_grad_norm: float = 1.0
+    dropout: float = 0.1
+    steering_factors: tuple[float, ...] = (1.0,)
+    directions: Literal["add", "both"] = "add"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "gradient_accumulation_steps"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, must be at least 1")
+        require(self.lr > 0, f"lr is {self.lr}, must be positive")
+        require(self.max_grad_norm > 0, f"max_grad_norm is {self.max_grad_norm}, must be positive")
+        require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, must not be negative")
+        require(self.warmup_steps >= 0, f"warmup_steps is {self.warmup_steps}, must not be negative")
+        require(0 <= self.dropout < 1, f"dropout is {self.dropout}, must be in [0, 1)")
+        require(self.seed >= 0, f"seed is {self.seed}, must not be negative")
+        require(len(self.steering_factors) > 0, "steering_factors is empty, name at least one m")
+        bad = [m for m in self.steering_factors if m <= 0]
+        require(not bad, f"steering_factors holds {bad}, must be positive (directions: both trains -m)")

@@ -1,0 +1,1 @@
+"""What an intervention is trained for: one objective a file."""

@@ -1,0 +1,92 @@
+"""Names to classes: a built-in is one file in its folder, a third party's is one entry point.
+
+A registry imports every module of its folder on first use, so that a new file with one ``@REGISTRY.register("name")``
+line is found without a second edit, and then loads the entry points of its group. A name taken twice is an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from .types import ConfigError
+
+T = TypeVar("T")
+
+
+def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
+    """A hint that ends a sentence: the closest allowed name, if any is close, then all of them."""
+    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"{hint}; allowed: {', '.join(allowed) or 'none'}"
+
+
+class Registry(Generic[T]):
+    """Classes by name, found in a folder of this package and in the entry points of installed packages.
+
+    Args:
+        kind: what one entry is called in messages, e.g. ``"form"``.
+        folder: dotted name of the package whose modules register themselves; also the entry-point group.
+    """
+
+    def __init__(self, kind: str, folder: str) -> None:
+        self.kind = kind
+        self.folder = folder
+        self._entries: dict[str, T] = {}
+        self._discovered = False
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that files a class under ``name``."""
+
+        def add(entry: T) -> T:
+            known = self._entries.get(name)
+            if known is not None and known is not entry:
+                raise ConfigError(
+                    f"{self.kind} {name!r} is registered twice, by {known!r} and {entry!r}: rename one"
+                )
+            self._entries[name] = entry
+            return entry
+
+        return add
+
+    def _discover(self) -> None:
+        if self._discovered:
+            return
+        self._discovered = True
+        package = importlib.import_module(self.folder)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.folder}.{module.name}")
+        for point in sorted(entry_points(group=self.folder), key=lambda point: point.name):
+            self._add_entry_point(point)
+
+    def _add_entry_point(self, point: EntryPoint) -> None:
+        try:
+            entry: T = point.load()
+        except Exception as error:
+            raise ConfigError(
+                f"{self.kind} {point.name!r} of an installed package could not be loaded "
+                f"({point.value}: {type(error).__name__}: {error}): mend or uninstall that package"
+            ) from error
+        self.register(point.name)(entry)
+
+    def __getitem__(self, name: str) -> T:
+        self._discover()
+        if name not in self._entries:
+            raise ConfigError(f"unknown {self.kind} {name!r}{nearest(name, self.names())}")
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def names(self) -> tuple[str, ...]:
+        """All registered names, sorted."""
+        self._discover()
+        return tuple(sorted(self._entries))
