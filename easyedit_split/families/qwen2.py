@@ -1,0 +1,7 @@
+"""Qwen2 and Qwen2.5: pre-norm blocks, biases on q, k and v only."""
+
+from __future__ import annotations
+
+from ..sites import FAMILIES, Family
+
+FAMILIES.register("qwen2")(Family(model_types=("qwen2",)))

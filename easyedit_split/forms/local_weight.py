@@ -1,0 +1,55 @@
+"""Local weight update (Table 1, row 1):  h' = (W + m dW) h + (b + m db),  dW [d_out, d_in], db [d_out].
+
+Both start at zero, so training starts at the bare model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from .base import FORMS, Form
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWeightConfig:
+    """Settings of a local weight update.
+
+    Args:
+        bias: also learn db. Without it the update can be merged into architectures whose maps have no bias.
+    """
+
+    bias: bool = True
+
+
+@FORMS.register("local_weight")
+class LocalWeight(Form):
+    """A full dW (and db) on the MLP's down-projection by default."""
+
+    name = "local_weight"
+    config_class = LocalWeightConfig
+    default_site = "mlp.down_proj"
+    skip_prefix = False
+
+    def __init__(
+        self, config: LocalWeightConfig, d_in: int, d_out: int, generator: torch.Generator | None = None
+    ) -> None:
+        super().__init__(config, d_in, d_out, generator)
+        self.weight = nn.Parameter(torch.zeros(d_out, d_in))
+        self.bias = nn.Parameter(torch.zeros(d_out)) if config.bias else None
+
+    def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
+        """dW x."""
+        return linear(x, self.weight.to(x.dtype))
+
+    def weight_delta(self) -> Float[Tensor, "d_out d_in"]:
+        """dW."""
+        return self.weight
+
+    def bias_delta(self) -> Float[Tensor, " d_out"] | None:
+        """db, unless the configuration leaves it out."""
+        return self.bias

@@ -1,0 +1,43 @@
+"""Steering vector (Table 1, row 3; Eq. 3):  h' = W h + b + m v,  that is dW = 0 and db = v.
+
+v starts at zero, so training starts at the bare model; its first gradient is the activation gradient itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .base import FORMS, Form
+
+
+@dataclass(frozen=True, slots=True)
+class VectorConfig:
+    """A steering vector has no settings of its own."""
+
+
+@FORMS.register("vector")
+class Vector(Form):
+    """db = v, ``[d_out]``, on the block's output by default."""
+
+    name = "vector"
+    config_class = VectorConfig
+    default_site = "residual"
+    skip_prefix = True
+
+    def __init__(self, config: VectorConfig, d_in: int, d_out: int, generator: torch.Generator | None = None) -> None:
+        super().__init__(config, d_in, d_out, generator)
+        self.v = nn.Parameter(torch.zeros(d_out))
+
+    def weight_product(self, x: Float[Tensor, "b s d_in"]) -> None:
+        """A vector has no dW."""
+
+    def weight_delta(self) -> None:
+        """A vector has no dW."""
+
+    def bias_delta(self) -> Float[Tensor, " d_out"]:
+        """v."""
+        return self.v
