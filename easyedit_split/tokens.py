@@ -117,7 +117,7 @@ def _field(name: str, encode: Callable[[str], Ids], text: str) -> Ids:
 
 
 def _stripped(answer: str, template: Template) -> str:
-    return answer.removeprefix(" ") if template.chat else answer
+    return answer.removeprefix(" ") if template.chat is not None else answer
 
 
 def _notes(rows: Sequence[EncodedPair], template: Template) -> tuple[str, ...]:

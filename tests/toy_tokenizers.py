@@ -9,7 +9,7 @@ import json
 from functools import cache
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 TEXT = [
@@ -28,7 +28,8 @@ You are a helpful assistant.<|im_end|>
 {% endfor %}{%- if add_generation_prompt %}<|im_start|>assistant
 {% endif %}"""
 
-GEMMA = """{{ bos_token }}{%- if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
+GEMMA = """{{ bos_token }}
+{%- if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
 {%- for m in messages %}{%- set role = 'model' if m['role'] == 'assistant' else m['role'] %}
 {{- '<start_of_turn>' + role + '\n' + m['content'] | trim + '<end_of_turn>\n' }}{% endfor %}
 {%- if add_generation_prompt %}{{ '<start_of_turn>model\n' }}{% endif %}"""
@@ -37,7 +38,8 @@ LLAMA3 = """{%- for m in messages %}{%- if loop.index0 == 0 %}{{ bos_token }}{% 
 {{- '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + m['content'] | trim + '<|eot_id|>' }}{% endfor %}
 {%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"""
 
-LLAMA2 = """{%- for m in messages %}{%- if m['role'] == 'user' %}{{ bos_token + '[INST] ' + m['content'] | trim + ' [/INST]' }}
+LLAMA2 = """{%- for m in messages %}
+{%- if m['role'] == 'user' %}{{ bos_token + '[INST] ' + m['content'] | trim + ' [/INST]' }}
 {%- elif m['role'] == 'assistant' %}{{ ' ' + m['content'] | trim + ' ' + eos_token }}
 {%- else %}{{ raise_exception('only user and assistant') }}{% endif %}{% endfor %}"""
 
@@ -86,7 +88,10 @@ def metaspace(specials: list[str], *, prepend: str, unigram: bool = False) -> To
         trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=["<unk>", *fallback], show_progress=False)
     tokenizer.normalizer = normalizers.Replace(" ", "▁") if prepend == "never" else None
     split = prepend != "never"
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend, split=split)
+    # No merge of a line break with a letter, as in the originals.
+    lines = pre_tokenizers.Split(Regex(r"\n+"), "isolated")
+    words = pre_tokenizers.Metaspace(prepend_scheme=prepend) if split else pre_tokenizers.Split("▁", "merged_with_next")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, lines])
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
         + ([decoders.Strip(" ", 1, 0)] if split else [])
@@ -115,7 +120,7 @@ def qwen3() -> Any:
 
 @cache
 def gemma() -> Any:
-    """BOS from both template and post-processor, no system role, no word mark in front, eos is not the end of a turn."""
+    """BOS from template and post-processor both, no system role, no word mark in front, a turn ends without eos."""
     names = ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"]
     tokenizer = metaspace(names, prepend="never")
     tokenizer.post_processor = processors.TemplateProcessing(
