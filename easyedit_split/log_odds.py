@@ -1,0 +1,69 @@
+"""Preference and utility log-odds of answer pairs, in float64 and in formulas that neither overflow nor cancel.
+
+    PrefOdds = L_n - L_p                                                           Eq. 7
+    UtilOdds = log (e^-L_p + e^-L_n) / (1 - e^-L_p - e^-L_n)                       Eq. 8
+             = s - log1mexp(-s),   s = logaddexp(-L_p, -L_n)
+
+    log1mexp(a) = log(1 - e^-a) = log(-expm1(-a)) for a < ln 2, else log1p(-exp(-a))
+
+Utility is undefined where s >= 0: the two "probabilities" then sum to one or more, which per-token mean losses can do.
+It is NaN there and ``status`` says so; it is never clamped. At m = 0 nothing special happens: these are functions of
+losses alone. Units: nats.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from .types import FloatArray, Scores
+
+OK = "ok"
+UTILITY_UNDEFINED = "utility_undefined"
+NON_FINITE = "non_finite"
+
+Normalize: TypeAlias = Literal["sum", "mean"]
+
+
+def log1mexp(a: FloatArray) -> FloatArray:
+    """log(1 - e^-a) for a > 0; -inf at 0."""
+    a = np.asarray(a, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        small = np.log(-np.expm1(-np.minimum(a, np.log(2))))
+    return np.where(a < np.log(2), small, np.log1p(-np.exp(-np.maximum(a, np.log(2)))))
+
+
+def preference(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
+    """PrefOdds = L_n - L_p, nats (Eq. 7)."""
+    return np.asarray(L_n, dtype=np.float64) - np.asarray(L_p, dtype=np.float64)
+
+
+def utility(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
+    """UtilOdds in nats (Eq. 8); NaN where it is undefined (e^-L_p + e^-L_n >= 1)."""
+    s = np.logaddexp(-np.asarray(L_p, dtype=np.float64), -np.asarray(L_n, dtype=np.float64))
+    defined = s < 0
+    a = np.where(defined, -s, 1.0)
+    return np.where(defined, -a - log1mexp(a), np.nan)
+
+
+def losses(scores: Scores, normalize: Normalize = "sum") -> tuple[FloatArray, FloatArray]:
+    """``(L_p, L_n)``, ``[n]`` each: summed over the answer (App. C.2), or its mean per token."""
+    if normalize == "sum":
+        return scores.L_p, scores.L_n
+    return scores.L_p / scores.T_p, scores.L_n / scores.T_n
+
+
+def status(L_p: FloatArray, L_n: FloatArray) -> npt.NDArray[np.object_]:
+    """``ok``, ``utility_undefined`` or ``non_finite`` for each pair, ``[n]``."""
+    finite = np.isfinite(L_p) & np.isfinite(L_n)
+    with np.errstate(invalid="ignore"):
+        defined = np.isfinite(utility(L_p, L_n))
+    return np.where(finite, np.where(defined, OK, UTILITY_UNDEFINED), NON_FINITE).astype(object)
+
+
+def odds_of_mean(scores: Scores, normalize: Normalize = "sum") -> tuple[float, float]:
+    """``(pref, util)`` of the mean losses over all pairs, instead of the mean of each pair's odds."""
+    L_p, L_n = (np.asarray([np.mean(values)]) for values in losses(scores, normalize))
+    return float(preference(L_p, L_n)[0]), float(utility(L_p, L_n)[0])

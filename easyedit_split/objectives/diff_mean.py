@@ -1,0 +1,33 @@
+"""DiffMean (Marks and Tegmark 2023): a steering vector without training.
+
+    v = mean over pairs of (mean over A_p's tokens of h_l)  -  mean over pairs of (mean over A_n's tokens of h_l)
+
+Vector form only. v is used as it comes, not normalised: m = 1 moves the mean of one side to the other's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .base import OBJECTIVES, FittedObjective
+
+
+@dataclass(frozen=True, slots=True)
+class DiffMeanConfig:
+    """DiffMean has no settings."""
+
+
+@OBJECTIVES.register("diff_mean")
+class DiffMean(FittedObjective):
+    """Difference of mean activations."""
+
+    name = "diff_mean"
+    config_class = DiffMeanConfig
+    forms = ("vector",)
+
+    def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+        """The difference of the two means; sums are float64."""
+        return (positive.double().mean(0) - negative.double().mean(0)).to(positive.dtype)

@@ -1,0 +1,39 @@
+"""SFT: the cross-entropy of the answer that the direction is for, in nats per token.
+
+    L = L_p / T_p under +m,   with ``directions: both`` also L_n / T_n under -m
+
+It is SPLIT with lambda_n = gamma = 0, and only the own answer is ever scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .base import OBJECTIVES, AnswerLosses, TrainedObjective
+
+
+@dataclass(frozen=True, slots=True)
+class SftConfig:
+    """SFT has no settings."""
+
+
+@OBJECTIVES.register("sft")
+class Sft(TrainedObjective):
+    """Cross-entropy of the own answer."""
+
+    name = "sft"
+    config_class = SftConfig
+    needs_other = False
+
+    def side_loss(
+        self,
+        own: AnswerLosses,
+        other: AnswerLosses | None = None,
+        bare_own: AnswerLosses | None = None,
+        bare_other: AnswerLosses | None = None,
+    ) -> Float[Tensor, " n"]:
+        """L / T of the own answer of each pair."""
+        return own.per_token
