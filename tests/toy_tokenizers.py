@@ -66,9 +66,13 @@ def _trained(tokenizer: Tokenizer, trainer: Any, specials: list[str]) -> Tokeniz
     return tokenizer
 
 
-def byte_level(specials: list[str]) -> Tokenizer:
+def byte_level(specials: list[str], *, lines: bool = True) -> Tokenizer:
+    """Byte-level BPE; with ``lines`` a run of line breaks stays together before a word too (unlike in GPT-2)."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    newer = pre_tokenizers.Split(Regex(r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"), "isolated")
+    bytes_only = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([newer, bytes_only]) if lines else gpt2
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
@@ -163,7 +167,7 @@ def llama2(prepend: str = "first", unigram: bool = False, with_template: bool = 
 def plain() -> Any:
     """GPT-2's habits: no template; one token is bos, eos, unk and pad."""
     name = "<|endoftext|>"
-    return _wrap(byte_level([name]), bos_token=name, eos_token=name, unk_token=name, pad_token=name)
+    return _wrap(byte_level([name], lines=False), bos_token=name, eos_token=name, unk_token=name, pad_token=name)
 
 
 ALL = {
