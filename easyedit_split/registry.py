@@ -45,9 +45,7 @@ class Registry(Generic[T]):
         def add(entry: T) -> T:
             known = self._entries.get(name)
             if known is not None and known is not entry:
-                raise ConfigError(
-                    f"{self.kind} {name!r} is registered twice, by {known!r} and {entry!r}: rename one"
-                )
+                raise ConfigError(f"{self.kind} {name!r} is registered twice, by {known!r} and {entry!r}: rename one")
             self._entries[name] = entry
             return entry
 

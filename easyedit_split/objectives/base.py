@@ -1,8 +1,8 @@
 """What an intervention is trained for: a loss on one direction of a pair, or a closed form.
 
 Training scores the answers under +m ("own" = the positive answer) and, with ``directions: both``, also under -m with
-the answers' roles swapped ("own" = the negative). An objective is one function of one side; `train` adds the sides up. Only
-forward passes under one m are needed; what the bare model thinks of a pair is a constant and computed once.
+the answers' roles swapped ("own" = the negative). An objective is one function of one side; `train` adds the sides up.
+Only forward passes under one m are needed; what the bare model thinks of a pair is a constant and computed once.
 
 Losses are in nats: L = -log P(A | q), summed over the answer's T tokens (Eq. 28).
 """

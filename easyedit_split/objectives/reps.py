@@ -1,7 +1,8 @@
 """RePS, reference-free preference steering (Wu et al. 2025b):  L = -log sigma(Delta+) - log sigma(Delta-)
 
-    Delta+ = beta+ / |y_c| log p(y_c | x; +m) - 1 / |y| log p(y | x; +m), beta+ = max(log p(y | x) - log p(y_c | x), 1)
-    Delta- = beta- / |y|   log p(y | x; -)    - 1 / |y_c| log p(y_c | x; -), beta- = max(log p(y_c | x) - log p(y | x), 1)
+    Delta+ = beta+ / |y_c| log p(y_c | x; +m) - 1 / |y|   log p(y | x; +m)
+    Delta- = beta- / |y|   log p(y | x; -)    - 1 / |y_c| log p(y_c | x; -)
+    beta+ = max(log p(y | x) - log p(y_c | x), 1)      beta- = max(log p(y_c | x) - log p(y | x), 1)
 
 y_c is the positive answer and y the negative; beta comes from the bare model and is a constant per pair. Delta- is
 Delta+ with the answers' roles swapped, so one function serves both sides. For vectors the negative side removes the

@@ -1,0 +1,59 @@
+"""Objectives without training: read the answers' mean activations off the bare model and let the objective fit v.
+
+    mean over an answer's tokens of the site's output h_l, one row of [n d] per pair
+
+One row at a time, so that padding plays no part; sums over pairs are the objective's, in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .batching import Row, collate
+from .forms.vector import Vector
+from .intervention import Intervention
+from .objectives.base import FittedObjective
+from .observe import activations, device_of
+from .sites import Site, Unwrap, same
+from .tokens import EncodedPair
+
+
+@torch.no_grad()
+def fit_closed_form(
+    model: nn.Module,
+    pad_id: int,
+    pairs: Sequence[EncodedPair],
+    intervention: Intervention,
+    objective: FittedObjective,
+    unwrap: Unwrap = same,
+) -> None:
+    """Set the vectors of ``intervention``, one per site, to what ``objective`` fits to the pairs' activations."""
+    positive = answer_means(
+        model, pad_id, [Row(p.prompt, p.positive, p.prefix_length) for p in pairs], intervention.sites, unwrap
+    )
+    negative = answer_means(
+        model, pad_id, [Row(p.prompt, p.negative, p.prefix_length) for p in pairs], intervention.sites, unwrap
+    )
+    for site in intervention.sites:
+        form = intervention[site]
+        assert isinstance(form, Vector)
+        form.v.copy_(objective.fit(positive[site], negative[site]))
+
+
+@torch.no_grad()
+def answer_means(
+    model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site], unwrap: Unwrap = same
+) -> dict[Site, Tensor]:
+    """Mean activation over each row's answer tokens, ``[n d]`` per site, at least fp32."""
+    means: dict[Site, list[Tensor]] = {site: [] for site in sites}
+    for row in rows:
+        batch = collate([row], pad_id=pad_id).to(device_of(model))
+        with activations(model, sites, unwrap) as found:
+            model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, position_ids=batch.position_ids)
+        for site, h in found.items():
+            answer = h[0, len(row.prompt) :].to(torch.promote_types(h.dtype, torch.float32))
+            means[site].append(answer.mean(0))
+    return {site: torch.stack(values) for site, values in means.items()}

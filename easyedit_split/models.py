@@ -1,0 +1,118 @@
+"""Load a causal LM and its tokenizer by Hugging Face id, folder or ``testbed:NAME``; no code of a repository is run.
+
+Gemma-2 is defined with soft-capped attention, which `sdpa` drops or refuses: its family names `eager`, and that is what
+is loaded unless the caller asks for another backend.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .registry import nearest
+from .sites import family_of
+from .types import ConfigError
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+TESTBED = "testbed:"
+
+
+def parse_dtype(name: str) -> torch.dtype:
+    """A torch dtype by name.
+
+    Raises:
+        ConfigError: none of ``DTYPES``.
+    """
+    if name not in DTYPES:
+        raise ConfigError(f"unknown dtype {name!r}{nearest(name, tuple(DTYPES))}")
+    return DTYPES[name]
+
+
+def model_path(name: str) -> str:
+    """What transformers is given: the shipped folder of ``testbed:NAME``, else ``name`` itself."""
+    if not name.startswith(TESTBED):
+        return name
+    from .testbed import path
+
+    return str(path(name.removeprefix(TESTBED)))
+
+
+def load_model(
+    name: str,
+    *,
+    dtype: torch.dtype | str | None = None,
+    device: str | None = None,
+    attention: str | None = None,
+    revision: str | None = None,
+) -> tuple[nn.Module, Any]:
+    """``(model, tokenizer)``, in evaluation mode.
+
+    Args:
+        name: a Hugging Face id, a folder, or ``testbed:gemma2`` / ``testbed:qwen2``.
+        dtype: the checkpoint's own where None (float32 for the testbed).
+        device: a torch device, or ``auto`` to spread a large model over the devices there are; default: CUDA if any.
+        attention: attention backend; the family's own where None.
+
+    Raises:
+        ConfigError: the model cannot be found or loaded, or no family covers it.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    path = model_path(name)
+    if isinstance(dtype, str):
+        dtype = parse_dtype(dtype)
+    if dtype is None and name.startswith(TESTBED):
+        dtype = torch.float32
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision)
+        backend = attention or _family_attention(config)
+        model = AutoModelForCausalLM.from_pretrained(
+            path,
+            revision=revision,
+            dtype=dtype or "auto",
+            device_map="auto" if device == "auto" else None,
+            attn_implementation=backend,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+    except (OSError, ValueError) as error:
+        where = "" if Path(path).exists() else " (no such folder here, and not to be had from the hub)"
+        raise ConfigError(f"model {name!r} cannot be loaded{where}: {' '.join(str(error).split())[:300]}") from error
+    if device != "auto":
+        model.to(device)
+    family_of(model)
+    model.eval()
+    return model, tokenizer
+
+
+def _family_attention(config: Any) -> str | None:
+    shell = nn.Module()
+    shell.config = config
+    return family_of(shell).attention
+
+
+def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[str, Any]:
+    """What an artifact records of a model: id, revision, shape, dtype, attention backend."""
+    config: Any = model.config
+    text = config.get_text_config()
+    return {
+        "id": name,
+        "revision": revision or getattr(config, "_commit_hash", None),
+        "model_type": config.model_type,
+        "hidden_size": int(text.hidden_size),
+        "num_hidden_layers": int(text.num_hidden_layers),
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "attention": config._attn_implementation,
+    }

@@ -1,0 +1,201 @@
+"""From pairs to an artifact and from an artifact to a table: what the command line, the plugin and a notebook call.
+
+Everything is named in the result: model, tokenizer, data, run, seed, versions. Several concepts in one dataset give one
+artifact with one intervention each, trained apart under seeds of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from .artifact import DEFAULT_CONCEPT, Artifact
+from .config import TokenConfig, build
+from .log_odds import Normalize
+from .models import describe
+from .run import RunConfig
+from .sites import Unwrap, same
+from .storage import Journal
+from .sweep import Factors, NextPoints, Progress
+from .sweep import sweep as sweep_encoded
+from .template import Template, tokenizer_hash
+from .tokens import EncodedPair, encode_pairs
+from .train import train as train_one
+from .types import ConfigError, Pair
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Source:
+    """Where pairs came from, for the record.
+
+    Args:
+        name, split, path: as the user named them.
+        rows: row number of each pair in its file, for messages; positions where None.
+        sha256: of the file; of the pairs' texts where empty.
+    """
+
+    name: str = "pairs"
+    split: str = ""
+    path: str = ""
+    rows: tuple[int, ...] | None = None
+    sha256: str = ""
+
+
+def pairs_hash(pairs: Sequence[Pair]) -> str:
+    """SHA-256 over the texts of pairs, in order."""
+    rows = [dataclasses.astuple(pair) for pair in pairs]
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
+
+
+def train(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: Sequence[Pair],
+    run: RunConfig,
+    *,
+    model_name: str | None = None,
+    revision: str | None = None,
+    source: Source | None = None,
+    drop_bad: bool = False,
+    progress: Callable[[str, int, int, float], None] | None = None,
+    unwrap: Unwrap = same,
+) -> Artifact:
+    """Train one intervention per concept.
+
+    Args:
+        pairs: with ``concept`` set on all or on none.
+        model_name: how the record names the model; its ``name_or_path`` where None.
+        progress: called after each step with (concept, steps done, steps in all, loss).
+
+    Raises:
+        DataError: a bad row (named), unless ``drop_bad``.
+        ConfigError: a configuration that does not fit the model.
+        TrainingStopped: a loss or gradient was not finite.
+    """
+    source = source or Source()
+    template = Template(tokenizer, run.tokens)
+    encoded = encode_pairs(pairs, template, source=source.path or source.name, drop_bad=drop_bad, indices=source.rows)
+    for note in encoded.notes:
+        logger.info("%s: %s", source.name, note)
+    interventions, history = {}, {}
+    for concept, members in _concepts(encoded.rows).items():
+        report = None if progress is None else _named(progress, concept)
+        interventions[concept], steps = train_one(
+            model, template, members, run, concept=concept, progress=report, unwrap=unwrap
+        )
+        history[concept] = [dataclasses.asdict(step) for step in steps]
+    name = model_name or str(getattr(model.config, "name_or_path", ""))
+    record = {
+        "model": describe(model, name, revision),
+        "tokenizer_hash": tokenizer_hash(tokenizer),
+        "objective": run.objective,
+        "seed": run.train.seed,
+        "run": run.to_dict(),
+        "data": {
+            "name": source.name,
+            "split": source.split,
+            "sha256": source.sha256,
+            "pairs_sha256": pairs_hash(pairs),
+            "pairs": len(encoded.rows),
+            "dropped": list(encoded.dropped),
+            "notes": list(encoded.notes),
+        },
+        "versions": versions(),
+    }
+    return Artifact(interventions, json.loads(json.dumps(record)), history)
+
+
+def _named(progress: Callable[[str, int, int, float], None], concept: str) -> Callable[[int, int, float], None]:
+    return lambda done, total, loss: progress(concept, done, total, loss)
+
+
+def _concepts(rows: Sequence[EncodedPair]) -> dict[str, list[EncodedPair]]:
+    groups: dict[str, list[EncodedPair]] = {}
+    for row in rows:
+        groups.setdefault(row.pair.concept or DEFAULT_CONCEPT, []).append(row)
+    if len(groups) > 1 and DEFAULT_CONCEPT in groups:
+        lacking = groups[DEFAULT_CONCEPT][0].index
+        raise ConfigError(f"row {lacking} has no concept while others have: give every row one, or none")
+    return groups
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import numpy
+    import torch
+    import transformers
+
+    from . import __version__
+
+    return {
+        "easyedit_split": __version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": numpy.__version__,
+    }
+
+
+def artifact_tokens(artifact: Artifact) -> TokenConfig:
+    """The token settings an artifact was trained under: scoring and generation use the same."""
+    return build(TokenConfig, artifact.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
+
+
+def sweep(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: Sequence[Pair],
+    artifact: Artifact,
+    m: Sequence[Factors],
+    *,
+    source: Source | None = None,
+    normalize: Normalize = "sum",
+    drop_bad: bool = False,
+    next_points: NextPoints | None = None,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
+    unwrap: Unwrap = same,
+) -> pd.DataFrame:
+    """Score pairs at every m, tokenised as the artifact was trained; see `sweep.sweep`.
+
+    Raises:
+        DataError: a bad row (named), unless ``drop_bad``.
+        ConfigError, ArtifactError: an m, concept or model that does not fit.
+    """
+    source = source or Source()
+    template = Template(tokenizer, artifact_tokens(artifact))
+    _warn_of_other_tokenizer(artifact, tokenizer)
+    encoded = encode_pairs(pairs, template, source=source.path or source.name, drop_bad=drop_bad, indices=source.rows)
+    for note in encoded.notes:
+        logger.info("%s: %s", source.name, note)
+    return sweep_encoded(
+        model,
+        encoded.rows,
+        artifact,
+        m,
+        pad_id=template.pad_id,
+        dataset=source.name,
+        split=source.split,
+        normalize=normalize,
+        next_points=next_points,
+        progress=progress,
+        journal=journal,
+        unwrap=unwrap,
+    )
+
+
+def _warn_of_other_tokenizer(artifact: Artifact, tokenizer: Any) -> None:
+    recorded = artifact.record.get("tokenizer_hash")
+    if recorded and recorded != tokenizer_hash(tokenizer):
+        logger.warning("the tokenizer or its chat template is not the one the artifact was trained with")
+
+
+__all__ = ["Source", "artifact_tokens", "pairs_hash", "sweep", "train", "versions"]

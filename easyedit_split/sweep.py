@@ -1,0 +1,226 @@
+"""Scores over a sweep of m, as one plain table: a row per pair and m with its losses and log-odds (Eq. 7, 8).
+
+``COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where ``status`` is
+not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers, and counted.
+With a journal, a killed sweep goes on where it stopped and ends in the same table.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from . import log_odds
+from .artifact import Artifact
+from .intervention import Intervention
+from .log_odds import Normalize
+from .scoring import score
+from .sites import Unwrap, same
+from .storage import Journal, write_whole
+from .tokens import EncodedPair
+from .types import ConfigError, Scores
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = (
+    "model", "dataset", "split", "concept", "pair", "form", "objective", "site", "placement", "seed",
+    "m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "status",
+)  # fmt: skip
+TEXT_COLUMNS = ("model", "dataset", "split", "concept", "form", "objective", "site", "placement", "status")
+
+Factors: TypeAlias = float | tuple[float, float]
+NextPoints: TypeAlias = Callable[[pd.DataFrame], Sequence[Factors]]
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called after each scored (concept, m) with (done, planned so far)."""
+
+
+class Scorer(Protocol):
+    """What `sweep` needs of a scorer; `scoring.score` is the plain one."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        pairs: Sequence[EncodedPair],
+        intervention: Intervention | None,
+        m: Factors,
+        *,
+        pad_id: int,
+        unwrap: Unwrap,
+    ) -> Scores:
+        """Losses of ``pairs`` under ``intervention`` at ``m``."""
+        ...
+
+
+def sweep(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    artifact: Artifact,
+    m: Sequence[Factors],
+    *,
+    pad_id: int = 0,
+    dataset: str = "",
+    split: str = "",
+    normalize: Normalize = "sum",
+    next_points: NextPoints | None = None,
+    scorer: Scorer = score,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
+    unwrap: Unwrap = same,
+) -> pd.DataFrame:
+    """Score every pair at every m, each pair under its own concept's intervention.
+
+    Args:
+        m: floats, or ``(m1, m2)``.
+        normalize: log-odds from summed losses (the paper's curves) or from means per token.
+        next_points: given the table so far, returns further m to score, until it returns none.
+        scorer: anything with `scoring.score`'s meaning.
+        journal: keeps each finished (concept, m); what it holds already is not scored again.
+
+    Raises:
+        ConfigError: no m, an m that is not finite or stands twice, or a concept the artifact has not.
+        ArtifactError: the artifact does not fit the model.
+    """
+    for note in artifact.check_model(model, unwrap):
+        logger.warning("the artifact's model differs: %s", note)
+    groups = by_concept(pairs, artifact)
+    points = [_pair_of(value) for value in m]
+    _check_points(points)
+    finished = _finished(journal)
+    tables: list[pd.DataFrame] = []
+    planned = len(points) * len(groups)
+    seen: set[tuple[float, float]] = set()
+    while points:
+        for m1, m2 in points:
+            for concept, members in groups.items():
+                scores = finished.get((concept, m1, m2))
+                if scores is None:
+                    scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id, unwrap=unwrap)
+                    _keep(journal, concept, m1, m2, scores)
+                tables.append(_rows(artifact, members, scores, m1, m2, dataset, split, normalize))
+                if progress is not None:
+                    progress(len(tables), planned)
+            seen.add((m1, m2))
+        wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
+        points = [point for point in map(_pair_of, wanted) if point not in seen]
+        planned += len(points) * len(groups)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _finished(journal: Journal | None) -> dict[tuple[str, float, float], Scores]:
+    """What an interrupted sweep had scored; JSON keeps every bit of a float."""
+    return {
+        (record["concept"], record["m1"], record["m2"]): Scores(
+            L_p=np.array(record["L_p"]),
+            L_n=np.array(record["L_n"]),
+            T_p=np.array(record["T_p"], dtype=np.int64),
+            T_n=np.array(record["T_n"], dtype=np.int64),
+        )
+        for record in (journal.records if journal else ())
+    }
+
+
+def _keep(journal: Journal | None, concept: str, m1: float, m2: float, scores: Scores) -> None:
+    if journal is not None:
+        values = {name: getattr(scores, name).tolist() for name in ("L_p", "L_n", "T_p", "T_n")}
+        journal.append({"concept": concept, "m1": m1, "m2": m2, **values})
+
+
+def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, list[EncodedPair]]:
+    """The pairs under each of the artifact's concepts.
+
+    Raises:
+        ConfigError: no pairs, or a pair whose concept the artifact has not.
+    """
+    if not pairs:
+        raise ConfigError("there are no pairs to score")
+    groups: dict[str, list[EncodedPair]] = {}
+    for pair in pairs:
+        key = pair.pair.concept if len(artifact.concepts) > 1 else artifact.concepts[0]
+        if key is None:
+            raise ConfigError(
+                f"row {pair.index} has no concept, but the artifact holds {len(artifact.concepts)}: "
+                "use the dataset it was trained on"
+            )
+        artifact[key]
+        groups.setdefault(key, []).append(pair)
+    return groups
+
+
+def _pair_of(m: Factors) -> tuple[float, float]:
+    return (float(m[0]), float(m[1])) if isinstance(m, tuple) else (float(m), float(m))
+
+
+def _check_points(points: Sequence[tuple[float, float]]) -> None:
+    if not points:
+        raise ConfigError("the sweep has no m: give a grid such as -20:20:41")
+    if not np.isfinite(np.asarray(points)).all():
+        raise ConfigError("the sweep holds an m that is not finite")
+    twice = sorted({p for p in points if points.count(p) > 1})
+    if twice:
+        raise ConfigError(f"the sweep holds m = {twice[0]} twice: give each once")
+
+
+def _rows(
+    artifact: Artifact,
+    pairs: Sequence[EncodedPair],
+    scores: Scores,
+    m1: float,
+    m2: float,
+    dataset: str,
+    split: str,
+    normalize: Normalize,
+) -> pd.DataFrame:
+    L_p, L_n = log_odds.losses(scores, normalize)
+    record: dict[str, Any] = artifact.record
+    return pd.DataFrame(
+        {
+            "model": record.get("model", {}).get("id", ""),
+            "dataset": dataset,
+            "split": split,
+            "concept": [pair.pair.concept or "" for pair in pairs],
+            "pair": [pair.index for pair in pairs],
+            "form": artifact.config.form,
+            "objective": record.get("objective", ""),
+            "site": "+".join(artifact.config.sites),
+            "placement": artifact.config.placement,
+            "seed": int(record.get("seed", 0)),
+            "m1": m1,
+            "m2": m2,
+            "L_p": scores.L_p,
+            "L_n": scores.L_n,
+            "T_p": scores.T_p,
+            "T_n": scores.T_n,
+            "pref": log_odds.preference(L_p, L_n),
+            "util": log_odds.utility(L_p, L_n),
+            "status": log_odds.status(L_p, L_n),
+        },
+        columns=list(COLUMNS),
+    )
+
+
+def undefined_count(table: pd.DataFrame) -> tuple[int, int]:
+    """``(pairs left out of utility, pairs)``: those whose status is not ``ok`` at some m."""
+    groups = table.assign(bad=table["status"] != log_odds.OK).groupby(["concept", "pair"])["bad"].any()
+    return int(groups.sum()), len(groups)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a sweep as ``.parquet``, ``.csv`` or ``.json`` (one list of records), whole or not at all.
+
+    Raises:
+        ConfigError: another suffix.
+    """
+    writers: dict[str, Callable[[Path], Any]] = {
+        ".parquet": lambda to: table.to_parquet(to, index=False),
+        ".csv": lambda to: table.to_csv(to, index=False),
+        ".json": lambda to: table.to_json(to, orient="records", double_precision=15),
+    }
+    if path.suffix not in writers:
+        raise ConfigError(f"{path}: a sweep is written as {', '.join(writers)}; choose one of these endings")
+    write_whole(path, writers[path.suffix])

@@ -1,0 +1,272 @@
+"""The only optimisation loop: fit an intervention's parameters while the model stays as it is.
+
+AdamW under a linear schedule over the exact number of steps, gradient norm clipped, dropout on dy, accumulation that
+equals a larger batch, one m per pair and step drawn from ``steering_factors`` and shared by both answers. Everything
+random derives from (seed, concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
+
+A loss or gradient that is not finite stops the run with its step and rows named, the last good state kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from .attach import Delta
+from .batching import Row, collate
+from .closed_form import fit_closed_form
+from .forms.base import Form, Strength
+from .intervention import Intervention
+from .objectives.base import AnswerLosses, FittedObjective, TrainedObjective, TrainingDelta
+from .observe import device_of, frozen
+from .run import RunConfig
+from .scoring import row_losses, score
+from .sites import Unwrap, same
+from .tokens import EncodedPair, Template
+from .types import ConfigError, SplitError
+
+Progress: TypeAlias = Callable[[int, int, float], None]
+"""Called after each step with (steps done, steps in all, loss)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of history.
+
+    Attributes:
+        step: 1-based optimiser step; epoch: 0-based.
+        loss: the objective's, averaged over the step's pairs; grad_norm: before clipping.
+        m: mean of the step's m; pairs: how many.
+    """
+
+    step: int
+    epoch: int
+    lr: float
+    loss: float
+    grad_norm: float
+    m: float
+    pairs: int
+
+
+class TrainingStopped(SplitError):
+    """Training met a loss or gradient that is not finite; ``intervention`` holds the last good state.
+
+    Attributes:
+        intervention: parameters after the last good step.
+        history: the steps that were good.
+    """
+
+    def __init__(self, message: str, intervention: Intervention, history: tuple[Step, ...]) -> None:
+        super().__init__(message)
+        self.intervention = intervention
+        self.history = history
+
+
+def derive_seed(seed: int, *parts: str) -> int:
+    """A 63-bit seed for one purpose of a run, from the run's seed and names; stable across machines."""
+    digest = hashlib.sha256("\0".join([str(seed), *parts]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def steps_in(config: RunConfig, pairs: int) -> int:
+    """Exact number of optimiser steps of a run over ``pairs`` pairs."""
+    batches = math.ceil(pairs / config.train.batch_size)
+    return config.train.epochs * math.ceil(batches / config.train.gradient_accumulation_steps)
+
+
+def train(
+    model: nn.Module,
+    template: Template,
+    pairs: Sequence[EncodedPair],
+    run: RunConfig,
+    *,
+    concept: str = "default",
+    progress: Progress | None = None,
+    unwrap: Unwrap = same,
+) -> tuple[Intervention, tuple[Step, ...]]:
+    """An intervention for one concept, and its history (empty for closed forms).
+
+    Args:
+        pairs: encoded by ``template``; all of one concept.
+        concept: enters the seed, so that concepts differ but each repeats.
+
+    Raises:
+        ConfigError: no pairs, or a configuration that does not fit the model.
+        TrainingStopped: a loss or gradient was not finite.
+    """
+    if not pairs:
+        raise ConfigError(f"concept {concept!r} has no pairs to train on")
+    generator = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "init"))
+    intervention = Intervention.create(
+        model,
+        run.form,
+        run.layers,
+        site=run.site,
+        form_config=run.form_config,
+        placement=run.placement,
+        positions=run.positions,
+        skip_prefix=run.skip_prefix,
+        prefix_ids=template.prefix_ids,
+        bos_id=template.bos_id,
+        generator=generator,
+        unwrap=unwrap,
+    )
+    objective = run.make_objective()
+    with frozen(model):
+        if isinstance(objective, FittedObjective):
+            fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
+            return intervention, ()
+        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept, unwrap)
+        return intervention, loop.run_all(progress)
+
+
+@dataclass(frozen=True, slots=True)
+class _Micro:
+    """One forward's worth of pairs with the m of each: for the own and for the other answer."""
+
+    pairs: list[int]
+    m_own: Tensor
+    m_other: Tensor
+
+
+class _Loop:
+    """One run of AdamW over one concept's pairs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        template: Template,
+        pairs: Sequence[EncodedPair],
+        run: RunConfig,
+        objective: TrainedObjective,
+        intervention: Intervention,
+        concept: str,
+        unwrap: Unwrap,
+    ) -> None:
+        from transformers import get_linear_schedule_with_warmup
+
+        self.model, self.template, self.pairs, self.run = model, template, pairs, run
+        self.objective, self.intervention, self.concept, self.unwrap = objective, intervention, concept, unwrap
+        self.device = device_of(model)
+        self.draws = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "draws"))
+        self.noise = torch.Generator(self.device).manual_seed(derive_seed(run.train.seed, concept, "dropout"))
+        self.total = steps_in(run, len(pairs))
+        self.optimizer = torch.optim.AdamW(
+            intervention.parameters(), lr=run.train.lr, weight_decay=run.train.weight_decay
+        )
+        self.schedule = get_linear_schedule_with_warmup(self.optimizer, run.train.warmup_steps, self.total)
+        self.bare = self._bare_losses() if objective.needs_bare else None
+        self.history: list[Step] = []
+
+    def run_all(self, progress: Progress | None) -> tuple[Step, ...]:
+        """All epochs."""
+        config = self.run.train
+        for epoch in range(config.epochs):
+            order = torch.randperm(len(self.pairs), generator=self.draws).tolist()
+            batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
+            for start in range(0, len(batches), config.gradient_accumulation_steps):
+                self._step(epoch, batches[start : start + config.gradient_accumulation_steps])
+                if progress is not None:
+                    progress(len(self.history), self.total, self.history[-1].loss)
+        return tuple(self.history)
+
+    def _step(self, epoch: int, batches: list[list[int]]) -> None:
+        """One optimiser step: the mean over all its pairs, however they are split into batches."""
+        count = sum(len(batch) for batch in batches)
+        self.optimizer.zero_grad()
+        loss, drawn = 0.0, []
+        for batch in batches:
+            micro = self._draw(batch)
+            total = self._loss(micro).sum() / count
+            self._require_finite(total, "loss", batch)
+            total.backward()  # type: ignore[no-untyped-call]
+            loss += float(total)
+            drawn.append(micro.m_own)
+        norm = nn.utils.clip_grad_norm_(self.intervention.parameters(), self.run.train.max_grad_norm)
+        self._require_finite(norm, "gradient", [i for batch in batches for i in batch])
+        lr = float(self.schedule.get_last_lr()[0])
+        self.optimizer.step()
+        self.schedule.step()
+        m = float(torch.cat(drawn).mean())
+        self.history.append(Step(len(self.history) + 1, epoch, lr, loss, float(norm), m, count))
+
+    def _draw(self, batch: list[int]) -> _Micro:
+        values = torch.tensor(self.run.train.steering_factors)
+
+        def draw() -> Tensor:
+            return values[torch.randint(len(values), (len(batch),), generator=self.draws)]
+
+        own = draw()
+        return _Micro(batch, own, own if self.objective.same_m else draw())
+
+    def _loss(self, micro: _Micro) -> Tensor:
+        """Loss of each pair of a batch, both directions added."""
+        loss = self._side(micro, sign=1, delta=None)
+        if self.run.train.directions == "both":
+            loss = loss + self._side(micro, sign=-1, delta=self.objective.minus_delta(self.run.form))
+        return loss
+
+    def _side(self, micro: _Micro, *, sign: int, delta: TrainingDelta | None) -> Tensor:
+        pairs = [self.pairs[i] for i in micro.pairs]
+        own, other = ("positive", "negative") if sign > 0 else ("negative", "positive")
+        names = (own, other) if self.objective.needs_other else (own,)
+        rows = [Row(pair.prompt, getattr(pair, name), pair.prefix_length) for name in names for pair in pairs]
+        m = sign * torch.cat([micro.m_own, micro.m_other] if len(names) == 2 else [micro.m_own])
+        batch = collate(rows, pad_id=self.template.pad_id).to(self.device)
+        losses = row_losses(
+            self.model, batch, self.intervention, m.to(self.device), delta=self._dropped(delta), unwrap=self.unwrap
+        )
+        sides = _split(losses, batch.lengths - batch.prompt_lengths, batch.prompt_lengths, len(pairs))
+        bare_own = bare_other = None
+        if self.bare is not None:
+            chosen = torch.tensor(micro.pairs, device=self.device)
+            bare_own, bare_other = (
+                AnswerLosses(self.bare[name][chosen], side.T, side.P)
+                for name, side in zip((own, other), sides, strict=True)
+            )
+        return self.objective.side_loss(sides[0], sides[1] if len(sides) > 1 else None, bare_own, bare_other)
+
+    def _dropped(self, delta: TrainingDelta | None) -> Delta:
+        """The change dy under dropout: each element is 0 with probability p, else scaled by 1 / (1 - p)."""
+        keep = 1 - self.run.train.dropout
+
+        def change(form: Form, x: Tensor, m: Strength) -> Tensor:
+            dy: Tensor = form.delta(x, m) if delta is None else delta(form, x, m)
+            if keep == 1:
+                return dy
+            return dy * torch.empty_like(dy).bernoulli_(keep, generator=self.noise) / keep
+
+        return change
+
+    def _bare_losses(self) -> dict[str, Tensor]:
+        scores = score(self.model, self.pairs, pad_id=self.template.pad_id, unwrap=self.unwrap)
+        return {
+            "positive": torch.from_numpy(scores.L_p).to(self.device),
+            "negative": torch.from_numpy(scores.L_n).to(self.device),
+        }
+
+    def _require_finite(self, value: Tensor, what: str, batch: list[int]) -> None:
+        if bool(torch.isfinite(value)):
+            return
+        rows = ", ".join(str(self.pairs[i].index) for i in batch)
+        raise TrainingStopped(
+            f"the {what} of step {len(self.history) + 1} of {self.total} (concept {self.concept!r}) is {float(value)}; "
+            f"its pairs are rows {rows}: the state after step {len(self.history)} is kept; try a smaller lr or "
+            "smaller steering_factors",
+            self.intervention,
+            tuple(self.history),
+        )
+
+
+def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
+    """Losses of stacked rows back into one `AnswerLosses` per answer."""
+    return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
+
+
+__all__ = ["Progress", "Step", "TrainingStopped", "derive_seed", "steps_in", "train"]
