@@ -1,1 +1,16 @@
-"""Where pairs come from: one dataset a file."""
+"""Where pairs come from: one dataset a file. ``load_dataset`` is the door."""
+
+from .base import DATASETS, Columns, Dataset, PairTable, Request
+from .load import load_dataset
+from .unpaired import UnpairedTable, load_unpaired
+
+__all__ = [
+    "DATASETS",
+    "Columns",
+    "Dataset",
+    "PairTable",
+    "Request",
+    "UnpairedTable",
+    "load_dataset",
+    "load_unpaired",
+]

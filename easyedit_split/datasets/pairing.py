@@ -1,0 +1,69 @@
+"""Rows of a file as pairs: every bad row is named with its field, and left out only on demand.
+
+row -> Pair(row[prompt], row[positive], row[negative], concept)
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..types import DataError, Pair
+from .base import Columns, Numbered
+from .files import Table
+
+logger = logging.getLogger(__name__)
+_NAMED_AT_MOST = 10
+
+
+def read_pairs(
+    table: Table, columns: Columns, *, drop_bad: bool, only: Iterable[int] | None = None
+) -> tuple[list[Numbered], tuple[str, ...]]:
+    """Pairs of ``table`` (of the rows ``only``), and one note for each row dropped.
+
+    Raises:
+        DataError: a missing, empty or non-text field, equal answers; all bad rows are named. Or no row is left.
+    """
+    good: list[Numbered] = []
+    bad: list[str] = []
+    for row in range(len(table.rows)) if only is None else only:
+        try:
+            good.append(Numbered(row, _pair(table.rows[row], columns)))
+        except DataError as error:
+            bad.append(f"row {row}: {error}")
+    if bad and not drop_bad:
+        more = f" and {len(bad) - _NAMED_AT_MOST} more" if len(bad) > _NAMED_AT_MOST else ""
+        named = "; ".join(bad[:_NAMED_AT_MOST])
+        raise DataError(f"{table.path}, {named}{more}; mend them, or drop bad rows (--drop-bad)")
+    if not good:
+        raise DataError(f"{table.path}: no good row is left of {len(bad)}; first, {bad[0] if bad else 'none at all'}")
+    notes = tuple(f"dropped {table.path}, {sentence}" for sentence in bad)
+    for note in notes:
+        logger.warning(note)
+    return good, notes
+
+
+def text_of(row: Mapping[str, Any], column: str) -> str:
+    """The text in one field.
+
+    Raises:
+        DataError: missing, empty, or not text.
+    """
+    value = row.get(column)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        raise DataError(f"field {column!r} is missing")
+    if not isinstance(value, str):
+        raise DataError(f"field {column!r} is a {type(value).__name__} ({value!r}), wanted text")
+    if not value.strip():
+        raise DataError(f"field {column!r} is empty")
+    return value
+
+
+def _pair(row: Mapping[str, Any], columns: Columns) -> Pair:
+    prompt, positive, negative = (text_of(row, column) for column in columns.fields())
+    if positive == negative:
+        raise DataError(f"fields {columns.positive!r} and {columns.negative!r} hold the same answer")
+    concept = text_of(row, columns.concept) if columns.concept in row else None
+    return Pair(prompt, positive, negative, concept)

@@ -1,0 +1,84 @@
+"""Seeded splits that stay the same for ever: rows are ranked by a hash, not by a random generator's stream.
+
+    rank(row) = SHA-256("seed/name/row")        train = the first k_train, test = the next k_test, dev = the next k_test
+
+Dropping a row moves no other; train, test and dev never overlap under one seed. Pairs come back in the file's order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..types import DataError
+from .base import SPLITS, Numbered, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Pairs of each split (Appendix A); dev takes as many as test, of what neither uses."""
+
+    train: int
+    test: int
+
+
+def ranked(items: Sequence[Numbered], name: str, seed: int) -> list[Numbered]:
+    """``items`` in the seed's order."""
+    return sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{name}/{item.row}".encode()).digest())
+
+
+def take(
+    items: Sequence[Numbered], split: Split, sizes: Sizes, *, name: str, seed: int, test_in_file: bool = True
+) -> tuple[list[Numbered], tuple[str, ...]]:
+    """The rows of one split, and a note where dev is smaller than test.
+
+    Args:
+        test_in_file: whether test is drawn from these rows too (power-seeking has a test file of its own).
+
+    Raises:
+        DataError: too few rows.
+    """
+    test = sizes.test if test_in_file else 0
+    needed = sizes.train + test
+    if len(items) < needed:
+        raise DataError(
+            f"{name}: {len(items)} good rows, but {sizes.train} train and {test} test rows are needed: "
+            "use the whole file as a plain path instead"
+        )
+    order = ranked(items, name, seed)
+    dev = order[needed : needed + sizes.test]
+    if split == "dev" and not dev:
+        raise DataError(f"{name}: train and test use all {len(items)} rows, nothing is left for dev")
+    chosen = {"train": order[: sizes.train], "test": order[sizes.train : needed], "dev": dev}[split]
+    short = split == "dev" and len(dev) < sizes.test
+    notes = (f"{name}: dev has {len(dev)} pairs, all that train and test leave ({sizes.test} wanted)",) if short else ()
+    return in_file_order(chosen), notes
+
+
+def limited(items: Sequence[Numbered], limit: int | None, *, name: str, seed: int) -> list[Numbered]:
+    """At most ``limit`` of ``items``, of each concept, chosen by the seed."""
+    kept: list[Numbered] = []
+    for concept in dict.fromkeys(item.pair.concept for item in items):
+        group = [item for item in items if item.pair.concept == concept]
+        kept += group if limit is None else ranked(group, name, seed)[:limit]
+    return in_file_order(kept)
+
+
+def in_file_order(items: Sequence[Numbered]) -> list[Numbered]:
+    """Sorted by row."""
+    return sorted(items, key=lambda item: item.row)
+
+
+def check_split(split: str | None) -> Split | None:
+    """``split`` if it is one.
+
+    Raises:
+        DataError: an unknown split.
+    """
+    for known in SPLITS:
+        if split == known:
+            return known
+    if split is None:
+        return None
+    raise DataError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
