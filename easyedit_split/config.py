@@ -11,7 +11,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -62,6 +62,10 @@ def _check(value: Any, kind: Any, where: str) -> Any:
         raise ConfigError(f"{where}: {value!r} is not allowed{hint}")
     if origin is tuple:
         return _check_tuple(value, args[0], where)
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: {value!r} is a {type(value).__name__}, wanted a mapping of settings")
+        return dict(value)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return value if isinstance(value, kind) else build(kind, value, where)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
@@ -101,6 +105,28 @@ def _check_tuple(value: Any, item: Any, where: str) -> tuple[Any, ...]:
     return tuple(_check(v, item, f"{where}[{i}]") for i, v in enumerate(value))
 
 
+def _fields(cls: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    return {f.name: f for f in dataclasses.fields(cls)}
+
+
+def check_keys(cls: type[Any], mapping: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    """The values of ``mapping``, each checked against the field of ``cls`` that it is for; keys may be missing.
+
+    Raises:
+        ConfigError: unknown key, wrong type or value.
+    """
+    if mapping is None:
+        return {}
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{where}: {mapping!r} is a {type(mapping).__name__}, wanted a mapping of settings")
+    names = tuple(_fields(cls))
+    for key in mapping:
+        if key not in names:
+            raise ConfigError(f"{where}: unknown key {key!r}{nearest(str(key), names)}")
+    hints = typing.get_type_hints(cls)
+    return {key: _check(value, hints[key], f"{where}.{key}") for key, value in mapping.items()}
+
+
 def build(cls: type[C], mapping: Mapping[str, Any] | None, where: str) -> C:
     """Build the frozen dataclass ``cls`` from ``mapping``.
 
@@ -110,26 +136,16 @@ def build(cls: type[C], mapping: Mapping[str, Any] | None, where: str) -> C:
     Raises:
         ConfigError: unknown key, missing key, wrong type or value.
     """
-    if mapping is None:
-        mapping = {}
-    if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{where}: {mapping!r} is a {type(mapping).__name__}, wanted a mapping of settings")
-    assert dataclasses.is_dataclass(cls)
-    fields = {f.name: f for f in dataclasses.fields(cls)}
-    for key in mapping:
-        if key not in fields:
-            raise ConfigError(f"{where}: unknown key {key!r}{nearest(str(key), tuple(fields))}")
-    hints = typing.get_type_hints(cls)
-    values = {key: _check(value, hints[key], f"{where}.{key}") for key, value in mapping.items()}
+    values = check_keys(cls, mapping, where)
     missing = [
         name
-        for name, f in fields.items()
+        for name, f in _fields(cls).items()
         if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise ConfigError(f"{where}: {', '.join(missing)} missing")
     try:
-        return typing.cast(C, cls(**values))
+        return cls(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -141,8 +157,10 @@ class _StrictLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, Hashable):
+                raise ConfigError(f"{node.start_mark.name}, line {line}: {key!r} cannot be a key: write a name")
             if key in seen:
-                line = key_node.start_mark.line + 1
                 raise ConfigError(f"{node.start_mark.name}, line {line}: key {key!r} stands twice: remove one")
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -166,6 +184,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds a {type(data).__name__}, wanted a mapping of settings")
     return data
+
+
+def read_value(text: str, where: str) -> Any:
+    """One value as YAML reads it: ``0.01``, ``true``, ``[10, 12]``, ``null``.
+
+    Raises:
+        ConfigError: invalid YAML.
+    """
+    try:
+        return yaml.load(text, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{where}: {text!r} is not a YAML value: {' '.join(str(error).split())}") from error
 
 
 def require(condition: bool, message: str) -> None:
