@@ -1,17 +1,25 @@
-"""Tiny random models of the real families, with every parameter non-zero, norms and biases included."""
+"""Tiny random models of the real families, with every parameter non-zero, norms and biases included.
+
+Their attention is `exact`: eager attention whose softmax stays in the model's dtype. Transformers' own eager attention
+takes softmax in fp32, where float64's mask value overflows to -inf and a left-padded row becomes NaN.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
     AutoModelForCausalLM,
     Gemma2Config,
     LlamaConfig,
     PretrainedConfig,
     Qwen2Config,
 )
+from transformers.masking_utils import eager_mask
 
 FAMILIES = ("llama", "qwen2", "gemma2")
 POST_NORM = {"llama": False, "qwen2": False, "gemma2": True}
@@ -40,9 +48,37 @@ def tiny_config(family: str, vocab_size: int = 97) -> PretrainedConfig:
     return {"llama": LlamaConfig, "qwen2": Qwen2Config}[family](**shape, tie_word_embeddings=False)
 
 
+def _exact_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    key, value = (x.repeat_interleave(query.shape[1] // x.shape[1], 1) for x in (key, value))
+    scores = query @ key.transpose(2, 3) * scaling
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if attention_mask is not None:
+        scores = scores + attention_mask[..., : key.shape[2]].clamp(min=-1e38).to(scores.dtype)
+    return (scores.softmax(-1) @ value).transpose(1, 2).contiguous(), None
+
+
+def _finite_mask(*args: Any, **kwargs: Any) -> Tensor:
+    mask: Tensor = eager_mask(*args, **{**kwargs, "dtype": torch.float32})
+    return mask
+
+
+AttentionInterface.register("exact", _exact_attention)
+AttentionMaskInterface.register("exact", _finite_mask)
+
+
 def tiny_model(family: str, dtype: torch.dtype = torch.float64, *, vocab_size: int = 97, seed: int = 0) -> Any:
     """A random causal LM of a family, in evaluation mode, the same for the same seed."""
-    model = AutoModelForCausalLM.from_config(tiny_config(family, vocab_size), attn_implementation="eager")
+    model = AutoModelForCausalLM.from_config(tiny_config(family, vocab_size), attn_implementation="exact")
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..registry import Registry
 from ..types import ConfigError
 
-Factor: TypeAlias = float | Float[Tensor, " b"]
+Factor: TypeAlias = float | Tensor
 Strength: TypeAlias = Factor | tuple[Factor, Factor]
 """m: one float, one value per row ``[b]``, or a pair ``(m1, m2)`` of either."""
 
@@ -77,11 +77,11 @@ class Form(nn.Module, ABC):
 
     @abstractmethod
     def weight_delta(self) -> Float[Tensor, "d_out d_in"] | None:
-        """dW itself, for merging and export; None where the form has none."""
+        """dW itself in float64, for merging and export; None where the form has none."""
 
     @abstractmethod
     def bias_delta(self) -> Float[Tensor, " d_out"] | None:
-        """db; None where the form has none."""
+        """db, a parameter; None where the form has none."""
 
     def delta(self, x: Float[Tensor, "b s d_in"], m: Strength) -> Float[Tensor, "b s d_out"]:
         """dy = m1 dW x + m2 db (Eq. 5).

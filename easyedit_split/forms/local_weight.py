@@ -48,7 +48,7 @@ class LocalWeight(Form):
 
     def weight_delta(self) -> Float[Tensor, "d_out d_in"]:
         """dW."""
-        return self.weight
+        return self.weight.double()
 
     def bias_delta(self) -> Float[Tensor, " d_out"] | None:
         """db, unless the configuration leaves it out."""

@@ -72,7 +72,7 @@ class Lora(Form):
 
     def weight_delta(self) -> Float[Tensor, "d_out d_in"]:
         """s B A."""
-        return self.config.scale * (self.lora_B @ self.lora_A)
+        return self.config.scale * (self.lora_B.double() @ self.lora_A.double())
 
     def bias_delta(self) -> None:
         """LoRA leaves b alone."""
