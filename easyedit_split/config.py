@@ -192,8 +192,10 @@ def read_value(text: str, where: str) -> Any:
     Raises:
         ConfigError: invalid YAML.
     """
+    loader = _StrictLoader(text)
+    loader.name = where
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        return loader.get_single_data()
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: {text!r} is not a YAML value: {' '.join(str(error).split())}") from error
 
