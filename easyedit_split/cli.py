@@ -1,0 +1,51 @@
+"""`easyedit-split`: the command line. Bad input ends with code 2 and one sentence; nothing half-written is left."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from . import __version__
+from .commands import apply, common, doctor, inspect, sweep, train
+from .types import SplitError
+
+app = typer.Typer(
+    name="easyedit-split",
+    help="Steering vectors, LoRA and local weight updates as one dynamic weight update: train, score, apply.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        common.out.print(f"easyedit-split {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", help="More messages.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Set up what every command shares."""
+    common.set_up_logging(verbose)
+
+
+for module in (train, sweep, apply, inspect, doctor):
+    app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
+
+
+def main() -> None:
+    """Entry point of the command `easyedit-split`."""
+    try:
+        app()
+    except SplitError as error:
+        common.console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        common.console.print("stopped; finished parts are kept, give the same command again to go on")
+        sys.exit(130)
