@@ -109,7 +109,7 @@ def _fields(cls: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     return {f.name: f for f in dataclasses.fields(cls)}
 
 
-def check_keys(cls: type[Any], mapping: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+def check_keys(cls: type[Any], mapping: Any, where: str) -> dict[str, Any]:
     """The values of ``mapping``, each checked against the field of ``cls`` that it is for; keys may be missing.
 
     Raises:
@@ -127,10 +127,11 @@ def check_keys(cls: type[Any], mapping: Mapping[str, Any] | None, where: str) ->
     return {key: _check(value, hints[key], f"{where}.{key}") for key, value in mapping.items()}
 
 
-def build(cls: type[C], mapping: Mapping[str, Any] | None, where: str) -> C:
+def build(cls: type[C], mapping: Any, where: str) -> C:
     """Build the frozen dataclass ``cls`` from ``mapping``.
 
     Args:
+        mapping: a mapping of settings, or None for none; anything else is an error.
         where: what the mapping is called in error messages, e.g. a file and section.
 
     Raises:

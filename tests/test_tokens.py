@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from toy_tokenizers import ALL, gemma, llama2, llama3, plain, qwen, qwen3
 
 from easyedit_split.batching import Row, collate, plan_batches
 from easyedit_split.config import TokenConfig
 from easyedit_split.tokens import Template, encode_pairs, prefix_lengths, tokenizer_hash
 from easyedit_split.types import ConfigError, DataError, Pair
+
+from .toy_tokenizers import ALL, gemma, llama2, llama3, plain, qwen, qwen3
 
 QUERY = "Would you say it?"
 GOOD = Pair(QUERY, "Yes, I would", "No, thank you")

@@ -1,6 +1,6 @@
 """Small real tokenizers, built here, one for each habit of the families: what they do differently is the point.
 
-(Not called tokenizers.py: that would hide the library of this name.)
+(Not called tokenizers.py, the name of the library that builds them.)
 """
 
 from __future__ import annotations
