@@ -1,3 +1,84 @@
-"""One view of steering: vectors, LoRA and local weight updates as ``h' = (W + m1 dW) h + (b + m2 db)``."""
+"""One view of steering: vectors, LoRA and local weight updates as ``h' = (W + m1 dW) h + (b + m2 db)``.
+
+    from easyedit_split import RunConfig, load_dataset, load_model     # names below, loaded on first use
+    from easyedit_split.attach import attach                           # steer a model at strength m
+    from easyedit_split.pipeline import sweep, train                   # pairs -> artifact -> table
+
+Importing this package is light: torch and transformers load with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Artifact": "artifact",
+    "ConfigError": "types",
+    "DataError": "types",
+    "ArtifactError": "types",
+    "GenerateConfig": "generate",
+    "Intervention": "intervention",
+    "Pair": "types",
+    "RunConfig": "run",
+    "Scores": "types",
+    "Source": "pipeline",
+    "SplitError": "types",
+    "Template": "template",
+    "TokenConfig": "config",
+    "TrainConfig": "config",
+    "compose": "recipes",
+    "encode_pairs": "tokens",
+    "load_dataset": "datasets.load",
+    "load_model": "models",
+    "parse_grid": "config",
+}
+
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "ConfigError",
+    "DataError",
+    "GenerateConfig",
+    "Intervention",
+    "Pair",
+    "RunConfig",
+    "Scores",
+    "Source",
+    "SplitError",
+    "Template",
+    "TokenConfig",
+    "TrainConfig",
+    "__version__",
+    "compose",
+    "encode_pairs",
+    "load_dataset",
+    "load_model",
+    "parse_grid",
+]
+
+if TYPE_CHECKING:
+    from .artifact import Artifact
+    from .config import TokenConfig, TrainConfig, parse_grid
+    from .datasets.load import load_dataset
+    from .generate import GenerateConfig
+    from .intervention import Intervention
+    from .models import load_model
+    from .pipeline import Source
+    from .recipes import compose
+    from .run import RunConfig
+    from .template import Template
+    from .tokens import encode_pairs
+    from .types import ArtifactError, ConfigError, DataError, Pair, Scores, SplitError
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
