@@ -1,0 +1,163 @@
+"""Apply what was trained to an EasyEdit2 model: from a folder or from memory, one m per layer.
+
+A folder holds our artifact (``steering/``), or EasyEdit2's own ``layer_{L}.pt`` of its methods spilt, sft and reps,
+which is then applied as there: at every token, at the block's output.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..artifact import Artifact
+from ..artifact_files import CONFIG_FILE
+from ..config import TokenConfig
+from ..intervention import Intervention
+from ..registry import nearest
+from ..template import Template
+from ..types import ArtifactError, ConfigError
+from . import vectors as formats
+from .live import put
+from .settings import ApplySettings, apply_settings
+from .wrappers import unwrap
+
+logger = logging.getLogger(__name__)
+
+ARTIFACT_FOLDER = "steering"
+
+
+class SteeringVectors(dict[str, Any]):
+    """``{"layer_L": state}`` in EasyEdit2's format, with the artifact that it was made from."""
+
+    def __init__(self, states: Mapping[str, Any], artifact: Artifact) -> None:
+        super().__init__(states)
+        self.artifact = artifact
+
+
+def apply(hparams: Any, wrapper: Any = None, vectors: Mapping[str, Any] | None = None) -> Any:
+    """Steer a wrapper (loaded here where it is None) and return it.
+
+    Args:
+        hparams: the host's, of any of our methods.
+        vectors: what training returned; read from ``steer_vector_load_dir`` where None.
+
+    Raises:
+        ConfigError: settings that do not fit what is applied.
+        ArtifactError: files that cannot be read or do not fit the model.
+    """
+    settings = apply_settings(hparams, f"apply settings of {hparams.alg_name}")
+    wrapper = _usable(wrapper, hparams)
+    found = [
+        _intervention(layer, settings, wrapper, vectors, hparams.alg_name) for layer in settings.layers
+    ]  # all are read before the first is attached
+    for intervention, m in zip(found, settings.multipliers, strict=True):
+        put(wrapper, hparams.alg_name, intervention, m)
+        logger.info("%s: %s at %s, m = %g", hparams.alg_name, intervention.config.form, intervention.config.sites[0], m)
+    return wrapper
+
+
+def _usable(wrapper: Any, hparams: Any) -> Any:
+    if wrapper is None:
+        from steer.models.get_model import get_model
+
+        wrapper, _ = get_model(hparams)
+    if getattr(wrapper, "model", None) is None or getattr(wrapper, "VLLM_model", None) is not None:
+        raise ConfigError(
+            f"{hparams.alg_name} steers a Hugging Face model, and this one runs in vLLM: set vllm_enable: false"
+        )
+    return wrapper
+
+
+def _intervention(
+    layer: int, settings: ApplySettings, wrapper: Any, vectors: Mapping[str, Any] | None, name: str
+) -> Intervention:
+    artifact, where = _artifact(settings, vectors)
+    if artifact is not None:
+        for note in artifact.check_model(wrapper.model, unwrap):
+            logger.warning("the vectors' model differs: %s", note)
+        intervention = single_layer(_of_concept(artifact, settings.concept_id), layer, where)
+    else:
+        intervention = formats.from_state(
+            formats.select(_state(layer, settings, vectors), settings.concept_id, where),
+            layer,
+            f"{where}, layer {layer}",
+        )
+    intervention = _with_prefix(intervention, settings.skip_prefix, wrapper)
+    config = intervention.config
+    for what, wanted, is_ in (
+        ("form", settings.form, config.form),
+        ("placement", settings.placement, config.placement),
+    ):
+        if wanted is not None and wanted != is_:
+            raise ConfigError(
+                f"{name}: {what} is {wanted!r}, but {where} holds {is_!r}: remove the key or load another"
+            )
+    return intervention.to(next(wrapper.model.parameters()).device)
+
+
+def _artifact(settings: ApplySettings, vectors: Mapping[str, Any] | None) -> tuple[Artifact | None, str]:
+    if vectors is not None:
+        return (vectors.artifact, "memory") if isinstance(vectors, SteeringVectors) else (None, "memory")
+    if settings.load_dir is None:
+        raise ConfigError("steer_vector_load_dir is not given: name the folder that training wrote")
+    folder = Path(settings.load_dir)
+    for candidate in (folder / ARTIFACT_FOLDER, folder):
+        if (candidate / CONFIG_FILE).is_file():
+            return Artifact.from_pretrained(candidate), str(candidate)
+    return None, str(folder)
+
+
+def _state(layer: int, settings: ApplySettings, vectors: Mapping[str, Any] | None) -> Any:
+    if vectors is None:
+        assert settings.load_dir is not None
+        return formats.read_file(Path(settings.load_dir) / f"layer_{layer}.pt")
+    key = f"layer_{layer}"
+    if key not in vectors:
+        raise ConfigError(f"the vectors in memory hold no {key}{nearest(key, tuple(vectors))}")
+    return vectors[key]
+
+
+def _of_concept(artifact: Artifact, concept_id: int) -> Intervention:
+    ids: dict[str, str] = artifact.record.get("concept_ids", {})
+    if ids:
+        if str(concept_id) not in ids:
+            raise ConfigError(f"no concept_id {concept_id}{nearest(str(concept_id), tuple(ids))}")
+        return artifact[ids[str(concept_id)]]
+    if concept_id != 0:
+        raise ConfigError(f"concept_id is {concept_id}, but these vectors are of one concept: remove the key")
+    return artifact.only()
+
+
+def single_layer(intervention: Intervention, layer: int, where: str) -> Intervention:
+    """The part of an intervention that acts in one block; it shares the parameters.
+
+    Raises:
+        ArtifactError: it has no site in that block, or several.
+    """
+    keys = [site.key for site in intervention.sites if site.block == layer]
+    if len(keys) != 1:
+        have = ", ".join(str(site.block) for site in intervention.sites)
+        raise ArtifactError(f"{where} holds {len(keys)} interventions for layer {layer}; its layers: {have}")
+    form = intervention[keys[0]]
+    part = Intervention(dataclasses.replace(intervention.config, sites=(keys[0],)), [(form.d_in, form.d_out)])
+    part.forms[next(iter(part.forms))] = form
+    return part
+
+
+def _with_prefix(intervention: Intervention, skip_prefix: bool | None, wrapper: Any) -> Intervention:
+    """The intervention with ``skip_prefix`` as asked; what it was trained with where nothing is asked."""
+    if skip_prefix is None or skip_prefix == intervention.config.skip_prefix:
+        return intervention
+    template = Template(wrapper.tokenizer, TokenConfig())
+    config = dataclasses.replace(
+        intervention.config, skip_prefix=skip_prefix, prefix_ids=template.prefix_ids, bos_id=template.bos_id
+    )
+    form: nn.Module = intervention[config.sites[0]]
+    changed = Intervention(config, [(intervention[config.sites[0]].d_in, intervention[config.sites[0]].d_out)])
+    changed.forms[next(iter(changed.forms))] = form
+    return changed

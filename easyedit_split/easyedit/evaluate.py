@@ -1,0 +1,227 @@
+"""Preference and utility log-odds (Eq. 7, 8) of any EasyEdit2 method, ours or not, as it is applied to a model.
+
+    pref = L_n - L_p        util = log-odds of the pair's whole mass        accuracy = share of pairs with pref > 0
+
+``m`` multiplies what is applied: 1 is the model as it stands, 0 the bare model, so a method applied with multiplier 1
+is swept over its own m. EasyEdit2's ``Evaluator`` sees texts alone; log-odds need the model and both answers of a
+pair.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .. import log_odds
+from ..attach import attach
+from ..batching import collate, plan_batches
+from ..config import TokenConfig
+from ..observe import device_of, frozen
+from ..scoring import answer_rows, layout_of, row_losses
+from ..storage import write_whole
+from ..sweep import COLUMNS, undefined_count, write_table
+from ..template import Template
+from ..tokens import encode_pairs
+from ..types import ConfigError, DataError, Pair, Scores
+from .generate import FIELDS, pair_of
+from .strength import applied_methods, at_strength, prompt_of
+from .wrappers import unwrap
+
+logger = logging.getLogger(__name__)
+
+
+class LogOddsEvaluator:
+    """Log-odds of pairs under whatever steers a wrapper.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper, with methods applied or bare.
+        pairs: `Pair` or EasyEdit2's rows ``{question, matching, not_matching}``.
+        m: factors on the applied strength; 0 is the bare model.
+        tokens: chat template, system prompt, end token; the wrapper's own template settings where None.
+        normalize: ``sum`` of the answers' nats (the paper's curves) or ``mean`` per token.
+        drop_bad: leave bad pairs out and name them.
+        save_results: write ``<results_dir>/<name>_log_odds.json`` and the table beside it as ``.csv``.
+
+    Attributes:
+        table: the last evaluation's rows, one per pair and m, in the columns of `sweep`.
+    """
+
+    def __init__(
+        self,
+        wrapper: Any,
+        pairs: Sequence[Pair | Mapping[str, Any]] = (),
+        m: Sequence[float] | float = (0.0, 1.0),
+        *,
+        name: str = "pairs",
+        tokens: TokenConfig | None = None,
+        normalize: log_odds.Normalize = "sum",
+        drop_bad: bool = False,
+        save_results: bool = False,
+        results_dir: str | Path = "results",
+    ) -> None:
+        self.wrapper = wrapper
+        self.m = (float(m),) if isinstance(m, int | float) else tuple(float(value) for value in m)
+        if not self.m or not np.isfinite(self.m).all() or len(set(self.m)) < len(self.m):
+            raise ConfigError(f"m is {list(self.m)}: give at least one, each finite and each once")
+        self.name = name
+        self.tokens = tokens or _tokens_of(wrapper)
+        self.normalize = normalize
+        self.drop_bad = drop_bad
+        self.save_results = save_results
+        self.results_dir = Path(results_dir)
+        self.pairs = _pairs(pairs, name)
+        self.table: pd.DataFrame | None = None
+
+    def evaluate_all(self, concept: str | None = None) -> dict[str, Any]:
+        """Score the pairs given at construction."""
+        return self.evaluate(self.pairs, self.name, concept)
+
+    def evaluate_from_direct(
+        self, results: Sequence[Mapping[str, Any]], dataset_name: str, concept: str | None = None
+    ) -> dict[str, Any]:
+        """Score rows that hold both answers; generated results hold one, and are refused.
+
+        Raises:
+            DataError: rows without the negative answers.
+        """
+        return self.evaluate(_pairs(results, dataset_name), dataset_name, concept)
+
+    def evaluate_from_file(self, dataset_path: str | Path, concept: str | None = None) -> dict[str, Any]:
+        """Score a JSON file of rows that hold both answers; a file of generated results is refused.
+
+        Raises:
+            DataError: no such file, not JSON rows, or rows without the negative answers.
+        """
+        path = Path(dataset_path)
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: not readable as JSON: {error}") from error
+        if not isinstance(rows, list):
+            raise DataError(f"{path}: holds a {type(rows).__name__}, wanted a list of rows")
+        return self.evaluate(_pairs(rows, str(path)), path.stem.removesuffix("_results"), concept)
+
+    def evaluate(self, results: Sequence[Pair], dataset_name: str, concept: str | None = None) -> dict[str, Any]:
+        """Score pairs at every m.
+
+        Args:
+            concept: score the pairs of this concept alone.
+
+        Returns:
+            ``methods, dataset, pairs, undefined_pairs`` and, per m in order, ``m, preference, utility, accuracy``
+            (means over pairs in nats; a pair whose utility is undefined at any m is left out of it at every m).
+        """
+        pairs = [pair for pair in results if concept is None or pair.concept == concept]
+        if not pairs:
+            raise DataError(f"{dataset_name}: no pairs to score{f' of concept {concept!r}' if concept else ''}")
+        self.table = pd.concat([self._at(pairs, dataset_name, m) for m in self.m], ignore_index=True)
+        summary = self._summary(dataset_name)
+        if self.save_results:
+            stem = self.results_dir / f"{dataset_name}_log_odds"
+            write_table(self.table, stem.with_name(f"{stem.name}.csv"))
+            write_whole(stem.with_name(f"{stem.name}.json"), lambda to: _write_json(to, summary))
+        return summary
+
+    def _at(self, pairs: Sequence[Pair], dataset_name: str, m: float) -> pd.DataFrame:
+        prompt = prompt_of(self.wrapper, m)
+        if prompt is not None:  # as EasyEdit2 joins them
+            pairs = [Pair(f"{prompt} {p.prompt}", p.positive, p.negative, p.concept) for p in pairs]
+        template = Template(self.wrapper.tokenizer, self.tokens)
+        encoded = encode_pairs(pairs, template, source=dataset_name, drop_bad=self.drop_bad).rows
+        rows = answer_rows(encoded)
+        losses = np.empty(len(rows))
+        model = self.wrapper.model
+        lengths = [len(row.prompt) + len(row.answer) for row in rows]
+        with frozen(model), torch.no_grad(), at_strength(self.wrapper, m) as ours:
+            for chosen in plan_batches(lengths, max_tokens=4096, max_rows=64):
+                batch = collate([rows[i] for i in chosen], pad_id=template.pad_id).to(device_of(model))
+                with ExitStack() as stack:
+                    for intervention, strength in ours:
+                        stack.enter_context(
+                            attach(model, intervention, strength, layout=layout_of(batch), unwrap=unwrap)
+                        )
+                    losses[chosen] = row_losses(model, batch, unwrap=unwrap).cpu().numpy()
+        n = len(encoded)
+        counts = np.array([len(row.answer) for row in rows])
+        scores = Scores(L_p=losses[:n], L_n=losses[n:], T_p=counts[:n], T_n=counts[n:])
+        L_p, L_n = log_odds.losses(scores, self.normalize)
+        values: dict[str, Any] = dict.fromkeys(COLUMNS, "")
+        values |= {
+            "model": str(getattr(self.wrapper, "model_name_or_path", "")),
+            "dataset": dataset_name,
+            "concept": [pair.pair.concept or "" for pair in encoded],
+            "pair": [pair.index for pair in encoded],
+            "form": "+".join(applied_methods(self.wrapper)) or "bare",
+            "seed": 0,
+            "m1": m,
+            "m2": m,
+            "L_p": scores.L_p,
+            "L_n": scores.L_n,
+            "T_p": scores.T_p,
+            "T_n": scores.T_n,
+            "pref": log_odds.preference(L_p, L_n),
+            "util": log_odds.utility(L_p, L_n),
+            "status": log_odds.status(L_p, L_n),
+        }
+        return pd.DataFrame(values, columns=list(COLUMNS))
+
+    def _summary(self, dataset_name: str) -> dict[str, Any]:
+        assert self.table is not None
+        undefined, count = undefined_count(self.table)
+        bad = self.table["status"] != log_odds.OK
+        left_out = set(map(tuple, self.table.loc[bad, ["concept", "pair"]].to_numpy().tolist()))
+        summary: dict[str, Any] = {
+            "methods": list(applied_methods(self.wrapper)),
+            "dataset": dataset_name,
+            "pairs": count,
+            "undefined_pairs": undefined,
+            "m": [],
+            "preference": [],
+            "utility": [],
+            "accuracy": [],
+        }
+        for m in self.m:
+            rows = self.table[self.table["m1"] == m]
+            defined = [key not in left_out for key in zip(rows["concept"], rows["pair"], strict=True)]
+            util = rows.loc[defined, "util"]
+            summary["m"].append(m)
+            summary["preference"].append(float(rows["pref"].mean()))
+            summary["utility"].append(float(util.mean()) if len(util) else None)
+            summary["accuracy"].append(float((rows["pref"] > 0).mean()))
+        return summary
+
+
+def _pairs(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
+    pairs: list[Pair] = []
+    for number, row in enumerate(rows):
+        if isinstance(row, Pair):
+            pairs.append(row)
+            continue
+        if not isinstance(row, Mapping):
+            raise DataError(f"{name}, row {number}: a {type(row).__name__}, wanted a mapping")
+        lacking = [field for field in FIELDS.values() if field not in row]
+        if lacking and "pred" in row:
+            raise DataError(
+                f"{name}: generated results hold no negative answers (row {number} lacks {', '.join(lacking)}), and "
+                "log-odds need both answers of each pair: give the dataset's rows, not its results"
+            )
+        concept = row.get("concept")
+        pairs.append(pair_of(row, number, name, None if concept is None else str(concept)))
+    return pairs
+
+
+def _tokens_of(wrapper: Any) -> TokenConfig:
+    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
+    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

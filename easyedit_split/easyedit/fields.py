@@ -1,0 +1,218 @@
+"""The keys of a method's YAML file: ours, EasyEdit2's names for the same, and its keys that nothing reads.
+
+The host builds hparams from the fields of a registered dataclass and drops every other key, so each key that is to
+reach us is a field here. ``None`` means "not given"; defaults are the core's own and stand in `easyedit_split.config`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..types import ConfigError
+
+Value = Any
+
+
+def _directions(value: Value) -> str:
+    names = list(value) if isinstance(value, list | tuple) else [value]
+    if names == ["orig_add"]:
+        return "add"
+    if sorted(names) == ["orig_add", "orig_sub"]:
+        return "both"
+    raise ConfigError(
+        f"preference_pairs is {names}, allowed: [orig_add] (directions: add), [orig_add, orig_sub] (both)"
+    )
+
+
+def _site(value: Value) -> str:
+    if value == "mlp_mid":
+        return "mlp.down_proj"
+    raise ConfigError(
+        f"intervention_components is {value!r}: allowed is mlp_mid, the input of mlp.down_proj; "
+        "for another linear map write site, e.g. site: attn.o_proj"
+    )
+
+
+def _subtraction(value: Value) -> str:
+    return "normal" if value in ("norm", "normal") else str(value)
+
+
+def _same(value: Value) -> Value:
+    return value
+
+
+ALIASES = {
+    "intervention_method": ("form", _same),
+    "pos_loss_weight": ("lambda_p", _same),
+    "neg_loss_weight": ("lambda_n", _same),
+    "margin_penalty_weight": ("gamma", _same),
+    "margin_threshold": ("theta", _same),
+    "n_epochs": ("epochs", _same),
+    "low_rank_dimension": ("rank", _same),
+    "lora_alpha": ("alpha", _same),
+    "preference_pairs": ("directions", _directions),
+    "substraction_type": ("subtraction", _subtraction),
+    "intervention_components": ("site", _site),
+    "intervention_positions": ("positions", _same),
+    "output_length": ("max_length", _same),
+}
+"""EasyEdit2's name: ours, and how its value reads here."""
+
+ONLY = {
+    "ref_loss_weight": (0, 0.0, None),
+    "intervention_type": ("addition", None),
+    "intervention_positions_dropout": (0, 0.0, None),
+    "loss_type": ("scaled_simpo", None),
+    "simpo_scaler": (1, 1.0, None),
+    "label_smoothing": (0, 0.0, None),
+    "gemma": (0, 0.0, None),
+    "multiple_choice": (False, None),
+    "exclude_bos": (True, None),
+}
+"""EasyEdit2's keys of which one value is what is done here; any other value is an error."""
+
+UNREAD = (
+    "steering_prompt_type",
+    "inference",
+    "all_labels",
+    "loss_output_dir",
+    "concepts_id",
+    "beta",
+    "reference_free",
+    "train_on_negative",
+    "sft_preference_type",
+    "init_vector_path",
+    "ablation_vector_path",
+)
+"""Keys that EasyEdit2's files carry and that change nothing here: accepted, and listed once in a log line."""
+
+
+@dataclass
+class TrainFields:
+    """What a ``generate`` file may hold, beside the host's own base fields (model, dtype, device, seed, template).
+
+    Ours are preferred; EasyEdit2's names are aliases (`ALIASES`). ``max_num_of_examples`` counts answers, two to a
+    pair, as there.
+    """
+
+    alg_name: str = ""
+    layers: Any = None
+    save_vectors: bool = True
+    steer_vector_output_dir: Any = "vectors"
+    steer_train_dataset: Any = None
+    max_concepts: Any = None
+    max_num_of_examples: Any = None
+    drop_bad: Any = None
+    # form and place
+    form: Any = None
+    rank: Any = None
+    alpha: Any = None
+    apply_alpha: Any = None
+    bias: Any = None
+    site: Any = None
+    placement: Any = None
+    positions: Any = None
+    skip_prefix: Any = None
+    # objective
+    objective: Any = None
+    lambda_p: Any = None
+    lambda_n: Any = None
+    gamma: Any = None
+    theta: Any = None
+    length_normalize: Any = None
+    compat: Any = None
+    length: Any = None
+    subtraction: Any = None
+    # training and tokens
+    epochs: Any = None
+    batch_size: Any = None
+    gradient_accumulation_steps: Any = None
+    lr: Any = None
+    weight_decay: Any = None
+    warmup_steps: Any = None
+    max_grad_norm: Any = None
+    dropout: Any = None
+    steering_factors: Any = None
+    directions: Any = None
+    max_length: Any = None
+    score_end: Any = None
+    # EasyEdit2's names
+    intervention_method: Any = None
+    pos_loss_weight: Any = None
+    neg_loss_weight: Any = None
+    margin_penalty_weight: Any = None
+    margin_threshold: Any = None
+    n_epochs: Any = None
+    low_rank_dimension: Any = None
+    lora_alpha: Any = None
+    preference_pairs: Any = None
+    substraction_type: Any = None
+    intervention_components: Any = None
+    intervention_positions: Any = None
+    output_length: Any = None
+    ref_loss_weight: Any = None
+    intervention_type: Any = None
+    intervention_positions_dropout: Any = None
+    loss_type: Any = None
+    simpo_scaler: Any = None
+    label_smoothing: Any = None
+    gemma: Any = None
+    multiple_choice: Any = None
+    exclude_bos: Any = None
+
+
+@dataclass
+class ApplyFields:
+    """What an ``apply`` file may hold.
+
+    ``layers`` and ``multipliers`` (m) are zipped; form and place are read from what was saved, and checked where the
+    file names them too.
+    """
+
+    alg_name: str = ""
+    layers: Any = None
+    multipliers: Any = None
+    steer_vector_load_dir: Any = None
+    concept_id: Any = 0
+    form: Any = None
+    intervention_method: Any = None
+    placement: Any = None
+    skip_prefix: Any = None
+
+
+def plain(value: Value) -> Value:
+    """Lists and mappings of OmegaConf as Python's own; everything else as it is."""
+    if isinstance(value, Mapping) or type(value).__name__ == "DictConfig":
+        return {str(k): plain(value[k]) for k in value}
+    if isinstance(value, list | tuple) or type(value).__name__ == "ListConfig":
+        return [plain(v) for v in value]
+    return value
+
+
+def given(hparams: Any, where: str) -> dict[str, Value]:
+    """The keys that were given, under our names.
+
+    Raises:
+        ConfigError: a key under both names with two meanings, or a value of EasyEdit2's that is not supported.
+    """
+    values = {name: plain(value) for name, value in vars(hparams).items() if value is not None}
+    for name, allowed in ONLY.items():
+        value = values.pop(name, None)
+        if value not in allowed:
+            raise ConfigError(
+                f"{where}: {name} is {value!r}, only {allowed[0]!r} is supported: remove the key"
+                + (" (to steer BOS too, write skip_prefix: false)" if name == "exclude_bos" else "")
+            )
+    for name, (ours, convert) in ALIASES.items():
+        if name not in values:
+            continue
+        try:
+            value = convert(values.pop(name))
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from error
+        if ours in values and values[ours] != value:
+            raise ConfigError(f"{where}: {ours} is {values[ours]!r} but {name}, the same thing, is {value!r}: keep one")
+        values[ours] = value
+    return values

@@ -1,0 +1,113 @@
+"""One intervention that stays on an EasyEdit2 model: active exactly while its marker sits in the block's dictionary.
+
+EasyEdit2 takes interventions away by emptying each block's ``intervention_dict`` (``ori_generate``, ``reset_all``) and
+knows nothing of hooks. So the change is made by `attach`, and a marker goes into that dictionary; before every model
+call it is looked up, and where it is missing the call runs bare, bit for bit. ``from_position`` of the block
+(``steer_from_end_position``) is honoured as its own methods do: tokens before it are left alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..attach import Attachment, attach
+from ..calls import CallReader
+from ..forms.base import Form, Strength, factors
+from ..intervention import Intervention
+from ..sites import family_of, walk
+from .wrappers import layers_of, unwrap
+
+_ATTRIBUTE = "_easyedit_split_live"
+
+
+class Marker(nn.Module):
+    """Stands in ``intervention_dict``; the block calls it with its output, which it returns as it is."""
+
+    def forward(self, base: Tensor, **kwargs: Any) -> Tensor:
+        """The block's output, unchanged: the change is already in it."""
+        return base
+
+
+class Live:
+    """One attached single-layer intervention.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+        name: ``alg_name``, the key in ``intervention_dict``.
+        intervention: with one site.
+        m: its multiplier.
+    """
+
+    def __init__(self, wrapper: Any, name: str, intervention: Intervention, m: float) -> None:
+        (site,) = intervention.sites
+        model = wrapper.model
+        self.name, self.layer, self.intervention = name, site.block, intervention
+        self.m: float = float(m)
+        self.marker = Marker()
+        self.block = layers_of(wrapper)[site.block]
+        self._reader = CallReader((), None, needs_prefix=False)
+        self._started: Tensor | None = None
+        self._stack = ExitStack()
+        decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
+        # before the hook of `attach`, so that it finds the call decided
+        self._stack.callback(decoder.register_forward_pre_hook(self._enter_call, with_kwargs=True).remove)
+        self.attachment: Attachment = self._stack.enter_context(
+            attach(model, intervention, self.m, delta=self._delta, unwrap=unwrap)
+        )
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the marker sits in the block's dictionary."""
+        return self.block.intervention_dict.get(self.name) is self.marker
+
+    def close(self) -> None:
+        """Remove the hooks and the marker."""
+        if self.is_active:
+            del self.block.intervention_dict[self.name]
+        self._stack.close()
+
+    def set_m(self, m: float) -> None:
+        """Change the strength."""
+        self.m = float(m)
+        self.attachment.m = factors(self.m)
+
+    def _enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.attachment.bare = self.m == 0 or not self.is_active
+        start = self.block.from_position
+        self._started = None if start is None else self._reader.read(args, kwargs).index >= start
+
+    def _delta(self, form: Form, x: Tensor, m: Strength) -> Tensor:
+        dy: Tensor = form.delta(x, m)
+        return dy if self._started is None else dy * self._started[..., None].to(dy.device)
+
+
+def live_on(wrapper: Any) -> list[Live]:
+    """What this package attached to a wrapper and is active."""
+    return [live for live in _all(wrapper) if live.is_active]
+
+
+def put(wrapper: Any, name: str, intervention: Intervention, m: float) -> Live:
+    """Attach a single-layer intervention under a name, in place of what that name had in that layer.
+
+    Also removes the hooks of interventions that EasyEdit2 took out of its dictionaries meanwhile.
+    """
+    (site,) = intervention.sites
+    kept = []
+    for live in _all(wrapper):
+        if live.is_active and (live.name, live.layer) != (name, site.block):
+            kept.append(live)
+        else:
+            live.close()
+    live = Live(wrapper, name, intervention, m)
+    setattr(wrapper, _ATTRIBUTE, [*kept, live])
+    layers_of(wrapper)[site.block].reset(method_name=name)  # as EasyEdit2's appliers do: forget an old start position
+    wrapper.set_intervention(site.block, live.marker, name)
+    return live
+
+
+def _all(wrapper: Any) -> list[Live]:
+    found: list[Live] = getattr(wrapper, _ATTRIBUTE, [])
+    return found

@@ -1,0 +1,149 @@
+"""EasyEdit2 methods as data: a name, the fields of its YAML files, and the two functions the host calls.
+
+Ours and third parties' come in the same way, through the entry-point group ``easyedit_split.easyedit2_methods``, whose
+entries name a `Method`. Each is registered under its name and under ``<package>/<name>``.
+
+| alg_name       | form                  | objective                                     |
+|----------------|-----------------------|-----------------------------------------------|
+| `SPLIT`        | `intervention_method` | split                                         |
+| `local_weight` | local_weight          | `objective: split, sft or reps` (default sft) |
+| `lora`         | lora                  | the same                                      |
+| `vector`       | vector                | the same                                      |
+| `DiffMean`     | vector                | diff_mean                                     |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Any
+
+from ..types import ConfigError
+from .fields import UNREAD, ApplyFields, TrainFields
+from .settings import apply_settings, train_settings
+
+METHODS_GROUP = "easyedit_split.easyedit2_methods"
+EVALUATORS_GROUP = "easyedit_split.easyedit2_evaluators"
+
+
+@dataclass(frozen=True)
+class Method:
+    """What EasyEdit2 needs to know of a method.
+
+    Args:
+        name: ``alg_name`` in a YAML file.
+        train: called as ``train(hparams, dataset, dataset_name=...)``; returns ``{"layer_L": ...}``.
+        apply: called as ``apply(hparams, wrapper_or_None)`` or with in-memory vectors third; returns the wrapper.
+        train_fields, apply_fields: dataclasses of the keys that its files may hold; every field needs a default. The
+            host's own base fields (model, dtype, device, seed, template) are added when it is registered.
+        check_train, check_apply: called as ``check(hparams, where)`` when a file is read; raise `ConfigError`.
+        unread_keys: keys that files carry though nothing reads them.
+    """
+
+    name: str
+    train: Callable[..., Any]
+    apply: Callable[..., Any]
+    train_fields: type[Any] = TrainFields
+    apply_fields: type[Any] = ApplyFields
+    check_train: Callable[[Any, str], object] | None = None
+    check_apply: Callable[[Any, str], object] | None = None
+    unread_keys: tuple[str, ...] = ()
+    package: str = field(default="easyedit_split", kw_only=True)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a method's name fixes; None where its file chooses."""
+
+    form: str | None
+    objective: str | None
+
+    def check(self, hparams: Any, where: str) -> object:
+        """Read a ``generate`` file's settings, to fail when the file is read and not when training starts."""
+        return train_settings(hparams, self.form, self.objective, where)
+
+
+def _train(hparams: Any, dataset: Any, dataset_name: str | None = None, *, recipe: Recipe) -> Any:
+    from .generate import train  # torch loads with the first run, not with the registration
+
+    return train(hparams, dataset, dataset_name, form=recipe.form, objective=recipe.objective)
+
+
+def _apply(hparams: Any, wrapper: Any = None, vectors: Any = None) -> Any:
+    from .apply import apply
+
+    return apply(hparams, wrapper, vectors)
+
+
+def _own(name: str, form: str | None, objective: str | None) -> Method:
+    recipe = Recipe(form, objective)
+    return Method(
+        name=name,
+        train=partial(_train, recipe=recipe),
+        apply=_apply,
+        check_train=recipe.check,
+        check_apply=apply_settings,
+        unread_keys=UNREAD,
+    )
+
+
+SPLIT = _own("SPLIT", None, "split")
+LOCAL_WEIGHT = _own("local_weight", "local_weight", None)
+LORA = _own("lora", "lora", None)
+VECTOR = _own("vector", "vector", None)
+DIFF_MEAN = _own("DiffMean", "vector", "diff_mean")
+
+BUILT_IN = (SPLIT, LOCAL_WEIGHT, LORA, VECTOR, DIFF_MEAN)
+"""Known also where the package's metadata is not installed, such as a checkout on ``sys.path``."""
+
+
+def methods() -> dict[str, Method]:
+    """Every method by name: ours, then those of installed packages.
+
+    Raises:
+        ConfigError: an entry point that cannot be loaded, is no `Method`, or takes a name twice.
+    """
+    found = {method.name: method for method in BUILT_IN}
+    for point in sorted(entry_points(group=METHODS_GROUP), key=lambda p: (p.name, p.value)):
+        try:
+            method = point.load()
+        except Exception as error:
+            raise ConfigError(
+                f"EasyEdit2 method {point.name!r} of an installed package could not be loaded ({point.value}: "
+                f"{type(error).__name__}: {error}): mend or uninstall that package"
+            ) from error
+        if not isinstance(method, Method) or method.name != point.name:
+            raise ConfigError(f"entry point {point.name} = {point.value} is no Method of that name: mend that package")
+        known = found.get(method.name)
+        if known is not None and known is not method:
+            raise ConfigError(
+                f"EasyEdit2 method {method.name!r} comes from {known.package} and from {point.value}: uninstall one"
+            )
+        found[method.name] = method
+    return found
+
+
+def evaluators() -> dict[str, type[Any]]:
+    """Evaluator classes by name, from the entry points.
+
+    Raises:
+        ConfigError: an entry point that cannot be loaded.
+    """
+    from .evaluate import LogOddsEvaluator
+
+    found: dict[str, type[Any]] = {"log_odds": LogOddsEvaluator}
+    for point in sorted(entry_points(group=EVALUATORS_GROUP), key=lambda p: (p.name, p.value)):
+        try:
+            evaluator = point.load()
+        except Exception as error:
+            raise ConfigError(
+                f"EasyEdit2 evaluator {point.name!r} of an installed package could not be loaded ({point.value}: "
+                f"{type(error).__name__}: {error}): mend or uninstall that package"
+            ) from error
+        if found.setdefault(point.name, evaluator) is not evaluator:
+            raise ConfigError(
+                f"EasyEdit2 evaluator {point.name!r} is declared twice, again by {point.value}: uninstall one"
+            )
+    return found

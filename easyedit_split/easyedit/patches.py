@@ -1,0 +1,84 @@
+"""Every change that the plugin makes to EasyEdit2 at run time, in one ledger that can say what it did and take it back.
+
+No file of the host is touched: a change sets an attribute of a module or class, an entry of a dictionary, or an element
+of a list of the running process. `Ledger.undo` restores them in reverse order; what others changed meanwhile
+is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change: the name of what was touched, and how to take it back."""
+
+    name: str
+    undo: Callable[[], None]
+
+
+class Ledger:
+    """Changes in the order they were made."""
+
+    def __init__(self) -> None:
+        self._changes: list[Change] = []
+
+    def set_attribute(self, owner: Any, name: str, value: Any, label: str) -> None:
+        """Set ``owner.name``; ``label`` is the owner's dotted name in reports."""
+        before = vars(owner).get(name, _ABSENT)
+        setattr(owner, name, value)
+
+        def undo() -> None:
+            if vars(owner).get(name, _ABSENT) is not value:
+                return
+            if before is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+
+        self._changes.append(Change(f"{label}.{name}", undo))
+
+    def set_item(self, mapping: dict[str, Any], key: str, value: Any, label: str) -> None:
+        """Set ``mapping[key]``."""
+        before = mapping.get(key, _ABSENT)
+        mapping[key] = value
+
+        def undo() -> None:
+            if mapping.get(key, _ABSENT) is not value:
+                return
+            if before is _ABSENT:
+                del mapping[key]
+            else:
+                mapping[key] = before
+
+        self._changes.append(Change(f"{label}[{key!r}]", undo))
+
+    def append(self, items: list[str], value: str, label: str) -> None:
+        """Append ``value`` to ``items`` unless it is there."""
+        if value in items:
+            return
+        items.append(value)
+
+        def undo() -> None:
+            if value in items:
+                items.remove(value)
+
+        self._changes.append(Change(f"{label} += {value!r}", undo))
+
+    def touched(self) -> tuple[str, ...]:
+        """What stands changed now, in the order it was changed."""
+        return tuple(change.name for change in self._changes)
+
+    def undo(self) -> None:
+        """Take everything back, last first."""
+        while self._changes:
+            self._changes.pop().undo()
+
+
+LEDGER = Ledger()
+"""The process's one ledger."""

@@ -1,0 +1,141 @@
+"""From the host's hparams to the core's own configurations: checked, typed and frozen, or one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..config import TrainConfig, build, require
+from ..registry import nearest
+from ..run import RunConfig
+from ..sites import Placement
+from ..types import ConfigError
+from .fields import given
+
+FORM_KEYS = {"vector": (), "lora": ("rank", "alpha", "apply_alpha"), "local_weight": ("bias",)}
+OBJECTIVE_KEYS = {
+    "split": ("lambda_p", "lambda_n", "gamma", "theta", "length_normalize", "compat"),
+    "sft": (),
+    "reps": ("length", "subtraction"),
+    "diff_mean": (),
+}
+_TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig))
+_OFF = {"lambda_p": 1.0, "lambda_n": 0.0, "gamma": 0.0, "subtraction": "normal"}
+"""Values at which EasyEdit2's files repeat keys of another objective: they ask for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """One training run and how much of the data it takes.
+
+    Args:
+        max_concepts: the first so many concepts only.
+        max_num_of_examples: answers per concept, two to a pair, as EasyEdit2 counts.
+        drop_bad: leave bad rows out and name them, instead of stopping at the first.
+    """
+
+    run: RunConfig
+    max_concepts: int | None = None
+    max_num_of_examples: int | None = None
+    drop_bad: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("max_concepts", "max_num_of_examples"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{name} is {value}, must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySettings:
+    """What is applied, where and how strongly; ``layers`` and ``multipliers`` pair up."""
+
+    layers: tuple[int, ...]
+    multipliers: tuple[float, ...]
+    load_dir: str | None = None
+    concept_id: int = 0
+    form: str | None = None
+    placement: Placement | None = None
+    skip_prefix: bool | None = None
+
+    def __post_init__(self) -> None:
+        require(len(self.layers) > 0, "layers is empty, name at least one block, e.g. layers: [20]")
+        require(
+            len(self.layers) == len(self.multipliers),
+            f"{len(self.layers)} layers but {len(self.multipliers)} multipliers: give one m per layer",
+        )
+        require(len(set(self.layers)) == len(self.layers), f"layers holds one twice: {list(self.layers)}")
+
+
+def train_settings(hparams: Any, form: str | None, objective: str | None, where: str) -> TrainSettings:
+    """Settings of a training run.
+
+    Args:
+        form, objective: fixed by the method's name, or None where the file chooses (default vector, sft).
+        where: what the file is called in messages.
+
+    Raises:
+        ConfigError: a value that is wrong or impossible, a key of another form or objective.
+    """
+    values = given(hparams, where)
+    chosen_form = _chosen(
+        "form (intervention_method)", values.pop("form", None), form or "vector", form, FORM_KEYS, where
+    )
+    chosen = _chosen("objective", values.pop("objective", None), objective or "sft", objective, OBJECTIVE_KEYS, where)
+    run: dict[str, Any] = {
+        "form": chosen_form,
+        "objective": chosen,
+        "form_config": _own(values, FORM_KEYS, chosen_form),
+        "objective_config": _own(values, OBJECTIVE_KEYS, chosen, f"{where}: objective {chosen}"),
+        "placement": "block_output",
+        "train": {key: values[key] for key in _TRAIN_KEYS if key in values},
+        "tokens": {key: values[key] for key in ("score_end", "max_length") if key in values},
+    }
+    run["tokens"]["chat_template"] = "auto" if values.get("use_chat_template", False) else "off"
+    run["tokens"]["system"] = values.get("system_prompt") or None
+    require("layers" in values, f"{where}: layers missing, name the blocks, e.g. layers: [20]")
+    run |= {key: values[key] for key in ("layers", "site", "placement", "positions", "skip_prefix") if key in values}
+    if chosen_form == "vector":
+        run.pop("site", None)  # EasyEdit2's vector files carry intervention_components too; a vector has no input
+    names = ("max_concepts", "max_num_of_examples", "drop_bad")
+    rest = {key: values[key] for key in names if key in values}
+    return build(TrainSettings, {"run": RunConfig.read(run, where), **rest}, where)
+
+
+def apply_settings(hparams: Any, where: str) -> ApplySettings:
+    """Settings of an application.
+
+    Raises:
+        ConfigError: a value that is wrong, or unequal numbers of layers and multipliers.
+    """
+    values = given(hparams, where)
+    for key in ("layers", "multipliers"):
+        require(key in values, f"{where}: {key} missing, e.g. layers: [20] and multipliers: [1.0]")
+    mapping = {"load_dir": values.get("steer_vector_load_dir")}
+    names = ("layers", "multipliers", "concept_id", "form", "placement", "skip_prefix")
+    mapping |= {key: values[key] for key in names if key in values}
+    return build(ApplySettings, mapping, where)
+
+
+def _chosen(what: str, value: Any, default: str, fixed: str | None, allowed: Mapping[str, Any], where: str) -> str:
+    if value is None:
+        return default
+    if value not in allowed:
+        raise ConfigError(f"{where}: unknown {what} {value!r}{nearest(str(value), tuple(allowed))}")
+    if fixed is not None and value != fixed:
+        raise ConfigError(f"{where}: {what} is {value!r}, but alg_name fixes it to {fixed!r}: remove the key")
+    return str(value)
+
+
+def _own(
+    values: dict[str, Any], keys: Mapping[str, tuple[str, ...]], chosen: str, strict: str | None = None
+) -> dict[str, Any]:
+    """The chosen one's keys; the others' are dropped, or with ``strict`` refused unless they mean "off"."""
+    mine = {key: values.pop(key) for key in keys[chosen] if key in values}
+    for other in keys.values():
+        for key in other:
+            value = values.pop(key, None)
+            if value is None or strict is None or key == "theta" or _OFF.get(key) == value:
+                continue
+            raise ConfigError(f"{strict} does not read {key} ({value!r}){nearest(key, keys[chosen])}: remove the key")
+    return mine

@@ -1,0 +1,108 @@
+"""Run code right after a module of the host has been imported, whenever that happens, at no cost until then.
+
+`watch(name, callback)` calls ``callback(module)`` at once if the module is loaded, otherwise when its import ends;
+`surround(name, context)` holds a context manager open while the module's own code runs. Both work through one finder in
+front of ``sys.meta_path`` that knows only the watched names: every other import passes it by. Standard library only,
+because the start-up hook of `activate` pays for this file in every process.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+Callback = Callable[[ModuleType], None]
+Context = Callable[[], AbstractContextManager[object]]
+
+
+class _Notifying(Loader):
+    """The host's own loader, which also says when it begins and ends."""
+
+    def __init__(self, loader: Any, finder: Watcher) -> None:
+        self._loader = loader
+        self._finder = finder
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        spec = module.__spec__
+        if spec is not None:  # leave no trace: inspect, pickle and importlib.reload see the host's own loader
+            spec.loader = self._loader
+        module.__loader__ = self._loader
+        with ExitStack() as stack:
+            # a live list: what the first context surrounds the same module with is entered too
+            for context in self._finder.around.get(module.__name__, []):
+                stack.enter_context(context())
+            self._loader.exec_module(module)
+        for callback in tuple(self._finder.after.get(module.__name__, ())):
+            callback(module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+
+class Watcher(MetaPathFinder):
+    """Finder that answers for the watched names only, by asking the finders behind it."""
+
+    def __init__(self) -> None:
+        self.around: dict[str, list[Context]] = {}
+        self.after: dict[str, list[Callback]] = {}
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec that the next finder gives, with a loader that notifies."""
+        if fullname not in self.after and fullname not in self.around:
+            return None
+        for finder in sys.meta_path:
+            if finder is self or not hasattr(finder, "find_spec"):
+                continue
+            spec = finder.find_spec(fullname, path, target)
+            if spec is None:
+                continue
+            if spec.loader is not None:
+                spec.loader = _Notifying(spec.loader, self)
+            return spec
+        return None
+
+
+WATCHER = Watcher()
+
+
+def install() -> None:
+    """Put the finder in front; harmless when it is there."""
+    if WATCHER not in sys.meta_path:
+        sys.meta_path.insert(0, WATCHER)
+
+
+def uninstall() -> None:
+    """Take the finder and all its callbacks away."""
+    if WATCHER in sys.meta_path:
+        sys.meta_path.remove(WATCHER)
+    WATCHER.around.clear()
+    WATCHER.after.clear()
+
+
+def watch(name: str, callback: Callback) -> None:
+    """Call ``callback(module)`` now if ``name`` is loaded, and after each import of it from now on."""
+    callbacks = WATCHER.after.setdefault(name, [])
+    if callback in callbacks:
+        return
+    callbacks.append(callback)
+    module = sys.modules.get(name)
+    if module is not None and not getattr(module.__spec__, "_initializing", False):
+        callback(module)
+
+
+def surround(name: str, context: Context) -> None:
+    """Hold ``context()`` open around each run of the module's own code."""
+    contexts = WATCHER.around.setdefault(name, [])
+    if context not in contexts:
+        contexts.append(context)
