@@ -1,1 +1,27 @@
-"""The small world: a grammar of short chats, two tiny trained models, exact judges."""
+"""The small world: a grammar of short chats, two tiny trained models, exact judges.
+
+    pairs(name, split)    the datasets: reviews, persona, power, concepts; train, dev, test
+    load(name)            a trained tiny model and its tokenizer: gemma2, qwen2
+    path(name)            its folder, an ordinary Hugging Face one
+
+torch loads with the first model, not with this package.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .datasets import DATASETS, SPLITS, pairs, stated
+
+if TYPE_CHECKING:
+    from .models import load, path
+
+__all__ = ["DATASETS", "SPLITS", "load", "pairs", "path", "stated"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("load", "path"):
+        from . import models
+
+        return getattr(models, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,72 @@
+"""Accuracy of Yes/No answers, from losses and from text.
+
+    from preferences    share of pairs with L_n - L_p > 0 (a tie counts half)
+    from text           the answer's first word is Yes or No, and it is the one that ``pair.positive`` says
+
+Both ask the same question: does the model give the positive answer? Half of a balanced dataset is chance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from easyedit_split.judges.base import JUDGES
+from easyedit_split.types import DataError, FloatArray, Pair
+
+_REPLY = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
+
+
+def reply(text: str) -> str | None:
+    """``yes`` or ``no`` if that is the text's first word, else None."""
+    match = _REPLY.match(text)
+    return None if match is None else match.group(1).lower()
+
+
+def accuracy_from_preferences(pref: FloatArray) -> float:
+    """Share of right answers, in [0, 1].
+
+    Args:
+        pref: ``[n]`` preference log-odds L_n - L_p, nats.
+
+    Raises:
+        DataError: no pairs, or a preference that is not a number.
+    """
+    if pref.size == 0:
+        raise DataError("accuracy needs at least one pair; the preferences are empty")
+    if np.isnan(pref).any():
+        rows = ", ".join(map(str, np.flatnonzero(np.isnan(pref))[:5]))
+        raise DataError(f"accuracy needs defined preferences; row {rows} is not a number: leave such pairs out first")
+    return float(((pref > 0) + 0.5 * (pref == 0)).mean())
+
+
+@JUDGES.register("accuracy")
+class AccuracyJudge:
+    """Judge one generated Yes/No answer against the pair's positive one."""
+
+    name: ClassVar[str] = "accuracy"
+
+    def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
+        """Score an answer.
+
+        Args:
+            prompt: what was asked (not needed here).
+            answer: the generated text.
+            pair: its ``positive`` is the right answer.
+
+        Returns:
+            ``accuracy`` (1 right, 0 wrong or no Yes/No answer) and ``answered`` (1 if it begins with Yes or No).
+
+        Raises:
+            DataError: the pair is not a Yes/No pair.
+        """
+        right = reply(pair.positive)
+        if right is None or reply(pair.negative) in (None, right):
+            raise DataError(
+                f"accuracy judges pairs that answer Yes and No; got {pair.positive!r} and {pair.negative!r}"
+            )
+        given = reply(answer)
+        return {"accuracy": float(given == right), "answered": float(given is not None)}

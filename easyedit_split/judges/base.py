@@ -1,0 +1,25 @@
+"""What a judge is: a class with a ``name`` and ``judge(prompt, answer, pair) -> {score name: value}``.
+
+A new judge is one file of this folder with ``@JUDGES.register("name")``; a third party's is an entry point of the
+group ``easyedit_split.judges``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
+
+from easyedit_split.registry import Registry
+from easyedit_split.types import Pair
+
+
+class Judge(Protocol):
+    """Scores one generated answer."""
+
+    name: ClassVar[str]
+
+    def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
+        """Score ``answer`` to ``prompt``; ``pair`` holds the two reference answers."""
+
+
+JUDGES: Registry[type[Judge]] = Registry("judge", "easyedit_split.judges")
