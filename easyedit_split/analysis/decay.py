@@ -1,0 +1,163 @@
+"""Validity decay in free coordinates: continuity at m = 0 holds by construction.
+
+With x = m / scale, one side of Eq. 12 relative to its value at zero is
+
+    log G(x) = -p log1p( x (x - 2c) / (L e^(kappa/p)) ),      kappa = -log D(0) = p log(1 + c^2 / L).
+
+D+(0) = D-(0) says that kappa is one number for both sides. Free coordinates are t, with kappa = t^2, and per side
+log(p/L) and log p; the centres follow:
+
+    c+ = t g+,   c- = sigma t g-,   g = sqrt( L (e^(kappa/p) - 1) / kappa )   (-> sqrt(L/p) as kappa -> 0),
+
+smooth through t = 0; sigma = +1 or -1 is the relative sign of the centres, a discrete choice. p/L is used instead of L
+because it is what the data determine when p and L cannot be told apart (the Gaussian limit p, L -> infinity).
+Batch axis first: S problems at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from easyedit_split.analysis.curves import CurveParams
+from easyedit_split.types import FloatArray
+
+P_BOUNDS = (1e-2, 1e2)
+RATE_BOUNDS = (1e-5, 1e5)  # p / L, in units of 1 / scale^2
+T_BOUND = 5.0  # |t|: D(0) down to e^-25
+CENTRE_BOUND = 4.0  # |m+|, |m-| in units of scale
+
+
+def _phi(z: FloatArray) -> FloatArray:
+    """(e^z - 1) / z, 1 at z = 0."""
+    small = z < 1e-8
+    return np.where(small, 1.0, np.expm1(z) / np.where(small, 1.0, z))
+
+
+@dataclass(frozen=True, slots=True)
+class SideValues:
+    """One side's quantities for S problems, each ``[S]``."""
+
+    c: FloatArray
+    L: FloatArray
+    p: FloatArray
+    g: FloatArray
+    kappa_over_p: FloatArray
+
+
+@dataclass(frozen=True)
+class RationalQuadratic:
+    """Eq. 12 on a sorted grid, in free coordinates.
+
+    Attributes:
+        x: ``[n]`` sorted m / scale.
+        n_left: points with x < 0; they come first and belong to the minus side.
+        two_sided: whether both signs of m were swept; else all points lie on one side.
+    """
+
+    x: FloatArray
+    n_left: int
+    two_sided: bool
+
+    @property
+    def n_params(self) -> int:
+        """Free shape coordinates: t and two per swept side."""
+        return 5 if self.two_sided else 3
+
+    @property
+    def bounds(self) -> tuple[FloatArray, " FloatArray"]:
+        """Box on the free coordinates, two arrays ``[q]``."""
+        per_side_low, per_side_high = np.log([RATE_BOUNDS[0], P_BOUNDS[0]]), np.log([RATE_BOUNDS[1], P_BOUNDS[1]])
+        n_sides = 2 if self.two_sided else 1
+        low = np.concatenate([[-T_BOUND], np.tile(per_side_low, n_sides)])
+        return low, np.concatenate([[T_BOUND], np.tile(per_side_high, n_sides)])
+
+    def sides(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> list[SideValues]:
+        """Centre, L and p of the plus side, and of the minus side when both were swept (in that order)."""
+        t, out = theta[:, 0], []
+        for k in range(2 if self.two_sided else 1):
+            rate, p = np.exp(theta[:, 1 + 2 * k]), np.exp(theta[:, 2 + 2 * k])
+            z = np.minimum(t * t / p, 700.0)  # e^700 is finite; such problems are infeasible anyway
+            g = np.sqrt(_phi(z) / rate)
+            out.append(SideValues(t * g * (sigma if k else 1.0), p / rate, p, g * (sigma if k else 1.0), z))
+        return out
+
+    def feasible(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Bool[np.ndarray, " S"]:
+        """Whether both centres lie within `CENTRE_BOUND`."""
+        centres = np.stack([side.c for side in self.sides(theta, sigma)])
+        return np.asarray((np.abs(centres) <= CENTRE_BOUND).all(axis=0))
+
+    def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
+        """log G = log D(x) - log D(0); exactly 0 at x = 0."""
+        out = np.empty((len(theta), len(self.x)))
+        for cut, side, _ in self._slices(theta, sigma):
+            x = self.x[cut]
+            w = x * (x - 2 * side.c[:, None]) / (side.L * np.exp(side.kappa_over_p))[:, None]
+            out[:, cut] = -side.p[:, None] * np.log1p(w)
+        return out
+
+    def jacobian(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n q"]:
+        """Derivative of log G with respect to the free coordinates."""
+        t = theta[:, :1]
+        out = np.zeros((len(theta), len(self.x), self.n_params))
+        for cut, side, k in self._slices(theta, sigma):
+            x = self.x[cut]
+            c, L, p, g = side.c[:, None], side.L[:, None], side.p[:, None], side.g[:, None]
+            e = np.exp(side.kappa_over_p)[:, None]
+            u = (x - c) ** 2 / L
+            d_log_L = p * u / (1 + u)
+            d_c = 2 * p * (x - c) / (L * (1 + u))
+            dc_dt = L * e / (p * g)
+            d_log_L_total = d_log_L + d_c * c / 2
+            d_log_p_at_L = -p * np.log1p(u) - d_c * dc_dt * t / 2
+            out[:, cut, 0] = d_c * dc_dt + 2 * t
+            out[:, cut, 1 + 2 * k] = -d_log_L_total
+            out[:, cut, 2 + 2 * k] = d_log_p_at_L + d_log_L_total
+        return out
+
+    def _slices(self, theta: FloatArray, sigma: FloatArray) -> list[tuple[slice, SideValues, int]]:
+        sides = self.sides(theta, sigma)
+        if not self.two_sided:
+            return [(slice(None), sides[0], 0)]
+        return [(slice(self.n_left, None), sides[0], 0), (slice(0, self.n_left), sides[1], 1)]
+
+
+def to_params(
+    decay: RationalQuadratic,
+    theta: Float[FloatArray, " q"],
+    sigma: float,
+    linear: Float[FloatArray, " 3"],
+    scale: float,
+) -> CurveParams:
+    """Free coordinates and (y0, beta', alpha) of the scaled problem -> the parameters of Eq. 12 and 15."""
+    sides = decay.sides(theta[None], np.array([sigma]))
+    shapes = [(float(s.c[0]) * scale, float(s.L[0]) * scale**2, float(s.p[0])) for s in sides]
+    missing = (float("nan"), float("nan"), float("nan"))
+    if decay.two_sided:
+        plus, minus = shapes
+    else:
+        plus, minus = (missing, shapes[0]) if decay.n_left else (shapes[0], missing)
+    D0 = float(np.exp(-(theta[0] ** 2)))
+    y0, beta, alpha = (float(v) for v in linear)
+    return CurveParams(alpha / (scale * D0), beta / D0, y0 - beta, *plus, *minus)
+
+
+def from_params(
+    decay: RationalQuadratic, params: CurveParams, scale: float
+) -> tuple[Float[FloatArray, " q"], float, Float[FloatArray, " 3"]]:
+    """Inverse of `to_params`: theta, sigma and (y0, beta', alpha) of the scaled problem."""
+    plus = (params.m_plus / scale, params.L_plus / scale**2, params.p_plus)
+    minus = (params.m_minus / scale, params.L_minus / scale**2, params.p_minus)
+    first = plus if decay.two_sided or not decay.n_left else minus
+    c, L, p = first
+    t = float(np.copysign(np.sqrt(p * np.log1p(c * c / L)), c))
+    theta = [t, np.log(p / L), np.log(p)]
+    sigma = 1.0
+    if decay.two_sided:
+        theta += [np.log(minus[2] / minus[1]), np.log(minus[2])]
+        sigma = -1.0 if c * minus[0] < 0 else 1.0
+    D0 = np.exp(-t * t)
+    beta = params.beta * D0
+    return np.array(theta), sigma, np.array([params.b + beta, beta, params.alpha * scale * D0])

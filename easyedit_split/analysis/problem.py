@@ -1,0 +1,105 @@
+"""One curve, checked and scaled: x = m / max|m|, y centred and divided by its range.
+
+Nothing is dropped here. Points may come in any order (order has no meaning); everything else that a fit cannot use
+is an error that says which point, what was allowed and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from easyedit_split.analysis.decay import RationalQuadratic
+from easyedit_split.types import DataError, FloatArray, IntArray, SplitError
+
+Kind = Literal["preference", "utility"]
+KINDS: tuple[Kind, ...] = ("preference", "utility")
+M_LIMIT = 1e9
+
+
+class FitError(SplitError):
+    """A curve could not be fitted: the solver did not converge."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A curve ready for a solver.
+
+    Attributes:
+        kind: which equation.
+        m, y: ``[n]`` as given, sorted by m.
+        order: ``[n]`` the sorting permutation of the input.
+        scale: max |m|; offset, span: y = offset + span * target.
+        target: ``[n]`` centred and scaled y.
+        decay: the shape family on x = m / scale.
+    """
+
+    kind: Kind
+    m: FloatArray
+    y: FloatArray
+    order: IntArray
+    scale: float
+    offset: float
+    span: float
+    target: FloatArray
+    decay: RationalQuadratic
+
+    @property
+    def with_alpha(self) -> bool:
+        """Whether Eq. 15 (alpha free) is fitted."""
+        return self.kind == "preference"
+
+    @property
+    def n_params(self) -> int:
+        """Free parameters: 8 or 7 on two sides (continuity takes one of nine or eight), 6 or 5 on one side."""
+        return self.decay.n_params + (3 if self.with_alpha else 2)
+
+
+def curve_problem(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Problem:
+    """Check and scale one curve.
+
+    Raises:
+        DataError: NaN or infinite values, |m| beyond 1e9, duplicate m, fewer points than parameters, constant y.
+    """
+    m, y = np.asarray(m, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if kind not in KINDS:
+        raise DataError(f"kind {kind!r} is not a curve; use one of {', '.join(KINDS)}.")
+    if m.shape != y.shape:
+        raise DataError(f"m has {len(m)} points and the {kind} has {len(y)}; give one value per m.")
+    _check_values(m, y, kind)
+    order = np.argsort(m, kind="stable").astype(np.int64)
+    m, y = m[order], y[order]
+    repeated = m[1:][np.diff(m) == 0]
+    if len(repeated):
+        raise DataError(f"m = {repeated[0]:g} appears more than once; average the points of one m before fitting.")
+    problem = _scaled(m, y, order, kind)
+    if len(m) < problem.n_params:
+        raise DataError(
+            f"{len(m)} points cannot fit the {problem.n_params} parameters of the {kind} curve; sweep more values of m."
+        )
+    return problem
+
+
+def _check_values(m: FloatArray, y: FloatArray, kind: Kind) -> None:
+    for name, values in (("m", m), (kind, y)):
+        bad = np.flatnonzero(~np.isfinite(values))
+        if len(bad):
+            raise DataError(
+                f"{name} is {values[bad[0]]} at point {bad[0]} (of {len(values)}, counted from 0); "
+                "every value must be finite: leave the point out or score it again."
+            )
+    if len(m) and np.abs(m).max() > M_LIMIT:
+        raise DataError(f"m reaches {np.abs(m).max():g}; |m| may be at most {M_LIMIT:g}: rescale m.")
+    if len(y) and np.ptp(y) <= 1e-12 * max(1.0, float(np.abs(y).max())):
+        raise DataError(f"the {kind} is constant ({y[0]:g} nats at every m): no curve to fit; sweep wider.")
+
+
+def _scaled(m: FloatArray, y: FloatArray, order: Int[IntArray, " n"], kind: Kind) -> Problem:
+    scale = (float(np.abs(m).max()) if len(m) else 0.0) or 1.0
+    n_left = int((m < 0).sum())
+    decay = RationalQuadratic(m / scale, n_left, two_sided=bool(n_left and (m > 0).any()))
+    offset, span = float(y.mean()) if len(y) else 0.0, float(np.ptp(y)) if len(y) else 1.0
+    return Problem(kind, m, y, order, scale, offset, span, (y - offset) / span, decay)

@@ -1,0 +1,238 @@
+"""Which m? The m of greatest fitted preference such that fitted utility stays within a budget of its maximum.
+
+    m* = argmax pref(m)   over   { m swept : util(m) >= max util - budget },     budget = share x (max util - min util)
+
+(or budget in nats). Maxima and minima are those of the fitted curves over the swept range; nothing is extrapolated.
+``direction="lower"`` looks for the m of least preference. "No usable m" is an answer, with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from easyedit_split.analysis.fit import CurveFit
+from easyedit_split.analysis.spread import Spread
+from easyedit_split.types import ConfigError, FloatArray
+
+Direction = Literal["raise", "lower"]
+RESOLUTION = 2001
+MIN_R2 = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much utility may be paid: a share of the swept range (default 10 %), or nats."""
+
+    share: float | None = 0.10
+    nats: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.share is None) == (self.nats is None):
+            raise ConfigError("a budget is either a share of the swept utility range or a number of nats; give one.")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise ConfigError(f"budget share is {self.share}; it must lie in (0, 1], e.g. 0.1 for 10 %.")
+        if self.nats is not None and not 0 < self.nats < float("inf"):
+            raise ConfigError(f"budget is {self.nats} nats; it must be a positive number.")
+
+    def allowed(self, util: Float[FloatArray, "B g"]) -> Float[FloatArray, " B"]:
+        """Nats that each row's utility may lie below its maximum."""
+        if self.share is not None:
+            return self.share * np.asarray(np.ptp(util, axis=1), dtype=np.float64)
+        assert self.nats is not None
+        return np.full(len(util), self.nats)
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """``"10%"`` (share of the swept range) or ``"2.5"`` / ``"2.5 nats"``."""
+        body = text.strip().removesuffix("nats").strip()
+        try:
+            if body.endswith("%"):
+                return cls(share=float(body[:-1]) / 100)
+            return cls(share=None, nats=float(body))
+        except ValueError as error:
+            raise ConfigError(f"budget {text!r} is neither a share like '10%' nor nats like '2.5'.") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Ends of an interval, and the coverage that was asked for."""
+
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The chosen m, or why there is none.
+
+    Attributes:
+        m: None when no m is usable; reason: why not, or what limits m.
+        gain: preference gained over m = 0 in the asked direction, nats; paid: utility lost against m = 0, nats
+            (negative where utility rises).
+        below_max: utility below its maximum over the sweep, nats; budget: what was allowed, nats.
+        m_interval, gain_interval, paid_interval: None without a `Spread`.
+        at_edge: m is the end of the sweep: a wider one may find better.
+        method: of the intervals.
+    """
+
+    m: float | None
+    reason: str
+    gain: float
+    paid: float
+    below_max: float
+    budget: float
+    m_interval: Interval | None
+    gain_interval: Interval | None
+    paid_interval: Interval | None
+    at_edge: bool
+    method: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Per version of the curves, each ``[B]``; the names are those of `Recommendation`."""
+
+    m: FloatArray
+    gain: FloatArray
+    paid: FloatArray
+    below_max: FloatArray
+    budget: FloatArray
+
+
+def choose(
+    m: Float[FloatArray, " g"], pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], budget: Budget
+) -> Float[FloatArray, " B"]:
+    """m* for rows of finely sampled curves; where utility crosses the budget, by linear interpolation."""
+    spare = util - (util.max(axis=1) - budget.allowed(util))[:, None]
+    usable = spare >= 0
+    on_grid = np.where(usable, pref, -np.inf)
+    crossing = usable[:, :-1] != usable[:, 1:]
+    drop = spare[:, :-1] - spare[:, 1:]
+    where = np.divide(spare[:, :-1], drop, out=np.zeros_like(drop), where=crossing)
+    at_crossing = np.where(crossing, pref[:, :-1] + where * np.diff(pref, axis=1), -np.inf)
+    candidates = np.concatenate([on_grid, at_crossing], axis=1)
+    places = np.concatenate([np.broadcast_to(m, pref.shape), m[:-1] + where * np.diff(m)], axis=1)
+    best = candidates.argmax(axis=1)
+    return np.take_along_axis(places, best[:, None], axis=1)[:, 0]
+
+
+def recommend(
+    preference: CurveFit,
+    utility: CurveFit,
+    *,
+    budget: Budget | None = None,
+    direction: Direction = "raise",
+    spread: Spread | None = None,
+    min_r2: float = MIN_R2,
+) -> Recommendation:
+    """Choose m from fitted curves of one intervention.
+
+    Args:
+        preference, utility: fits over the same swept range, which must contain m = 0.
+        budget: default 10 % of the swept utility range.
+        direction: "raise" or "lower" the preference.
+        spread: of both fits; gives the intervals, and refuses a gain that other pairs would undo.
+        min_r2: a curve fitted worse than this is not used.
+
+    Raises:
+        ConfigError: unknown direction, fits of the wrong kinds.
+    """
+    budget = budget or Budget()
+    if direction not in ("raise", "lower"):
+        raise ConfigError(f"direction {direction!r} is unknown; use 'raise' or 'lower'.")
+    if (preference.kind, utility.kind) != ("preference", "utility"):
+        raise ConfigError(f"recommend needs a preference and a utility fit, got {preference.kind} and {utility.kind}.")
+    low, high = max(preference.swept[0], utility.swept[0]), min(preference.swept[1], utility.swept[1])
+    refusal = _refusal(preference, utility, low, high, min_r2)
+    if refusal:
+        return _nothing(refusal, budget.nats or float("nan"))
+    m = _grid(low, high)
+    sign = 1.0 if direction == "raise" else -1.0
+    chosen = _evaluate(m, preference(m)[None], utility(m)[None], budget, sign)
+    intervals: dict[str, Interval] = {}
+    if spread is not None and spread.preference is not None and spread.utility is not None:
+        varied = spread.draws or spread
+        assert varied.preference is not None
+        assert varied.utility is not None
+        draws = _evaluate(m, varied.preference.values(m), varied.utility.values(m), budget, sign)
+        for name in ("m", "gain", "paid"):
+            ends = varied.interval(getattr(draws, name), getattr(chosen, name)[0])
+            intervals[name] = Interval(float(ends[0]), float(ends[1]), spread.level)
+        intervals["m"] = Interval(max(low, intervals["m"].low), min(high, intervals["m"].high), spread.level)
+    return _answer(chosen, intervals, (low, high), direction, None if spread is None else spread.method)
+
+
+def _refusal(preference: CurveFit, utility: CurveFit, low: float, high: float, min_r2: float) -> str | None:
+    for fit in (preference, utility):
+        if not fit.ok:
+            return f"the {fit.kind} fit did not converge ({fit.message})"
+        if not fit.r2 >= min_r2:
+            return f"the {fit.kind} curve is not described by the fit: R2 = {fit.r2:.3f}, at least {min_r2:g} is needed"
+    if not low <= 0 <= high:
+        return f"the sweep covers {low:g} to {high:g}, without m = 0, so no gain can be stated"
+    return None
+
+
+def _grid(low: float, high: float) -> FloatArray:
+    """Fine grid over the sweep that contains 0."""
+    return np.union1d(np.linspace(low, high, RESOLUTION), [0.0])
+
+
+def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, budget: Budget, sign: float) -> _Choice:
+    best = choose(m, sign * pref, util, budget)
+    zero = int(np.searchsorted(m, 0.0))
+    at_pref = np.array([np.interp(b, m, row) for b, row in zip(best, pref, strict=True)])
+    at_util = np.array([np.interp(b, m, row) for b, row in zip(best, util, strict=True)])
+    return _Choice(
+        best,
+        sign * (at_pref - pref[:, zero]),
+        util[:, zero] - at_util,
+        util.max(axis=1) - at_util,
+        budget.allowed(util),
+    )
+
+
+def _answer(
+    chosen: _Choice,
+    intervals: dict[str, Interval],
+    swept: tuple[float, float],
+    direction: Direction,
+    method: str | None,
+) -> Recommendation:
+    m, gain = float(chosen.m[0]), float(chosen.gain[0])
+    word = {"raise": "raises", "lower": "lowers"}[direction]
+    span = swept[1] - swept[0]
+    if gain <= 0 or abs(m) < span / RESOLUTION:
+        return _nothing(f"no m within the budget {word} preference beyond m = 0", float(chosen.budget[0]))
+    if "gain" in intervals and intervals["gain"].low <= 0:
+        level = f"{100 * intervals['gain'].level:g} %"
+        reason = f"the gain of {gain:.2f} nats at m = {m:.3g} could be nothing: its {level} interval reaches 0"
+        return _nothing(reason, float(chosen.budget[0]))
+    at_edge = min(m - swept[0], swept[1] - m) < span / RESOLUTION
+    limited = float(chosen.budget[0]) - float(chosen.below_max[0]) < 1e-3 * float(chosen.budget[0])
+    reason = "limited by the utility budget" if limited else "preference peaks here"
+    if at_edge:
+        reason = "the end of the sweep: a wider sweep may find better"
+    return Recommendation(
+        m=m,
+        reason=reason,
+        gain=gain,
+        paid=float(chosen.paid[0]),
+        below_max=float(chosen.below_max[0]),
+        budget=float(chosen.budget[0]),
+        m_interval=intervals.get("m"),
+        gain_interval=intervals.get("gain"),
+        paid_interval=intervals.get("paid"),
+        at_edge=at_edge,
+        method=method if intervals else None,
+    )
+
+
+def _nothing(reason: str, budget: float) -> Recommendation:
+    nan = float("nan")
+    return Recommendation(None, f"no usable m: {reason}", nan, nan, nan, budget, None, None, None, False, None)

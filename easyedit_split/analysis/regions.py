@@ -1,0 +1,137 @@
+"""Regions of a fitted curve (Section 3.3), the slope at zero, and the m at which validity is half.
+
+On each side of zero, inside the swept range, with y the fitted curve and y'(0) that side's slope at zero:
+
+- linear: from 0 to the first m where |y(m) - y(0) - y'(0) m| > 10 % of |y'(0) m|;
+- convergence: from the last m where |y'(m)| > 10 % of its largest value on the side, to the end;
+- transitional: between the two.
+
+Breakdown is the m beyond the side's peak of validity where D(m) = 1/2: m_pm +- sqrt(L (2^(1/p) - 1)). It may lie
+outside the swept range, and says so. The linear law (Bigelow et al.: log-odds = a m + c) is fitted to the points in the
+linear region.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from easyedit_split.analysis.curves import CurveParams, side_slopes
+from easyedit_split.analysis.fit import CurveFit, r_squared
+from easyedit_split.types import FloatArray
+
+TOLERANCE = 0.10
+RESOLUTION = 2001  # points per side on which borders are looked for
+
+
+@dataclass(frozen=True, slots=True)
+class SideRegions:
+    """One side of zero; a border is None where the sweep ends before it.
+
+    Attributes:
+        linear_end: end of the linear region (0.0 when there is none).
+        convergence_start: where the convergence region begins.
+        end: the last swept m of the side.
+        breakdown: m where D = 1/2 beyond the peak; None when D never reaches 1/2 on this side.
+        breakdown_swept: whether it lies inside the sweep.
+    """
+
+    linear_end: float | None
+    convergence_start: float | None
+    end: float
+    breakdown: float | None
+    breakdown_swept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinearLaw:
+    """The linear law of Bigelow et al. beside the fitted curve.
+
+    Attributes:
+        slope: least-squares slope over the points of the linear region, nats per unit of m (NaN under 3 points).
+        n_points: their number; r2_linear, r2_all: of that line on those points, and on every swept point.
+    """
+
+    slope: float
+    n_points: int
+    r2_linear: float
+    r2_all: float
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Regions of one fitted curve.
+
+    Attributes:
+        plus, minus: each side; None when it was not swept.
+        slope_left, slope_right: slopes at zero, nats per unit of m (the curve may have a kink there).
+        linear_law: compared on the measured points.
+    """
+
+    plus: SideRegions | None
+    minus: SideRegions | None
+    slope_left: float
+    slope_right: float
+    linear_law: LinearLaw
+
+
+def breakdown(params: CurveParams) -> tuple[float | None, float | None]:
+    """(m-, m+) where D = 1/2 beyond each side's peak; None where the side has no such m or was not swept."""
+
+    def half(c: float, L: float, p: float, sign: float) -> float | None:
+        m = c + sign * float(np.sqrt(L * np.expm1(min(np.log(2.0) / p, 700.0))))
+        return m if np.isfinite(m) and m * sign > 0 else None
+
+    minus = half(params.m_minus, params.L_minus, params.p_minus, -1.0)
+    return minus, half(params.m_plus, params.L_plus, params.p_plus, 1.0)
+
+
+def regions(fit: CurveFit) -> Regions:
+    """Linear, transitional and convergence regions of a fit, by the definition on top of this file."""
+    low, high = fit.swept
+    left, right = side_slopes(fit.params)
+    halves = breakdown(fit.params)
+    plus = _side(fit, high, right, halves[1]) if high > 0 else None
+    minus = _side(fit, low, left, halves[0]) if low < 0 else None
+    return Regions(plus, minus, left, right, _linear_law(fit, plus, minus))
+
+
+def _side(fit: CurveFit, end: float, slope0: float, half: float | None) -> SideRegions:
+    sign = np.sign(end)
+    m = np.linspace(0.0, end, RESOLUTION)[1:]
+    y0 = fit.params.beta * _validity_at_zero(fit.params, sign) + fit.params.b
+    rise = slope0 * m
+    beyond = np.flatnonzero(np.abs(fit(m) - y0 - rise) > TOLERANCE * np.abs(rise))
+    linear_end = None if not len(beyond) else float(m[beyond[0] - 1]) if beyond[0] else 0.0
+    steep = np.abs(fit.slope(m))
+    last = int(np.flatnonzero(steep > TOLERANCE * steep.max())[-1])
+    start = float(m[last + 1]) if last + 1 < len(m) else None
+    if start is not None and linear_end is not None and abs(start) < abs(linear_end):
+        start = linear_end
+    inside = half is not None and abs(half) <= abs(end)
+    return SideRegions(linear_end, None if linear_end is None else start, float(end), half, inside)
+
+
+def _validity_at_zero(params: CurveParams, sign: float) -> float:
+    c, L, p = (
+        (params.m_plus, params.L_plus, params.p_plus) if sign > 0 else (params.m_minus, params.L_minus, params.p_minus)
+    )
+    return float(np.exp(-p * np.log1p(c * c / L)))
+
+
+def _linear_law(fit: CurveFit, plus: SideRegions | None, minus: SideRegions | None) -> LinearLaw:
+    low, high = fit.swept
+
+    def border(side: SideRegions | None, end: float) -> float:
+        if side is None:
+            return 0.0
+        return end if side.linear_end is None else side.linear_end
+
+    inside = (fit.m >= border(minus, low)) & (fit.m <= border(plus, high))
+    if inside.sum() < 3:
+        return LinearLaw(float("nan"), int(inside.sum()), float("nan"), float("nan"))
+    slope, intercept = np.polyfit(fit.m[inside], fit.y[inside], 1)
+    line: FloatArray = slope * fit.m + intercept
+    within = r_squared(fit.y[inside], line[inside])
+    return LinearLaw(float(slope), int(inside.sum()), within, r_squared(fit.y, line))

@@ -1,0 +1,229 @@
+"""From a sweep table to curves over m.
+
+    preference(m) = mean over concepts of the mean over their pairs of pref(pair, m)        (utility likewise)
+
+One curve per model x dataset x split x form x objective x site x placement x seed; columns that a table lacks do not
+split it. Only `m1, pref, util` are required. A pair whose utility is undefined at any m (util is not finite, or status
+is not "ok") is left out of utility at every m, and listed; preference keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from easyedit_split.analysis.problem import Kind
+from easyedit_split.types import DataError, FloatArray, IntArray
+
+REQUIRED = ("m1", "pref", "util")
+KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placement", "seed")
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".parquet": lambda path: pd.read_parquet(path),
+    ".csv": lambda path: pd.read_csv(path),
+    ".json": lambda path: pd.read_json(path, orient="records"),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CurveKey:
+    """What tells one curve of a sweep from another; "" where the table has no such column."""
+
+    model: str = ""
+    dataset: str = ""
+    split: str = ""
+    form: str = ""
+    objective: str = ""
+    site: str = ""
+    placement: str = ""
+    seed: str = ""
+
+    def label(self) -> str:
+        """The non-empty parts, joined."""
+        return " / ".join(v for v in (getattr(self, c) for c in KEY_COLUMNS) if v) or "curve"
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """Log-odds of each pair at each m.
+
+    Attributes:
+        m: ``[n]`` sorted; values: ``[pairs n]`` nats; concepts: ``[pairs]`` concept number of each pair.
+        has_pairs: False for a bare curve, whose one row is already a mean.
+    """
+
+    m: FloatArray
+    values: FloatArray
+    concepts: IntArray
+    has_pairs: bool
+
+    @property
+    def weights(self) -> Float[FloatArray, " pairs"]:
+        """Weight of each pair in the mean over pairs, then over concepts; they sum to 1."""
+        return pair_weights(self.concepts)
+
+    @property
+    def mean(self) -> Float[FloatArray, " n"]:
+        """The curve: mean over pairs, then over concepts, nats."""
+        return self.weights @ self.values
+
+
+def pair_weights(concepts: Int[IntArray, " pairs"]) -> Float[FloatArray, " pairs"]:
+    """1 / (number of concepts x pairs of the concept) for each pair."""
+    _, inverse, counts = np.unique(concepts, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / (len(counts) * counts[inverse]), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class SweepCurve:
+    """One intervention's curves.
+
+    Attributes:
+        key: which intervention on which data.
+        preference: all pairs.
+        utility: the pairs whose utility is defined at every m; None when there are none.
+        kept: rows of the preference pairs that utility keeps, in order.
+        excluded: labels of the pairs that utility leaves out.
+    """
+
+    key: CurveKey
+    preference: PairTable
+    utility: PairTable | None
+    kept: IntArray
+    excluded: tuple[str, ...]
+
+    def table(self, kind: Kind) -> PairTable:
+        """Pairs of one kind.
+
+        Raises:
+            DataError: utility is undefined for every pair.
+        """
+        if kind == "preference":
+            return self.preference
+        if self.utility is None:
+            raise DataError(
+                f"{self.key.label()}: utility is undefined for all {len(self.excluded)} pairs at some m; "
+                "score with summed losses, or sweep smaller |m|."
+            )
+        return self.utility
+
+
+def read_sweep(path: str | Path) -> pd.DataFrame:
+    """Read and check a sweep table (.parquet, .csv or .json records).
+
+    Raises:
+        DataError: unknown suffix, unreadable file, missing column, or a value that cannot be used (with its row).
+    """
+    path = Path(path)
+    if path.suffix not in _READERS:
+        raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file.")
+    try:
+        table = _READERS[path.suffix](path)
+    except Exception as error:
+        raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({error}).") from error
+    return check_sweep(table, str(path))
+
+
+def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
+    """Check a sweep table; returns it with float `m1, pref, util` and a fresh row index.
+
+    Raises:
+        DataError: a required column is missing, m1 or pref is not a finite number, or the table is empty.
+    """
+    missing = [c for c in REQUIRED if c not in table.columns]
+    if missing:
+        raise DataError(f"{source}: column {missing[0]!r} is missing; a sweep needs {', '.join(REQUIRED)}.")
+    if table.empty:
+        raise DataError(f"{source}: the table has no rows.")
+    table = table.reset_index(drop=True).copy()
+    for column in REQUIRED:
+        numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
+        lost = numbers.isna() & table[column].notna()
+        bad = lost if column == "util" else lost | ~np.isfinite(numbers)
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise DataError(
+                f"{source}: row {row + 1}: {column} is {table[column].iloc[row]!r}; it must be a finite number"
+                f"{' or empty (undefined)' if column == 'util' else ''}."
+            )
+        table[column] = numbers
+    return table
+
+
+def curves_of(table: pd.DataFrame, source: str = "sweep") -> list[SweepCurve]:
+    """Group a sweep table into curves, in the order of first appearance.
+
+    Raises:
+        DataError: as `check_sweep`; or a curve has a pair twice at one m, pairs swept over different m, or one m1 with
+            several m2.
+    """
+    table = check_sweep(table, source)
+    present = [c for c in KEY_COLUMNS if c in table.columns]
+    keys = table[present].astype("string").fillna("") if present else pd.DataFrame(index=table.index)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for row, values in enumerate(keys.itertuples(index=False, name=None)):
+        groups.setdefault(values, []).append(row)
+    return [
+        _curve(CurveKey(**dict(zip(present, values, strict=True))), table.iloc[rows], source)
+        for values, rows in groups.items()
+    ]
+
+
+def _curve(key: CurveKey, rows: pd.DataFrame, source: str) -> SweepCurve:
+    where = f"{source}: {key.label()}"
+    concept = rows["concept"].astype("string").fillna("") if "concept" in rows else pd.Series("", index=rows.index)
+    has_pairs = "pair" in rows.columns
+    pair = rows["pair"].astype("string") if has_pairs else pd.Series("", index=rows.index)
+    label = (concept + " " + pair).str.strip()
+    rows = rows.assign(_concept=concept, _label=label)
+    _check_grid(rows, where, has_pairs)
+    pref = rows.pivot(index="_label", columns="m1", values="pref")
+    _check_complete(pref, where)
+    defined = np.isfinite(rows["util"])
+    if "status" in rows.columns:
+        defined &= rows["status"].astype("string").fillna("ok") == "ok"
+    util = rows.assign(util=rows["util"].where(defined)).pivot(index="_label", columns="m1", values="util")
+    kept = util.notna().all(axis=1)
+    concepts = rows.drop_duplicates("_label").set_index("_label")["_concept"].reindex(pref.index)
+    codes = np.unique(concepts.to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+    m = pref.columns.to_numpy(dtype=np.float64)
+    keep = kept.to_numpy()
+    utility = PairTable(m, util[kept].to_numpy(dtype=np.float64), codes[keep], has_pairs) if keep.any() else None
+    excluded = tuple(str(name) or "the only row" for name in util.index[~kept])
+    preference = PairTable(m, pref.to_numpy(dtype=np.float64), codes, has_pairs)
+    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded)
+
+
+def _check_grid(rows: pd.DataFrame, where: str, has_pairs: bool) -> None:
+    twice = rows.duplicated(["_label", "m1"])
+    if twice.any():
+        row = rows[twice].iloc[0]
+        what = f"pair {row['_label']!r}" if has_pairs else "the curve"
+        hint = "" if has_pairs else " (a table of several pairs needs a column 'pair')"
+        raise DataError(f"{where}: {what} appears more than once at m1 = {row['m1']:g}; keep one row each{hint}.")
+    if "m2" in rows.columns:
+        spread = rows.groupby("m1")["m2"].nunique()
+        if (spread > 1).any():
+            m1 = float(spread.index[int((spread > 1).to_numpy().argmax())])
+            raise DataError(f"{where}: m1 = {m1:g} comes with several m2; a curve needs one m2 for each m1.")
+
+
+def _check_complete(pref: pd.DataFrame, where: str) -> None:
+    holes = pref.isna().to_numpy()
+    if holes.any():
+        pair, column = (int(v) for v in np.argwhere(holes)[0])
+        raise DataError(
+            f"{where}: pair {pref.index[pair]!r} has no row at m1 = {float(pref.columns[column]):g}, where others do; "
+            "every pair of a curve must be swept over the same m: finish the sweep or leave the pair out."
+        )
+
+
+def read_curves(paths: Sequence[str | Path]) -> list[SweepCurve]:
+    """Curves of several sweep files, in order; each file is checked on its own."""
+    return [curve for path in paths for curve in curves_of(read_sweep(path), str(path))]

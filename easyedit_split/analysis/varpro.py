@@ -1,0 +1,212 @@
+"""Variable projection for curves that are linear in alpha, beta and b, many problems at once.
+
+    y(x) = alpha x G(x) + beta' (G(x) - 1) + y0,        G = D / D(0),  beta' = beta D(0),  y0 = y(0)
+
+For given shape coordinates theta the three linear coefficients are a least-squares solution, so only theta is searched
+(Golub and Pereyra 1973), with Kaufman's Jacobian and Levenberg-Marquardt steps inside a box. G - 1 is computed with
+expm1, so a curve that hardly decays keeps full relative precision. S problems advance together; finished ones leave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from easyedit_split.types import FloatArray, IntArray
+
+RANK_TOL = 1e-11
+STEP_TOL = 1e-9  # predicted relative decrease of the cost below which a problem counts as converged
+PLATEAU = (20, 3e-5)  # or: over so many iterations the cost fell by less than this share
+RUNNING, OPTIMAL, PLATEAUED = 0, 1, 2
+COST_FLOOR = 1e-26  # cost relative to y's sum of squares that is rounding error
+DAMPING = (1e-12, 1e12)
+
+
+class Decay(Protocol):
+    """A family of shapes on a fixed grid, in free coordinates inside a box."""
+
+    @property
+    def x(self) -> FloatArray:
+        """``[n]`` scaled grid."""
+        ...
+
+    @property
+    def bounds(self) -> tuple[FloatArray, " FloatArray"]:
+        """Lower and upper bounds ``[q]``."""
+        ...
+
+    def feasible(self, theta: FloatArray, sigma: FloatArray) -> Bool[np.ndarray, " S"]:
+        """Constraints that are not a box."""
+        ...
+
+    def log_relative(self, theta: FloatArray, sigma: FloatArray) -> FloatArray:
+        """log G ``[S n]``."""
+        ...
+
+    def jacobian(self, theta: FloatArray, sigma: FloatArray) -> FloatArray:
+        """d log G / d theta ``[S n q]``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The linear part solved: orthonormal basis, residual and coefficients of S problems.
+
+    Attributes:
+        basis: ``[S k n]`` orthonormal rows (k = 3 with alpha, 2 without).
+        residual: ``[S n]``; cost: ``[S]`` its sum of squares.
+        linear: ``[S 3]`` y0, beta', alpha in scaled x.
+        G: ``[S n]``.
+    """
+
+    basis: FloatArray
+    residual: FloatArray
+    cost: FloatArray
+    linear: FloatArray
+    G: FloatArray
+
+    def take(self, rows: Bool[np.ndarray, " S"]) -> Projection:
+        """The chosen problems."""
+        return Projection(self.basis[rows], self.residual[rows], self.cost[rows], self.linear[rows], self.G[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Result of `solve` for S problems.
+
+    Attributes:
+        theta: ``[S q]``; sigma: ``[S]``; cost: ``[S]`` sum of squares.
+        status: ``[S]`` `OPTIMAL` (no descent left), `PLATEAUED` (a ridge on which the cost no longer falls to speak
+            of: parameters that trade off) or `RUNNING` (not converged).
+        iterations: of the slowest problem.
+        linear: ``[S 3]`` y0, beta', alpha in scaled x.
+    """
+
+    theta: FloatArray
+    sigma: FloatArray
+    cost: FloatArray
+    status: IntArray
+    iterations: int
+    linear: FloatArray
+
+
+def orthonormal(
+    log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], with_alpha: bool
+) -> tuple[Float[FloatArray, "S k n"], Float[FloatArray, "S k k"]]:
+    """Orthonormal basis of span(1, G - 1[, x G]) by Gram-Schmidt, done twice; the triangular factor beside it.
+
+    A column that lies in the span of the earlier ones gets a zero row and a zero on the diagonal.
+    """
+    S, n = log_G.shape
+    k = 3 if with_alpha else 2
+    basis, upper = np.zeros((S, k, n)), np.zeros((S, k, k))
+    basis[:, 0], upper[:, 0, 0] = 1 / np.sqrt(n), np.sqrt(n)
+    columns = [np.expm1(log_G)]
+    if with_alpha:
+        columns.append(x * (1.0 + columns[0]))
+    for j, column in enumerate(columns, start=1):
+        done, v = basis[:, :j], column
+        for _ in range(2):
+            h = np.matmul(done, v[:, :, None])
+            v = v - np.matmul(h.transpose(0, 2, 1), done)[:, 0]
+            upper[:, :j, j] += h[:, :, 0]
+        size, original = np.sqrt(np.einsum("sn,sn->s", v, v)), np.sqrt(np.einsum("sn,sn->s", column, column))
+        keep = size > RANK_TOL * original
+        upper[:, j, j] = np.where(keep, size, 0.0)
+        basis[:, j] = v * np.divide(1.0, size, out=np.zeros(S), where=keep)[:, None]
+    return basis, upper
+
+
+def project(
+    log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], y: Float[FloatArray, "S n"], with_alpha: bool
+) -> Projection:
+    """Best alpha, beta', y0 for each problem, and what is left of y."""
+    basis, upper = orthonormal(log_G, x, with_alpha)
+    h = np.matmul(basis, y[:, :, None])[:, :, 0]
+    residual = y - np.matmul(h[:, None, :], basis)[:, 0]
+    coef = np.zeros((len(y), 3))
+    for j in reversed(range(upper.shape[1])):
+        rest = h[:, j] - np.einsum("sk,sk->s", upper[:, j, j + 1 :], coef[:, j + 1 : upper.shape[1]])
+        coef[:, j] = np.divide(rest, upper[:, j, j], out=np.zeros(len(y)), where=upper[:, j, j] > 0)
+    cost = np.einsum("sn,sn->s", residual, residual)
+    return Projection(basis, residual, cost, coef, np.exp(log_G))
+
+
+def _normal_equations(
+    decay: Decay, theta: FloatArray, sigma: FloatArray, fit: Projection
+) -> tuple[FloatArray, " FloatArray"]:
+    """Gauss-Newton matrix ``[S q q]`` and descent direction's right side ``[S q]`` (Kaufman)."""
+    amplitude = (fit.linear[:, 2:] * decay.x + fit.linear[:, 1:2]) * fit.G
+    A = decay.jacobian(theta, sigma) * amplitude[:, :, None]
+    A -= np.matmul(fit.basis.transpose(0, 2, 1), np.matmul(fit.basis, A))
+    At = A.transpose(0, 2, 1)
+    return np.matmul(At, A), np.matmul(At, fit.residual[:, :, None])[:, :, 0]
+
+
+def _step(
+    H: FloatArray, g: FloatArray, damping: FloatArray, theta: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, " FloatArray"]:
+    """Damped step with coordinates at an active bound held; and the Gauss-Newton decrease left to gain ``[S]``."""
+    held = ((theta <= low) & (g < 0)) | ((theta >= high) & (g > 0))
+    g = np.where(held, 0.0, g)
+    H = np.where(held[:, :, None] | held[:, None, :], 0.0, H)
+    diagonal = np.einsum("sqq->sq", H).copy()
+    floor = 1e-12 * np.maximum(diagonal.max(axis=1, keepdims=True), 1e-300)
+    eye = np.eye(H.shape[1])
+    scale = np.maximum(diagonal, floor)
+    damped = H + (damping[:, None] * scale + np.where(held, 1.0, 0.0))[:, :, None] * eye
+    step = np.linalg.solve(damped, g[:, :, None])[:, :, 0]
+    return step, np.einsum("sq,sq->s", step, g)
+
+
+def solve(
+    decay: Decay,
+    y: Float[FloatArray, "S n"],
+    theta: Float[FloatArray, "S q"],
+    sigma: Float[FloatArray, " S"],
+    *,
+    with_alpha: bool,
+    max_iterations: int = 200,
+) -> Solution:
+    """Levenberg-Marquardt on the projected problem, from one start per problem.
+
+    Args:
+        decay: the shape family on its grid.
+        y: one data row per problem.
+        theta, sigma: starts, inside the box.
+        with_alpha: preference (True) or utility (False).
+        max_iterations: problems still moving after as many are reported as not converged.
+    """
+    low, high = decay.bounds
+    S = len(theta)
+    theta = np.clip(theta, low, high)
+    fit = project(decay.log_relative(theta, sigma), decay.x, y, with_alpha)
+    H, g = _normal_equations(decay, theta, sigma, fit)
+    cost, linear = fit.cost.copy(), fit.linear.copy()
+    damping, status = np.full(S, 1e-2), np.full(S, RUNNING, dtype=np.int64)
+    centred = y - y.mean(axis=1, keepdims=True)
+    floor = COST_FLOOR * np.einsum("sn,sn->s", centred, centred)
+    live, iteration, earlier = np.arange(S), 0, cost.copy()
+    for iteration in range(1, max_iterations + 1):
+        step, gain = _step(H[live], g[live], damping[live], theta[live], low, high)
+        done = (cost[live] <= floor[live]) | (damping[live] >= DAMPING[1])  # exact, or no descent in reach
+        done |= (gain <= STEP_TOL * cost[live]) & (damping[live] <= 1e-2)
+        status[live[done]] = OPTIMAL
+        if iteration % PLATEAU[0] == 0:
+            flat = ~done & (earlier[live] - cost[live] <= PLATEAU[1] * cost[live])
+            status[live[flat]], earlier = PLATEAUED, cost.copy()
+            done |= flat
+        live, step = live[~done], step[~done]
+        if not len(live):
+            break
+        trial = np.clip(theta[live] + step, low, high)
+        fit = project(decay.log_relative(trial, sigma[live]), decay.x, y[live], with_alpha)
+        better = (fit.cost < cost[live]) & decay.feasible(trial, sigma[live])
+        won, fit = live[better], fit.take(better)
+        theta[won], cost[won], linear[won] = trial[better], fit.cost, fit.linear
+        H[won], g[won] = _normal_equations(decay, theta[won], sigma[won], fit)
+        damping[live] = np.clip(np.where(better, damping[live] * 0.2, damping[live] * 4.0), *DAMPING)
+    return Solution(theta, sigma, cost, status, iteration, linear)
