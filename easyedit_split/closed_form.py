@@ -2,7 +2,8 @@
 
     mean over an answer's tokens of the site's output h_l, one row of [n d] per pair
 
-One row at a time, so that padding plays no part; sums over pairs are the objective's, in float64.
+One row at a time, so that padding plays no part; sums over pairs are the objective's, in float64. An activation that is
+not finite is an error: half precision overflows in some models.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from .forms.vector import Vector
 from .intervention import Intervention
 from .objectives.base import FittedObjective
 from .observe import activations, device_of
+from .scoring import answer_rows
 from .sites import Site, Unwrap, same
 from .tokens import EncodedPair
+from .types import ConfigError
 
 
 @torch.no_grad()
@@ -30,17 +33,23 @@ def fit_closed_form(
     objective: FittedObjective,
     unwrap: Unwrap = same,
 ) -> None:
-    """Set the vectors of ``intervention``, one per site, to what ``objective`` fits to the pairs' activations."""
-    positive = answer_means(
-        model, pad_id, [Row(p.prompt, p.positive, p.prefix_length) for p in pairs], intervention.sites, unwrap
-    )
-    negative = answer_means(
-        model, pad_id, [Row(p.prompt, p.negative, p.prefix_length) for p in pairs], intervention.sites, unwrap
-    )
-    for site in intervention.sites:
-        form = intervention[site]
+    """Set the vectors of ``intervention``, one per site, to what ``objective`` fits to the pairs' activations.
+
+    Raises:
+        ConfigError: an activation is not finite.
+    """
+    sites, n = intervention.sites, len(pairs)
+    means = answer_means(model, pad_id, answer_rows(pairs), sites, unwrap)
+    for site in sites:
+        form, found = intervention[site], means[site]
         assert isinstance(form, Vector)
-        form.v.copy_(objective.fit(positive[site], negative[site]))
+        bad = torch.nonzero(~found.isfinite().all(-1)).flatten().tolist()
+        if bad:
+            raise ConfigError(
+                f"the activations of row {pairs[bad[0] % n].index} at {site.key} are not finite: "
+                "load the model in float32 or bfloat16"
+            )
+        form.v.copy_(objective.fit(found[:n], found[n:]))
 
 
 @torch.no_grad()
@@ -52,7 +61,13 @@ def answer_means(
     for row in rows:
         batch = collate([row], pad_id=pad_id).to(device_of(model))
         with activations(model, sites, unwrap) as found:
-            model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, position_ids=batch.position_ids)
+            model(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                position_ids=batch.position_ids,
+                use_cache=False,
+                logits_to_keep=1,
+            )
         for site, h in found.items():
             answer = h[0, len(row.prompt) :].to(torch.promote_types(h.dtype, torch.float32))
             means[site].append(answer.mean(0))

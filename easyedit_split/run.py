@@ -9,7 +9,7 @@ from typing import Any
 
 from .config import TokenConfig, TrainConfig, build, require
 from .forms.base import FORMS
-from .objectives.base import OBJECTIVES, Objective
+from .objectives.base import OBJECTIVES, Objective, TrainingDelta
 from .positions import Positions
 from .sites import Placement
 
@@ -50,7 +50,10 @@ class RunConfig:
         bad = [layer for layer in self.layers if layer < 0]
         require(not bad, f"layers holds {bad}: blocks are counted from 0 at the embedding's side")
         build(form.config_class, self.form_config, f"form {self.form!r}")
-        build(objective.config_class, self.objective_config, f"objective {self.objective!r}")
+        if self.train.directions == "both":
+            self.minus_delta()
+        else:
+            self.make_objective()
 
     @classmethod
     def read(cls, settings: Mapping[str, Any], where: str = "configuration") -> RunConfig:
@@ -65,6 +68,10 @@ class RunConfig:
         """The configured objective."""
         objective = OBJECTIVES[self.objective]
         return objective(build(objective.config_class, self.objective_config, f"objective {self.objective!r}"))
+
+    def minus_delta(self) -> TrainingDelta | None:
+        """What training adds on the -m side, where that is not the form's own change."""
+        return self.make_objective().minus_delta(self.form, self.site or FORMS[self.form].default_site)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for files; `read` is the inverse."""

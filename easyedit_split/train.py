@@ -1,16 +1,14 @@
 """The only optimisation loop: fit an intervention's parameters while the model stays as it is.
 
-AdamW under a linear schedule over the exact number of steps, gradient norm clipped, dropout on dy, accumulation that
-equals a larger batch, one m per pair and step drawn from ``steering_factors`` and shared by both answers. Everything
-random derives from (seed, concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
+AdamW, gradient norm clipped, dropout on dy, accumulation that equals a larger batch, one m per pair and step drawn from
+``steering_factors`` and shared by both answers, the learning rate of `schedule`. Everything random derives from (seed,
+concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
 
 A loss or gradient that is not finite stops the run with its step and rows named, the last good state kept.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
@@ -26,6 +24,7 @@ from .intervention import Intervention
 from .objectives.base import AnswerLosses, FittedObjective, TrainedObjective, TrainingDelta
 from .observe import device_of, frozen
 from .run import RunConfig
+from .schedule import derive_seed, lr_factor, steps_in
 from .scoring import row_losses, score
 from .sites import Unwrap, same
 from .tokens import EncodedPair, Template
@@ -66,18 +65,6 @@ class TrainingStopped(SplitError):
         super().__init__(message)
         self.intervention = intervention
         self.history = history
-
-
-def derive_seed(seed: int, *parts: str) -> int:
-    """A 63-bit seed for one purpose of a run, from the run's seed and names; stable across machines."""
-    digest = hashlib.sha256("\0".join([str(seed), *parts]).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def steps_in(config: RunConfig, pairs: int) -> int:
-    """Exact number of optimiser steps of a run over ``pairs`` pairs."""
-    batches = math.ceil(pairs / config.train.batch_size)
-    return config.train.epochs * math.ceil(batches / config.train.gradient_accumulation_steps)
 
 
 def train(
@@ -123,7 +110,10 @@ def train(
             fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
             return intervention, ()
         loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept, unwrap)
-        return intervention, loop.run_all(progress)
+        try:
+            return intervention, loop.run_all(progress)
+        finally:
+            intervention.zero_grad()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +139,21 @@ class _Loop:
         concept: str,
         unwrap: Unwrap,
     ) -> None:
-        from transformers import get_linear_schedule_with_warmup
-
         self.model, self.template, self.pairs, self.run = model, template, pairs, run
         self.objective, self.intervention, self.concept, self.unwrap = objective, intervention, concept, unwrap
         self.device = device_of(model)
         self.draws = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "draws"))
         self.noise = torch.Generator(self.device).manual_seed(derive_seed(run.train.seed, concept, "dropout"))
-        self.total = steps_in(run, len(pairs))
+        self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
+        self.total = steps_in(run.train, len(pairs))
+        if run.train.warmup_steps >= self.total:
+            raise ConfigError(
+                f"warmup_steps is {run.train.warmup_steps}, but concept {concept!r} trains for {self.total} steps in "
+                "all: choose fewer"
+            )
         self.optimizer = torch.optim.AdamW(
             intervention.parameters(), lr=run.train.lr, weight_decay=run.train.weight_decay
         )
-        self.schedule = get_linear_schedule_with_warmup(self.optimizer, run.train.warmup_steps, self.total)
         self.bare = self._bare_losses() if objective.needs_bare else None
         self.history: list[Step] = []
 
@@ -186,18 +179,19 @@ class _Loop:
             total = self._loss(micro).sum() / count
             self._require_finite(total, "loss", batch)
             total.backward()  # type: ignore[no-untyped-call]
-            loss += float(total)
+            loss += total.item()
             drawn.append(micro.m_own)
         norm = nn.utils.clip_grad_norm_(self.intervention.parameters(), self.run.train.max_grad_norm)
         self._require_finite(norm, "gradient", [i for batch in batches for i in batch])
-        lr = float(self.schedule.get_last_lr()[0])
+        lr = self.run.train.lr * lr_factor(len(self.history), self.run.train.warmup_steps, self.total)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
         self.optimizer.step()
-        self.schedule.step()
         m = float(torch.cat(drawn).mean())
         self.history.append(Step(len(self.history) + 1, epoch, lr, loss, float(norm), m, count))
 
     def _draw(self, batch: list[int]) -> _Micro:
-        values = torch.tensor(self.run.train.steering_factors)
+        values = torch.tensor(self.run.train.steering_factors, dtype=torch.float64)
 
         def draw() -> Tensor:
             return values[torch.randint(len(values), (len(batch),), generator=self.draws)]
@@ -209,7 +203,7 @@ class _Loop:
         """Loss of each pair of a batch, both directions added."""
         loss = self._side(micro, sign=1, delta=None)
         if self.run.train.directions == "both":
-            loss = loss + self._side(micro, sign=-1, delta=self.objective.minus_delta(self.run.form))
+            loss = loss + self._side(micro, sign=-1, delta=self.minus_delta)
         return loss
 
     def _side(self, micro: _Micro, *, sign: int, delta: TrainingDelta | None) -> Tensor:
@@ -240,7 +234,8 @@ class _Loop:
             dy: Tensor = form.delta(x, m) if delta is None else delta(form, x, m)
             if keep == 1:
                 return dy
-            return dy * torch.empty_like(dy).bernoulli_(keep, generator=self.noise) / keep
+            kept = torch.empty(dy.shape, device=self.device).bernoulli_(keep, generator=self.noise)
+            return dy * kept.to(dy) / keep
 
         return change
 
@@ -256,7 +251,7 @@ class _Loop:
             return
         rows = ", ".join(str(self.pairs[i].index) for i in batch)
         raise TrainingStopped(
-            f"the {what} of step {len(self.history) + 1} of {self.total} (concept {self.concept!r}) is {float(value)}; "
+            f"the {what} of step {len(self.history) + 1} of {self.total} (concept {self.concept!r}) is {value.item()}; "
             f"its pairs are rows {rows}: the state after step {len(self.history)} is kept; try a smaller lr or "
             "smaller steering_factors",
             self.intervention,
@@ -269,4 +264,4 @@ def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
     return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
 
 
-__all__ = ["Progress", "Step", "TrainingStopped", "derive_seed", "steps_in", "train"]
+__all__ = ["Progress", "Step", "TrainingStopped", "train"]

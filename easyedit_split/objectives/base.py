@@ -70,8 +70,12 @@ class Objective(ABC):
         """Whether both answers of a pair get the same m."""
         return True
 
-    def minus_delta(self, form: str) -> TrainingDelta | None:
-        """What is added on the -m side instead of the form's own change; None for the form's own at -m."""
+    def minus_delta(self, form: str, site: str) -> TrainingDelta | None:
+        """What is added on the -m side instead of the form's own change; None for the form's own at -m.
+
+        Raises:
+            ConfigError: the objective has no such change for this form at this site.
+        """
         return None
 
 

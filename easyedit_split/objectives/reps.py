@@ -10,8 +10,8 @@ direction instead of subtracting it (``subtraction: null_it_out``); it is not af
 
     h - (relu(h . v) / ||v||^2) v          nothing is removed while v = 0
 
-LoRA and local weight always use -m. |y| counts answer tokens; ``length: sequence`` counts prompt and answer, as the
-authors' and EasyEdit2's code do.
+h is what v is added to, so the vector has to stand at ``residual``. LoRA and local weight always use -m. |y| counts
+answer tokens; ``length: sequence`` counts prompt and answer, as the authors' and EasyEdit2's code do.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from ..config import require
 from .base import OBJECTIVES, AnswerLosses, TrainedObjective, TrainingDelta
 
 
@@ -63,9 +64,15 @@ class Reps(TrainedObjective):
     needs_bare = True
     config: RepsConfig
 
-    def minus_delta(self, form: str) -> TrainingDelta | None:
+    def minus_delta(self, form: str, site: str) -> TrainingDelta | None:
         """Vectors remove the direction; the other forms use -m."""
-        return null_it_out if form == "vector" and self.config.subtraction == "null_it_out" else None
+        if form != "vector" or self.config.subtraction != "null_it_out":
+            return None
+        require(
+            site == "residual",
+            f"null_it_out removes v from the residual stream, not from {site}: use site residual or subtraction normal",
+        )
+        return null_it_out
 
     def side_loss(
         self,
