@@ -7,8 +7,8 @@
     log1mexp(a) = log(1 - e^-a) = log(-expm1(-a)) for a < ln 2, else log1p(-exp(-a))
 
 Utility is undefined where s >= 0: the two "probabilities" then sum to one or more, which per-token mean losses can do.
-It is NaN there and ``status`` says so; it is never clamped. At m = 0 nothing special happens: these are functions of
-losses alone. Units: nats.
+It is NaN there, and where a loss is not finite; ``status`` says which, and nothing is ever clamped. At m = 0 nothing
+special happens: these are functions of losses alone. Units: nats.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ def log1mexp(a: FloatArray) -> FloatArray:
 
 
 def preference(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
-    """PrefOdds = L_n - L_p, nats (Eq. 7)."""
-    return np.asarray(L_n, dtype=np.float64) - np.asarray(L_p, dtype=np.float64)
+    """PrefOdds = L_n - L_p, nats (Eq. 7); NaN where both are infinite."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(L_n, dtype=np.float64) - np.asarray(L_p, dtype=np.float64)
 
 
 def utility(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
-    """UtilOdds in nats (Eq. 8); NaN where it is undefined (e^-L_p + e^-L_n >= 1)."""
-    s = np.logaddexp(-np.asarray(L_p, dtype=np.float64), -np.asarray(L_n, dtype=np.float64))
-    defined = s < 0
+    """UtilOdds in nats (Eq. 8); NaN where it is undefined (e^-L_p + e^-L_n >= 1) or a loss is not finite."""
+    with np.errstate(invalid="ignore"):
+        s = np.logaddexp(-np.asarray(L_p, dtype=np.float64), -np.asarray(L_n, dtype=np.float64))
+    defined = (s < 0) & np.isfinite(L_p) & np.isfinite(L_n)
     a = np.where(defined, -s, 1.0)
     return np.where(defined, -a - log1mexp(a), np.nan)
 
@@ -58,8 +60,7 @@ def losses(scores: Scores, normalize: Normalize = "sum") -> tuple[FloatArray, Fl
 def status(L_p: FloatArray, L_n: FloatArray) -> npt.NDArray[np.object_]:
     """``ok``, ``utility_undefined`` or ``non_finite`` for each pair, ``[n]``."""
     finite = np.isfinite(L_p) & np.isfinite(L_n)
-    with np.errstate(invalid="ignore"):
-        defined = np.isfinite(utility(L_p, L_n))
+    defined = np.isfinite(utility(L_p, L_n))
     return np.where(finite, np.where(defined, OK, UTILITY_UNDEFINED), NON_FINITE).astype(object)
 
 
