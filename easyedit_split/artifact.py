@@ -9,7 +9,6 @@ checks the digest, every name, shape and value, and nothing in the files is exec
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -18,21 +17,27 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from . import __version__
-from .config import build
+from .artifact_files import (
+    CONFIG_FILE,
+    FORMAT_VERSION,
+    HISTORY_FILE,
+    TENSOR_FILE,
+    digest_of,
+    read_config,
+    read_history,
+    read_tensors,
+    replaceable,
+)
+from .config import build, require
 from .intervention import Intervention, InterventionConfig
 from .registry import nearest
 from .sites import Site, Unwrap, same, widths
 from .storage import new_folder
 from .types import ArtifactError, ConfigError
 
-FORMAT_VERSION = 1
-CONFIG_FILE = "steering_config.json"
-TENSOR_FILE = "steering.safetensors"
-HISTORY_FILE = "history.jsonl"
 DEFAULT_CONCEPT = "default"
 
 
@@ -69,16 +74,24 @@ class Artifact:
         """Names of the concepts."""
         return tuple(self.interventions)
 
-    def __getitem__(self, concept: str | None) -> Intervention:
-        if len(self.interventions) == 1 and (concept is None or self.concepts == (DEFAULT_CONCEPT,)):
-            return next(iter(self.interventions.values()))
+    def resolve(self, concept: str | None) -> str:
+        """The artifact's own name for a pair's concept; one trained without concepts serves every pair.
+
+        Raises:
+            ConfigError: it is not among them, or none is named and there are several.
+        """
+        if len(self.concepts) == 1 and (concept is None or self.concepts == (DEFAULT_CONCEPT,)):
+            return self.concepts[0]
         if concept is None:
             raise ConfigError(
                 f"this artifact holds {len(self.concepts)} concepts: name one of {', '.join(self.concepts)}"
             )
         if concept not in self.interventions:
             raise ConfigError(f"this artifact has no concept {concept!r}{nearest(concept, self.concepts)}")
-        return self.interventions[concept]
+        return concept
+
+    def __getitem__(self, concept: str | None) -> Intervention:
+        return self.interventions[self.resolve(concept)]
 
     def only(self) -> Intervention:
         """The one intervention of a single-concept artifact.
@@ -117,17 +130,23 @@ class Artifact:
 
     def digest(self) -> str:
         """SHA-256 over the canonical configuration and every tensor's name, dtype, shape and bytes."""
-        return _digest(self.to_dict(), self.tensors())
+        return digest_of(self.to_dict(), self.tensors())
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the artifact; a reader sees all of it or nothing.
 
+        Args:
+            overwrite: replace the artifact that is there, with everything else in its folder.
+
         Raises:
-            ArtifactError: the folder exists already and ``overwrite`` is not set, or a parameter is not finite.
+            ArtifactError: the folder exists already and ``overwrite`` is not set, or holds something that is not an
+                artifact; or a parameter is not finite.
         """
         folder = Path(folder)
         if folder.exists() and not overwrite:
             raise ArtifactError(f"{folder} exists already: choose another folder, or overwrite it explicitly")
+        if folder.exists() and not replaceable(folder):
+            raise ArtifactError(f"{folder} holds something that is not an artifact: choose another folder")
         tensors = self.tensors()
         for name, tensor in tensors.items():
             if not bool(torch.isfinite(tensor).all()):
@@ -153,13 +172,10 @@ class Artifact:
                 off.
         """
         folder = Path(folder)
-        stored = _read_config(folder)
-        try:
-            tensors = safetensors.torch.load_file(folder / TENSOR_FILE)
-        except (OSError, SafetensorError) as error:
-            raise ArtifactError(f"{folder / TENSOR_FILE} cannot be read: {error}") from error
+        stored = read_config(folder)
+        tensors = read_tensors(folder / TENSOR_FILE)
         digest = stored.pop("digest", None)
-        if digest != _digest(stored, tensors):
+        if digest != digest_of(stored, tensors):
             raise ArtifactError(
                 f"{folder}: the digest does not match, so a file was changed or damaged after saving: save it anew"
             )
@@ -172,9 +188,14 @@ class Artifact:
             config = build(InterventionConfig, {key: stored[key] for key in names if key in stored}, "configuration")
             shapes = [tuple(stored["shapes"][key]) for key in config.sites]
             interventions = {c: Intervention(config, shapes) for c in stored["concepts"]}
-        except (ConfigError, KeyError, TypeError, ValueError) as error:
+            artifact = cls(interventions, stored["record"], read_history(folder))
+            known = tuple(artifact.to_dict())
+            for key in stored:
+                require(key in known, f"unknown key {key!r}{nearest(key, known)}")
+        except KeyError as error:
+            raise ArtifactError(f"{folder / CONFIG_FILE}: {error} is missing") from error
+        except (ConfigError, RuntimeError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / CONFIG_FILE}: {error}") from error
-        artifact = cls(interventions, stored["record"], _read_history(folder / HISTORY_FILE))
         expected = artifact.tensors()
         if set(expected) != set(tensors):
             off = ", ".join(sorted(set(expected) ^ set(tensors))[:4])
@@ -216,19 +237,6 @@ class Artifact:
         )
 
 
-def _canonical(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def _digest(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    total = hashlib.sha256(_canonical(config))
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        total.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        total.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.ndim else tensor.numpy().tobytes())
-    return f"sha256:{total.hexdigest()}"
-
-
 def _copy(folder: Path, name: str, tensors: Mapping[str, Tensor], parameter: nn.Parameter) -> None:
     tensor = tensors[name]
     if tensor.shape != parameter.shape:
@@ -238,34 +246,9 @@ def _copy(folder: Path, name: str, tensors: Mapping[str, Tensor], parameter: nn.
     parameter.copy_(tensor)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG_FILE
-    try:
-        stored: Any = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file; an intervention is a folder with {CONFIG_FILE}") from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON: {error}") from error
-    if not isinstance(stored, dict) or stored.get("package") != "easyedit_split":
-        raise ArtifactError(f"{path}: not an artifact of easyedit_split")
-    version = stored.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ArtifactError(f"{path}: format_version {version}, this release reads up to {FORMAT_VERSION}: upgrade")
-    return stored
-
-
-def _read_history(path: Path) -> dict[str, list[dict[str, Any]]]:
-    history: dict[str, list[dict[str, Any]]] = {}
-    if path.exists():
-        try:
-            for line in path.read_text("utf-8").splitlines():
-                step = json.loads(line)
-                history.setdefault(step.pop("concept"), []).append(step)
-        except (ValueError, KeyError, AttributeError) as error:
-            raise ArtifactError(f"{path}: not a training history: {error}") from error
-    return history
-
-
 def norm(intervention: Intervention) -> float:
     """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA)."""
     return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
+
+
+__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "Artifact", "norm"]

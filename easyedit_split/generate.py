@@ -1,11 +1,13 @@
 """Steered text: `model.generate` under `attach`, in batches, for prompts at one or more m.
 
-Rows are padded on the left and their masks come from lengths, so batch size changes nothing but time. m = 0 is the bare
-model's own text. With a journal, a killed run goes on where it stopped.
+Rows are padded on the left and their masks come from lengths, so batch size changes nothing but time in greedy and beam
+search; a sample depends on it. m = 0 is the bare model's own text. What `GenerateConfig` does not name is left to the
+model's own generation configuration. With a journal, a killed run goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -23,6 +25,7 @@ from .observe import device_of, frozen
 from .sites import Unwrap, same
 from .storage import Journal
 from .template import Template, prefix_lengths
+from .types import DataError
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,13 @@ def generate(
     """Answers to every prompt at every m, ordered by m, then by prompt.
 
     Raises:
-        DataError: a prompt that cannot be encoded.
-        ConfigError: an m that is not finite, or an intervention that does not fit the model.
+        DataError: no prompts, or one that is empty or cannot be encoded (named).
+        ConfigError: no m, one that is not finite, stands twice, or is not 0 without an intervention; or an intervention
+            that does not fit the model.
     """
     config = config or GenerateConfig()
-    rows = [template.prompt(prompt) for prompt in prompts]
+    _check_points(m, intervention)
+    rows = _encode(template, prompts)
     done = [Generated(**record) for record in (journal.records if journal else ())]
     have = {(answer.index, answer.m) for answer in done}
     with frozen(model), torch.no_grad():
@@ -102,6 +107,31 @@ def generate(
                     progress(len(done), len(rows) * len(m))
     place = {float(value): k for k, value in enumerate(m)}
     return sorted(done, key=lambda answer: (place[answer.m], answer.index))
+
+
+def _check_points(m: Sequence[float], intervention: Intervention | None) -> None:
+    require(len(m) > 0, "there is no m to generate at: name at least one")
+    require(len(set(m)) == len(m), f"m holds a value twice: {list(m)}")
+    for value in m:
+        require(math.isfinite(value), f"m is {value}, must be finite")
+        require(
+            value == 0 or intervention is not None,
+            f"m is {value}, but there is no intervention: only 0 means something",
+        )
+
+
+def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]:
+    if not prompts:
+        raise DataError("there are no prompts to answer")
+    rows = []
+    for index, prompt in enumerate(prompts):
+        if not prompt.strip():
+            raise DataError(f"prompt {index} is empty: give it a text")
+        try:
+            rows.append(template.prompt(prompt))
+        except DataError as error:
+            raise DataError(f"prompt {index} {error}") from error
+    return rows
 
 
 def _continue(

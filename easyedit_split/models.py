@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from .registry import nearest
-from .sites import family_of
+from .sites import Family, family_of
 from .types import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def model_path(name: str) -> str:
     """What transformers is given: the shipped folder of ``testbed:NAME``, else ``name`` itself."""
     if not name.startswith(TESTBED):
         return name
-    from .testbed import path
+    from .testbed.models import path  # the testbed stands above the models, so it is not loaded with them
 
     return str(path(name.removeprefix(TESTBED)))
 
@@ -65,7 +66,7 @@ def load_model(
         attention: attention backend; the family's own where None.
 
     Raises:
-        ConfigError: the model cannot be found or loaded, or no family covers it.
+        ConfigError: the model cannot be found or loaded, its files lack a parameter, or no family covers it.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -78,29 +79,35 @@ def load_model(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         config = AutoConfig.from_pretrained(path, revision=revision)
-        backend = attention or _family_attention(config)
-        model = AutoModelForCausalLM.from_pretrained(
+        own_attention = _family(config).attention
+        model, loaded = AutoModelForCausalLM.from_pretrained(
             path,
             revision=revision,
             dtype=dtype or "auto",
             device_map="auto" if device == "auto" else None,
-            attn_implementation=backend,
+            attn_implementation=attention or own_attention,
+            output_loading_info=True,
         )
         tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
-    except (OSError, ValueError) as error:
+        if device != "auto":
+            model.to(device)
+    except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         where = "" if Path(path).exists() else " (no such folder here, and not to be had from the hub)"
         raise ConfigError(f"model {name!r} cannot be loaded{where}: {' '.join(str(error).split())[:300]}") from error
-    if device != "auto":
-        model.to(device)
-    family_of(model)
+    missing = sorted(loaded["missing_keys"])
+    if missing:
+        raise ConfigError(
+            f"model {name!r}: its files lack {len(missing)} parameters, {missing[0]} among them; "
+            "transformers would fill them with random numbers"
+        )
     model.eval()
     return model, tokenizer
 
 
-def _family_attention(config: Any) -> str | None:
+def _family(config: Any) -> Family:
     shell = nn.Module()
     shell.config = config
-    return family_of(shell).attention
+    return family_of(shell)
 
 
 def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import nn
 
 from .artifact import DEFAULT_CONCEPT, Artifact
 from .config import TokenConfig, build
+from .intervention import Intervention
 from .log_odds import Normalize
 from .models import describe
 from .run import RunConfig
@@ -26,7 +27,8 @@ from .storage import Journal
 from .sweep import Factors, NextPoints, Progress
 from .sweep import sweep as sweep_encoded
 from .template import Template, tokenizer_hash
-from .tokens import EncodedPair, encode_pairs
+from .tokens import EncodedPair, EncodedPairs, encode_pairs
+from .train import TrainingStopped
 from .train import train as train_one
 from .types import ConfigError, Pair
 
@@ -48,6 +50,18 @@ class Source:
     path: str = ""
     rows: tuple[int, ...] | None = None
     sha256: str = ""
+
+
+class RunStopped(TrainingStopped):
+    """A run of one or more concepts met a loss or gradient that is not finite.
+
+    Attributes:
+        artifact: the concepts that were finished and, last, the stopped one after its last good step.
+    """
+
+    def __init__(self, stop: TrainingStopped, artifact: Artifact) -> None:
+        super().__init__(str(stop), stop.intervention, stop.history)
+        self.artifact = artifact
 
 
 def pairs_hash(pairs: Sequence[Pair]) -> str:
@@ -79,23 +93,41 @@ def train(
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
         ConfigError: a configuration that does not fit the model.
-        TrainingStopped: a loss or gradient was not finite.
+        RunStopped: a loss or gradient was not finite; it holds what is good so far.
     """
     source = source or Source()
     template = Template(tokenizer, run.tokens)
-    encoded = encode_pairs(pairs, template, source=source.path or source.name, drop_bad=drop_bad, indices=source.rows)
-    for note in encoded.notes:
-        logger.info("%s: %s", source.name, note)
-    interventions, history = {}, {}
+    encoded = _encoded(pairs, template, source, drop_bad)
+    record = _record(model, tokenizer, pairs, run, source, encoded, model_name, revision)
+    interventions: dict[str, Intervention] = {}
+    history: dict[str, list[dict[str, Any]]] = {}
     for concept, members in _concepts(encoded.rows).items():
         report = None if progress is None else _named(progress, concept)
-        interventions[concept], steps = train_one(
-            model, template, members, run, concept=concept, progress=report, unwrap=unwrap
-        )
+        try:
+            interventions[concept], steps = train_one(
+                model, template, members, run, concept=concept, progress=report, unwrap=unwrap
+            )
+        except TrainingStopped as stop:
+            interventions[concept] = stop.intervention
+            history[concept] = [dataclasses.asdict(step) for step in stop.history]
+            raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
         history[concept] = [dataclasses.asdict(step) for step in steps]
-    name = model_name or str(getattr(model.config, "name_or_path", ""))
+    return Artifact(interventions, record, history)
+
+
+def _record(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: Sequence[Pair],
+    run: RunConfig,
+    source: Source,
+    encoded: EncodedPairs,
+    model_name: str | None,
+    revision: str | None,
+) -> dict[str, Any]:
+    """Everything a result depends on, as plain JSON values."""
     record = {
-        "model": describe(model, name, revision),
+        "model": describe(model, model_name or str(getattr(model.config, "name_or_path", "")), revision),
         "tokenizer_hash": tokenizer_hash(tokenizer),
         "objective": run.objective,
         "seed": run.train.seed,
@@ -111,7 +143,15 @@ def train(
         },
         "versions": versions(),
     }
-    return Artifact(interventions, json.loads(json.dumps(record)), history)
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
+
+
+def _encoded(pairs: Sequence[Pair], template: Template, source: Source, drop_bad: bool) -> EncodedPairs:
+    encoded = encode_pairs(pairs, template, source=source.path or source.name, drop_bad=drop_bad, indices=source.rows)
+    for note in encoded.notes:
+        logger.info("%s: %s", source.name, note)
+    return encoded
 
 
 def _named(progress: Callable[[str, int, int, float], None], concept: str) -> Callable[[int, int, float], None]:
@@ -173,12 +213,9 @@ def sweep(
     source = source or Source()
     template = Template(tokenizer, artifact_tokens(artifact))
     _warn_of_other_tokenizer(artifact, tokenizer)
-    encoded = encode_pairs(pairs, template, source=source.path or source.name, drop_bad=drop_bad, indices=source.rows)
-    for note in encoded.notes:
-        logger.info("%s: %s", source.name, note)
     return sweep_encoded(
         model,
-        encoded.rows,
+        _encoded(pairs, template, source, drop_bad).rows,
         artifact,
         m,
         pad_id=template.pad_id,
@@ -198,4 +235,4 @@ def _warn_of_other_tokenizer(artifact: Artifact, tokenizer: Any) -> None:
         logger.warning("the tokenizer or its chat template is not the one the artifact was trained with")
 
 
-__all__ = ["Source", "artifact_tokens", "pairs_hash", "sweep", "train", "versions"]
+__all__ = ["RunStopped", "Source", "artifact_tokens", "pairs_hash", "sweep", "train", "versions"]

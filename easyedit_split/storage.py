@@ -10,9 +10,9 @@ import json
 import logging
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
     An existing ``folder`` is replaced; until the new one is in place, the old one is kept.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    temporary = _beside(folder)
+    temporary.mkdir()
     try:
-        temporary.chmod(0o755)
         yield temporary
         _swap(temporary, folder)
     finally:
@@ -39,15 +39,19 @@ def _swap(temporary: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(temporary, folder)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    os.rename(folder, aside / folder.name)
+    old = _beside(folder)
+    os.rename(folder, old)
     try:
         os.rename(temporary, folder)
-    except OSError:
-        os.rename(aside / folder.name, folder)
+    except BaseException:
+        os.rename(old, folder)
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A name that nothing has, in the same folder and with the same suffix."""
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -56,16 +60,12 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     The temporary name keeps the suffix of ``path``, for writers that choose a format by it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
     try:
         write(temporary)
-        temporary.chmod(0o644)
         os.replace(temporary, path)
     finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
 class Journal:
@@ -73,7 +73,8 @@ class Journal:
 
     Args:
         path: where it is kept while the run is under way.
-        fingerprint: plain JSON values; a journal begun under another one is put aside and the run starts anew.
+        fingerprint: plain JSON values; a journal begun under another one is renamed to ``PATH.old`` and the run starts
+            anew.
 
     Attributes:
         records: what an interrupted run with the same fingerprint had finished.
@@ -97,7 +98,9 @@ class Journal:
             self._write(lines)  # without a half-written last line
             return lines[1:]
         if lines:
-            logger.warning("%s is of a run with other settings: starting anew", self.path)
+            old = self.path.with_name(f"{self.path.name}.old")
+            os.replace(self.path, old)
+            logger.warning("%s is of a run with other settings: kept as %s, starting anew", self.path, old.name)
         self._write([self._fingerprint])
         return []
 

@@ -7,6 +7,7 @@ With a journal, a killed sweep goes on where it stopped and ends in the same tab
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -78,7 +79,8 @@ def sweep(
     Args:
         m: floats, or ``(m1, m2)``.
         normalize: log-odds from summed losses (the paper's curves) or from means per token.
-        next_points: given the table so far, returns further m to score, until it returns none.
+        next_points: given the table so far, returns further m to score, until it returns none; what it names again is
+            not scored again.
         scorer: anything with `scoring.score`'s meaning.
         journal: keeps each finished (concept, m); what it holds already is not scored again.
 
@@ -107,7 +109,8 @@ def sweep(
                     progress(len(tables), planned)
             seen.add((m1, m2))
         wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
-        points = [point for point in map(_pair_of, wanted) if point not in seen]
+        points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]
+        _require_finite(points)
         planned += len(points) * len(groups)
     return pd.concat(tables, ignore_index=True)
 
@@ -141,29 +144,32 @@ def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, li
         raise ConfigError("there are no pairs to score")
     groups: dict[str, list[EncodedPair]] = {}
     for pair in pairs:
-        key = pair.pair.concept if len(artifact.concepts) > 1 else artifact.concepts[0]
-        if key is None:
-            raise ConfigError(
-                f"row {pair.index} has no concept, but the artifact holds {len(artifact.concepts)}: "
-                "use the dataset it was trained on"
-            )
-        artifact[key]
-        groups.setdefault(key, []).append(pair)
+        try:
+            concept = artifact.resolve(pair.pair.concept)
+        except ConfigError as error:
+            raise ConfigError(f"row {pair.index}: {error}; use the dataset it was trained on") from error
+        groups.setdefault(concept, []).append(pair)
     return groups
 
 
 def _pair_of(m: Factors) -> tuple[float, float]:
-    return (float(m[0]), float(m[1])) if isinstance(m, tuple) else (float(m), float(m))
+    m1, m2 = m if isinstance(m, tuple) else (m, m)
+    return float(m1), float(m2)
 
 
 def _check_points(points: Sequence[tuple[float, float]]) -> None:
     if not points:
         raise ConfigError("the sweep has no m: give a grid such as -20:20:41")
-    if not np.isfinite(np.asarray(points)).all():
-        raise ConfigError("the sweep holds an m that is not finite")
+    _require_finite(points)
     twice = sorted({p for p in points if points.count(p) > 1})
     if twice:
         raise ConfigError(f"the sweep holds m = {twice[0]} twice: give each once")
+
+
+def _require_finite(points: Sequence[tuple[float, float]]) -> None:
+    bad = [point for point in points if not np.isfinite(point).all()]
+    if bad:
+        raise ConfigError(f"the sweep holds m = {bad[0]}, which is not finite")
 
 
 def _rows(
@@ -210,17 +216,31 @@ def undefined_count(table: pd.DataFrame) -> tuple[int, int]:
     return int(groups.sum()), len(groups)
 
 
+def _records(table: pd.DataFrame) -> str:
+    """JSON whose floats are the shortest text that reads back to the same bits (pandas rounds to 15 places)."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return json.dumps(rows, ensure_ascii=False, indent=0) + "\n"
+
+
+SUFFIXES = (".parquet", ".csv", ".json")
+
+
+def check_suffix(path: Path) -> None:
+    """Raise ``ConfigError`` unless a sweep can be written under this name."""
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"{path}: a sweep is written as {', '.join(SUFFIXES)}: choose one of these endings")
+
+
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a sweep as ``.parquet``, ``.csv`` or ``.json`` (one list of records), whole or not at all.
 
     Raises:
         ConfigError: another suffix.
     """
+    check_suffix(path)
     writers: dict[str, Callable[[Path], Any]] = {
         ".parquet": lambda to: table.to_parquet(to, index=False),
         ".csv": lambda to: table.to_csv(to, index=False),
-        ".json": lambda to: table.to_json(to, orient="records", double_precision=15),
+        ".json": lambda to: to.write_text(_records(table), "utf-8"),
     }
-    if path.suffix not in writers:
-        raise ConfigError(f"{path}: a sweep is written as {', '.join(writers)}; choose one of these endings")
     write_whole(path, writers[path.suffix])
