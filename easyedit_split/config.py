@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from .registry import nearest
-from .types import ConfigError
+from .types import ConfigError, FloatArray
 
 C = TypeVar("C")
 
@@ -33,14 +33,7 @@ def parse_grid(text: str, where: str = "grid") -> tuple[float, ...]:
         ConfigError: not of that form, or not finite.
     """
     try:
-        if ":" in text:
-            start, stop, count = text.split(":")
-            if int(count) < 1:
-                raise ValueError
-            up = np.linspace(float(start), float(stop), int(count))
-            values = (up - np.linspace(-float(stop), -float(start), int(count))[::-1]) / 2
-        else:
-            values = np.array([float(part) for part in text.split(",")])
+        values = _even_grid(text) if ":" in text else np.array([float(part) for part in text.split(",")])
         if not np.isfinite(values).all():
             raise ValueError
     except ValueError:
@@ -49,6 +42,15 @@ def parse_grid(text: str, where: str = "grid") -> tuple[float, ...]:
             "or numbers with commas between (e.g. -4,0,4)"
         ) from None
     return tuple(round(float(v), 12) + 0.0 for v in values)
+
+
+def _even_grid(text: str) -> FloatArray:
+    start, stop, count = text.split(":")
+    low, high, number = float(start), float(stop), int(count)
+    if not (math.isfinite(low) and math.isfinite(high)) or number < 1 or (number == 1 and low != high):
+        raise ValueError
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (np.linspace(low, high, number) - np.linspace(-high, -low, number)[::-1]) / 2
 
 
 def _check(value: Any, kind: Any, where: str) -> Any:
