@@ -11,11 +11,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from .batching import Row
 from .template import Ids, Template, prefix_lengths, tokenizer_hash
 from .types import DataError, Pair
 
-__all__ = ["EncodedPair", "EncodedPairs", "Template", "encode_pairs", "prefix_lengths", "tokenizer_hash"]
+__all__ = [
+    "EncodedPair",
+    "EncodedPairs",
+    "Template",
+    "encode_answers",
+    "encode_pairs",
+    "prefix_lengths",
+    "tokenizer_hash",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -85,12 +95,7 @@ def encode_pairs(
 
 
 def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
-    for field in ("prompt", "positive", "negative"):
-        text = getattr(pair, field)
-        if not isinstance(text, str):
-            raise DataError(f"{field} is a {type(text).__name__}, wanted text")
-        if not text.strip():
-            raise DataError(f"{field} is empty: give it a text")
+    _check_texts(prompt=pair.prompt, positive=pair.positive, negative=pair.negative)
     if pair.positive == pair.negative:
         raise DataError(f"positive and negative are the same answer, {_short(pair.positive)}: give two answers")
     prompt = _field("prompt", template.prompt, pair.prompt)
@@ -102,11 +107,49 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
             f"positive and negative are the same tokens, {_short(pair.positive)} and {_short(pair.negative)}: "
             "give two answers that the tokenizer tells apart"
         )
-    longest, limit = len(prompt) + max(len(positive), len(negative)), template.config.max_length
+    prefix_length = _checked_prefix(prompt, max(len(positive), len(negative)), template)
+    return EncodedPair(pair, prompt, positive, negative, prefix_length, number)
+
+
+def encode_answers(
+    exchanges: Sequence[tuple[str, str]], template: Template, *, source: str, indices: Sequence[int] | None = None
+) -> tuple[Row, ...]:
+    """Queries with one answer each, for what needs no pairs (`closed_form.answer_means`).
+
+    Args:
+        exchanges: ``(query, answer)`` texts.
+        source, indices: as in `encode_pairs`.
+
+    Raises:
+        DataError: an empty text, a row longer than ``max_length``, a special token inside a query.
+    """
+    rows: list[Row] = []
+    numbers = range(len(exchanges)) if indices is None else indices
+    for number, (query, answer) in zip(numbers, exchanges, strict=True):
+        try:
+            _check_texts(prompt=query, answer=answer)
+            prompt = _field("prompt", template.prompt, query)
+            ids = _field("answer", template.answer, _stripped(answer, template))
+            rows.append(Row(prompt, ids, _checked_prefix(prompt, len(ids), template)))
+        except DataError as error:
+            raise DataError(f"{source}, row {number}: {error}") from error
+    return tuple(rows)
+
+
+def _check_texts(**texts: Any) -> None:
+    for field, text in texts.items():
+        if not isinstance(text, str):
+            raise DataError(f"{field} is a {type(text).__name__}, wanted text")
+        if not text.strip():
+            raise DataError(f"{field} is empty: give it a text")
+
+
+def _checked_prefix(prompt: Ids, answer_length: int, template: Template) -> int:
+    """The prompt's prefix length, once the row is known to be short enough."""
+    longest, limit = len(prompt) + answer_length, template.config.max_length
     if longest > limit:
         raise DataError(f"{longest} tokens long, max_length is {limit}: raise max_length or shorten the text")
-    (prefix_length,) = prefix_lengths([prompt], template.prefix_ids, template.bos_id)
-    return EncodedPair(pair, prompt, positive, negative, prefix_length, number)
+    return prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
 
 
 def _field(name: str, encode: Callable[[str], Ids], text: str) -> Ids:

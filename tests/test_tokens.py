@@ -9,7 +9,7 @@ import torch
 
 from easyedit_split.batching import Row, collate, plan_batches
 from easyedit_split.config import TokenConfig
-from easyedit_split.tokens import Template, encode_pairs, prefix_lengths, tokenizer_hash
+from easyedit_split.tokens import Template, encode_answers, encode_pairs, prefix_lengths, tokenizer_hash
 from easyedit_split.types import ConfigError, DataError, Pair
 
 from .toy_tokenizers import ALL, gemma, llama2, llama3, plain, qwen, qwen3
@@ -300,6 +300,26 @@ def test_one_leading_space_is_stripped_under_a_template_and_said() -> None:
     bare = encode_pairs(pairs, template(qwen(), chat_template="off"), source="f")
     assert bare.rows[0].positive != bare.rows[1].positive
     assert bare.notes == ()
+
+
+def test_queries_with_one_answer_each(tokenizer: Any) -> None:
+    made = template(tokenizer)
+    (row,) = encode_pairs([GOOD], made, source="f").rows
+    (alone,) = encode_answers([(GOOD.prompt, GOOD.positive)], made, source="f")
+    assert alone == Row(row.prompt, row.positive, row.prefix_length)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "message"),
+    [
+        (("", "Yes"), "prompt is empty"),
+        ((QUERY, " "), "answer is empty"),
+        ((QUERY, "Yes " * 100), "tokens long, max_length is 100"),
+    ],
+)
+def test_a_bad_exchange_is_named(exchange: tuple[str, str], message: str) -> None:
+    with pytest.raises(DataError, match=f"f, row 8: .*{message}"):
+        encode_answers([(QUERY, "Yes"), exchange], template(qwen(), max_length=100), source="f", indices=(2, 8))
 
 
 def test_tokenizer_hash_sees_what_decides_ids(monkeypatch: pytest.MonkeyPatch) -> None:
