@@ -22,7 +22,7 @@ def load_testbed(name: str, request: Request) -> PairTable:
     Raises:
         DataError: unknown name or split, or a setting that only files have.
     """
-    from ..testbed.datasets import pairs  # the testbed stands above the datasets, so it is not loaded with them
+    from ..testbed import pairs  # the testbed stands above the datasets, so it is not loaded with them
 
     if request.columns is not None:
         raise DataError(f"{PREFIX}{name} has no columns to name: leave them out")
