@@ -86,7 +86,7 @@ def encode_pairs(
         except DataError as error:
             sentence = f"{source}, row {number}: {error}"
             if not drop_bad:
-                raise DataError(f"{sentence} (or drop bad rows)") from error
+                raise DataError(f"{sentence}; or drop bad rows (--drop-bad)") from error
             logger.warning("dropped: %s", sentence)
             dropped.append(sentence)
     if not rows:
