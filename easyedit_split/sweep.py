@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -41,6 +41,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called after each scored (concept, m) with (done, planned so far)."""
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """What `sweep` needs of a scorer; `scoring.score` is the plain one."""
 

@@ -1,0 +1,181 @@
+"""The effect table: does every form under every objective steer held-out pairs, at little cost in utility?
+
+    python benchmarks/effect.py [--models gemma2,qwen2] [--datasets ...] [--out effect.csv]
+
+A cell is model x dataset x form x objective, trained on the testbed's train split with the recipe's defaults and swept
+over m on its test split. It shows the greatest rise in preference (nats, mean over pairs) among the m at which utility
+has lost at most 15 % of its swept range; for persona also the share of pairs whose right answer is the likelier one,
+before and there. Beside it: random parameters of the same norms (the negative control), and Gemma-2's LoRA and local
+weight at `site` instead of at the block's output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from easyedit_split import Artifact, Source, compose, load_dataset, load_model
+from easyedit_split.pipeline import sweep, train
+
+MODELS = ("gemma2", "qwen2")
+DATASETS = ("reviews", "persona", "power", "concepts")
+FORMS = {
+    "vector": ("split", "sft", "reps", "diff_mean"),
+    "lora": ("split", "sft", "reps"),
+    "local_weight": ("split", "sft", "reps"),
+}
+BUDGET = 0.15
+RISE = 3.0
+ACCURACY = 0.9
+# In units of the largest training factor; the curve's ends are far beyond where utility breaks down.
+MULTIPLES = (0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
+# DiffMean is not trained at any m: its natural unit is the distance between the two means.
+DIFF_MEAN_REACH = 10.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    model: str
+    dataset: str
+    form: str
+    objective: str
+    placement: str
+    kind: str  # trained, or random
+    m: float
+    rise: float
+    utility_lost: float
+    accuracy_before: float
+    accuracy: float
+    passed: bool
+
+
+def grid(reach: float) -> list[float]:
+    """m from -10 to 10 times the reach, dense near zero."""
+    ups = [reach * multiple for multiple in MULTIPLES]
+    return sorted({-m for m in ups} | set(ups))
+
+
+def randomised(artifact: Artifact, seed: int) -> Artifact:
+    """The same artifact with random parameters, each of the norm that the trained one has."""
+    generator = torch.Generator().manual_seed(seed)
+    control = copy.deepcopy(artifact)
+    with torch.no_grad():
+        for intervention in control.interventions.values():
+            for parameter in intervention.parameters():
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.copy_(noise * parameter.norm() / noise.norm())
+    return control
+
+
+def measure(table: pd.DataFrame, **labels: str) -> Cell:
+    """The best m of a sweep within the utility budget, from means over pairs."""
+    bad = table.assign(bad=table["status"] != "ok").groupby(["concept", "pair"])["bad"].transform("any")
+    by_m = table.groupby("m1")
+    means = pd.DataFrame({"pref": by_m["pref"].mean(), "util": table[~bad].groupby("m1")["util"].mean()})
+    means = means.reset_index(names="m")
+    right = table.assign(right=table["pref"] > 0).groupby("m1")["right"].mean()
+    zero = means[means.m == 0].iloc[0]
+    span = means.util.max() - means.util.min()
+    allowed = means[means.util >= means.util.max() - BUDGET * span]
+    best = allowed.loc[allowed.pref.idxmax()]
+    persona = labels["dataset"] == "persona"
+    if persona:  # the goal there is the share of right answers
+        best = max((row for _, row in allowed.iterrows()), key=lambda row: (right[row.m], row.pref))
+    rise, accuracy = float(best.pref - zero.pref), float(right[best.m])
+    return Cell(
+        **labels,
+        m=float(best.m),
+        rise=rise,
+        utility_lost=float((means.util.max() - best.util) / span),
+        accuracy_before=float(right[0.0]),
+        accuracy=accuracy,
+        passed=accuracy >= ACCURACY if persona else rise >= RISE,
+    )
+
+
+def cells(model_name: str, dataset: str, forms: dict[str, tuple[str, ...]], seed: int = 0) -> Iterator[Cell]:
+    """All cells of one model and dataset."""
+    name, data = f"testbed:{model_name}", f"testbed:{dataset}"
+    model, tokenizer = load_model(name)
+    pairs = {split: load_dataset(data, split=split).pairs for split in ("train", "test")}
+    for form, objectives in forms.items():
+        placements = ["block_output"] if form == "vector" or model_name != "gemma2" else ["block_output", "site"]
+        for objective, placement in itertools.product(objectives, placements):
+            overrides = [f"placement={placement}", f"train.seed={seed}"]
+            run = compose(form, objective, model=name, dataset=data, overrides=overrides).run()
+            artifact = train(model, tokenizer, pairs["train"], run, model_name=name, source=Source(data, "train"))
+            reach = DIFF_MEAN_REACH if objective == "diff_mean" else max(run.train.steering_factors)
+            for kind in ("trained", "random") if objective in ("split", "diff_mean") else ("trained",):
+                used = artifact if kind == "trained" else randomised(artifact, seed + 1)
+                table = sweep(model, tokenizer, pairs["test"], used, grid(reach), source=Source(data, "test"))
+                yield measure(
+                    table,
+                    model=model_name,
+                    dataset=dataset,
+                    form=form,
+                    objective=objective,
+                    placement=placement,
+                    kind=kind,
+                )
+
+
+def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int]) -> list[Cell]:
+    torch.set_num_threads(1)
+    return list(cells(*job))
+
+
+def report(found: list[Cell]) -> str:
+    """The table and its two verdicts, as Markdown."""
+    lines = [
+        "| model | dataset | form | objective | placement | parameters | m | preference gained (nats) | utility lost "
+        "| right answers | |",
+        "|-|-|-|-|-|-|-:|-:|-:|-|-|",
+    ]
+    for c in found:
+        right = f"{c.accuracy_before:.0%} to {c.accuracy:.0%}" if c.dataset == "persona" else ""
+        mark = "yes" if c.passed else "no"
+        lines.append(
+            f"| {c.model} | {c.dataset} | {c.form} | {c.objective} | {c.placement} | {c.kind} | {c.m:g} "
+            f"| {c.rise:+.2f} | {c.utility_lost:.0%} | {right} | {mark} |"
+        )
+    trained = [c for c in found if c.kind == "trained" and c.objective != "diff_mean" and c.placement == "block_output"]
+    controls = [c for c in found if c.kind == "random"]
+    good, bad = sum(c.passed for c in trained), sum(c.passed for c in controls)
+    lines += ["", f"{good} of {len(trained)} trained cells steer; {bad} of {len(controls)} random controls do."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--datasets", default=",".join(DATASETS))
+    parser.add_argument("--forms", default=",".join(FORMS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="also write the cells as CSV")
+    given = parser.parse_args()
+    forms = {form: FORMS[form] for form in given.forms.split(",")}
+    jobs = [(m, d, forms, given.seed) for d in given.datasets.split(",") for m in given.models.split(",")]
+    began = time.monotonic()
+    found: list[Cell] = []
+    with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
+        for job, batch in zip(jobs, pool.map(_work, jobs), strict=True):
+            found += batch
+            print(f"{job[0]} {job[1]}: {len(batch)} cells, {time.monotonic() - began:.0f} s", flush=True)
+            if given.out:
+                pd.DataFrame([asdict(c) for c in found]).to_csv(given.out, index=False)
+    print(report(found))
+
+
+if __name__ == "__main__":
+    main()

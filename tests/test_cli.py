@@ -1,0 +1,244 @@
+"""The command line on a real folder with a model: results where they should be, bad input one sentence and code 2."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easyedit_split import cli
+from easyedit_split.analysis.table import read_sweep
+from easyedit_split.commands import common
+
+from . import toy_tokenizers
+from .tiny import tiny_config, tiny_model
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Qwen2 with a chat tokenizer, as an ordinary Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-qwen2"
+    tokenizer = toy_tokenizers.qwen()
+    import torch
+
+    network = tiny_model("qwen2", torch.float32, vocab_size=len(tokenizer))
+    network.set_attn_implementation("eager")
+    assert tiny_config("qwen2").model_type == "qwen2"
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    rows = [
+        {
+            "prompt": f"Is statement {i} something you would say?",
+            "positive": f"Yes, {i} is.",
+            "negative": f"No, not {i}.",
+        }
+        for i in range(6)
+    ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+    return file
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process; returns (code, standard output, standard error)."""
+
+    def call(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["easyedit-split", *map(str, args)])
+        monkeypatch.setattr(common.console, "_width", 300)
+        monkeypatch.setattr(common.out, "_width", 300)
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return int(code), captured.out, captured.err
+
+    return call
+
+
+FAST = ("--set", "train.epochs=1", "--set", "train.lr=0.01")
+
+
+def trained(run: Run, model: Path, data: Path, to: Path, *more: object) -> Path:
+    code, _, err = run("train", "--model", model, "--data", data, "--layer", 1, "--out", to, *FAST, *more)
+    assert code == 0, err
+    return to
+
+
+def test_train_sweep_inspect_apply_from_end_to_end(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
+    artifact = trained(run, model, data, tmp_path / "vector")
+    assert {f.name for f in artifact.iterdir()} == {"steering_config.json", "steering.safetensors", "history.jsonl"}
+    for name in ("s.parquet", "s.csv", "s.json"):
+        code, out, err = run(
+            "sweep",
+            "--model",
+            model,
+            "--data",
+            data,
+            "--intervention",
+            artifact,
+            "--m",
+            "-4:4:5",
+            "--out",
+            tmp_path / name,
+        )
+        assert code == 0, err
+    assert "preference (nats)" in out
+    tables = [read_sweep(tmp_path / name) for name in ("s.parquet", "s.csv", "s.json")]
+    assert sorted(tables[0].m1.unique()) == [-4, -2, 0, 2, 4]
+    assert len(tables[0]) == 30
+    for other in tables[1:]:
+        assert (other.pref == tables[0].pref).all()
+    code, out, err = run("inspect", artifact, "--model", model)
+    assert code == 0, err
+    assert "model.layers.1" in out
+    code, out, err = run(
+        "apply",
+        "--model",
+        model,
+        "--intervention",
+        artifact,
+        "--m",
+        "30",
+        "--prompt",
+        "Would you?",
+        "--max-new-tokens",
+        5,
+    )
+    assert code == 0, err
+    assert "unsteered" in out
+    assert "m = 30" in out
+
+
+def test_apply_writes_answers_and_a_second_run_of_a_finished_file_is_refused(
+    run: Run, model: Path, data: Path, tmp_path: Path
+) -> None:
+    artifact = trained(run, model, data, tmp_path / "vector", "--objective", "diff_mean")
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("Would you?\n\nAnd now?\n")
+    to = tmp_path / "answers.jsonl"
+    arguments = ("apply", "--model", model, "--intervention", artifact, "--m", "2,4", "--prompts", prompts, "--out", to)
+    assert run(*arguments, "--max-new-tokens", 4)[0] == 0
+    rows = [json.loads(line) for line in to.read_text().splitlines()]
+    assert [(row["index"], row["m"]) for row in rows] == [(0, 0), (1, 0), (0, 2), (1, 2), (0, 4), (1, 4)]
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "exists already" in err
+    assert not [f for f in tmp_path.iterdir() if f.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--form", "vectr"), "unknown form 'vectr' (did you mean 'vector'?)"),
+        (("--objective", "splt"), "did you mean 'split'"),
+        (("--form", "lora", "--objective", "diff_mean"), "'diff_mean' cannot train form 'lora'"),
+        (("--layer", "9"), "layer 9 does not exist: this model has blocks 0 to 2"),
+        (("--set", "train.lrr=1"), "unknown key 'lrr' (did you mean 'lr'?)"),
+        (("--set", "train.lr=fast"), "wanted float"),
+        (("--set", "train.epochs"), "write key=value"),
+        (("--placement", "block"), "block_output"),
+        (("--dtype", "float8"), "unknown dtype 'float8'"),
+        (("--split", "test"), "split"),
+        (("--columns", "prompt"), "write prompt=NAME"),
+    ],
+)
+def test_bad_settings_are_one_sentence_and_code_2_and_leave_nothing(
+    run: Run, model: Path, data: Path, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    code, out, err = run(
+        "train", "--model", model, "--data", data, "--layer", 1, "--out", tmp_path / "x", *FAST, *arguments
+    )
+    assert code == 2
+    assert words in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"prompt": "a", "positive": "b"}], "negative"),
+        (
+            [{"prompt": "a", "positive": "b", "negative": "c"}, {"prompt": " ", "positive": "b", "negative": "c"}],
+            "row 1",
+        ),
+        ([{"prompt": "a", "positive": "b", "negative": "b"}], "row 0"),
+        ([{"prompt": "a " * 900, "positive": "b", "negative": "c"}], "max_length is 512"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_file(
+    run: Run, model: Path, tmp_path: Path, rows: list[dict[str, str]], words: str
+) -> None:
+    file = tmp_path / "bad.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in rows))
+    code, _, err = run("train", "--model", model, "--data", file, "--layer", 1, "--out", tmp_path / "x", *FAST)
+    assert code == 2
+    assert "bad.jsonl" in err
+    assert words in err
+
+
+def test_drop_bad_drops_them_and_says_which(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
+    with data.open("a") as file:
+        file.write(json.dumps({"prompt": "a", "positive": "same", "negative": "same"}) + "\n")
+    artifact = trained(run, model, data, tmp_path / "x", "--drop-bad")
+    config = json.loads((artifact / "steering_config.json").read_text())
+    assert config["record"]["data"]["pairs"] == 6
+
+
+def test_a_sweep_of_a_damaged_artifact_or_to_an_unknown_format_is_refused(
+    run: Run, model: Path, data: Path, tmp_path: Path
+) -> None:
+    artifact = trained(run, model, data, tmp_path / "vector")
+    arguments = ("sweep", "--model", model, "--data", data, "--intervention", artifact, "--m", "0,1")
+    code, _, err = run(*arguments, "--out", tmp_path / "s.xlsx")
+    assert code == 2
+    assert ".parquet" in err
+    assert run(*arguments, "--out", tmp_path / "s.csv", "--normalize", "median")[0] == 2
+    tensors = bytearray((artifact / "steering.safetensors").read_bytes())
+    tensors[-3] ^= 1
+    (artifact / "steering.safetensors").write_bytes(tensors)
+    code, _, err = run(*arguments, "--out", tmp_path / "s.csv")
+    assert code == 2
+    assert "digest" in err
+
+
+def test_every_command_has_help_with_an_example(run: Run) -> None:
+    code, out, _ = run("--help")
+    assert code == 0
+    names = [command.name or "" for command in cli.app.registered_commands]
+    assert {"train", "sweep", "apply", "inspect", "doctor"} <= set(names)
+    for name in names:
+        code, out, _ = run(name, "--help")
+        assert code == 0
+        assert f"easyedit-split {name}" in out, name
+
+
+def test_doctor_says_what_is_here(run: Run) -> None:
+    code, out, _ = run("doctor")
+    assert code == 0
+    for word in ("torch", "transformers", "split", "local_weight", "eager"):
+        assert word in out
+
+
+def test_show_prints_settings_with_their_origin_and_does_nothing(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run(
+        "train", "--model", "testbed:qwen2", "--data", "testbed:power", "--out", tmp_path / "x", "--show"
+    )
+    assert code == 0
+    assert "train.lr" in out
+    assert not (tmp_path / "x").exists()
