@@ -11,24 +11,21 @@ Everything is seeded; --quick is the size the tests run. Prior of planted curves
     |beta|      log-uniform in [1, 100] nats, either sign (utility: positive)
     b           uniform in [-50, 50] nats
 
-drawn anew unless the curve varies and is resolved by the grid: on each side D changes by at least 0.02 inside the sweep, and
-the distance from the peak of D to D = 1/2 is at least two grid steps.
+drawn anew unless the curve varies and is resolved by the grid: on each side D changes by at least 0.02 inside the
+sweep, and the distance from the peak of D to D = 1/2 is at least two grid steps.
 
 Planted tables (coverage): 32 pairs, D from the same prior, narrowed to curves whose quantities exist inside the sweep:
 p in [0.3, 4], |m+| and |m-| in [0.1, 5], and D = 1/2 between 4 and 18 on both sides. Each pair has its own
-alpha, beta and b around the planted ones (relative s.d. 0.3, 0.3; b: 10 % of the curve's range), a smooth error of its own
-(four cosines over the sweep, 4 % of the range each) and independent errors of 2 % of the range.
+alpha, beta and b around the planted ones (relative s.d. 0.3, 0.3; b: 10 % of the curve's range), a smooth error of its
+own (four cosines over the sweep, 4 % of the range each) and independent errors of 2 % of the range.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -39,10 +36,11 @@ from easyedit_split.analysis.curves import CurveParams, continuity_gap, preferen
 from easyedit_split.analysis.ensemble import Ensemble
 from easyedit_split.analysis.fit import CurveFit, curve_at, fit_curve, r_squared
 from easyedit_split.analysis.problem import KINDS, Kind
-from easyedit_split.analysis.recommend import Budget, choose, recommend
 from easyedit_split.analysis.regions import breakdown
-from easyedit_split.analysis.spread import Method, Spread, spread
+from easyedit_split.analysis.spread import Method, Spread
+from easyedit_split.analysis.strength import Budget, choose, recommend
 from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve
+from easyedit_split.analysis.uncertainty import spread_of
 from easyedit_split.types import FloatArray
 
 M = np.linspace(-20.0, 20.0, 41)
@@ -82,9 +80,7 @@ def plant(rng: np.random.Generator, kind: Kind, prior: Prior = WIDE) -> CurvePar
         alpha = signs[2] * log_uniform(rng, 0.05, 5.0) if kind == "preference" else 0.0
         beta = log_uniform(rng, 1.0, 100.0) * (signs[3] if kind == "preference" else 1.0)
         b = rng.uniform(-50.0, 50.0)
-        params = CurveParams(
-            alpha, beta, b, signs[0] * c_plus, L_plus, p_plus, signs[1] * c_minus, L_minus, p_minus
-        )
+        params = CurveParams(alpha, beta, b, signs[0] * c_plus, L_plus, p_plus, signs[1] * c_minus, L_minus, p_minus)
         if _varies_and_resolved(params) and _half_inside(params, prior.half):
             return params
 
@@ -163,7 +159,9 @@ def recovery(n: int, n_slsqp: int, pool: ProcessPoolExecutor) -> list[Recovery]:
 
 def print_recovery(rows: list[Recovery]) -> None:
     print("recovery of planted curves: share of curves within the threshold on 1 - R2 against the noiseless curve")
-    print(f"{'curve':<11}{'noise':>6}{'n':>6}{'threshold':>11}{'default':>9}{'from truth':>12}{'worst 1-R2':>12}", end="")
+    print(
+        f"{'curve':<11}{'noise':>6}{'n':>6}{'threshold':>11}{'default':>9}{'from truth':>12}{'worst 1-R2':>12}", end=""
+    )
     print(f"{'cost above truth':>18}{'gap at 0':>10}{'slsqp R2 - ours: min / max / |.|<=1e-3':>41}")
     for kind in KINDS:
         for noise, threshold in ((0.0, 1e-8), (0.01, 1e-3)):
@@ -171,7 +169,9 @@ def print_recovery(rows: list[Recovery]) -> None:
             errors = np.array([r.unexplained for r in part])
             oracle = np.array([r.refitted_truth for r in part])
             other = np.array([r.slsqp_minus_default for r in part if not math.isnan(r.slsqp_minus_default)])
-            print(f"{kind:<11}{noise:>6.0%}{len(part):>6}{threshold:>11.0e}{np.mean(errors <= threshold):>9.1%}", end="")
+            print(
+                f"{kind:<11}{noise:>6.0%}{len(part):>6}{threshold:>11.0e}{np.mean(errors <= threshold):>9.1%}", end=""
+            )
             print(f"{np.mean(oracle <= threshold):>12.1%}{errors.max():>12.1e}", end="")
             print(f"{np.mean([r.worse_than_truth for r in part]):>18.1%}{max(r.gap for r in part):>10.0e}", end="")
             if len(other):
@@ -221,7 +221,7 @@ def cover(seed: int, methods: tuple[Method, ...], replicates: int) -> list[Cover
     fits = {kind: fit_curve(M, tables[kind].mean, kind, on_failure="return") for kind in KINDS}
     out = []
     for method in methods:
-        varied = spread(curve, fits["preference"], fits["utility"], method=method, replicates=replicates, seed=seed)
+        varied = spread_of(curve, fits["preference"], fits["utility"], method=method, replicates=replicates, seed=seed)
         out.append(_check(method, truth, fits, varied))
     return out
 

@@ -1,1 +1,63 @@
-"""Preference and utility curves over m (Section 4): fitted, with errors, regions and a recommended m."""
+"""Preference and utility curves over m (Section 4): fitted, with errors, regions and a recommended m.
+
+    curves = curves_of(read_sweep("sweep.parquet"))
+    fits = fit_sweep(curves)
+    varied = spread_of(curves[0], fits[0].preference, fits[0].utility)
+    recommend(fits[0].preference, fits[0].utility, spread=varied)
+
+Works on any sweep table; imports neither torch nor transformers, and Matplotlib only for `plots`.
+"""
+
+from __future__ import annotations
+
+from easyedit_split.analysis.activations import mechanism, read_activations
+from easyedit_split.analysis.compare import ModelScore, compare_models
+from easyedit_split.analysis.curves import CurveParams, preference, utility, validity
+from easyedit_split.analysis.fit import CurveFit, fit_curve
+from easyedit_split.analysis.problem import FitError
+from easyedit_split.analysis.regions import Regions, breakdown, regions_of
+from easyedit_split.analysis.report import r2_table, to_csv, to_latex, to_markdown, transfer_table
+from easyedit_split.analysis.spread import Spread
+from easyedit_split.analysis.strength import Budget, Interval, Recommendation, recommend
+from easyedit_split.analysis.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
+from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve, curves_of, read_curves, read_sweep
+from easyedit_split.analysis.uncertainty import spread_of
+
+__all__ = [
+    "Budget",
+    "CurveFit",
+    "CurveKey",
+    "CurveParams",
+    "FitError",
+    "Interval",
+    "ModelScore",
+    "PairTable",
+    "Recommendation",
+    "Regions",
+    "Spread",
+    "SweepCurve",
+    "SweepFit",
+    "breakdown",
+    "compare_models",
+    "curves_of",
+    "fit_curve",
+    "fit_sweep",
+    "fit_table",
+    "fits_json",
+    "mechanism",
+    "preference",
+    "r2_table",
+    "read_activations",
+    "read_curves",
+    "read_sweep",
+    "recommend",
+    "regions_of",
+    "spread_of",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
+    "transfer_r2",
+    "transfer_table",
+    "utility",
+    "validity",
+]

@@ -67,7 +67,7 @@ class RationalQuadratic:
         return 5 if self.two_sided else 3
 
     @property
-    def bounds(self) -> tuple[FloatArray, " FloatArray"]:
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Box on the free coordinates, two arrays ``[q]``."""
         per_side_low, per_side_high = np.log([RATE_BOUNDS[0], P_BOUNDS[0]]), np.log([RATE_BOUNDS[1], P_BOUNDS[1]])
         n_sides = 2 if self.two_sided else 1

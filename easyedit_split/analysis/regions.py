@@ -87,7 +87,7 @@ def breakdown(params: CurveParams) -> tuple[float | None, float | None]:
     return minus, half(params.m_plus, params.L_plus, params.p_plus, 1.0)
 
 
-def regions(fit: CurveFit) -> Regions:
+def regions_of(fit: CurveFit) -> Regions:
     """Linear, transitional and convergence regions of a fit, by the definition on top of this file."""
     low, high = fit.swept
     left, right = side_slopes(fit.params)

@@ -34,7 +34,7 @@ class Decay(Protocol):
         ...
 
     @property
-    def bounds(self) -> tuple[FloatArray, " FloatArray"]:
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds ``[q]``."""
         ...
 
@@ -137,7 +137,7 @@ def project(
 
 def _normal_equations(
     decay: Decay, theta: FloatArray, sigma: FloatArray, fit: Projection
-) -> tuple[FloatArray, " FloatArray"]:
+) -> tuple[FloatArray, FloatArray]:
     """Gauss-Newton matrix ``[S q q]`` and descent direction's right side ``[S q]`` (Kaufman)."""
     amplitude = (fit.linear[:, 2:] * decay.x + fit.linear[:, 1:2]) * fit.G
     A = decay.jacobian(theta, sigma) * amplitude[:, :, None]
@@ -148,7 +148,7 @@ def _normal_equations(
 
 def _step(
     H: FloatArray, g: FloatArray, damping: FloatArray, theta: FloatArray, low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, " FloatArray"]:
+) -> tuple[FloatArray, FloatArray]:
     """Damped step with coordinates at an active bound held; and the Gauss-Newton decrease left to gain ``[S]``."""
     held = ((theta <= low) & (g < 0)) | ((theta >= high) & (g > 0))
     g = np.where(held, 0.0, g)

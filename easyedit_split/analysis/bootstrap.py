@@ -1,0 +1,106 @@
+"""Bootstrap over pairs: concepts stay, pairs within each are drawn anew, both curves are fitted again.
+
+Preference and utility use the same draw. Each draw is fitted from every solution of the original search (one for each
+sign pattern of m+ and m-), because with other pairs another one may fit best. Percentile levels are widened for
+small samples (Hesterberg 2015): alpha/2 -> Phi( -sqrt(n / (n - C)) t_{n-C, 1-alpha/2} ), n pairs in C concepts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from easyedit_split.analysis.ensemble import Ensemble
+from easyedit_split.analysis.least_squares import search
+from easyedit_split.analysis.problem import Kind, curve_problem
+from easyedit_split.analysis.spread import FittedPairs, Spread, degrees_of_freedom
+from easyedit_split.analysis.varpro import RUNNING, solve
+from easyedit_split.types import FloatArray
+
+REFIT_ITERATIONS = 60
+
+
+def bootstrap(inputs: list[FittedPairs], level: float, replicates: int, seed: int) -> Spread:
+    """Both curves fitted again to `replicates` draws of the pairs."""
+    n, degrees = degrees_of_freedom(inputs)
+    draws = _draws(inputs, replicates, np.random.default_rng(seed))
+    failed = 0
+    ensembles: dict[Kind, Ensemble] = {}
+    for given in inputs:
+        ensembles[given.fit.kind], n_moving = _refit(given, _resampled_means(given, draws))
+        failed += n_moving
+    widened = -np.sqrt(n / degrees) * stats.t.ppf((1 + level) / 2, degrees)
+    return Spread(
+        "bootstrap",
+        level,
+        n,
+        ensembles.get("preference"),
+        ensembles.get("utility"),
+        quantile=float("nan"),
+        tail=float(stats.norm.cdf(widened)),
+        step=np.empty(0),
+        n_failed=failed,
+    )
+
+
+def _refit(given: FittedPairs, rows: Float[FloatArray, "B n"]) -> tuple[Ensemble, int]:
+    """Best fit of each row from every mode of the original curve, and how many were still moving at the end."""
+    coords = given.fit.coordinates
+    theta, sigma = _modes(given)
+    k, count = len(theta), len(rows)
+    found = solve(
+        coords.decay,
+        np.repeat(rows, k, axis=0),
+        np.tile(theta, (count, 1)),
+        np.tile(sigma, count),
+        with_alpha=coords.with_alpha,
+        max_iterations=REFIT_ITERATIONS,
+    )
+    best = np.arange(count) * k + found.cost.reshape(count, k).argmin(axis=1)
+    moving = int((found.status[best] == RUNNING).sum())
+    return Ensemble(coords, found.theta[best], found.sigma[best], found.linear[best]), moving
+
+
+def _modes(given: FittedPairs) -> tuple[Float[FloatArray, "k q"], Float[FloatArray, " k"]]:
+    """The estimate, and the best solution of each other sign pattern of m+ and m-: other pairs may prefer one."""
+    coords = given.fit.coordinates
+    found, _ = search(curve_problem(given.fit.m, given.fit.y, given.fit.kind))
+    theta, sigma = [coords.z[coords.n_linear :]], [coords.sigma]
+    seen = {(np.sign(theta[0][0]), coords.sigma)}
+    for row in np.argsort(found.cost):
+        pattern = (np.sign(found.theta[row, 0]), float(found.sigma[row]))
+        if pattern not in seen:
+            seen.add(pattern)
+            theta.append(found.theta[row])
+            sigma.append(pattern[1])
+    return np.array(theta), np.array(sigma)
+
+
+def _draws(inputs: list[FittedPairs], replicates: int, rng: np.random.Generator) -> Float[FloatArray, "B pairs"]:
+    """How often each pair is drawn, within its concept; every concept keeps a pair of every curve."""
+    table = inputs[0].table if len(inputs[0].table.values) >= len(inputs[-1].table.values) else inputs[-1].table
+    size = 1 + max(int(given.rows.max()) for given in inputs)
+    counts = np.zeros((replicates, size))
+    rows = next(given.rows for given in inputs if given.table is table)
+    todo = np.arange(replicates)
+    while len(todo):
+        for concept in np.unique(table.concepts):
+            members = rows[table.concepts == concept]
+            share = np.full(len(members), 1 / len(members))
+            counts[np.ix_(todo, members)] = rng.multinomial(len(members), share, size=len(todo))
+        empty = np.zeros(len(todo), dtype=bool)
+        for given in inputs:
+            for concept in np.unique(given.table.concepts):
+                empty |= counts[np.ix_(todo, given.rows[given.table.concepts == concept])].sum(axis=1) == 0
+        todo = todo[empty]
+    return counts
+
+
+def _resampled_means(given: FittedPairs, draws: Float[FloatArray, "B pairs"]) -> Float[FloatArray, "B n"]:
+    weights = draws[:, given.rows].copy()
+    concepts = np.unique(given.table.concepts)
+    for concept in concepts:
+        members = given.table.concepts == concept
+        weights[:, members] /= len(concepts) * weights[:, members].sum(axis=1, keepdims=True)
+    return weights @ given.table.values

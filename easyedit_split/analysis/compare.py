@@ -1,0 +1,78 @@
+"""Is the paper's form right? The same points explained by rivals, judged by held-out points and by BIC.
+
+held-out R2 = 1 - sum over folds of squared errors on points left out / SST,      folds: every K-th point by m
+BIC         = n log(SSE / n) + k log n                                            (lower is better)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from easyedit_split.analysis.fit import information_criteria, r_squared
+from easyedit_split.analysis.problem import Kind, curve_problem
+from easyedit_split.analysis.rivals import MODELS
+from easyedit_split.types import ConfigError, DataError, FloatArray
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScore:
+    """How one model explains a curve.
+
+    Attributes:
+        name: of the model; n_params: free parameters.
+        r2: on the fitted points; held_out_r2: on points left out (NaN where a fold leaves a side without points).
+        aic, bic: lower is better; rmse: nats.
+    """
+
+    name: str
+    n_params: int
+    r2: float
+    held_out_r2: float
+    rmse: float
+    aic: float
+    bic: float
+
+
+def compare_models(
+    m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, *, folds: int = FOLDS
+) -> list[ModelScore]:
+    """Fit the paper's form and its rivals to one curve, best BIC first.
+
+    Raises:
+        DataError: the points cannot be fitted, or too few are left when a fold is taken out.
+        ConfigError: fewer than two folds.
+    """
+    if folds < 2:
+        raise ConfigError(f"folds is {folds}; held-out points need at least 2.")
+    problem = curve_problem(m, y, kind)
+    m, y = problem.m, problem.y
+    left = len(m) - -(-len(m) // folds)
+    if left < problem.n_params:
+        raise DataError(
+            f"{len(m)} points in {folds} folds leave {left} to fit {problem.n_params} parameters; "
+            "sweep more values of m or ask for more folds."
+        )
+    scores = []
+    for name, fit in MODELS.items():
+        fitted = fit(m, y, kind)
+        predicted = fitted.curve(m)
+        sse = float(np.square(y - predicted).sum())
+        aic, bic = information_criteria(sse, len(m), fitted.n_params, problem.span)
+        held_out = _held_out(m, y, kind, name, folds)
+        rmse = float(np.sqrt(sse / len(m)))
+        scores.append(ModelScore(name, fitted.n_params, r_squared(y, predicted), held_out, rmse, aic, bic))
+    return sorted(scores, key=lambda score: score.bic)
+
+
+def _held_out(m: FloatArray, y: FloatArray, kind: Kind, name: str, folds: int) -> float:
+    predicted = np.empty_like(y)
+    fold = np.arange(len(m)) % folds
+    for k in range(folds):
+        out = fold == k
+        predicted[out] = MODELS[name](m[~out], y[~out], kind).curve(m[out])
+    return r_squared(y, predicted)
