@@ -241,6 +241,8 @@ def _copy(folder: Path, name: str, tensors: Mapping[str, Tensor], parameter: nn.
     tensor = tensors[name]
     if tensor.shape != parameter.shape:
         raise ArtifactError(f"{folder / TENSOR_FILE}: {name} is {list(tensor.shape)}, wanted {list(parameter.shape)}")
+    if tensor.dtype != parameter.dtype:
+        raise ArtifactError(f"{folder / TENSOR_FILE}: {name} is {tensor.dtype}, wanted {parameter.dtype}")
     if not bool(torch.isfinite(tensor).all()):
         raise ArtifactError(f"{folder / TENSOR_FILE}: {name} holds a value that is not finite")
     parameter.copy_(tensor)
