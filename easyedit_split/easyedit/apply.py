@@ -24,7 +24,7 @@ from ..types import ArtifactError, ConfigError
 from . import vectors as formats
 from .live import put
 from .settings import ApplySettings, apply_settings
-from .wrappers import unwrap
+from .wrappers import unwrap, use_defined_attention
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,8 @@ def _usable(wrapper: Any, hparams: Any) -> Any:
         from steer.models.get_model import get_model
 
         wrapper, _ = get_model(hparams)
+        if wrapper.model is not None:
+            use_defined_attention(wrapper.model)
     if getattr(wrapper, "model", None) is None or getattr(wrapper, "VLLM_model", None) is not None:
         raise ConfigError(
             f"{hparams.alg_name} steers a Hugging Face model, and this one runs in vLLM: set vllm_enable: false"

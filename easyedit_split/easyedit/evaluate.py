@@ -13,6 +13,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 from .. import log_odds
 from ..attach import attach
 from ..batching import collate, plan_batches
-from ..config import TokenConfig
+from ..config import TokenConfig, build
 from ..observe import device_of, frozen
 from ..scoring import answer_rows, layout_of, row_losses
 from ..storage import write_whole
@@ -36,6 +37,16 @@ from .strength import applied_methods, at_strength, prompt_of
 from .wrappers import unwrap
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOddsSettings:
+    """What the top config's ``log_odds`` may hold."""
+
+    data: str
+    m: tuple[float, ...] = (0.0, 1.0)
+    normalize: log_odds.Normalize = "sum"
+    drop_bad: bool = False
 
 
 class LogOddsEvaluator:
@@ -79,6 +90,26 @@ class LogOddsEvaluator:
         self.results_dir = Path(results_dir)
         self.pairs = _pairs(pairs, name)
         self.table: pd.DataFrame | None = None
+
+    @classmethod
+    def from_config(cls, wrapper: Any, settings: dict[str, Any], results_dir: Path) -> LogOddsEvaluator:
+        """From the top config's ``log_odds``: ``data`` (EasyEdit2's training dataset, or a file of pairs) and ``m``.
+
+        Raises:
+            ConfigError: an unknown key, or no data.
+        """
+        asked = build(LogOddsSettings, settings, "log_odds")
+        name, pairs = _load(asked.data)
+        return cls(
+            wrapper,
+            pairs,
+            asked.m,
+            name=name,
+            normalize=asked.normalize,
+            drop_bad=asked.drop_bad,
+            save_results=True,
+            results_dir=results_dir,
+        )
 
     def evaluate_all(self, concept: str | None = None) -> dict[str, Any]:
         """Score the pairs given at construction."""
@@ -216,6 +247,19 @@ def _pairs(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
         concept = row.get("concept")
         pairs.append(pair_of(row, number, name, None if concept is None else str(concept)))
     return pairs
+
+
+def _load(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
+    """Pairs of a file, or the rows of one of EasyEdit2's training datasets, concepts joined."""
+    if Path(data).is_file():
+        from ..datasets import load_dataset
+
+        return Path(data).stem, load_dataset(data).pairs
+    from steer.datasets import DatasetLoader
+
+    rows = DatasetLoader().load_file(data, split="train")
+    grouped = rows and isinstance(rows[0], tuple)
+    return data, [row for _, members in rows for row in members] if grouped else rows
 
 
 def _tokens_of(wrapper: Any) -> TokenConfig:

@@ -15,6 +15,10 @@ from ..types import ConfigError
 Value = Any
 
 
+def _form(value: Value) -> Value:
+    return "local_weight" if value == "weight" else value  # two of EasyEdit2's own files say weight
+
+
 def _directions(value: Value) -> str:
     names = list(value) if isinstance(value, list | tuple) else [value]
     if names == ["orig_add"]:
@@ -44,7 +48,7 @@ def _same(value: Value) -> Value:
 
 
 ALIASES = {
-    "intervention_method": ("form", _same),
+    "intervention_method": ("form", _form),
     "pos_loss_weight": ("lambda_p", _same),
     "neg_loss_weight": ("lambda_n", _same),
     "margin_penalty_weight": ("gamma", _same),

@@ -21,13 +21,12 @@ import torch
 from ..artifact import DEFAULT_CONCEPT, Artifact
 from ..pipeline import Source
 from ..pipeline import train as train_artifact
-from ..sites import family_of
 from ..storage import write_whole
 from ..types import DataError, Pair
 from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
 from .settings import TrainSettings, train_settings
-from .wrappers import unwrap
+from .wrappers import unwrap, use_defined_attention
 
 logger = logging.getLogger(__name__)
 
@@ -216,14 +215,6 @@ def _metadata(artifact: Artifact, ids: Mapping[int, str]) -> str:
 
 def _write(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-def use_defined_attention(model: Any) -> None:
-    """Gemma-2 is defined with soft-capped attention, which some backends drop: take the one that computes it."""
-    backend = family_of(model).attention
-    if backend is not None and model.config._attn_implementation != backend:
-        logger.warning("attention %s instead of %s: it drops the soft-cap", backend, model.config._attn_implementation)
-        model.set_attn_implementation(backend)
 
 
 class _bar:

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from ..types import ConfigError
-from . import files, repair, reset, watch
+from . import files, repair, reset, scoring_hook, watch
 from .methods import Method, methods
 from .patches import LEDGER
 
@@ -51,6 +51,7 @@ def register(prefer: Prefer | None = None) -> None:
     repair.install()
     files.install()
     reset.install()
+    scoring_hook.install()
     watch.watch(ALG_DICT, _fill_tables)
     watch.watch(GENERATORS, _require_dataset)
 

@@ -9,7 +9,7 @@ because the start-up hook of `activate` pays for this file in every process.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -55,9 +55,7 @@ class Watcher(MetaPathFinder):
         self.around: dict[str, list[Context]] = {}
         self.after: dict[str, list[Callback]] = {}
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
         """The spec that the next finder gives, with a loader that notifies."""
         if fullname not in self.after and fullname not in self.around:
             return None

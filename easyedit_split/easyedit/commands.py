@@ -1,0 +1,93 @@
+"""The command line's part that knows EasyEdit2: ``easyedit``, ``activate``, ``deactivate`` and a section of ``doctor``.
+
+Functions without a terminal library: they return what is to be shown, and `easyedit_split.cli` shows it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from ..types import ConfigError
+from . import host, launcher, startup
+
+Prefer = Literal["ours", "theirs"]
+
+
+def easyedit(
+    script: str, arguments: Sequence[str] = (), *, home: str | None = None, prefer: Prefer | None = None
+) -> None:
+    """Run an EasyEdit2 script with our methods registered; see `launcher.run`.
+
+    What the plugin repairs and accepts is logged to stderr, each once.
+    """
+    package = logging.getLogger("easyedit_split")
+    if not package.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("easyedit-split: %(message)s"))
+        package.addHandler(handler)
+        package.setLevel(logging.INFO)
+        package.propagate = False  # Hydra's root handler would say everything twice
+    launcher.run(script, arguments, home=home, prefer=prefer)
+
+
+def activate(prefer: Prefer | None = None) -> str:
+    """Make plain ``python vectors_generate.py`` work in this environment; says which file was written."""
+    return f"activated: {startup.activate(prefer)}"
+
+
+def deactivate() -> str:
+    """Undo `activate`; says which file was removed."""
+    return f"deactivated: {startup.path()} is gone" if startup.deactivate() else "was not activated"
+
+
+def doctor(home: str | None = None) -> list[tuple[str, str]]:
+    """What ``doctor`` shows of EasyEdit2: rows of (what, how it stands)."""
+    rows = [("start-up hook", f"active: {startup.path()}" if startup.is_active() else "not active (`activate`)")]
+    try:
+        clone = host.find(home)
+    except ConfigError as error:
+        return [("EasyEdit2", str(error)), *rows]
+    if clone is None:
+        return [("EasyEdit2", "not found (current folder, --easyedit-home, EASYEDIT_HOME); not needed"), *rows]
+    return [("EasyEdit2", clone.describe()), ("usable", _usable(clone)), *rows]
+
+
+def _usable(clone: host.Host) -> str:
+    code = (
+        "import easyedit_split.easyedit, steer.utils.alg_dict as a;"
+        "print(sum(1 for name in a.METHODS_CLASS_DICT if '/' not in name))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        cwd=clone.path,
+        env={**os.environ, "PYTHONPATH": str(clone.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        return f"no: {(done.stderr.strip().splitlines() or ['the process died'])[-1]}"
+    return f"yes, {done.stdout.strip().splitlines()[-1]} methods"
+
+
+def contract(home: str | None = None) -> int:
+    """Run the contract tests against a clone; the exit code of pytest.
+
+    Raises:
+        ConfigError: no clone, or no tests: they stand in the source checkout, not in the installed package.
+    """
+    clone = host.require(home)
+    tests = Path(__file__).parents[2] / "tests" / "easyedit"
+    if not tests.is_dir():
+        raise ConfigError("the contract tests come with the source checkout: install it with pip install -e")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    done = subprocess.run(
+        command, cwd=tests.parents[1], env={**os.environ, "EASYEDIT_HOME": str(clone.path)}, check=False
+    )
+    return done.returncode

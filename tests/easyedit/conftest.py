@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import easyedit_split.easyedit as plugin
+
+from .. import tiny, toy_tokenizers
+from .hosts import CLONE, STANDIN, HostUnderTest, purge
+
+HOSTS = ["standin", pytest.param("clone", marks=pytest.mark.host)] if CLONE else ["standin"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(str(item.path)).parent == Path(__file__).parent:
+            # the host's own warnings are not ours to mend
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture(scope="session", params=HOSTS)
+def host(request: pytest.FixtureRequest) -> Iterator[HostUnderTest]:
+    """A host with the plugin registered; afterwards it is as it was."""
+    path = STANDIN if request.param == "standin" else CLONE
+    assert path is not None
+    purge()
+    sys.path.insert(0, str(path))
+    plugin.register()
+    try:
+        import steer.utils
+
+        assert Path(steer.__file__).is_relative_to(path)
+        yield HostUnderTest(request.param, path)
+    finally:
+        plugin.unregister()
+        sys.path.remove(str(path))
+        purge()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny random models, named so that EasyEdit2's loader takes them."""
+    folder = tmp_path_factory.mktemp("models")
+    families = (
+        ("gemma2", "gemma-2-tiny", "gemma"),
+        ("qwen2", "qwen2.5-tiny", "qwen"),
+        ("llama", "llama-3-tiny", "llama3"),
+    )
+    for family, name, tokenizer_name in families:
+        tokenizer = getattr(toy_tokenizers, tokenizer_name)()
+        config = tiny.tiny_config(family, len(tokenizer))
+        for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
+            setattr(config, key, getattr(tokenizer, key))
+        torch.manual_seed(0)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def qwen(models: Path) -> Path:
+    return models / "qwen2.5-tiny"
+
+
+@pytest.fixture(scope="session")
+def gemma(models: Path) -> Path:
+    return models / "gemma-2-tiny"
