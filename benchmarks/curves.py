@@ -22,8 +22,10 @@ own (four cosines over the sweep, 4 % of the range each) and independent errors 
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
+import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -33,14 +35,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from easyedit_split.analysis.curves import CurveParams, continuity_gap, preference, side_slopes, utility, validity
+from easyedit_split.analysis.decay import from_params, to_params
 from easyedit_split.analysis.ensemble import Ensemble
 from easyedit_split.analysis.fit import CurveFit, curve_at, fit_curve, r_squared
-from easyedit_split.analysis.problem import KINDS, Kind
+from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.spread import Method, Spread
 from easyedit_split.analysis.strength import Budget, choose, recommend
 from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve
 from easyedit_split.analysis.uncertainty import spread_of
+from easyedit_split.analysis.varpro import solve
 from easyedit_split.types import FloatArray
 
 M = np.linspace(-20.0, 20.0, 41)
@@ -108,25 +112,25 @@ def _half_inside(params: CurveParams, half: tuple[float, float]) -> bool:
 class Recovery:
     kind: Kind
     noise: float
-    unexplained: float  # 1 - R2 against the noiseless curve
+    unexplained: float  # 1 - R2 against the noiseless curve; infinite for a fit that did not converge
     refitted_truth: float  # the same for a search started at the truth: what the data allow
     worse_than_truth: bool  # final cost above that search's
     gap: float  # |y+(0) - y-(0)|, nats
     slsqp_minus_default: float  # difference in R2 on the points; NaN where not run
 
 
-def recover(seed: int, kind: Kind, noise: float, with_slsqp: bool) -> Recovery:
+def recover(seed: int, with_slsqp: bool, kind: Kind, noise: float) -> Recovery:
     rng = np.random.default_rng([seed, KINDS.index(kind), round(noise * 1000)])
     truth = plant(rng, kind)
     clean = curve_at(kind, M, truth)
     y = clean + noise * np.ptp(clean) * rng.normal(size=len(M))
-    fit = fit_curve(M, y, kind)
+    fit = fit_curve(M, y, kind, on_failure="return")
     oracle = refit_from(truth, y, kind)
     other = fit_curve(M, y, kind, solver="slsqp", on_failure="return").r2 - fit.r2 if with_slsqp else math.nan
     return Recovery(
         kind,
         noise,
-        1 - r_squared(clean, fit(M)),
+        1 - r_squared(clean, fit(M)) if fit.ok else math.inf,
         1 - r_squared(clean, oracle),
         r_squared(y, fit(M)) < r_squared(y, oracle) - 1e-6,
         continuity_gap(fit.params) * abs(fit.params.beta),
@@ -136,15 +140,9 @@ def recover(seed: int, kind: Kind, noise: float, with_slsqp: bool) -> Recovery:
 
 def refit_from(truth: CurveParams, y: FloatArray, kind: Kind) -> FloatArray:
     """The curve that a single search started at the truth ends on."""
-    from easyedit_split.analysis.decay import from_params
-    from easyedit_split.analysis.problem import curve_problem
-    from easyedit_split.analysis.varpro import solve
-
     problem = curve_problem(M, y, kind)
     theta, sigma, _ = from_params(problem.decay, truth, problem.scale)
     found = solve(problem.decay, y[None], theta[None], np.array([sigma]), with_alpha=problem.with_alpha)
-    from easyedit_split.analysis.decay import to_params
-
     return curve_at(kind, M, to_params(problem.decay, found.theta[0], sigma, found.linear[0], problem.scale))
 
 
@@ -269,3 +267,76 @@ def print_coverage(rows: list[Covered]) -> None:
     refused = [sum(row.refused for row in rows if row.method == method) for method in methods]
     print(f"{'tables':<24}" + "".join(f"{count:>12}" for count in counts))
     print(f"{'no usable m':<24}" + "".join(f"{count:>12}" for count in refused))
+
+
+# ---------------------------------------------------------------- speed
+
+
+@dataclass(frozen=True)
+class Speed:
+    kind: Kind
+    first_ms: float  # builds the lattice of starts of this grid
+    median_ms: float
+    p95_ms: float
+    cpu_ms: float  # median of processor time: what the median is where nothing else runs
+    thousand_s: float  # 1,000 curves over `jobs` processes, wall clock
+    thousand_cpu_s: float  # their processor time, shared out evenly
+
+
+def _timed_fit(seed: int, kind: Kind) -> tuple[float, float]:
+    """Wall and processor time of one fit, ms."""
+    rng = np.random.default_rng([11, seed])
+    clean = curve_at(kind, M, plant(rng, kind))
+    y = clean + 0.01 * np.ptp(clean) * rng.normal(size=len(M))
+    wall, cpu = time.perf_counter(), time.process_time()
+    fit_curve(M, y, kind, on_failure="return")
+    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu)
+
+
+def speed(n: int, jobs: int, pool: ProcessPoolExecutor) -> list[Speed]:
+    rows = []
+    for kind in KINDS:
+        times = np.array([_timed_fit(seed, kind) for seed in range(1 + n)])
+        wall, cpu = times[1:, 0], times[1:, 1]
+        list(pool.map(partial(_timed_fit, kind=kind), range(8)))  # processes started, lattices built
+        start = time.perf_counter()
+        spent = sum(cpu for _, cpu in pool.map(partial(_timed_fit, kind=kind), range(n), chunksize=10)) / 1e3
+        total = (time.perf_counter() - start) * 1000 / n
+        quantiles = float(np.median(wall)), float(np.quantile(wall, 0.95)), float(np.median(cpu))
+        rows.append(Speed(kind, float(times[0, 0]), *quantiles, total, spent / jobs * 1000 / n))
+    return rows
+
+
+def print_speed(rows: list[Speed], jobs: int) -> None:
+    print(f"{'speed, default solver':<24}{'first fit':>12}{'median':>12}{'95 %':>12}{'CPU median':>13}", end="")
+    print(f"{f'1,000 on {jobs} cores':>19}{'CPU':>9}")
+    for row in rows:
+        cells = f"{row.first_ms:>9.1f} ms{row.median_ms:>9.1f} ms{row.p95_ms:>9.1f} ms"
+        cells += f"{row.cpu_ms:>10.1f} ms{row.thousand_s:>17.1f} s{row.thousand_cpu_s:>7.1f} s"
+        print(f"{row.kind:<24}{cells}")
+
+
+# ---------------------------------------------------------------- command
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["recovery", "coverage", "speed", "all"])
+    parser.add_argument("--quick", action="store_true", help="the size the tests run")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    given = parser.parse_args()
+    quick = given.quick
+    with ProcessPoolExecutor(given.jobs) as pool:
+        if given.what in ("speed", "all"):
+            print_speed(speed(100 if quick else 1000, given.jobs, pool), given.jobs)
+            print()
+        if given.what in ("recovery", "all"):
+            print_recovery(recovery(*((40, 3) if quick else (1000, 100)), pool))
+            print()
+        if given.what in ("coverage", "all"):
+            methods: tuple[Method, ...] = ("bootstrap", "sandwich")
+            print_coverage(coverage(*((40, methods, 200) if quick else (500, methods, 400)), pool))
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,7 @@ P_BOUNDS = (1e-2, 1e2)
 RATE_BOUNDS = (1e-5, 1e5)  # p / L, in units of 1 / scale^2
 T_BOUND = 5.0  # |t|: D(0) down to e^-25
 CENTRE_BOUND = 4.0  # |m+|, |m-| in units of scale
+FINEST = 0.25  # sqrt(L) in units of the smallest grid spacing: the points cannot show a narrower peak
 
 
 def _phi(z: FloatArray) -> FloatArray:
@@ -62,6 +63,11 @@ class RationalQuadratic:
     two_sided: bool
 
     @property
+    def L_low(self) -> float:
+        """Smallest L, in units of scale squared."""
+        return float((FINEST * np.diff(self.x).min()) ** 2)
+
+    @property
     def n_params(self) -> int:
         """Free shape coordinates: t and two per swept side."""
         return 5 if self.two_sided else 3
@@ -85,9 +91,10 @@ class RationalQuadratic:
         return out
 
     def feasible(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Bool[np.ndarray, " S"]:
-        """Whether both centres lie within `CENTRE_BOUND`."""
-        centres = np.stack([side.c for side in self.sides(theta, sigma)])
-        return np.asarray((np.abs(centres) <= CENTRE_BOUND).all(axis=0))
+        """Whether centres lie within `CENTRE_BOUND` and no L is below `L_low`."""
+        sides = self.sides(theta, sigma)
+        inside = [(np.abs(side.c) <= CENTRE_BOUND) & (side.L >= self.L_low) for side in sides]
+        return np.asarray(np.logical_and.reduce(inside))
 
     def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
         """log G = log D(x) - log D(0); exactly 0 at x = 0."""

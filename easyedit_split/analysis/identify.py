@@ -127,6 +127,8 @@ def at_bound(coords: Coordinates) -> tuple[str, ...]:
             names.append(f"p_{label}/L_{label}")
         if min(abs(p - np.log(bound)) for bound in P_BOUNDS) <= BOUND_MARGIN:
             names.append(f"p_{label}")
+        if float(centres[k].L[0]) <= coords.decay.L_low * (1 + BOUND_MARGIN):
+            names.append(f"L_{label}")
         if abs(float(centres[k].c[0])) >= CENTRE_BOUND * (1 - BOUND_MARGIN):
             names.append(f"m_{label}")
     return tuple(names)

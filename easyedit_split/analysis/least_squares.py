@@ -1,7 +1,7 @@
-"""The default solver: variable projection from many starts, in two stages.
+"""The default solver: variable projection from many starts, in stages.
 
-Stage one moves `N_STARTS` lattice shapes a few steps, all at once; stage two takes the best of them to convergence. The
-lowest cost wins.
+`N_STARTS` lattice shapes move a few steps, all at once; the best of them move on, and the best of those go to
+convergence. The lowest cost wins.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from easyedit_split.analysis.problem import Problem
 from easyedit_split.analysis.starts import starts
 from easyedit_split.analysis.varpro import PLATEAUED, RUNNING, Solution, solve
 
-N_STARTS, FIRST_ITERATIONS = 64, 12
-N_FINALISTS, LAST_ITERATIONS = 12, 300
+N_STARTS = 96
+STAGES = ((16, 10), (7, 20), (7, 800))  # (how many go on, after how many iterations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def least_squares(problem: Problem) -> SolverResult:
     params = solution_params(problem, solution, best)
     status = int(solution.status[best])
     message = {
-        RUNNING: f"still moving after {LAST_ITERATIONS} iterations",
+        RUNNING: f"still moving after {STAGES[-1][1]} iterations",
         PLATEAUED: "converged on a ridge: some parameters trade off (see unidentified)",
     }.get(status, "converged")
     close = solution.cost <= solution.cost[best] * (1 + 1e-4) + 1e-20 * len(problem.m)
@@ -52,21 +52,15 @@ def least_squares(problem: Problem) -> SolverResult:
 
 
 def search(problem: Problem) -> tuple[Solution, int]:
-    """Both stages; the finalists and the number of starts."""
-    decay, with_alpha = problem.decay, problem.with_alpha
-    theta, sigma = starts(decay, problem.target, with_alpha=with_alpha, count=N_STARTS)
-    rows = np.broadcast_to(problem.target, (len(theta), len(problem.target)))
-    first = solve(decay, rows, theta, sigma, with_alpha=with_alpha, max_iterations=FIRST_ITERATIONS)
-    best = np.argsort(first.cost)[:N_FINALISTS]
-    last = solve(
-        decay,
-        rows[: len(best)],
-        first.theta[best],
-        first.sigma[best],
-        with_alpha=with_alpha,
-        max_iterations=LAST_ITERATIONS,
-    )
-    return last, len(theta)
+    """All stages; the finalists and the number of starts."""
+    theta, sigma = starts(problem.decay, problem.target, with_alpha=problem.with_alpha, count=N_STARTS)
+    n_starts = len(theta)
+    for keep, iterations in STAGES:
+        rows = np.broadcast_to(problem.target, (len(theta), len(problem.target)))
+        solution = solve(problem.decay, rows, theta, sigma, with_alpha=problem.with_alpha, max_iterations=iterations)
+        best = np.argsort(solution.cost)[:keep]
+        theta, sigma = solution.theta[best], solution.sigma[best]
+    return solution, n_starts
 
 
 def solution_params(problem: Problem, solution: Solution, row: int) -> CurveParams:

@@ -30,6 +30,7 @@ from easyedit_split.types import ConfigError, FloatArray
 
 SUFFIXES = (".png", ".svg", ".pdf")
 FINE = 801
+LEGEND_INCHES = 1.15  # room for one legend entry
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,19 @@ def plot_curve(
     Args:
         ax: axes to draw into; returned.
         drawn: what to draw.
-        kinds: "preference" (solid, filled points), "utility" (dashed, open points) or both.
+        kinds: "preference" (solid), "utility" (dashed) or both.
         colour, marker: of this intervention.
     """
     for kind in kinds:
         if kind == "utility" and drawn.fit.curve.utility is None:
             continue
         table = drawn.fit.curve.table(kind)
-        face = colour if kind == "preference" else "white"
-        ax.plot(table.m, table.mean, marker, color=colour, markerfacecolor=face, markeredgewidth=0.6, zorder=3)
+        ax.plot(table.m, table.mean, marker, color=colour, alpha=0.55, markeredgewidth=0, zorder=3)
         fit = drawn.fit.fit(kind)
         if fit is None:
             continue
         m = _fine(table.m)
-        ax.plot(m, fit(m), LINES[kind], color=colour, zorder=4)
+        ax.plot(m, fit(m), linestyle=LINES[kind], color=colour, zorder=4)
         versions = None if drawn.spread is None else getattr(drawn.spread, kind)
         if drawn.spread is not None and versions is not None:
             low, high = drawn.spread.interval(versions.values(m), fit(m))
@@ -173,8 +173,8 @@ def _mark(ax: Axes, drawn: Drawn, kind: Kind, colour: str) -> None:
     height = float(fit(np.array([advice.m]))[0])
     if advice.m_interval is not None:
         ends = [advice.m_interval.low, advice.m_interval.high]
-        ax.plot(ends, [height, height], "-", color="black", linewidth=1.0, solid_capstyle="butt", zorder=5)
-    ax.plot([advice.m], [height], "D", color="black", markerfacecolor=colour, markersize=5, zorder=6)
+        ax.plot(ends, [height, height], "-|", color="black", linewidth=0.9, markersize=7, zorder=5)
+    ax.plot([advice.m], [height], "D", color="black", markerfacecolor=colour, markersize=4, zorder=6)
 
 
 def _spans(side: SideRegions) -> list[tuple[str, float, float]]:
@@ -196,10 +196,11 @@ def _legend(figure: Figure, names: list[str], shaded: bool, marked: bool) -> Non
     ]
     entries += [Line2D([], [], color="0.3", linestyle=LINES[kind], label=kind) for kind in KINDS]
     if marked:
-        entries.append(Line2D([], [], color="black", marker="D", linestyle="-", markersize=5, label="recommended m"))
+        entries.append(Line2D([], [], color="black", marker="D", linestyle="-", markersize=4, label="recommended m"))
     if shaded:
         entries += [Patch(color=colour, label=name) for name, colour in REGION_COLOURS.items()]
-    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), 6), frameon=False)
+    columns = max(2, int(figure.get_figwidth() / LEGEND_INCHES))
+    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), columns), frameon=False)
 
 
 def _has_mark(item: Drawn) -> bool:

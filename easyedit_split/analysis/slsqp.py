@@ -31,7 +31,7 @@ from easyedit_split.analysis.varpro import project
 from easyedit_split.types import FloatArray, IntArray
 
 N_STARTS, MAX_ITERATIONS = 12, 500
-L_BOUNDS = (1e-7, 1e7)  # in units of scale^2
+L_HIGH = 1e7  # in units of scale^2; the lower bound is the grid's
 LINEAR_BOUND = 1e6  # |alpha|, |beta|, |b| in units of y's range (alpha: per scale)
 _LOGS = np.array([4, 5, 7, 8])  # positions of L and p among the nine
 
@@ -77,8 +77,8 @@ def _objective(problem: Problem, free: IntArray, z: FloatArray) -> tuple[float, 
     return float(residual @ residual) / n, 2 * (jacobian[:, free].T @ residual) / n
 
 
-def _bounds() -> FloatArray:
-    logs = [np.log(L_BOUNDS), np.log(P_BOUNDS)]
+def _bounds(problem: Problem) -> FloatArray:
+    logs = [np.log([problem.decay.L_low, L_HIGH]), np.log(P_BOUNDS)]
     side = [(-CENTRE_BOUND, CENTRE_BOUND), *logs]
     return np.array([(-LINEAR_BOUND, LINEAR_BOUND)] * 3 + side + side, dtype=np.float64)
 
@@ -107,7 +107,7 @@ def _run(problem: Problem, start: FloatArray) -> tuple[float, FloatArray, str]:
     free = np.flatnonzero(np.isfinite(start)).astype(np.int64)
     if not problem.with_alpha:
         free = free[free != 0]
-    bounds = _bounds()[free]
+    bounds = _bounds(problem)[free]
 
     def full(z: FloatArray) -> FloatArray:
         out = start.copy()

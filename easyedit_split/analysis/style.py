@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal
 
 COLOURS: tuple[str, ...] = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS: tuple[str, ...] = ("o", "s", "^", "D", "v", "P", "X")
-LINES: Mapping[str, Literal["-", "--"]] = MappingProxyType({"preference": "-", "utility": "--"})
+LINES: Mapping[str, tuple[float, tuple[float, ...]]] = MappingProxyType(
+    {"preference": (0, ()), "utility": (0, (4.0, 1.4))}
+)
 REGION_COLOURS: Mapping[str, str] = MappingProxyType(
     {"linear": "#DCE9F5", "transitional": "#FBF3DC", "convergence": "#EDEDED"}
 )
@@ -26,8 +27,8 @@ RC: Mapping[str, object] = MappingProxyType(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.linewidth": 0.6,
-        "lines.linewidth": 1.3,
-        "lines.markersize": 2.8,
+        "lines.linewidth": 1.2,
+        "lines.markersize": 3.2,
         "pdf.fonttype": 42,
         "ps.fonttype": 42,
         "svg.fonttype": "none",

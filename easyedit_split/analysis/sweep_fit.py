@@ -115,6 +115,8 @@ def _record(item: SweepFit, kind: Kind, fit: CurveFit) -> dict[str, Any]:
         "at_bound": list(fit.at_bound),
         "slope_left": found.slope_left,
         "slope_right": found.slope_right,
+        "linear_slope": found.linear_law.slope,
+        "linear_r2": found.linear_law.r2_linear,
         "plus": _side(found.plus),
         "minus": _side(found.minus),
     }

@@ -19,7 +19,7 @@ from easyedit_split.types import FloatArray, IntArray
 
 RANK_TOL = 1e-11
 STEP_TOL = 1e-9  # predicted relative decrease of the cost below which a problem counts as converged
-PLATEAU = (20, 3e-5)  # or: over so many iterations the cost fell by less than this share
+PLATEAU = (20, 3e-5, 1e-10)  # or: over so many iterations it fell by less than this share of itself or of y's scatter
 RUNNING, OPTIMAL, PLATEAUED = 0, 1, 2
 COST_FLOOR = 1e-26  # cost relative to y's sum of squares that is rounding error
 DAMPING = (1e-12, 1e12)
@@ -188,7 +188,8 @@ def solve(
     cost, linear = fit.cost.copy(), fit.linear.copy()
     damping, status = np.full(S, 1e-2), np.full(S, RUNNING, dtype=np.int64)
     centred = y - y.mean(axis=1, keepdims=True)
-    floor = COST_FLOOR * np.einsum("sn,sn->s", centred, centred)
+    scatter = np.einsum("sn,sn->s", centred, centred)
+    floor = COST_FLOOR * scatter
     live, iteration, earlier = np.arange(S), 0, cost.copy()
     for iteration in range(1, max_iterations + 1):
         step, gain = _step(H[live], g[live], damping[live], theta[live], low, high)
@@ -196,7 +197,8 @@ def solve(
         done |= (gain <= STEP_TOL * cost[live]) & (damping[live] <= 1e-2)
         status[live[done]] = OPTIMAL
         if iteration % PLATEAU[0] == 0:
-            flat = ~done & (earlier[live] - cost[live] <= PLATEAU[1] * cost[live])
+            enough = np.maximum(PLATEAU[1] * cost[live], PLATEAU[2] * scatter[live])
+            flat = ~done & (earlier[live] - cost[live] <= enough)
             status[live[flat]], earlier = PLATEAUED, cost.copy()
             done |= flat
         live, step = live[~done], step[~done]
