@@ -54,12 +54,16 @@ class Registry(Generic[T]):
     def _discover(self) -> None:
         if self._discovered:
             return
-        self._discovered = True
-        package = importlib.import_module(self.folder)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self.folder}.{module.name}")
-        for point in sorted(entry_points(group=self.folder), key=lambda point: point.name):
-            self._add_entry_point(point)
+        self._discovered = True  # modules that are being imported may ask
+        try:
+            package = importlib.import_module(self.folder)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{self.folder}.{module.name}")
+            for point in sorted(entry_points(group=self.folder), key=lambda point: point.name):
+                self._add_entry_point(point)
+        except BaseException:
+            self._discovered = False  # half a registry must not pass for a whole one
+            raise
 
     def _add_entry_point(self, point: EntryPoint) -> None:
         try:

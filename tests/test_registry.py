@@ -68,6 +68,17 @@ def test_nothing_is_imported_before_it_is_asked_for(folder: Path) -> None:
         registry.names()
 
 
+def test_after_a_failed_import_half_a_registry_does_not_pass_for_a_whole_one(folder: Path) -> None:
+    add(folder, "a_good", "a")
+    (folder / "broken.py").write_text("raise RuntimeError('imported')\n")
+    registry = registry_of(folder)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="imported"):
+            registry.names()
+    (folder / "broken.py").unlink()
+    assert registry.names() == ("a",)
+
+
 def test_an_unknown_name_gets_the_nearest(folder: Path) -> None:
     add(folder, "one", "vector")
     with pytest.raises(ConfigError, match=r"unknown thing 'vectr' \(did you mean 'vector'\?\); allowed: vector"):
