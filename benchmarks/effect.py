@@ -38,7 +38,7 @@ BUDGET = 0.15
 RISE = 3.0
 ACCURACY = 0.9
 # In units of the largest training factor; the curve's ends are far beyond where utility breaks down.
-MULTIPLES = (0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
+MULTIPLES = (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
 # DiffMean is not trained at any m: its natural unit is the distance between the two means.
 DIFF_MEAN_REACH = 10.0
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..analysis import CurveKey
 from ..datasets.base import DATASETS, PairTable
 from ..datasets.load import load_dataset
 from ..pipeline import Source
@@ -126,3 +127,12 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     """
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} exists already: choose another --out, or say --overwrite")
+
+
+def short_label(key: CurveKey) -> str:
+    """A curve's name in a table: form x objective, data, model, and the placement where it is not the usual one."""
+    method = " x ".join(part for part in (key.form, key.objective) if part)
+    data = " ".join(part for part in (key.dataset.removeprefix("testbed:"), key.split) if part)
+    where = f"at {key.site}" if key.site else ""
+    place = "(site)" if key.placement == "site" else ""
+    return ", ".join(p for p in (method, data, key.model, f"{where} {place}".strip()) if p) or "curve"

@@ -1,0 +1,76 @@
+"""`easyedit-split demo`: a quick tour on the testbed. SPLIT steers a tiny model; curves, a figure and text come out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..analysis import Budget, curves_of, fit_sweep
+from ..config import parse_grid
+from ..datasets.load import load_dataset
+from ..generate import GenerateConfig, generate
+from ..models import load_model
+from ..pipeline import Source, artifact_tokens, sweep, train
+from ..recipes import compose
+from ..sweep import write_table
+from ..template import Template
+from .apply import print_answers
+from .common import bar, console, out, refuse_existing
+from .plot import draw
+from .recommend import print_recommendations, recommend_fit
+from .sweep import print_summary
+
+EPILOG = "Example: easyedit-split demo --out demo-out"
+MODEL, DATA, FORM, OBJECTIVE = "testbed:gemma2", "testbed:reviews", "vector", "split"
+
+
+def command(
+    to: Annotated[Path, typer.Option("--out", help="Folder for artifact, table and figure.")] = Path("demo-out"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into an existing folder.")] = False,
+) -> None:
+    """Train SPLIT on the testbed's reviews, sweep m, fit the curves, draw them, and write steered sentences."""
+    refuse_existing(to, overwrite)
+    model, tokenizer = load_model(MODEL)
+    training, held_out = (load_dataset(DATA, split=split).pairs for split in ("train", "test"))
+    run = compose(FORM, OBJECTIVE, model=MODEL, dataset=DATA).run()
+    console.print(f"1. train a steering vector with SPLIT on {len(training)} pairs, {training[0].prompt!r} and so on")
+    with bar("training") as advance:
+        artifact = train(
+            model,
+            tokenizer,
+            training,
+            run,
+            model_name=MODEL,
+            source=Source(DATA, "train"),
+            progress=lambda concept, done, total, loss: advance(done, total, f"loss {loss:.3f}"),
+        )
+    artifact.save_pretrained(to / "artifact", overwrite=overwrite)
+    reach = 2 * max(run.train.steering_factors)
+    console.print(f"2. score {len(held_out)} held-out pairs at 41 values of m")
+    with bar("scoring") as advance:
+        table = sweep(
+            model,
+            tokenizer,
+            held_out,
+            artifact,
+            parse_grid(f"{-reach}:{reach}:41"),
+            source=Source(DATA, "test"),
+            progress=advance,
+        )
+    write_table(table, to / "sweep.parquet")
+    print_summary(table)
+    console.print("3. fit the curves and choose m")
+    fits = fit_sweep(curves_of(table), keep_going=True)
+    draw(fits, to / "curves.png", title="SPLIT on the testbed's reviews")
+    choice = recommend_fit(fits[0], Budget())
+    print_recommendations([(fits[0], choice)])
+    strength = round(choice.m, 1) if choice.m is not None else max(run.train.steering_factors)
+    console.print("4. write answers to held-out prompts: unsteered, steered, and far too strongly steered")
+    template = Template(tokenizer, artifact_tokens(artifact))
+    prompts = [pair.prompt for pair in held_out[:3]]
+    config = GenerateConfig(max_new_tokens=30)
+    answers = generate(model, template, prompts, artifact.only(), (0.0, strength, 4 * strength), config=config)
+    print_answers(answers)
+    out.print(f"written: {to / 'artifact'}, {to / 'sweep.parquet'}, {to / 'curves.png'}", highlight=False)

@@ -1,0 +1,78 @@
+"""`easyedit-split fit`: the paper's curves fitted to sweeps; a table on the screen, JSON for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.table import Table
+
+from ..analysis import SweepFit, fit_sweep, fits_json, read_curves, regions_of
+from ..analysis.fit import Solver
+from ..registry import nearest
+from ..storage import write_whole
+from ..types import ConfigError
+from .common import console, out, refuse_existing, short_label
+
+EPILOG = "Example: easyedit-split fit power.parquet --out fit.json"
+
+
+def command(
+    sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
+    solver: Annotated[str, typer.Option(help="least_squares, or slsqp as in the paper.")] = "least_squares",
+    to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")] = False,
+) -> None:
+    """Fit validity decay to preference and utility (Eq. 12, 15, 17): R2, parameters, slope, regions."""
+    chosen = parse_solver(solver)
+    if to is not None:
+        refuse_existing(to, overwrite)
+    fits = fit_sweep(read_curves(sweeps), solver=chosen, keep_going=True)
+    print_fits(fits)
+    if to is not None:
+        text = fits_json(fits) + "\n"
+        write_whole(to, lambda path: _write(path, text))
+        console.print(f"{len(fits)} curve(s) written to [bold]{to}[/bold]")
+    if not any(fit.preference or fit.utility for fit in fits):
+        raise ConfigError("no curve could be fitted; the reasons stand above")
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def parse_solver(name: str) -> Solver:
+    """A solver by name.
+
+    Raises:
+        ConfigError: unknown.
+    """
+    if name not in get_args(Solver):
+        raise ConfigError(f"unknown solver {name!r}{nearest(name, get_args(Solver))}")
+    return cast(Solver, name)
+
+
+def print_fits(fits: list[SweepFit]) -> None:
+    """One line per fitted curve; problems and left-out pairs below."""
+    shown = Table(
+        "curve", "kind", "R2", "slope at 0+", "m+", "L+", "p+", "m-", "L-", "p-", "cannot tell apart", box=None
+    )
+    for item in fits:
+        for kind, fit in (("preference", item.preference), ("utility", item.utility)):
+            if fit is None:
+                continue
+            p = fit.params
+            numbers = [p.m_plus, p.L_plus, p.p_plus, p.m_minus, p.L_minus, p.p_minus]
+            slope = f"{regions_of(fit).slope_right:+.3g}"
+            weak = ", ".join("~".join(group) for group in fit.trade_offs)
+            label = short_label(item.curve.key)
+            shown.add_row(label, kind, f"{fit.r2:.4f}", slope, *(f"{value:.3g}" for value in numbers), weak)
+    out.print(shown)
+    for item in fits:
+        for problem in item.problems:
+            console.print(f"[yellow]{problem}[/yellow]", highlight=False)
+        if item.curve.excluded:
+            console.print(
+                f"{short_label(item.curve.key)}: utility leaves out {len(item.curve.excluded)} pair(s), undefined"
+            )

@@ -1,0 +1,74 @@
+"""`easyedit-split recommend`: which m? The most preference at an affordable price in utility, with an error bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+from rich.table import Table
+
+from ..analysis import Budget, FitError, Interval, Recommendation, SweepFit, fit_sweep, read_curves, spread_of
+from ..analysis import recommend as choose
+from ..types import ConfigError
+from .common import bar, console, out, short_label
+
+EPILOG = "Example: easyedit-split recommend power.parquet --budget 10%"
+
+
+def command(
+    sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
+    budget: Annotated[str, typer.Option(help="Utility that may be paid: 10% of its swept range, or 2.5nats.")] = "10%",
+    direction: Annotated[str, typer.Option(help="raise or lower the preference.")] = "raise",
+    level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
+) -> None:
+    """Recommend an m: greatest fitted preference while fitted utility stays within the budget of its maximum."""
+    allowed = Budget.parse(budget)
+    if direction not in ("raise", "lower"):
+        raise ConfigError(f"--direction {direction}: allowed are raise and lower")
+    way = cast(Literal["raise", "lower"], direction)
+    fits = fit_sweep(read_curves(sweeps))
+    found: list[tuple[SweepFit, Recommendation]] = []
+    with bar("bootstrap over pairs") as advance:
+        for done, fit in enumerate(fits, 1):
+            found.append((fit, recommend_fit(fit, allowed, way, level)))
+            advance(done, len(fits))
+    print_recommendations(found)
+
+
+def recommend_fit(
+    fit: SweepFit, budget: Budget, direction: Literal["raise", "lower"] = "raise", level: float = 0.95
+) -> Recommendation:
+    """The recommendation for one fitted sweep, with intervals.
+
+    Raises:
+        FitError: preference or utility could not be fitted.
+    """
+    if fit.preference is None or fit.utility is None:
+        raise FitError("; ".join(fit.problems) or f"{short_label(fit.curve.key)}: not fitted")
+    varied = spread_of(fit.curve, fit.preference, fit.utility, level=level)
+    return choose(fit.preference, fit.utility, budget=budget, direction=direction, spread=varied)
+
+
+def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
+    """One line per curve, and the reason below where there is something to say."""
+    shown = Table("curve", "m", "preference gained (nats)", "utility paid (nats)", box=None)
+    for fit, choice in found:
+        if choice.m is None:
+            shown.add_row(short_label(fit.curve.key), "no usable m", "", "")
+            continue
+        cells = (
+            (f"{choice.m:.3g}", choice.m_interval),
+            (f"{choice.gain:+.2f}", choice.gain_interval),
+            (f"{choice.paid:+.2f}", choice.paid_interval),
+        )
+        shown.add_row(short_label(fit.curve.key), *(text + interval(ends) for text, ends in cells))
+    out.print(shown)
+    for fit, choice in found:
+        if choice.reason:
+            console.print(f"{short_label(fit.curve.key)}: {choice.reason}", highlight=False)
+
+
+def interval(ends: Interval | None) -> str:
+    """``" [low, high]"``, or nothing."""
+    return "" if ends is None else f" [{ends.low:.3g}, {ends.high:.3g}]"
