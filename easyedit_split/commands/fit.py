@@ -54,11 +54,9 @@ def parse_solver(name: str) -> Solver:
 
 
 def print_fits(fits: list[SweepFit]) -> None:
-    """One line per fitted curve; problems and left-out pairs below."""
-    shown = Table(
-        "curve", "kind", "R2", "slope at 0+", "m+", "L+", "p+", "m-", "L-", "p-", "cannot tell apart", box=None
-    )
-    for item in fits:
+    """Two lines per sweep, preference and utility; names, problems and left-out pairs below."""
+    shown = Table("#", "kind", "R2", "slope at 0+", "m+", "L+", "p+", "m-", "L-", "p-", "not told apart", box=None)
+    for number, item in enumerate(fits, 1):
         for kind, fit in (("preference", item.preference), ("utility", item.utility)):
             if fit is None:
                 continue
@@ -66,13 +64,13 @@ def print_fits(fits: list[SweepFit]) -> None:
             numbers = [p.m_plus, p.L_plus, p.p_plus, p.m_minus, p.L_minus, p.p_minus]
             slope = f"{regions_of(fit).slope_right:+.3g}"
             weak = ", ".join("~".join(group) for group in fit.trade_offs)
-            label = short_label(item.curve.key)
-            shown.add_row(label, kind, f"{fit.r2:.4f}", slope, *(f"{value:.3g}" for value in numbers), weak)
+            shown.add_row(str(number), kind, f"{fit.r2:.4f}", slope, *(f"{value:.3g}" for value in numbers), weak)
     out.print(shown)
-    for item in fits:
+    for number, item in enumerate(fits, 1):
+        out.print(f"#{number}: {short_label(item.curve.key)}", highlight=False)
         for problem in item.problems:
             console.print(f"[yellow]{problem}[/yellow]", highlight=False)
         if item.curve.excluded:
             console.print(
-                f"{short_label(item.curve.key)}: utility leaves out {len(item.curve.excluded)} pair(s), undefined"
+                f"#{number}: utility leaves out {len(item.curve.excluded)} pair(s), undefined", highlight=False
             )

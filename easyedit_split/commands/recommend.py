@@ -51,22 +51,22 @@ def recommend_fit(
 
 
 def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
-    """One line per curve, and the reason below where there is something to say."""
-    shown = Table("curve", "m", "preference gained (nats)", "utility paid (nats)", box=None)
-    for fit, choice in found:
+    """One line per sweep; names, and reasons where there is something to say, below."""
+    shown = Table("#", "m", "preference gained (nats)", "utility paid (nats)", box=None)
+    for number, (_, choice) in enumerate(found, 1):
         if choice.m is None:
-            shown.add_row(short_label(fit.curve.key), "no usable m", "", "")
+            shown.add_row(str(number), "no usable m", "", "")
             continue
         cells = (
             (f"{choice.m:.3g}", choice.m_interval),
             (f"{choice.gain:+.2f}", choice.gain_interval),
             (f"{choice.paid:+.2f}", choice.paid_interval),
         )
-        shown.add_row(short_label(fit.curve.key), *(text + interval(ends) for text, ends in cells))
+        shown.add_row(str(number), *(text + interval(ends) for text, ends in cells))
     out.print(shown)
-    for fit, choice in found:
-        if choice.reason:
-            console.print(f"{short_label(fit.curve.key)}: {choice.reason}", highlight=False)
+    for number, (fit, choice) in enumerate(found, 1):
+        reason = f": {choice.reason}" if choice.reason else ""
+        out.print(f"#{number}, {short_label(fit.curve.key)}{reason}", highlight=False)
 
 
 def interval(ends: Interval | None) -> str:
