@@ -11,7 +11,7 @@ from rich.table import Table
 from ..analysis import Budget, FitError, Interval, Recommendation, SweepFit, fit_sweep, read_curves, spread_of
 from ..analysis import recommend as choose
 from ..types import ConfigError
-from .common import bar, console, out, short_label
+from .common import bar, out, short_label
 
 EPILOG = "Example: easyedit-split recommend power.parquet --budget 10%"
 
