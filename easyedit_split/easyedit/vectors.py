@@ -66,7 +66,7 @@ def to_state(intervention: Intervention, site: Site, concept_id: int = 0) -> Ten
             **common,
         }
     return {
-        "weight": weight.detach().cpu().T.contiguous(),
+        "weight": weight.detach().float().cpu().T.contiguous(),
         "bias": torch.zeros(weight.shape[0]) if bias is None else bias.detach().cpu().clone(),
         **common,
     }

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from transformers import AutoModelForCausalLM
 import easyedit_split.easyedit as plugin
 
 from .. import tiny, toy_tokenizers
-from .hosts import CLONE, STANDIN, HostUnderTest, purge
+from .flows import generate
+from .hosts import CLONE, ROWS, STANDIN, HostUnderTest, purge
 
 HOSTS = ["standin", pytest.param("clone", marks=pytest.mark.host)] if CLONE else ["standin"]
 
@@ -60,6 +62,25 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         AutoModelForCausalLM.from_config(config).save_pretrained(folder / name)
         tokenizer.save_pretrained(folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(
+    host: HostUnderTest, models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., tuple[Path, Any]]:
+    """``trained(form, model, dataset, **values)``: (the folder a load_dir names, vectors), trained once in the host."""
+    done: dict[str, tuple[Path, Any]] = {}
+
+    def get(form: str = "vector", model: str = "qwen2.5-tiny", dataset: Any = ROWS, **values: Any) -> tuple[Path, Any]:
+        key = repr((form, model, dataset is ROWS, values))
+        if key not in done:
+            folder = tmp_path_factory.mktemp("trained")
+            vectors = generate(host, folder, models / model, dataset, intervention_method=form, **values)
+            (place,) = (folder / "vectors" / "toy").iterdir()
+            done[key] = place, vectors
+        return done[key]
+
+    return get
 
 
 @pytest.fixture(scope="session")

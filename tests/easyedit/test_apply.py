@@ -1,0 +1,306 @@
+"""Applied in the host, an intervention is the core's, acts while the host says so, and reads upstream's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from easyedit_split.attach import attach
+from easyedit_split.easyedit.apply import single_layer
+from easyedit_split.easyedit.live import live_on
+from easyedit_split.types import ArtifactError, ConfigError
+
+from .flows import applier, bare_model, logits, prompt_ids
+from .hosts import CONCEPTS, FORMS, HostUnderTest
+
+M = {"layers": [1, 2], "multipliers": [3.0, -2.0]}
+QUESTION = [{"input": "What is item 3?"}]
+
+
+Trained = Callable[..., tuple[Path, Any]]
+
+
+@pytest.mark.parametrize(("form", "model"), [*((form, "qwen2.5-tiny") for form in FORMS), ("lora", "gemma-2-tiny")])
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_applied_is_what_the_core_attaches(
+    host: HostUnderTest, trained: Trained, models: Path, tmp_path: Path, form: str, model: str, in_memory: bool
+) -> None:
+    path = models / model
+    place, vectors = trained(form, model)
+    wrapper = applier(
+        host,
+        tmp_path,
+        path,
+        {"SPLIT": M},
+        {"SPLIT": place},
+        vectors={"SPLIT": vectors} if in_memory else None,
+    ).model
+    bare, tokenizer = bare_model(path)
+    ids = prompt_ids(tokenizer)
+    with ExitStack() as stack:
+        for layer, m in zip(M["layers"], M["multipliers"], strict=True):
+            stack.enter_context(attach(bare, single_layer(vectors.artifact.only(), layer, "x"), m))
+        wanted = logits(bare, ids)
+    assert torch.equal(logits(wrapper.model, ids), wanted)
+    assert not torch.allclose(wanted, logits(bare, ids))
+
+
+def test_unsteered_text_is_unsteered_and_steered_text_is_not(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
+) -> None:
+    found = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]})
+    (result,) = found.generate({"toy": QUESTION})
+    bare, tokenizer = bare_model(qwen)
+    ids = prompt_ids(tokenizer)
+    output = bare.generate(ids, max_new_tokens=6, do_sample=False, pad_token_id=tokenizer.eos_token_id)
+    assert result["orig_pred"] == [tokenizer.decode(output[0][ids.shape[1] :], skip_special_tokens=True)]
+    assert result["pred"] != result["orig_pred"]
+
+
+@pytest.mark.parametrize("how", ["reset", "reset lower", "reset_all", "block", "m = 0"])
+def test_what_the_host_takes_away_is_gone_to_the_bit(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path, how: str
+) -> None:
+    m = {**M, "multipliers": [0.0, 0.0]} if how == "m = 0" else M
+    wrapper = applier(host, tmp_path, qwen, {"SPLIT": m}, {"SPLIT": trained()[0]}).model
+    bare, tokenizer = bare_model(qwen)
+    ids = prompt_ids(tokenizer)
+    if how != "m = 0":
+        assert not torch.equal(logits(wrapper.model, ids), logits(bare, ids))
+    if how == "reset":
+        wrapper.reset("SPLIT")
+    elif how == "reset lower":
+        wrapper.reset("split")
+    elif how == "reset_all":
+        wrapper.reset_all()
+    elif how == "block":
+        for layer in M["layers"]:
+            wrapper.model.model.layers[layer].reset("all")
+    assert torch.equal(logits(wrapper.model, ids), logits(bare, ids))
+    assert how == "m = 0" or live_on(wrapper) == []
+
+
+def test_reset_of_another_name_is_the_hosts_affair(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
+) -> None:
+    wrapper = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]}).model
+    wrapper.reset("caa")
+    assert len(live_on(wrapper)) == 2
+    with pytest.raises(ValueError, match="not supported to reset"):
+        wrapper.reset("no_such_method")
+
+
+def test_reapplication_replaces_and_leaves_no_hooks_behind(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
+) -> None:
+    found = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]})
+    ids = prompt_ids(found.tokenizer)
+    once, hooks = logits(found.model.model, ids), count_hooks(found.model.model)
+    for _ in range(3):
+        found.apply_vectors()
+    assert torch.equal(logits(found.model.model, ids), once)
+    assert count_hooks(found.model.model) == hooks
+    found.hparams_dict["SPLIT"].multipliers = [6.0, -2.0]
+    found.apply_vectors()
+    assert not torch.equal(logits(found.model.model, ids), once)
+    found.model.reset_all()
+    found.apply_vectors()
+    assert count_hooks(found.model.model) == hooks
+
+
+def count_hooks(model: Any) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+
+
+def test_several_methods_add_up(host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path) -> None:
+    """Ours in one block and upstream's caa in another and in the same."""
+    diff_mean = trained(alg_name="DiffMean")[0]
+    caa = torch.randn(32, generator=torch.Generator().manual_seed(0))
+    torch.save(caa, tmp_path / "layer_1.pt")
+    theirs = {"layers": [1], "multipliers": [2.0]}
+    dirs = {"SPLIT": trained()[0], "DiffMean": diff_mean, "caa": tmp_path}
+    both = applier(host, tmp_path, qwen, {"SPLIT": M, "DiffMean": M, "caa": theirs}, dirs).model
+    ids = prompt_ids(both.tokenizer)
+    outputs = {}
+    for key in ("SPLIT", "DiffMean", "caa"):
+        method = theirs if key == "caa" else M
+        wrapper = applier(host, tmp_path, qwen, {key: method}, dirs).model
+        outputs[key] = blocks(wrapper, ids)
+    bare = blocks_of_bare(qwen, ids)
+    change = sum(outputs[key][1] - bare[1] for key in outputs)
+    assert torch.allclose(blocks(both, ids)[1] - bare[1], change, atol=1e-5)
+    both.reset("DiffMean")
+    left = (outputs["SPLIT"][1] - bare[1]) + (outputs["caa"][1] - bare[1])
+    assert torch.allclose(blocks(both, ids)[1] - bare[1], left, atol=1e-5)
+
+
+@torch.no_grad()
+def blocks(wrapper: Any, ids: torch.Tensor) -> list[torch.Tensor]:
+    return list(wrapper.model(ids, output_hidden_states=True).hidden_states[1:])
+
+
+def blocks_of_bare(path: Path, ids: torch.Tensor) -> list[torch.Tensor]:
+    model, _ = bare_model(path)
+    with torch.no_grad():
+        return list(model(ids, output_hidden_states=True).hidden_states[1:])
+
+
+def test_steering_starts_at_the_hosts_position(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
+) -> None:
+    wrapper = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]}).model
+    ids = prompt_ids(wrapper.tokenizer)
+    start = ids.shape[1] - 3
+    wrapper.set_from_positions(start)
+    steered, bare = blocks(wrapper, ids)[1], blocks_of_bare(qwen, ids)[1]
+    assert torch.allclose(steered[:, :start], bare[:, :start], atol=1e-7)
+    assert bool(((steered - bare)[:, start:].norm(dim=-1) > 1e-3).all())
+
+
+def test_steer_from_end_position_in_generation(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
+) -> None:
+    found = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]}, steer_from_end_position=True)
+    (result,) = found.generate({"toy": QUESTION})
+    plain = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]}).generate({"toy": QUESTION})
+    assert result["orig_pred"] == plain[0]["orig_pred"]
+    assert result["pred"] != result["orig_pred"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_concept_gets_its_own(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path, form: str
+) -> None:
+    place, vectors = trained(form, dataset=CONCEPTS)
+    seen = []
+    for concept_id in (0, 1):
+        values = {"layers": [1], "multipliers": [1.0], "concept_id": concept_id}
+        wrapper = applier(host, tmp_path, qwen, {"SPLIT": values}, {"SPLIT": place}).model
+        seen.append(logits(wrapper.model, prompt_ids(wrapper.tokenizer)))
+        (live,) = live_on(wrapper)
+        want = vectors.artifact[f"concept {concept_id}"]["1.residual" if form == "vector" else "1.mlp.down_proj"]
+        for (name, a), (_, b) in zip(live.intervention.named_parameters(), want.named_parameters(), strict=True):
+            assert torch.equal(a, b), name
+    assert not torch.equal(seen[0], seen[1])
+    with pytest.raises(ConfigError, match="no concept_id 5"):
+        applier(host, tmp_path, qwen, {"SPLIT": {**values, "concept_id": 5}}, {"SPLIT": place})
+
+
+def upstream(host: HostUnderTest, form: str, tmp_path: Path, model: Path, load: Path, **values: Any) -> Any:
+    """The model under the host's own ``sft`` applier."""
+    m = {"layers": [1, 2], "multipliers": [3.0, -2.0], **values}
+    return applier(host, tmp_path, model, {"sft": m}, {"sft": load}, intervention_method=form)
+
+
+@pytest.mark.parametrize("model", ["qwen2.5-tiny", "gemma-2-tiny"])
+@pytest.mark.parametrize("form", FORMS)
+def test_upstreams_applier_reads_our_files(
+    host: HostUnderTest, trained: Trained, models: Path, tmp_path: Path, form: str, model: str
+) -> None:
+    """The same file under upstream's forward and ours: equal to 1e-6 where nothing is skipped."""
+    path = models / model
+    place, _ = trained(form, model, skip_prefix=False)
+    theirs = upstream(host, form, tmp_path, path, place).model
+    ids = prompt_ids(theirs.tokenizer)
+    ours = applier(host, tmp_path, path, {"SPLIT": M}, {"SPLIT": place}).model
+    if hasattr(theirs.model, "set_attn_implementation"):
+        theirs.model.set_attn_implementation(ours.model.config._attn_implementation)
+    a, b = logits(theirs.model, ids), logits(ours.model, ids)
+    assert float((a - b).abs().max()) < 1e-6 * max(1.0, float(a.abs().max()))
+    bare, _ = bare_model(path)
+    assert float((b - logits(bare, ids)).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_we_read_upstreams_files(host: HostUnderTest, qwen: Path, tmp_path: Path, form: str, in_memory: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator) * 0.1
+
+    states = {}
+    for layer in (1, 2):
+        states[f"layer_{layer}"] = {
+            "vector": random(32),
+            "lora": {"lora_A": random(48, 2), "lora_B": random(2, 32), "r": 2, "alpha": 32},
+            "local_weight": {"weight": random(48, 32), "bias": random(32)},
+        }[form]
+        if form != "vector":
+            states[f"layer_{layer}"] |= {"intervention_components": "mlp_mid", "concept_id": 0}
+        torch.save(states[f"layer_{layer}"], tmp_path / f"layer_{layer}.pt")
+    theirs = upstream(host, form, tmp_path, qwen, tmp_path).model
+    vectors = {"SPLIT": states} if in_memory else None
+    ours = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": tmp_path}, vectors=vectors).model
+    ids = prompt_ids(theirs.tokenizer)
+    a, b = logits(theirs.model, ids), logits(ours.model, ids)
+    assert float((a - b).abs().max()) < 1e-6 * max(1.0, float(a.abs().max()))
+    assert all(live.intervention.config.placement == "block_output" for live in live_on(ours))
+
+
+@pytest.mark.parametrize(
+    ("state", "values", "message"),
+    [
+        (None, {}, "no such file"),
+        (torch.full((32,), float("nan")), {}, "not finite"),
+        (torch.zeros(31), {}, "maps 31 to 31"),
+        (torch.zeros(2, 32), {"concept_id": 2}, r"concept_id 2, but the tensor is \[2, 32\]"),
+        (
+            {"lora_A": torch.zeros(48, 2), "lora_B": torch.zeros(2, 32), "intervention_components": "attn"},
+            {},
+            "mlp_mid",
+        ),
+        ({"something": torch.zeros(3)}, {"concept_id": 0}, "no concept_id 0"),
+        ({"lora_A": torch.zeros(48, 2)}, {}, "neither a LoRA nor a local weight"),
+        (torch.zeros(32), {"intervention_method": "lora"}, "form is 'lora', but .* holds 'vector'"),
+        (torch.zeros(32), {"placement": "site"}, "placement is 'site'"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_one_sentence(
+    host: HostUnderTest, qwen: Path, tmp_path: Path, state: Any, values: dict[str, Any], message: str
+) -> None:
+    if state is not None:
+        torch.save(state, tmp_path / "layer_1.pt")
+    with pytest.raises((ArtifactError, ConfigError), match=message):
+        applier(host, tmp_path, qwen, {"SPLIT": {"layers": [1], "multipliers": [1.0], **values}}, {"SPLIT": tmp_path})
+
+
+def test_a_file_with_code_in_it_is_not_run(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    torch.save({"lora_A": Trap()}, tmp_path / "layer_1.pt")
+    with pytest.raises(ArtifactError, match="not a file of tensors alone"):
+        applier(host, tmp_path, qwen, {"SPLIT": {"layers": [1], "multipliers": [1.0]}}, {"SPLIT": tmp_path})
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_layer_that_was_not_trained_is_refused(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactError, match="0 interventions for layer 0; its layers: 1, 2"):
+        applier(host, tmp_path, qwen, {"SPLIT": {"layers": [0], "multipliers": [1.0]}}, {"SPLIT": trained()[0]})
+
+
+def test_vectors_of_another_model_are_refused(
+    host: HostUnderTest, trained: Trained, qwen: Path, gemma: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactError, match="made for a model with model_type qwen2"):
+        applier(host, tmp_path, gemma, {"SPLIT": M}, {"SPLIT": trained()[0]})
+
+
+def test_vllm_is_refused_in_one_sentence(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
+    from easyedit_split.easyedit.apply import apply
+    from easyedit_split.easyedit.fields import ApplyFields
+
+    class Wrapper:
+        model = None
+
+    with pytest.raises(ConfigError, match="set vllm_enable: false"):
+        apply(ApplyFields(alg_name="SPLIT", layers=[1], multipliers=[1.0]), Wrapper())
