@@ -92,7 +92,7 @@ def open_data(
     Args:
         default_split: taken for datasets that have splits where ``split`` is None; a file of one's own is used whole.
     """
-    has_splits = data.split(":")[0] in {*DATASETS.names(), "testbed"}
+    has_splits = data.split(":")[0] in {*DATASETS.names(), "testbed"} - {"local"}
     chosen = split or (default_split if has_splits else None)
     table = load_dataset(
         data,
