@@ -9,6 +9,7 @@ the latent stated in the prompt. Everything is a function of the names alone: no
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def cases(name: str, split: str) -> list[Case]:
     domain = find(name)
     if split not in SPLITS:
         raise DataError(f"split {split!r} of testbed:{name} is unknown; allowed: {', '.join(SPLITS)}")
-    order = _shuffled(domain)
+    order = _shuffled(name)
     if name != "concepts":
         start = sum(_SIZES[s] for s in SPLITS[: SPLITS.index(split)])
         chosen = order[start : start + _SIZES[split]]
@@ -71,11 +72,11 @@ def cases(name: str, split: str) -> list[Case]:
     ]
 
 
+@functools.cache
 def corpus_contents(name: str) -> Sequence[Content]:
     """The contents that the corpus may use: those of no pair."""
-    domain = find(name)
     held_out = sum(_SIZES.values()) if name != "concepts" else len(CONCEPTS_TEN) * sum(_CONCEPT_SIZES.values())
-    return _shuffled(domain)[held_out:]
+    return _shuffled(find(name).name)[held_out:]
 
 
 def find(name: str) -> Domain:
@@ -85,14 +86,16 @@ def find(name: str) -> Domain:
     return DOMAINS[name]
 
 
-def _shuffled(domain: Domain) -> list[Content]:
+@functools.cache
+def _shuffled(name: str) -> tuple[Content, ...]:
     """All contents in a fixed random order; persona's alternate in valence, so that every split is balanced."""
+    domain = find(name)
     order = domain.contents()
-    random.Random(f"{domain.name}:contents").shuffle(order)
+    random.Random(f"{name}:contents").shuffle(order)
     if not isinstance(domain, Persona):
-        return order
+        return tuple(order)
     by_valence = [[c for c in order if domain.valence(c) == value] for value in domain.values]
-    return [content for both in zip(*by_valence, strict=True) for content in both]
+    return tuple(content for both in zip(*by_valence, strict=True) for content in both)
 
 
 def _pair(name: str, split: str, row: int, case: Case, value: str | None) -> Pair:

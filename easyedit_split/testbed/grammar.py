@@ -3,9 +3,8 @@
     template   "The {brand} {item} is {adj}."   plus   lexicon {"brand": ("Arno", ...), ...}
     fill       slots -> text                    parse  text -> slots, or None
 
-Slots are written ``{name}``; ``{name:c}`` writes the phrase with a capital first letter. A slot that occurs twice has
-one value. ``fill`` and ``parse`` are inverse to each other: ``parse(fill(slots)) == slots`` (a test says so), which is
-what makes the judges exact.
+Slots are written ``{name}``; a slot that occurs twice has one value. ``fill`` and ``parse`` are inverse to each other:
+``parse(fill(slots)) == slots`` (a test says so), which is what makes the judges exact.
 """
 
 from __future__ import annotations
@@ -20,12 +19,7 @@ from easyedit_split.types import DataError
 Lexicon = Mapping[str, Sequence[str]]
 Slots = dict[str, str]
 
-_SLOT = re.compile(r"\{(\w+)(:c)?\}")
-
-
-def capital(phrase: str) -> str:
-    """The phrase with its first letter in upper case, the rest untouched."""
-    return phrase[:1].upper() + phrase[1:]
+_SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class Template:
     """One sentence pattern over a lexicon.
 
     Args:
-        text: the pattern, with ``{slot}`` or ``{slot:c}`` places.
+        text: the pattern, with ``{slot}`` places.
         lexicon: every slot's phrases; a phrase may be read back only if it is listed here.
     """
 
@@ -43,7 +37,7 @@ class Template:
     @cached_property
     def slots(self) -> tuple[str, ...]:
         """Slot names in order of first appearance."""
-        return tuple(dict.fromkeys(name for name, _ in _SLOT.findall(self.text)))
+        return tuple(dict.fromkeys(name for name in _SLOT.findall(self.text)))
 
     def fill(self, slots: Mapping[str, str]) -> str:
         """Write the sentence. Raises DataError where a slot is missing or its phrase is not in the lexicon."""
@@ -54,7 +48,7 @@ class Template:
                 raise DataError(
                     f"slot {name!r} of {self.text!r} got {slots.get(name)!r}; allowed: {', '.join(self.lexicon[name])}"
                 )
-            return capital(slots[name]) if match.group(2) else slots[name]
+            return slots[name]
 
         return _SLOT.sub(phrase, self.text)
 
@@ -70,27 +64,19 @@ class Template:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
+        pieces = _SLOT.split(self.text)  # text, slot, text, slot, ..., text
         seen: set[str] = set()
-        out, end = "", 0
-        for match in _SLOT.finditer(self.text):
-            name, cap = match.group(1), match.group(2)
-            out += re.escape(self.text[end : match.start()])
-            end = match.end()
-            if name in seen:
-                out += f"(?P={name})" if not cap else _alternatives(self.lexicon[name], True)
-            else:
-                out += f"(?P<{name}>{_alternatives(self.lexicon[name], bool(cap))})"
-                seen.add(name)
-        return re.compile(out + re.escape(self.text[end:]))
+        for i, name in enumerate(pieces):
+            if i % 2 == 0:
+                pieces[i] = re.escape(name)
+                continue
+            pieces[i] = f"(?P={name})" if name in seen else f"(?P<{name}>{_alternatives(self.lexicon[name])})"
+            seen.add(name)
+        return re.compile("".join(pieces))
 
     def _read(self, match: re.Match[str]) -> Slots:
-        raw = match.groupdict()
-        return {name: self._canonical(name, raw[name]) for name in self.slots}
-
-    def _canonical(self, name: str, phrase: str) -> str:
-        return next(known for known in self.lexicon[name] if phrase in (known, capital(known)))
+        return {name: match.group(name) for name in self.slots}
 
 
-def _alternatives(phrases: Sequence[str], cap: bool) -> str:
-    longest_first = sorted((capital(p) if cap else p for p in phrases), key=len, reverse=True)
-    return "(?:" + "|".join(re.escape(p) for p in longest_first) + ")"
+def _alternatives(phrases: Sequence[str]) -> str:
+    return "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))

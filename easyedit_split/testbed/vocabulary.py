@@ -14,7 +14,7 @@ import json
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from easyedit_split.testbed.corpus import chats
+from easyedit_split.testbed.corpus import STAGES, chats
 
 SEED, CHATS = 7, 20_000
 CONTEXT = 256
@@ -46,7 +46,7 @@ GEMMA2_TEMPLATE = (
 
 def texts() -> list[str]:
     """The chats' contents that the vocabularies are learned from, the roles' names added."""
-    drawn = itertools.islice(chats(SEED), CHATS)
+    drawn = itertools.islice(chats(SEED), sum(int(stage.chats) for stage in STAGES[:-1]) + CHATS)
     lines = [message["content"] for _, messages in drawn for message in messages]
     return [*lines, *(["system\n", "user\n", "assistant\n", "model\n", "\n\n"] * 50)]
 

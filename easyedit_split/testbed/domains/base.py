@@ -15,7 +15,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from easyedit_split.testbed.grammar import Lexicon, Slots, Template
 
@@ -35,6 +35,7 @@ class Reading:
     marks: tuple[str, ...]
 
 
+@runtime_checkable
 class Domain(Protocol):
     """One kind of chat of the small world."""
 
