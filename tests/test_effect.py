@@ -1,0 +1,49 @@
+"""Two cells of the effect table (benchmarks/effect.py): training steers held-out pairs, random parameters do not."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from easyedit_split import Artifact, Source, compose, load_dataset, load_model
+from easyedit_split.pipeline import sweep, train
+
+ROOT = Path(__file__).parents[1]
+
+
+def _benchmark() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("effect", ROOT / "benchmarks" / "effect.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["effect"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "dataset", "form"), [("qwen2", "reviews", "vector"), ("gemma2", "power", "lora")])
+def test_a_trained_cell_steers_held_out_pairs_and_random_parameters_do_not(model: str, dataset: str, form: str) -> None:
+    effect = _benchmark()
+    name, data = f"testbed:{model}", f"testbed:{dataset}"
+    network, tokenizer = load_model(name)
+    training = load_dataset(data, split="train").pairs
+    held_out = load_dataset(data, split="test", limit=32).pairs
+    assert not {pair.prompt for pair in training} & {pair.prompt for pair in held_out}
+    run = compose(form, "split", model=name, dataset=data, overrides=["placement=block_output"]).run()
+    trained = train(network, tokenizer, training, run, model_name=name)
+    reach = max(run.train.steering_factors)
+
+    def cell(artifact: Artifact) -> object:
+        grid = [reach * multiple for multiple in (-10, -2, -1, 0, 0.5, 1, 1.5, 2, 10)]
+        table = sweep(network, tokenizer, held_out, artifact, grid, source=Source(data, "test"))
+        labels = {"form": form, "objective": "split", "placement": "block_output", "kind": "trained"}
+        return effect.measure(table, model=model, dataset=dataset, **labels)
+
+    found, control = cell(trained), cell(effect.randomised(trained, seed=1))
+    assert found.passed, found  # type: ignore[attr-defined]
+    assert not control.passed, control  # type: ignore[attr-defined]
