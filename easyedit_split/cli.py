@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import apply, common, demo, doctor, fit, inspect, plot, recommend, sweep, train
+from .commands import activations, apply, common, demo, doctor, fit, inspect, plot, recommend, sweep, train
 from .types import SplitError
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def options(
     common.set_up_logging(verbose)
 
 
-for module in (demo, train, sweep, fit, recommend, plot, apply, inspect, doctor):
+for module in (demo, train, sweep, fit, recommend, plot, apply, inspect, activations, doctor):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
 
 

@@ -18,7 +18,7 @@ ROWS = (
     ("types", "registry", "config", "log_odds", "storage", "schedule"),
     ("sites", "forms", "objectives", "positions", "tokens", "datasets"),
     ("intervention", "calls", "attach", "observe", "scoring", "engine", "run", "models", "artifact"),
-    ("closed_form", "train", "sweep", "generate", "pipeline", "recipes", "export", "judges", "testbed"),
+    ("closed_form", "collect", "train", "sweep", "generate", "pipeline", "recipes", "export", "judges", "testbed"),
     ("study", "easyedit"),
     ("cli",),
 )

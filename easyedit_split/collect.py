@@ -1,0 +1,132 @@
+"""Activations of answers at one layer, and how an intervention moves them: what `analysis.activations` reads.
+
+    h    [n d]   output of the block, at positions that predict an answer token, under the bare model (m = 0)
+    dh   [n d]   the same positions under the intervention at m = 1, minus h
+    util, pref   [n] log-odds of the row's pair under the bare model (Eq. 7, 8)
+
+Without an intervention dh is DiffMean's vector of the same pairs. Rows are drawn from all positions by the seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from . import log_odds
+from .artifact import Artifact
+from .attach import attach
+from .batching import Row, collate
+from .closed_form import answer_means
+from .config import require
+from .intervention import Intervention
+from .objectives.diff_mean import DiffMean, DiffMeanConfig
+from .observe import activations, device_of, frozen
+from .scoring import layout_of, score
+from .sites import RESIDUAL, Site, check_site
+from .storage import write_whole
+from .sweep import by_concept
+from .tokens import EncodedPair
+from .types import FloatArray
+
+
+@torch.no_grad()
+def collect_activations(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    layer: int,
+    artifact: Artifact | None = None,
+    *,
+    pad_id: int = 0,
+    most: int = 2000,
+    seed: int = 0,
+) -> dict[str, FloatArray]:
+    """Arrays of an activations file.
+
+    Args:
+        layer: block whose output is taken; an intervention must act at this block or before.
+        artifact: the intervention; DiffMean of ``pairs`` where None.
+        most: rows to keep.
+
+    Raises:
+        ConfigError: a layer the model has not, or an intervention that acts behind it.
+    """
+    site = Site(layer, RESIDUAL)
+    check_site(model, site)
+    if artifact is not None:
+        first = min(Site.parse(key).block for key in artifact.config.sites)
+        require(first <= layer, f"the intervention first acts at layer {first}, behind layer {layer}: collect there")
+    parts: dict[str, list[FloatArray]] = {name: [] for name in ("h", "dh", "util", "pref")}
+    groups = {"": list(pairs)} if artifact is None else by_concept(pairs, artifact)
+    with frozen(model):
+        for concept, members in groups.items():
+            intervention = None if artifact is None else artifact[concept]
+            _collect(model, members, site, intervention, pad_id, parts)
+        if artifact is None:
+            v = _diff_mean(model, pairs, site, pad_id)
+            parts["dh"] = [np.broadcast_to(v, h.shape) for h in parts["h"]]
+    arrays = {name: np.concatenate(values) for name, values in parts.items()}
+    n = len(arrays["h"])
+    chosen = np.sort(np.random.default_rng(seed).permutation(n)[:most])
+    return {name: values[chosen] for name, values in arrays.items()}
+
+
+def _collect(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    site: Site,
+    intervention: Intervention | None,
+    pad_id: int,
+    parts: dict[str, list[FloatArray]],
+) -> None:
+    scores = score(model, pairs, pad_id=pad_id)
+    util, pref = log_odds.utility(scores.L_p, scores.L_n), log_odds.preference(scores.L_p, scores.L_n)
+    for i, pair in enumerate(pairs):
+        if not np.isfinite(util[i]):
+            continue
+        for answer in (pair.positive, pair.negative):
+            row = Row(pair.prompt, answer, pair.prefix_length)
+            h = _outputs(model, row, site, None, pad_id)
+            parts["h"].append(h)
+            if intervention is not None:
+                parts["dh"].append(_outputs(model, row, site, intervention, pad_id) - h)
+            parts["util"].append(np.full(len(h), util[i]))
+            parts["pref"].append(np.full(len(h), pref[i]))
+
+
+def _outputs(model: nn.Module, row: Row, site: Site, intervention: Intervention | None, pad_id: int) -> FloatArray:
+    """The block's output at the positions that predict the answer, ``[T d]``, bare or at m = 1."""
+    batch = collate([row], pad_id=pad_id).to(device_of(model))
+    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "position_ids": batch.position_ids}
+    if intervention is None:
+        with activations(model, [site]) as found:
+            model(**inputs)
+    else:
+        with attach(model, intervention, 1.0, layout=layout_of(batch)), activations(model, [site]) as found:
+            model(**inputs)
+    start = len(row.prompt) - 1
+    rows = found[site][0, start : start + len(row.answer)].double().cpu().numpy()
+    return np.asarray(rows, dtype=np.float64)
+
+
+def _diff_mean(model: nn.Module, pairs: Sequence[EncodedPair], site: Site, pad_id: int) -> FloatArray:
+    positive, negative = (
+        answer_means(model, pad_id, [Row(p.prompt, getattr(p, name), p.prefix_length) for p in pairs], [site])[site]
+        for name in ("positive", "negative")
+    )
+    v = DiffMean(DiffMeanConfig()).fit(positive, negative)
+    return np.asarray(v.double().cpu().numpy(), dtype=np.float64)
+
+
+def write_activations(arrays: dict[str, FloatArray], path: Path, *, model: str, layer: int) -> None:
+    """Write an activations file, whole or not at all."""
+    content: dict[str, Any] = {**arrays, "model": np.array(model), "layer": np.array(layer)}
+
+    def save(to: Path) -> None:
+        np.savez_compressed(to, **content)
+
+    write_whole(path, save)

@@ -1,0 +1,53 @@
+"""`easyedit-split activations`: activations of one layer, and how an intervention moves them, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..artifact import Artifact
+from ..collect import collect_activations, write_activations
+from ..config import TokenConfig, require
+from ..pipeline import artifact_tokens
+from ..template import Template
+from ..tokens import encode_pairs
+from .common import DATA_HELP, MODEL_HELP, console, open_data, open_model, refuse_existing
+
+EPILOG = """Example: easyedit-split activations --model testbed:gemma2 --data testbed:power --layer 3
+--intervention power-vector --out acts.npz"""
+
+
+def command(
+    model: Annotated[str, typer.Option(help=MODEL_HELP)],
+    data: Annotated[str, typer.Option(help=DATA_HELP)],
+    layer: Annotated[int, typer.Option(help="Block whose output is taken, counted from 0.")],
+    to: Annotated[Path, typer.Option("--out", help="File to write, .npz.")],
+    intervention: Annotated[
+        Path | None, typer.Option(help="Folder that `train` wrote; without it dh is DiffMean's vector.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="test (default for datasets with splits), dev or train.")] = None,
+    split_seed: Annotated[int, typer.Option(help="Seed of the dataset's split.")] = 0,
+    most: Annotated[int, typer.Option(help="Rows to keep.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
+    drop_bad: Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")] = False,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16, float64. Default: as saved.")] = None,
+    device: Annotated[str | None, typer.Option(help="e.g. cpu, cuda, cuda:1, auto.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")] = False,
+) -> None:
+    """Collect activations at one layer, and their change at m = 1 (Fig. 3, Assumptions 4.1, 4.2)."""
+    require(to.suffix == ".npz", f"{to}: activations are written as .npz: choose that ending")
+    require(most >= 20, f"--most {most}: at least 20 rows are needed to describe a manifold")
+    refuse_existing(to, overwrite)
+    artifact = None if intervention is None else Artifact.from_pretrained(intervention)
+    table, source = open_data(data, split, default_split="test", seed=split_seed, drop_bad=drop_bad)
+    network, tokenizer = open_model(model, dtype, device)
+    if artifact is not None:
+        artifact.check_model(network)
+    template = Template(tokenizer, TokenConfig() if artifact is None else artifact_tokens(artifact))
+    pairs = encode_pairs(table.pairs, template, source=source.path, drop_bad=drop_bad, indices=source.rows).rows
+    with console.status("collecting"):
+        arrays = collect_activations(network, pairs, layer, artifact, pad_id=template.pad_id, most=most, seed=seed)
+    write_activations(arrays, to, model=model, layer=layer)
+    console.print(f"{len(arrays['h'])} rows of width {arrays['h'].shape[1]} written to [bold]{to}[/bold]")

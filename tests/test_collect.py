@@ -1,0 +1,60 @@
+"""Activations files: rows are the model's own, dh is what the intervention does at m = 1, the analysis reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from easyedit_split.analysis import read_activations
+from easyedit_split.artifact import Artifact
+from easyedit_split.collect import collect_activations, write_activations
+from easyedit_split.scoring import score
+from easyedit_split.types import ConfigError
+
+from .test_attach import made
+from .test_scoring import pairs
+from .tiny import tiny_model
+
+
+def test_a_vectors_change_is_the_vector_and_the_rows_are_the_models_own(tmp_path: Path) -> None:
+    model, data = tiny_model("qwen2"), pairs(6)
+    intervention = made(model, "vector", (1,), skip_prefix=False)
+    arrays = collect_activations(model, data, 1, Artifact({"default": intervention}), most=10_000)
+    positions = sum(len(pair.positive) + len(pair.negative) for pair in data)
+    assert arrays["h"].shape == (positions, 32)
+    (v,) = intervention.parameters()
+    assert np.allclose(arrays["dh"], v.detach().double().numpy(), atol=1e-9)
+    with torch.no_grad():
+        ids = torch.tensor([data[0].prompt + data[0].positive])
+        states = model(input_ids=ids, output_hidden_states=True).hidden_states[2][0]
+    start = len(data[0].prompt) - 1
+    assert np.allclose(arrays["h"][: len(data[0].positive)], states[start : start + len(data[0].positive)], atol=1e-9)
+    scores = score(model, data)
+    assert arrays["pref"][0] == pytest.approx(scores.L_n[0] - scores.L_p[0])
+    write_activations(arrays, tmp_path / "acts.npz", model="tiny", layer=1)
+    read = read_activations(tmp_path / "acts.npz")
+    assert np.array_equal(read.h, arrays["h"])
+    assert read.w_util is not None
+    assert read.label == "tiny 1"
+
+
+def test_a_weight_update_moves_each_row_its_own_way_and_without_one_diff_mean_is_taken() -> None:
+    model, data = tiny_model("gemma2"), pairs(6)
+    lora = Artifact({"default": made(model, "lora", (0,), placement="block_output")})
+    arrays = collect_activations(model, data, 1, lora, most=50)
+    assert np.ptp(arrays["dh"], axis=0).min() > 0
+    plain = collect_activations(model, data, 1, most=50)
+    assert np.ptp(plain["dh"], axis=0).max() == 0
+    assert np.abs(plain["dh"]).max() > 0
+    assert np.array_equal(plain["h"], arrays["h"])
+
+
+def test_a_layer_before_the_intervention_is_refused() -> None:
+    model = tiny_model("llama")
+    with pytest.raises(ConfigError, match="behind layer 0"):
+        collect_activations(model, pairs(3), 0, Artifact({"default": made(model, "vector", (1,))}))
+    with pytest.raises(ConfigError, match="layer 9 does not exist"):
+        collect_activations(model, pairs(3), 9)
