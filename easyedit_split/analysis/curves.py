@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, fields
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from easyedit_split.types import FloatArray
 
@@ -51,11 +51,16 @@ def params_vector(params: CurveParams) -> Float[FloatArray, " 9"]:
     return np.array(astuple(params), dtype=np.float64)
 
 
+def _right(m: Float[FloatArray, " n"], params: CurveParams) -> Bool[np.ndarray, " n"]:
+    """Points on the plus side: m >= 0; m = 0 belongs to the minus side where only that one was swept."""
+    return np.asarray(m > 0 if np.isnan(params.L_plus) else m >= 0)
+
+
 def _per_point(
     m: Float[FloatArray, " n"], params: CurveParams
 ) -> tuple[Float[FloatArray, " n"], Float[FloatArray, " n"], Float[FloatArray, " n"]]:
     """Centre, L and p of the side each point lies on."""
-    right = m >= 0
+    right = _right(m, params)
     return (
         np.where(right, params.m_plus, params.m_minus),
         np.where(right, params.L_plus, params.L_minus),
@@ -102,7 +107,7 @@ def validity_gradient(m: Float[FloatArray, " n"], params: CurveParams) -> Float[
     u = (m - c) ** 2 / L
     D = np.exp(-p * np.log1p(u))
     own = np.stack([2 * p * (m - c) / (L * (1 + u)) * D, p * u / (L * (1 + u)) * D, -np.log1p(u) * D], axis=1)
-    right = (m >= 0)[:, None]
+    right = _right(m, params)[:, None]
     return np.concatenate([np.where(right, own, 0.0), np.where(right, 0.0, own)], axis=1)
 
 

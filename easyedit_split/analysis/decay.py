@@ -93,7 +93,8 @@ class RationalQuadratic:
     def feasible(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Bool[np.ndarray, " S"]:
         """Whether centres lie within `CENTRE_BOUND` and no L is below `L_low`."""
         sides = self.sides(theta, sigma)
-        inside = [(np.abs(side.c) <= CENTRE_BOUND) & (side.L >= self.L_low) for side in sides]
+        lowest = self.L_low
+        inside = [(np.abs(side.c) <= CENTRE_BOUND) & (lowest <= side.L) for side in sides]
         return np.asarray(np.logical_and.reduce(inside))
 
     def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:

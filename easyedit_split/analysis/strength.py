@@ -75,7 +75,8 @@ class Recommendation:
         gain: preference gained over m = 0 in the asked direction, nats; paid: utility lost against m = 0, nats
             (negative where utility rises).
         below_max: utility below its maximum over the sweep, nats; budget: what was allowed, nats.
-        m_interval, gain_interval, paid_interval: None without a `Spread`.
+        m_interval: of the choice, made anew for each version of the curves; gain_interval, paid_interval: at this m.
+            None without a `Spread`.
         at_edge: m is the end of the sweep: a wider one may find better.
         method: of the intervals.
     """
@@ -154,16 +155,7 @@ def recommend(
     m = _grid(low, high)
     sign = 1.0 if direction == "raise" else -1.0
     chosen = _evaluate(m, preference(m)[None], utility(m)[None], budget, sign)
-    intervals: dict[str, Interval] = {}
-    if spread is not None and spread.preference is not None and spread.utility is not None:
-        varied = spread.draws or spread
-        assert varied.preference is not None
-        assert varied.utility is not None
-        draws = _evaluate(m, varied.preference.values(m), varied.utility.values(m), budget, sign)
-        for name in ("m", "gain", "paid"):
-            ends = varied.interval(getattr(draws, name), getattr(chosen, name)[0])
-            intervals[name] = Interval(float(ends[0]), float(ends[1]), spread.level)
-        intervals["m"] = Interval(max(low, intervals["m"].low), min(high, intervals["m"].high), spread.level)
+    intervals = _intervals(m, chosen, spread, budget, sign)
     return _answer(chosen, intervals, (low, high), direction, None if spread is None else spread.method)
 
 
@@ -184,7 +176,11 @@ def _grid(low: float, high: float) -> FloatArray:
 
 
 def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, budget: Budget, sign: float) -> _Choice:
-    best = choose(m, sign * pref, util, budget)
+    return _at(m, choose(m, sign * pref, util, budget), pref, util, budget, sign)
+
+
+def _at(m: FloatArray, best: FloatArray, pref: FloatArray, util: FloatArray, budget: Budget, sign: float) -> _Choice:
+    """What each version of the curves gives at its m in `best`."""
     zero = int(np.searchsorted(m, 0.0))
     at_pref = np.array([np.interp(b, m, row) for b, row in zip(best, pref, strict=True)])
     at_util = np.array([np.interp(b, m, row) for b, row in zip(best, util, strict=True)])
@@ -195,6 +191,23 @@ def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, budget: Budget,
         util.max(axis=1) - at_util,
         budget.allowed(util),
     )
+
+
+def _intervals(
+    m: FloatArray, chosen: _Choice, spread: Spread | None, budget: Budget, sign: float
+) -> dict[str, Interval]:
+    """Of m*: chosen anew for each version of the curves. Of gain and paid: at the m* of the estimate."""
+    varied = None if spread is None else spread.draws or spread
+    if varied is None or varied.preference is None or varied.utility is None:
+        return {}
+    pref, util = varied.preference.values(m), varied.utility.values(m)
+    at = _at(m, np.repeat(chosen.m, len(pref)), pref, util, budget, sign)
+    draws = {"m": _evaluate(m, pref, util, budget, sign).m, "gain": at.gain, "paid": at.paid}
+    out = {}
+    for name, values in draws.items():
+        low, high = varied.interval(values, np.asarray(getattr(chosen, name)[0]))
+        out[name] = Interval(float(low), float(high), varied.level)
+    return out
 
 
 def _answer(

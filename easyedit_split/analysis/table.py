@@ -148,8 +148,10 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
         bad = lost if column == "util" else lost | ~np.isfinite(numbers)
         if bad.any():
             row = int(bad.to_numpy().argmax())
+            value = table[column].iloc[row]
+            shown = repr(value) if isinstance(value, str) else str(value)
             raise DataError(
-                f"{source}: row {row + 1}: {column} is {table[column].iloc[row]!r}; it must be a finite number"
+                f"{source}: row {row + 1}: {column} is {shown}; it must be a finite number"
                 f"{' or empty (undefined)' if column == 'util' else ''}."
             )
         table[column] = numbers

@@ -10,7 +10,7 @@ expm1, so a curve that hardly decays keeps full relative precision. S problems a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -25,6 +25,7 @@ COST_FLOOR = 1e-26  # cost relative to y's sum of squares that is rounding error
 DAMPING = (1e-12, 1e12)
 
 
+@runtime_checkable
 class Decay(Protocol):
     """A family of shapes on a fixed grid, in free coordinates inside a box."""
 

@@ -1,0 +1,51 @@
+"""Rival curves win where they are true and lose where they are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from easyedit_split.analysis import compare_models
+from easyedit_split.analysis.curves import preference
+from easyedit_split.analysis.problem import Kind
+from easyedit_split.types import ConfigError, DataError, FloatArray
+from tests.analysis.planted import PREF, M
+
+TRUE = {
+    "rational quadratic (paper)": preference(M, PREF),
+    "linear": 0.7 * M - 2,
+    "quadratic": 0.1 * M**2 + M,
+    "gaussian decay": (1.5 * M + 4) * np.exp(-(M**2) / np.where(M >= 0, 120, 60)),
+    "exponential decay": (1.5 * M + 4) * np.exp(-np.abs(M) / np.where(M >= 0, 8, 4)),
+}
+
+
+@pytest.mark.parametrize("name", list(TRUE))
+def test_the_true_model_wins_by_bic(name: str) -> None:
+    y = TRUE[name] + 0.01 * np.ptp(TRUE[name]) * np.random.default_rng(0).normal(size=len(M))
+    scores = compare_models(M, y, "preference")
+    assert [s.bic for s in scores] == sorted(s.bic for s in scores)
+    assert scores[0].name == name
+    assert scores[0].held_out_r2 > 0.99
+
+
+def test_wrong_models_lose_on_held_out_points() -> None:
+    y = TRUE["rational quadratic (paper)"] + 0.05 * np.random.default_rng(1).normal(size=len(M))
+    by_name = {score.name: score for score in compare_models(M, y, "preference")}
+    for name in ("linear", "quadratic", "exponential decay"):
+        assert by_name[name].held_out_r2 < by_name["rational quadratic (paper)"].held_out_r2 - 0.002
+    assert all(score.held_out_r2 <= score.r2 + 1e-9 for score in by_name.values())
+
+
+@pytest.mark.parametrize("kind", ["preference", "utility"])
+def test_one_sided(kind: Kind) -> None:
+    m = np.linspace(0.0, 20.0, 25)
+    scores = compare_models(m, 20 * np.exp(-m / 6) + 0.01 * np.cos(9 * m), kind)
+    assert {s.name: s.n_params for s in scores}["exponential decay"] == (4 if kind == "preference" else 3)
+    assert next(s for s in scores if s.name == "exponential decay").r2 > 0.999
+
+
+@pytest.mark.parametrize(("m", "folds", "error"), [(M[::5], 5, DataError), (M, 1, ConfigError)])
+def test_too_few_points_or_folds(m: FloatArray, folds: int, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        compare_models(m, preference(m, PREF), "preference", folds=folds)

@@ -1,0 +1,126 @@
+"""Intervals: over pairs and not points, alike by both methods, honest about what they cannot know."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+
+from easyedit_split.analysis import SweepCurve, fit_curve, spread_of
+from easyedit_split.analysis.curves import preference, side_slopes, utility
+from easyedit_split.analysis.regions import breakdown
+from easyedit_split.analysis.spread import Method, Spread
+from easyedit_split.analysis.table import CurveKey, PairTable
+from easyedit_split.types import ConfigError, DataError, FloatArray
+from tests.analysis.planted import PREF, UTIL, M, pair_rows, sweep_curve
+
+
+def planted(n_pairs: int, scatter: float = 1.0, seed: int = 0) -> SweepCurve:
+    rng = np.random.default_rng(seed)
+    tables = [pair_rows(values, rng, n_pairs, scatter) for values in (preference(M, PREF), utility(M, UTIL))]
+    return sweep_curve(*tables)
+
+
+def varied(curve: SweepCurve, method: Method | None = None, replicates: int = 200, seed: int = 0) -> Spread:
+    pref = fit_curve(M, curve.preference.mean, "preference")
+    util = fit_curve(M, curve.table("utility").mean, "utility")
+    return spread_of(curve, pref, util, method=method, replicates=replicates, seed=seed)
+
+
+def width(found: Spread) -> FloatArray:
+    assert found.utility is not None
+    estimate = found.utility.coords
+    low, high = found.interval(found.utility.values(M), utility(M, estimate.params(estimate.z)))
+    return high - low
+
+
+def test_bootstrap_and_sandwich_give_like_bands() -> None:
+    curve = planted(40)
+    ratio = width(varied(curve, "bootstrap", 400)) / width(varied(curve, "sandwich"))
+    assert np.all((ratio > 0.7) & (ratio < 1.4))
+
+
+def test_four_times_the_pairs_halve_the_band() -> None:
+    small, large = width(varied(planted(20), "sandwich")), width(varied(planted(320), "sandwich"))
+    assert np.median(small / large) == pytest.approx(4.0, rel=0.35)
+
+
+def test_points_are_not_pairs() -> None:
+    """Negative control: errors shared by a pair's points make residual-based bands far too narrow."""
+    curve = planted(16)
+    assert np.median(width(varied(curve, "sandwich")) / width(varied(curve, "residual"))) > 1.5
+
+
+def test_same_seed_same_intervals_other_seed_others() -> None:
+    curve = planted(12)
+    first, again, other = (width(varied(curve, "bootstrap", 100, seed)) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_identical_pairs_leave_no_doubt() -> None:
+    curve = sweep_curve(*(np.tile(v, (5, 1)) for v in (preference(M, PREF), utility(M, UTIL))))
+    assert width(varied(curve, "bootstrap", 100)).max() < 1e-6
+
+
+def test_the_estimate_of_an_ensemble_is_the_fit() -> None:
+    curve = planted(12)
+    fit = fit_curve(M, curve.preference.mean, "preference")
+    found = spread_of(curve, fit, None, method="sandwich").preference
+    assert found is not None
+    assert found.values(M).mean(axis=0) == pytest.approx(fit(M), abs=1e-3)
+    assert found.slopes().mean(axis=0) == pytest.approx(np.array(side_slopes(fit.params)), abs=1e-2)
+    ends = [v for v in breakdown(fit.params) if v is not None]
+    assert found.breakdowns().mean(axis=0) == pytest.approx(np.array(ends), abs=1e-1)
+
+
+def bare(curve: SweepCurve) -> SweepCurve:
+    def one(table: PairTable) -> PairTable:
+        return PairTable(table.m, table.mean[None], np.zeros(1, dtype=np.int64), False)
+
+    zero = np.zeros(1, dtype=np.int64)
+    return SweepCurve(CurveKey(), one(curve.preference), one(curve.table("utility")), zero, ())
+
+
+def test_a_bare_curve_is_judged_by_residuals_and_says_so() -> None:
+    found = varied(bare(planted(10)))
+    assert (found.method, found.n_pairs) == ("residual", 0)
+    assert np.all(width(found) > 0)
+    with pytest.raises(DataError, match="needs one row per pair"):
+        varied(bare(planted(10)), "bootstrap")
+
+
+def test_a_concept_of_one_pair_cannot_be_resampled() -> None:
+    curve = planted(6)
+    concepts = np.array([0, 0, 0, 0, 0, 1])
+    table = PairTable(M, curve.preference.values, concepts, True)
+    lonely = SweepCurve(CurveKey(), table, table, curve.kept, ())
+    with pytest.raises(DataError, match="at least two pairs in every concept"):
+        varied(lonely, "sandwich")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"level": 1.0}, "between 0 and 1"),
+        ({"replicates": 5}, "at least 100"),
+        ({"method": "guess"}, "bootstrap, sandwich"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, object], sentence: str) -> None:
+    curve = planted(6)
+    fit = fit_curve(M, curve.preference.mean, "preference")
+    with pytest.raises(ConfigError, match=sentence):
+        inspect.unwrap(spread_of)(curve, fit, None, **arguments)
+
+
+def test_pairs_without_utility_still_count_for_preference() -> None:
+    curve = planted(12)
+    kept = np.arange(3, 12)
+    util = PairTable(M, curve.table("utility").values[kept], np.zeros(9, dtype=np.int64), True)
+    part = SweepCurve(CurveKey(), curve.preference, util, kept, ("0", "1", "2"))
+    for method in ("bootstrap", "sandwich"):
+        found = varied(part, method, 100)
+        assert found.n_pairs == 9
+        assert np.all(width(found) > 0)
