@@ -157,6 +157,15 @@ def test_samples_repeat_by_seed_and_leave_the_generator_alone() -> None:
     assert first != steered(here)
 
 
+def test_batches_are_sampled_apart() -> None:
+    here = world("llama")
+    config = GenerateConfig(max_new_tokens=8, batch_size=1, do_sample=True)
+    first, second = texts(generate(here.model, here.template, ["Yes", "Yes"], config=config))
+    assert first != second
+    greedy = GenerateConfig(max_new_tokens=8, batch_size=1)
+    assert len(set(texts(generate(here.model, here.template, ["Yes", "Yes"], config=greedy)))) == 1
+
+
 # --- resumed -------------------------------------------------------------------------------------------------------
 
 

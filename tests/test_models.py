@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from transformers import AutoModelForCausalLM
 
 from easyedit_split.models import DTYPES, describe, load_model, model_path, parse_dtype
 from easyedit_split.observe import activations, frozen, full_precision_head
@@ -54,9 +55,19 @@ def test_another_dtype_is_asked_for_by_name_or_value(dtype: Any, tmp_path: Path)
     assert next(model.parameters()).dtype == torch.float64
 
 
-def test_gemma2_is_loaded_with_its_soft_caps(tmp_path: Path) -> None:
+def test_gemma2_is_loaded_with_its_soft_caps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = str(saved(tmp_path / "m", "gemma2"))
-    model, _ = load_model(folder, device="cpu")
+    asked_for: list[str | None] = []
+    real = AutoModelForCausalLM.from_pretrained
+
+    def spy(*args: Any, **settings: Any) -> Any:
+        asked_for.append(settings["attn_implementation"])
+        return real(*args, **settings)
+
+    with monkeypatch.context() as patch:  # whatever this version of transformers would choose by itself
+        patch.setattr(AutoModelForCausalLM, "from_pretrained", spy)
+        model, _ = load_model(folder, device="cpu")
+    assert asked_for == ["eager"]
     assert describe(model, folder)["attention"] == "eager"
     other, _ = load_model(str(saved(tmp_path / "q")), device="cpu")
     assert describe(other, folder)["attention"] != "eager"  # where every backend computes the model, the default stays

@@ -297,6 +297,13 @@ def test_concepts_differ_and_each_repeats_whatever_comes_before() -> None:
     assert not equal(fear, joy)
 
 
+@pytest.mark.parametrize("dropout", [0.5, 0.0])
+def test_dropout_differs_between_concepts(dropout: float) -> None:
+    here = world(pairs=PAIRS[:1])  # one pair, one m, a vector from 0: nothing else is random
+    fear, joy = (trained(here, run_config(dropout=dropout), concept=name)[0] for name in ("fear", "joy"))
+    assert equal(fear, joy) == (dropout == 0)
+
+
 def test_derived_seeds_are_stable_and_apart() -> None:
     seeds = {derive_seed(seed, concept, use) for seed in (0, 1) for concept in ("a", "ab") for use in ("b", "draws")}
     assert len(seeds) == 8
