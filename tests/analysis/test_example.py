@@ -1,0 +1,44 @@
+"""The example runs as its own text says, and the Python blocks of docs/analysis.md run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.analysis.planted import ROOT, sweep_table
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "examples/analysis_report.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_example_writes_tables_figures_and_fits(tmp_path: Path) -> None:
+    done = run("--planted", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    written = {path.name for path in tmp_path.iterdir()}
+    assert {"fits.json", "table2.md", "table5.tex", "table6.csv", "planted_axbench_test.png"} <= written
+    assert done.stdout.count("limited by the utility budget") == 10
+
+
+def test_example_wants_a_sweep(tmp_path: Path) -> None:
+    assert run("--out", str(tmp_path)).returncode == 2
+
+
+def test_documented_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = [
+        {"model": "m", "dataset": "persona", "split": s, "form": "lora", "objective": "sft"} for s in ("train", "test")
+    ]
+    sweep_table(np.random.default_rng(0), keys).to_parquet("sweep.parquet")
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "analysis.md").read_text(), flags=re.S)
+    assert blocks
+    scope: dict[str, object] = {}
+    for block in blocks:
+        exec(block, scope)
+    assert (tmp_path / "figure.pdf").is_file()
