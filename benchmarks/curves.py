@@ -34,6 +34,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from easyedit_split.analysis.budget import Budget
 from easyedit_split.analysis.curves import CurveParams, continuity_gap, preference, side_slopes, utility, validity
 from easyedit_split.analysis.decay import from_params, to_params
 from easyedit_split.analysis.ensemble import Ensemble
@@ -41,7 +42,7 @@ from easyedit_split.analysis.fit import CurveFit, curve_at, fit_curve, r_squared
 from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.spread import Method, Spread
-from easyedit_split.analysis.strength import Budget, choose, recommend
+from easyedit_split.analysis.strength import choose, recommend
 from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve
 from easyedit_split.analysis.uncertainty import spread_of
 from easyedit_split.analysis.varpro import solve

@@ -11,6 +11,7 @@ Works on any sweep table; imports neither torch nor transformers, and Matplotlib
 from __future__ import annotations
 
 from easyedit_split.analysis.activations import mechanism, read_activations
+from easyedit_split.analysis.budget import Budget
 from easyedit_split.analysis.compare import ModelScore, compare_models
 from easyedit_split.analysis.curves import CurveParams, preference, utility, validity
 from easyedit_split.analysis.fit import CurveFit, fit_curve
@@ -18,7 +19,7 @@ from easyedit_split.analysis.problem import FitError
 from easyedit_split.analysis.regions import Regions, breakdown, regions_of
 from easyedit_split.analysis.report import r2_table, to_csv, to_latex, to_markdown, transfer_table
 from easyedit_split.analysis.spread import Spread
-from easyedit_split.analysis.strength import Budget, Interval, Recommendation, recommend
+from easyedit_split.analysis.strength import Interval, Recommendation, recommend
 from easyedit_split.analysis.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
 from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve, curves_of, read_curves, read_sweep
 from easyedit_split.analysis.uncertainty import spread_of

@@ -163,6 +163,19 @@ def _step(
     return step, np.einsum("sq,sq->s", step, g)
 
 
+def _verdict(
+    cost: FloatArray, gain: FloatArray, damping: FloatArray, scatter: FloatArray, earlier: FloatArray | None
+) -> IntArray:
+    """Status of each problem; `earlier` is the cost some iterations ago, where a plateau is to be looked for."""
+    done = (cost <= COST_FLOOR * scatter) | (damping >= DAMPING[1])  # exact, or no descent in reach
+    done |= (gain <= STEP_TOL * cost) & (damping <= 1e-2)
+    out = np.where(done, OPTIMAL, RUNNING)
+    if earlier is not None:
+        flat = earlier - cost <= np.maximum(PLATEAU[1] * cost, PLATEAU[2] * scatter)
+        out = np.where(~done & flat, PLATEAUED, out)
+    return out.astype(np.int64)
+
+
 def solve(
     decay: Decay,
     y: Float[FloatArray, "S n"],
@@ -190,19 +203,15 @@ def solve(
     damping, status = np.full(S, 1e-2), np.full(S, RUNNING, dtype=np.int64)
     centred = y - y.mean(axis=1, keepdims=True)
     scatter = np.einsum("sn,sn->s", centred, centred)
-    floor = COST_FLOOR * scatter
     live, iteration, earlier = np.arange(S), 0, cost.copy()
     for iteration in range(1, max_iterations + 1):
         step, gain = _step(H[live], g[live], damping[live], theta[live], low, high)
-        done = (cost[live] <= floor[live]) | (damping[live] >= DAMPING[1])  # exact, or no descent in reach
-        done |= (gain <= STEP_TOL * cost[live]) & (damping[live] <= 1e-2)
-        status[live[done]] = OPTIMAL
-        if iteration % PLATEAU[0] == 0:
-            enough = np.maximum(PLATEAU[1] * cost[live], PLATEAU[2] * scatter[live])
-            flat = ~done & (earlier[live] - cost[live] <= enough)
-            status[live[flat]], earlier = PLATEAUED, cost.copy()
-            done |= flat
-        live, step = live[~done], step[~done]
+        milestone = iteration % PLATEAU[0] == 0
+        verdict = _verdict(cost[live], gain, damping[live], scatter[live], earlier[live] if milestone else None)
+        status[live] = verdict
+        if milestone:
+            earlier = cost.copy()
+        live, step = live[verdict == RUNNING], step[verdict == RUNNING]
         if not len(live):
             break
         trial = np.clip(theta[live] + step, low, high)
