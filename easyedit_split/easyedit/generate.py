@@ -160,10 +160,10 @@ def _train(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, mod
     concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
     if concepts:
         artifact.record["concept_ids"] = concepts
-    return SteeringVectors(_states(artifact), artifact)
+    return SteeringVectors(states_of(artifact), artifact)
 
 
-def _states(artifact: Artifact) -> dict[str, Any]:
+def states_of(artifact: Artifact) -> dict[str, Any]:
     """Each layer in EasyEdit2's format."""
     ids: dict[str, str] = artifact.record.get("concept_ids", {})
     first = next(iter(artifact.interventions.values()))

@@ -16,6 +16,7 @@ from ..storage import write_whole
 FILE = "easyedit_split_activate.pth"
 
 _HOOK = """\
+import sys
 class EasyEditSplitStartup:
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -45,7 +46,7 @@ def is_active() -> bool:
 def line(prefer: Literal["ours", "theirs"] | None = None) -> str:
     """The start-up file's one line."""
     setting = f"__import__('os').environ.setdefault('EASYEDIT_SPLIT_PREFER', '{prefer}')" if prefer else "pass"
-    return f"import sys; exec({_HOOK.format(prefer=setting)!r})\n"
+    return f"import sys; exec({_HOOK.format(prefer=setting)!r}, {{}})\n"
 
 
 def activate(prefer: Literal["ours", "theirs"] | None = None) -> Path:

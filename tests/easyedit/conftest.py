@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -91,3 +93,35 @@ def qwen(models: Path) -> Path:
 @pytest.fixture(scope="session")
 def gemma(models: Path) -> Path:
     return models / "gemma-2-tiny"
+
+
+@pytest.fixture
+def linked_clone(tmp_path: Path) -> Path:
+    """The real clone's files as links, with data of our own beside them: nothing is written into the clone."""
+    assert CLONE is not None
+    root = tmp_path / "clone"
+    (root / "data" / "psychopathy").mkdir(parents=True)
+    (root / "data" / "axbench").mkdir()
+    for entry in CLONE.iterdir():
+        if entry.name != "data":
+            (root / entry.name).symlink_to(entry)
+    rows = [
+        {
+            "question": row["question"],
+            "answer_matching_behavior": f" {row['matching']}",
+            "answer_not_matching_behavior": f" {row['not_matching']}",
+        }
+        for row in ROWS
+    ]
+    for name in ("train", "test"):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (root / "data" / "psychopathy" / f"{name}.jsonl").write_text(text)
+    shared = {"concept_genre": "text", "category": "positive"}
+    concepts = [
+        {"input": row["question"], "winning_output": row["matching"] + f" {c}", "losing_output": row["not_matching"],
+         "output_concept": f"concept {c}", "concept_id": c, **shared}
+        for c in range(2) for row in ROWS[:3]
+    ]  # fmt: skip
+    for name in ("axbench_train", "axbench_test"):
+        pd.DataFrame(concepts).to_parquet(root / "data" / "axbench" / f"{name}.parquet")
+    return root

@@ -193,6 +193,8 @@ def test_each_concept_gets_its_own(
 
 def upstream(host: HostUnderTest, form: str, tmp_path: Path, model: Path, load: Path, **values: Any) -> Any:
     """The model under the host's own ``sft`` applier."""
+    if form == "vector":
+        host.needs_sound_vector_applier()
     m = {"layers": [1, 2], "multipliers": [3.0, -2.0], **values}
     return applier(host, tmp_path, model, {"sft": m}, {"sft": load}, intervention_method=form)
 

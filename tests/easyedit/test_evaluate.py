@@ -55,6 +55,8 @@ def losses(model: Any, tokenizer: Any, row: dict[str, str], answer: str) -> floa
 
 @pytest.mark.parametrize("method", ["caa", "sft"])
 def test_upstreams_methods_are_scored_too(host: HostUnderTest, qwen: Path, tmp_path: Path, method: str) -> None:
+    if method == "sft":
+        host.needs_sound_vector_applier()
     vector = torch.randn(32, generator=torch.Generator().manual_seed(0))
     torch.save(vector, tmp_path / "layer_1.pt")
     values = {method: {"layers": [1], "multipliers": [0.5]}}
