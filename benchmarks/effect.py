@@ -1,12 +1,15 @@
 """The effect table: does every form under every objective steer held-out pairs, at little cost in utility?
 
-    python benchmarks/effect.py [--models gemma2,qwen2] [--datasets ...] [--out effect.csv]
+    python benchmarks/effect.py [--models gemma2,qwen2] [--datasets ...] [--keep FOLDER]
 
 A cell is model x dataset x form x objective, trained on the testbed's train split with the recipe's defaults and swept
 over m on its test split. It shows the greatest rise in preference (nats, mean over pairs) among the m at which utility
 has lost at most 15 % of its swept range; for persona also the share of pairs whose right answer is the likelier one,
 before and there. Beside it: random parameters of the same norms (the negative control), and Gemma-2's LoRA and local
 weight at `site` instead of at the block's output.
+
+With --keep, each trained cell's artifact and its sweeps of the dev and test split stay in FOLDER, which
+`benchmarks/testbed_study.py` reads.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import torch
 
 from easyedit_split import Artifact, Source, compose, load_dataset, load_model
 from easyedit_split.pipeline import sweep, train
+from easyedit_split.sweep import write_table
 
 MODELS = ("gemma2", "qwen2")
 DATASETS = ("reviews", "persona", "power", "concepts")
@@ -103,11 +107,13 @@ def measure(table: pd.DataFrame, **labels: str) -> Cell:
     )
 
 
-def cells(model_name: str, dataset: str, forms: dict[str, tuple[str, ...]], seed: int = 0) -> Iterator[Cell]:
+def cells(
+    model_name: str, dataset: str, forms: dict[str, tuple[str, ...]], seed: int = 0, keep: Path | None = None
+) -> Iterator[Cell]:
     """All cells of one model and dataset."""
     name, data = f"testbed:{model_name}", f"testbed:{dataset}"
     model, tokenizer = load_model(name)
-    pairs = {split: load_dataset(data, split=split).pairs for split in ("train", "test")}
+    pairs = {split: load_dataset(data, split=split).pairs for split in ("train", "dev", "test")}
     for form, objectives in forms.items():
         placements = ["block_output"] if form == "vector" or model_name != "gemma2" else ["block_output", "site"]
         for objective, placement in itertools.product(objectives, placements):
@@ -118,6 +124,12 @@ def cells(model_name: str, dataset: str, forms: dict[str, tuple[str, ...]], seed
             for kind in ("trained", "random") if objective in ("split", "diff_mean") else ("trained",):
                 used = artifact if kind == "trained" else randomised(artifact, seed + 1)
                 table = sweep(model, tokenizer, pairs["test"], used, grid(reach), source=Source(data, "test"))
+                if keep is not None and kind == "trained" and placement == "block_output":
+                    place = keep / "-".join((model_name, dataset, form, objective))
+                    used.save_pretrained(place / "artifact", overwrite=True)
+                    write_table(table, place / "test.parquet")
+                    dev = sweep(model, tokenizer, pairs["dev"], used, grid(reach), source=Source(data, "dev"))
+                    write_table(dev, place / "dev.parquet")
                 yield measure(
                     table,
                     model=model_name,
@@ -129,7 +141,7 @@ def cells(model_name: str, dataset: str, forms: dict[str, tuple[str, ...]], seed
                 )
 
 
-def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int]) -> list[Cell]:
+def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None]) -> list[Cell]:
     torch.set_num_threads(1)
     return list(cells(*job))
 
@@ -162,18 +174,18 @@ def main() -> None:
     parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="also write the cells as CSV")
+    parser.add_argument("--keep", type=Path, help="keep artifacts, sweeps and cells.csv in this folder")
     given = parser.parse_args()
     forms = {form: FORMS[form] for form in given.forms.split(",")}
-    jobs = [(m, d, forms, given.seed) for d in given.datasets.split(",") for m in given.models.split(",")]
+    jobs = [(m, d, forms, given.seed, given.keep) for d in given.datasets.split(",") for m in given.models.split(",")]
     began = time.monotonic()
     found: list[Cell] = []
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
         for job, batch in zip(jobs, pool.map(_work, jobs), strict=True):
             found += batch
             print(f"{job[0]} {job[1]}: {len(batch)} cells, {time.monotonic() - began:.0f} s", flush=True)
-            if given.out:
-                pd.DataFrame([asdict(c) for c in found]).to_csv(given.out, index=False)
+            if given.keep:
+                pd.DataFrame([asdict(c) for c in found]).to_csv(given.keep / "cells.csv", index=False)
     print(report(found))
 
 

@@ -170,7 +170,7 @@ def _continue(
 def _stops(model: nn.Module, template: Template) -> list[int] | None:
     """Ids that end an answer: the template's end of turn, the tokenizer's and the model's own."""
     own: Any = getattr(model.generation_config, "eos_token_id", None)
-    found = {*template.end_ids, *(own if isinstance(own, list) else [own]), template.tokenizer.eos_token_id}
+    found = {*template.stop_ids, *(own if isinstance(own, list) else [own]), template.tokenizer.eos_token_id}
     return sorted(id_ for id_ in found if id_ is not None) or None
 
 

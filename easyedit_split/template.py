@@ -88,7 +88,8 @@ class Template:
         self._special_count = self._count_specials(rows[0])
         self.bos_id = self._find_bos(rows[0])
         self.prefix_ids = _common_prefix(rows)
-        self.end_ids = self._find_end() if config.score_end else ()
+        self.stop_ids = self._find_end()
+        self.end_ids = self.stop_ids if config.score_end else ()
         candidates = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
         self.pad_id: int = next(id_ for id_ in candidates if id_ is not None)
 

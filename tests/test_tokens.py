@@ -388,3 +388,10 @@ def test_plan_of_nothing_and_bad_bounds() -> None:
     assert plan_batches([], max_tokens=1, max_rows=1) == []
     with pytest.raises(ConfigError, match="max_rows is 0"):
         plan_batches([1], max_tokens=1, max_rows=0)
+
+
+def test_what_ends_an_answer_is_known_also_where_it_is_not_scored() -> None:
+    scored, unscored = (Template(gemma(), TokenConfig(score_end=end)) for end in (True, False))
+    assert unscored.stop_ids == scored.stop_ids == scored.end_ids != ()
+    assert unscored.end_ids == ()
+    assert unscored.answer("Yes") == scored.answer("Yes")[:-1]

@@ -9,6 +9,8 @@ is not "ok") is left out of utility at every m, and listed; preference keeps it.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +24,20 @@ from easyedit_split.types import DataError, FloatArray, IntArray
 
 REQUIRED = ("m1", "pref", "util")
 KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placement", "seed")
+NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util")
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": lambda path: pd.read_parquet(path),
-    ".csv": lambda path: pd.read_csv(path),
-    ".json": lambda path: pd.read_json(path, orient="records"),
+    ".csv": lambda path: _read_csv(path),
+    ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
 }
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Numbers to the last bit, and texts as they stand: a concept may be called NA."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in table.columns.intersection(list(NUMBERS)):
+        table[name] = np.array([float(text) if text else math.nan for text in table[name]], dtype=np.float64)
+    return table
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from ..pipeline import RunStopped
 from ..pipeline import train as train_pairs
 from ..recipes import Recipe, compose
 from ..run import RunConfig
-from ..train import TrainingStopped
 from .common import DATA_HELP, MODEL_HELP, bar, console, open_data, open_model, out, refuse_existing
 
 EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:power --form vector --objective split
@@ -83,8 +83,10 @@ def command(
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
             )
-    except TrainingStopped as stopped:
-        keep_last_good(stopped, to, run)
+    except RunStopped as stopped:
+        place = to.with_name(to.name + "-last-good")
+        stopped.artifact.save_pretrained(place, overwrite=True)
+        console.print(f"the last good state is in {place}")
         raise
     artifact.save_pretrained(to, overwrite=overwrite)
     console.print(f"{len(artifact.concepts)} intervention(s), {describe_run(run)}, written to [bold]{to}[/bold]")
@@ -94,19 +96,6 @@ def describe_run(run: RunConfig) -> str:
     """Form, objective and layers in a few words."""
     layers = ", ".join(str(layer) for layer in run.layers)
     return f"{run.form} x {run.objective} at layer {layers}"
-
-
-def keep_last_good(stopped: TrainingStopped, to: Path, run: RunConfig) -> None:
-    """Save what a stopped run had reached, under a name that says so."""
-    from dataclasses import asdict
-
-    from ..artifact import DEFAULT_CONCEPT, Artifact
-
-    place = to.with_name(to.name + "-last-good")
-    history = {DEFAULT_CONCEPT: [asdict(step) for step in stopped.history]}
-    record = {"objective": run.objective, "seed": run.train.seed, "stopped": str(stopped)}
-    Artifact({DEFAULT_CONCEPT: stopped.intervention}, record, history).save_pretrained(place, overwrite=True)
-    console.print(f"the last good state is in {place}")
 
 
 def print_settings(recipe: Recipe) -> None:

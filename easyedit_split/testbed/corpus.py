@@ -47,8 +47,8 @@ class Stage:
 
 
 STAGES = (
-    Stage(12_000, {"valence": 0.5, "self": 0.3, "persona": 0.2}, 0.85, 0.05),
-    Stage(20_000, {"valence": 0.1, "self": 0.05, "persona": 0.55, "reason": 0.3}, 0.85, 0.05),
+    Stage(12_000.0, {"valence": 0.5, "self": 0.3, "persona": 0.2}, 0.85, 0.05),
+    Stage(20_000.0, {"valence": 0.1, "self": 0.05, "persona": 0.55, "reason": 0.3}, 0.85, 0.05),
     Stage(
         math.inf,
         {

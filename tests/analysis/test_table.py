@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,3 +113,27 @@ def test_files_that_cannot_be_read(name: str, content: bytes | None, sentence: s
         path.write_bytes(content)
     with pytest.raises(DataError, match=sentence):
         read_sweep(path)
+
+
+def test_csv_and_json_keep_every_bit_and_a_concept_called_na(tmp_path: Path) -> None:
+    table = pd.DataFrame(
+        {
+            "m1": [-1 / 3, 0.0, 0.1 + 0.2],
+            "concept": ["NA", "NA", "NA"],
+            "pair": [7, 7, 7],
+            "pref": [1 / 7, -2 / 3, 1e-300],
+            "util": [-np.pi, float("nan"), 5.0],
+        }
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    records = table.astype(object).where(table.notna(), None).to_dict("records")
+    (tmp_path / "t.json").write_text(json.dumps(records))
+    for name in ("t.csv", "t.json"):
+        read = read_sweep(tmp_path / name)
+        assert (read["m1"] == table["m1"]).all()
+        assert (read["pref"] == table["pref"]).all()
+        assert read["util"].isna().tolist() == [False, True, False]
+        assert read["concept"].tolist() == ["NA"] * 3
+    (tmp_path / "bad.csv").write_text("m1,pref,util\n0,much,1\n")
+    with pytest.raises(DataError, match="much"):
+        read_sweep(tmp_path / "bad.csv")
