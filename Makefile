@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/test_forms.py tests/test_attach.py tests/test_scoring.py tests/test_tokens.py tests/test_generate.py
 
-.PHONY: setup demo test test-pinned check format clean
+.PHONY: setup demo test test-pinned test-easyedit check format clean
 
 setup: $(STAMP)
 
@@ -37,6 +37,15 @@ $(PINNED)/.installed: setup.cfg pyproject.toml constraints.txt
 	$(PINNED)/bin/python -m pip install -q -c constraints.txt torch
 	grep -vE '^(transformers|tokenizers|huggingface-hub)==' constraints.txt > $(PINNED)/constraints.txt
 	$(PINNED)/bin/python -m pip install -q -c $(PINNED)/constraints.txt transformers==$(PINNED_TRANSFORMERS) -e '.[dev]'
+	@touch $@
+
+# The EasyEdit2 bridge on the stand-in and on the clone that EASYEDIT_HOME names (git worktree gives a second commit).
+test-easyedit: $(PINNED)/.easyedit
+	@test -n "$(EASYEDIT_HOME)" || { echo 'name a clone: make test-easyedit EASYEDIT_HOME=path/to/EasyEdit'; exit 2; }
+	EASYEDIT_HOME="$(EASYEDIT_HOME)" OMP_NUM_THREADS=1 $(PINNED)/bin/python -m pytest tests/easyedit $(ARGS)
+
+$(PINNED)/.easyedit: $(PINNED)/.installed tests/easyedit/requirements.txt
+	$(PINNED)/bin/python -m pip install -q -c $(PINNED)/constraints.txt -r tests/easyedit/requirements.txt
 	@touch $@
 
 check: $(STAMP)
