@@ -144,3 +144,38 @@ def test_results_are_written_beside_the_text_when_the_top_config_asks(
 def test_an_impossible_m_is_refused(m: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="give at least one, each finite and each once"):
         LogOddsEvaluator(object(), ROWS, m)
+
+
+LOUDNESS = """
+class Loudness:
+    def __init__(self, folder, scale):
+        self.folder, self.scale = folder, scale
+
+    @classmethod
+    def from_config(cls, wrapper, settings, results_dir):
+        return cls(results_dir, settings["scale"])
+
+    def evaluate_all(self):
+        (self.folder / "loudness.txt").write_text(str(self.scale))
+        return {"scale": self.scale}
+"""
+
+
+def test_a_third_partys_evaluator_runs_with_generation(
+    host: HostUnderTest, trained: Callable[..., Any], qwen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "loud_metrics.py").write_text(LOUDNESS)
+    info = tmp_path / "loud_metrics-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: loud-metrics\nVersion: 1.0\n")
+    group = "easyedit_split.easyedit2_evaluators"
+    (info / "entry_points.txt").write_text(f"[{group}]\nloudness = loud_metrics:Loudness\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    _, vectors = trained()
+    values = {"SPLIT": {"layers": [1, 2], "multipliers": [1.0, 1.0]}}
+    found = applier(host, tmp_path, qwen, values, vectors={"SPLIT": vectors}, loudness={"scale": 3})
+    found.generate({"toy": [{"input": "What is item 3?"}]})
+    assert (tmp_path / "generation" / "loudness.txt").read_text() == "3"
+    quiet = applier(host, tmp_path, qwen, values, vectors={"SPLIT": vectors}, generation_output_dir=str(tmp_path / "q"))
+    quiet.generate({"toy": [{"input": "What is item 3?"}]})
+    assert not (tmp_path / "q" / "loudness.txt").exists()
