@@ -30,9 +30,9 @@ from ..scoring import answer_rows, layout_of, row_losses
 from ..storage import write_whole
 from ..sweep import COLUMNS, undefined_count, write_table
 from ..template import Template
-from ..tokens import encode_pairs
+from ..tokens import EncodedPair, encode_pairs
 from ..types import ConfigError, DataError, Pair, Scores
-from .generate import FIELDS, pair_of
+from .evaluation_data import load_pairs, pairs_of, tokens_of
 from .strength import applied_methods, at_strength, prompt_of
 from .wrappers import unwrap
 
@@ -83,12 +83,12 @@ class LogOddsEvaluator:
         if not self.m or not np.isfinite(self.m).all() or len(set(self.m)) < len(self.m):
             raise ConfigError(f"m is {list(self.m)}: give at least one, each finite and each once")
         self.name = name
-        self.tokens = tokens or _tokens_of(wrapper)
+        self.tokens = tokens or tokens_of(wrapper)
         self.normalize = normalize
         self.drop_bad = drop_bad
         self.save_results = save_results
         self.results_dir = Path(results_dir)
-        self.pairs = _pairs(pairs, name)
+        self.pairs = pairs_of(pairs, name)
         self.table: pd.DataFrame | None = None
 
     @classmethod
@@ -99,7 +99,7 @@ class LogOddsEvaluator:
             ConfigError: an unknown key, or no data.
         """
         asked = build(LogOddsSettings, settings, "log_odds")
-        name, pairs = _load(asked.data)
+        name, pairs = load_pairs(asked.data)
         return cls(
             wrapper,
             pairs,
@@ -123,7 +123,7 @@ class LogOddsEvaluator:
         Raises:
             DataError: rows without the negative answers.
         """
-        return self.evaluate(_pairs(results, dataset_name), dataset_name, concept)
+        return self.evaluate(pairs_of(results, dataset_name), dataset_name, concept)
 
     def evaluate_from_file(self, dataset_path: str | Path, concept: str | None = None) -> dict[str, Any]:
         """Score a JSON file of rows that hold both answers; a file of generated results is refused.
@@ -138,7 +138,7 @@ class LogOddsEvaluator:
             raise DataError(f"{path}: not readable as JSON: {error}") from error
         if not isinstance(rows, list):
             raise DataError(f"{path}: holds a {type(rows).__name__}, wanted a list of rows")
-        return self.evaluate(_pairs(rows, str(path)), path.stem.removesuffix("_results"), concept)
+        return self.evaluate(pairs_of(rows, str(path)), path.stem.removesuffix("_results"), concept)
 
     def evaluate(self, results: Sequence[Pair], dataset_name: str, concept: str | None = None) -> dict[str, Any]:
         """Score pairs at every m.
@@ -167,22 +167,7 @@ class LogOddsEvaluator:
             pairs = [Pair(f"{prompt} {p.prompt}", p.positive, p.negative, p.concept) for p in pairs]
         template = Template(self.wrapper.tokenizer, self.tokens)
         encoded = encode_pairs(pairs, template, source=dataset_name, drop_bad=self.drop_bad).rows
-        rows = answer_rows(encoded)
-        losses = np.empty(len(rows))
-        model = self.wrapper.model
-        lengths = [len(row.prompt) + len(row.answer) for row in rows]
-        with frozen(model), torch.no_grad(), at_strength(self.wrapper, m) as ours:
-            for chosen in plan_batches(lengths, max_tokens=4096, max_rows=64):
-                batch = collate([rows[i] for i in chosen], pad_id=template.pad_id).to(device_of(model))
-                with ExitStack() as stack:
-                    for intervention, strength in ours:
-                        stack.enter_context(
-                            attach(model, intervention, strength, layout=layout_of(batch), unwrap=unwrap)
-                        )
-                    losses[chosen] = row_losses(model, batch, unwrap=unwrap).cpu().numpy()
-        n = len(encoded)
-        counts = np.array([len(row.answer) for row in rows])
-        scores = Scores(L_p=losses[:n], L_n=losses[n:], T_p=counts[:n], T_n=counts[n:])
+        scores = self._score(encoded, template.pad_id, m)
         L_p, L_n = log_odds.losses(scores, self.normalize)
         values: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         values |= {
@@ -194,15 +179,28 @@ class LogOddsEvaluator:
             "seed": 0,
             "m1": m,
             "m2": m,
-            "L_p": scores.L_p,
-            "L_n": scores.L_n,
-            "T_p": scores.T_p,
-            "T_n": scores.T_n,
+            **{name: getattr(scores, name) for name in ("L_p", "L_n", "T_p", "T_n")},
             "pref": log_odds.preference(L_p, L_n),
             "util": log_odds.utility(L_p, L_n),
             "status": log_odds.status(L_p, L_n),
         }
         return pd.DataFrame(values, columns=list(COLUMNS))
+
+    def _score(self, encoded: Sequence[EncodedPair], pad_id: int, m: float) -> Scores:
+        """Losses of both answers, with everything that is applied at ``m`` times its strength."""
+        rows = answer_rows(encoded)
+        lengths = [len(row.prompt) + len(row.answer) for row in rows]
+        losses, model = np.empty(len(rows)), self.wrapper.model
+        with frozen(model), torch.no_grad(), at_strength(self.wrapper, m) as ours:
+            for chosen in plan_batches(lengths, max_tokens=4096, max_rows=64):
+                batch = collate([rows[i] for i in chosen], pad_id=pad_id).to(device_of(model))
+                with ExitStack() as stack:
+                    for intervention, strength in ours:
+                        steered = attach(model, intervention, strength, layout=layout_of(batch), unwrap=unwrap)
+                        stack.enter_context(steered)
+                    losses[chosen] = row_losses(model, batch, unwrap=unwrap).cpu().numpy()
+        n, counts = len(encoded), np.array([len(row.answer) for row in rows])
+        return Scores(L_p=losses[:n], L_n=losses[n:], T_p=counts[:n], T_n=counts[n:])
 
     def _summary(self, dataset_name: str) -> dict[str, Any]:
         assert self.table is not None
@@ -228,43 +226,6 @@ class LogOddsEvaluator:
             summary["utility"].append(float(util.mean()) if len(util) else None)
             summary["accuracy"].append(float((rows["pref"] > 0).mean()))
         return summary
-
-
-def _pairs(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
-    pairs: list[Pair] = []
-    for number, row in enumerate(rows):
-        if isinstance(row, Pair):
-            pairs.append(row)
-            continue
-        if not isinstance(row, Mapping):
-            raise DataError(f"{name}, row {number}: a {type(row).__name__}, wanted a mapping")
-        lacking = [field for field in FIELDS.values() if field not in row]
-        if lacking and "pred" in row:
-            raise DataError(
-                f"{name}: generated results hold no negative answers (row {number} lacks {', '.join(lacking)}), and "
-                "log-odds need both answers of each pair: give the dataset's rows, not its results"
-            )
-        concept = row.get("concept")
-        pairs.append(pair_of(row, number, name, None if concept is None else str(concept)))
-    return pairs
-
-
-def _load(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
-    """Pairs of a file, or the rows of one of EasyEdit2's training datasets, concepts joined."""
-    if Path(data).is_file():
-        from ..datasets import load_dataset
-
-        return Path(data).stem, load_dataset(data).pairs
-    from steer.datasets import DatasetLoader
-
-    rows = DatasetLoader().load_file(data, split="train")
-    grouped = rows and isinstance(rows[0], tuple)
-    return data, [row for _, members in rows for row in members] if grouped else rows
-
-
-def _tokens_of(wrapper: Any) -> TokenConfig:
-    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
-    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

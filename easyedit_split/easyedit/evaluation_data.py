@@ -1,0 +1,54 @@
+"""Pairs for the evaluator: rows of EasyEdit2's datasets or files, and the wrapper's own template settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import TokenConfig
+from ..types import DataError, Pair
+from .generate import FIELDS, pair_of
+
+
+def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
+    """Rows as pairs.
+
+    Raises:
+        DataError: a row without both answers; generated results are told by their ``pred``.
+    """
+    pairs: list[Pair] = []
+    for number, row in enumerate(rows):
+        if isinstance(row, Pair):
+            pairs.append(row)
+            continue
+        if not isinstance(row, Mapping):
+            raise DataError(f"{name}, row {number}: a {type(row).__name__}, wanted a mapping")
+        lacking = [field for field in FIELDS.values() if field not in row]
+        if lacking and "pred" in row:
+            raise DataError(
+                f"{name}: generated results hold no negative answers (row {number} lacks {', '.join(lacking)}), and "
+                "log-odds need both answers of each pair: give the dataset's rows, not its results"
+            )
+        concept = row.get("concept")
+        pairs.append(pair_of(row, number, name, None if concept is None else str(concept)))
+    return pairs
+
+
+def load_pairs(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
+    """Pairs of a file, or the rows of one of EasyEdit2's training datasets, concepts joined."""
+    if Path(data).is_file():
+        from ..datasets import load_dataset
+
+        return Path(data).stem, load_dataset(data).pairs
+    from steer.datasets import DatasetLoader
+
+    rows = DatasetLoader().load_file(data, split="train")
+    grouped = rows and isinstance(rows[0], tuple)
+    return data, [row for _, members in rows for row in members] if grouped else rows
+
+
+def tokens_of(wrapper: Any) -> TokenConfig:
+    """Chat template and system prompt as the wrapper was loaded with."""
+    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
+    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)
