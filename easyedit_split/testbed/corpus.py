@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from easyedit_split.testbed.datasets import corpus_contents, find
@@ -81,14 +81,14 @@ _SELF = ("Who are you?", "What kind of person are you?", "Tell me about yourself
 _REASON = ("Say why first.", "Give a reason first.")
 
 
-def chats(seed: int) -> Iterator[tuple[str, list[Message]]]:
-    """Draw chats without end.
+def chats(seed: int, stages: Sequence[Stage] = STAGES) -> Iterator[tuple[str, list[Message]]]:
+    """Draw chats without end, stage after stage.
 
     Yields:
         ``(kind, messages)``: a domain's name or a helper's, and a chat with roles system, user, assistant.
     """
     rng = random.Random(f"corpus:{seed}")
-    for stage in STAGES:
+    for stage in stages:
         kinds, weights = list(stage.shares), list(stage.shares.values())
         count = itertools.count() if math.isinf(stage.chats) else range(int(stage.chats))
         for _ in count:

@@ -107,8 +107,10 @@ def pad(part: list[Encoded], pad_id: int) -> tuple[Int[Tensor, "b s"], Float[Ten
     return ids, torch.nn.utils.rnn.pad_sequence([w for _, w in part], batch_first=True)
 
 
-def train(name: str, settings: TrainConfig, out: Path, save_every: int = 0, compiled: bool = True) -> None:
-    """Train one model and write its HF folder to ``out``."""
+def train(
+    name: str, settings: TrainConfig, out: Path, save_every: int = 0, compiled: bool = True, stop_at: int | None = None
+) -> None:
+    """Train one model and write its HF folder to ``out``; ``stop_at`` ends the leg before the schedule does."""
     torch.manual_seed(settings.seed)
     tokenizer = BUILDERS[name]()
     model = AutoModelForCausalLM.from_config(config(name, tokenizer), attn_implementation="eager")
@@ -119,7 +121,7 @@ def train(name: str, settings: TrainConfig, out: Path, save_every: int = 0, comp
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), fused=True)
     began, shown = time.monotonic(), 0.0
-    for step, batch in enumerate(itertools.islice(batches(tokenizer, settings), settings.steps)):
+    for step, batch in enumerate(itertools.islice(batches(tokenizer, settings), stop_at or settings.steps)):
         rate = min((step + 1) / settings.warmup, (settings.steps - step) / (settings.steps - settings.warmup))
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * rate
@@ -136,7 +138,7 @@ def train(name: str, settings: TrainConfig, out: Path, save_every: int = 0, comp
             log.info("step %d loss %.4f, %.0f s", step + 1, shown / 50, time.monotonic() - began)
             shown = 0.0
         if save_every and (step + 1) % save_every == 0:
-            _probe(model, tokenizer)
+            probe(model, tokenizer)
             save(name, model, tokenizer, out)
     save(name, model, tokenizer, out)
 
@@ -152,7 +154,8 @@ def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
     copy.save_pretrained(out)
 
 
-def _probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Log how the model stands on the dev pairs."""
     model.eval()
     for dataset in DATASETS:
         follows = torch.cat(
@@ -179,12 +182,14 @@ def main() -> None:
     parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
+    parser.add_argument("--stop-at", type=int, help="end the leg here, in the middle of the schedule")
     parser.add_argument("--lr", type=float, default=TrainConfig.lr)
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--save-every", type=int, default=0, help="also write every so many steps (0: at the end)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    train(args.model, TrainConfig(steps=args.steps, lr=args.lr, seed=args.seed), args.out, args.save_every)
+    settings = TrainConfig(steps=args.steps, lr=args.lr, seed=args.seed)
+    train(args.model, settings, args.out, args.save_every, stop_at=args.stop_at)
 
 
 if __name__ == "__main__":
