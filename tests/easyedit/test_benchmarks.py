@@ -13,7 +13,11 @@ import pytest
 
 from .hosts import CLONE, ROWS, TRAINING, write_yaml
 
-pytestmark = [pytest.mark.host, pytest.mark.skipif(CLONE is None, reason="EASYEDIT_HOME names no clone")]
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(CLONE is None, reason="EASYEDIT_HOME names no clone"),
+]
 
 RUNNER = Path(__file__).parents[2] / "examples" / "run_steer_benchmarks.py"
 LAUNCH = "import sys; from easyedit_split.easyedit.commands import easyedit; easyedit(sys.argv[1], sys.argv[2:])"

@@ -168,6 +168,7 @@ def test_the_clones_scripts_over_forms_families_concepts_and_templates(
 
 @pytest.mark.host
 @pytest.mark.skipif(CLONE is None, reason="EASYEDIT_HOME names no clone")
+@pytest.mark.timeout(900)
 def test_the_clones_steering_script_trains_and_applies_in_one(linked_clone: Path, models: Path, tmp_path: Path) -> None:
     """``steering.py`` hands vectors on in memory."""
     train = write_yaml(tmp_path / "g.yaml", alg_name="SPLIT", **{**TRAINING, "max_length": 4096})
