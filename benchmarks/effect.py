@@ -8,7 +8,7 @@ has lost at most 15 % of its swept range; for persona also the share of pairs wh
 before and there. Beside it: random parameters of the same norms (the negative control), and Gemma-2's LoRA and local
 weight at `site` instead of at the block's output.
 
-With --keep, each trained cell's artifact and its sweeps of the dev and test split stay in FOLDER, which
+With --keep, each trained cell's artifact and its sweep (with --dev also one of the dev split) stay in FOLDER, which
 `benchmarks/testbed_study.py` reads.
 """
 
@@ -42,7 +42,7 @@ BUDGET = 0.15
 RISE = 3.0
 ACCURACY = 0.9
 # In units of the largest training factor; the curve's ends are far beyond where utility breaks down.
-MULTIPLES = (0, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
+MULTIPLES = (0, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 4, 10)
 # DiffMean is not trained at any m: its natural unit is the distance between the two means.
 DIFF_MEAN_REACH = 10.0
 
@@ -108,7 +108,12 @@ def measure(table: pd.DataFrame, **labels: str) -> Cell:
 
 
 def cells(
-    model_name: str, dataset: str, forms: dict[str, tuple[str, ...]], seed: int = 0, keep: Path | None = None
+    model_name: str,
+    dataset: str,
+    forms: dict[str, tuple[str, ...]],
+    seed: int = 0,
+    keep: Path | None = None,
+    dev: bool = False,
 ) -> Iterator[Cell]:
     """All cells of one model and dataset."""
     name, data = f"testbed:{model_name}", f"testbed:{dataset}"
@@ -128,8 +133,9 @@ def cells(
                     place = keep / "-".join((model_name, dataset, form, objective))
                     used.save_pretrained(place / "artifact", overwrite=True)
                     write_table(table, place / "test.parquet")
-                    dev = sweep(model, tokenizer, pairs["dev"], used, grid(reach), source=Source(data, "dev"))
-                    write_table(dev, place / "dev.parquet")
+                    if dev:
+                        other = sweep(model, tokenizer, pairs["dev"], used, grid(reach), source=Source(data, "dev"))
+                        write_table(other, place / "dev.parquet")
                 yield measure(
                     table,
                     model=model_name,
@@ -141,7 +147,7 @@ def cells(
                 )
 
 
-def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None]) -> list[Cell]:
+def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None, bool]) -> list[Cell]:
     torch.set_num_threads(1)
     return list(cells(*job))
 
@@ -174,10 +180,15 @@ def main() -> None:
     parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--dev", action="store_true", help="with --keep, also sweep the dev split")
     parser.add_argument("--keep", type=Path, help="keep artifacts, sweeps and cells.csv in this folder")
     given = parser.parse_args()
     forms = {form: FORMS[form] for form in given.forms.split(",")}
-    jobs = [(m, d, forms, given.seed, given.keep) for d in given.datasets.split(",") for m in given.models.split(",")]
+    jobs = [
+        (m, d, forms, given.seed, given.keep, given.dev)
+        for d in given.datasets.split(",")
+        for m in given.models.split(",")
+    ]
     began = time.monotonic()
     found: list[Cell] = []
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:

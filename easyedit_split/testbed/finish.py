@@ -160,10 +160,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--steps", type=int, default=FinishConfig.steps)
     parser.add_argument("--lr", type=float, default=FinishConfig.lr)
+    parser.add_argument("--warmup", type=int, default=FinishConfig.warmup)
     parser.add_argument("--favour", choices=tuple(STAGES[-1].shares), help="a kind of chat to draw four times as often")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = FinishConfig(steps=args.steps, lr=args.lr, favour=args.favour)
+    settings = FinishConfig(steps=args.steps, lr=args.lr, warmup=args.warmup, favour=args.favour)
     finish(args.model, args.start, args.out, settings)
 
 
