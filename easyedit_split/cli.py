@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import activations, apply, common, demo, doctor, fit, inspect, plot, recommend, sweep, train
+from .commands import activations, apply, common, demo, doctor, easyedit, fit, inspect, plot, recommend, sweep, train
 from .types import SplitError
 
 app = typer.Typer(
@@ -38,6 +38,15 @@ def options(
 
 for module in (demo, train, sweep, fit, recommend, plot, apply, inspect, activations, doctor):
     app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
+
+
+app.command(
+    "easyedit",
+    epilog=easyedit.EPILOG,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+)(easyedit.command)
+app.command("activate", epilog=easyedit.ACTIVATE_EPILOG)(easyedit.activate)
+app.command("deactivate", epilog=easyedit.DEACTIVATE_EPILOG)(easyedit.deactivate)
 
 
 def main() -> None:

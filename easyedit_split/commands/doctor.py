@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from ..datasets.base import DATASETS
+from ..easyedit import commands as bridge
 from ..forms.base import FORMS
 from ..objectives.base import OBJECTIVES
 from ..recipes import hparams_folder
 from ..sites import FAMILIES
 from .common import out
+from .easyedit import HomeOption
 
 EPILOG = "Example: easyedit-split doctor"
 PACKAGES = ("easyedit-split", "torch", "transformers", "peft", "safetensors", "numpy", "scipy", "pandas", "matplotlib")
 
 
-def command() -> None:
+def command(
+    home: HomeOption = None,
+    contract: Annotated[
+        bool, typer.Option("--contract", help="Also run the plugin's contract tests against the clone.")
+    ] = False,
+) -> None:
     """Show versions, device, attention backends, what is registered, and EasyEdit2."""
     shown = Table(box=None, show_header=False)
-    for key, value in facts().items():
+    for key, value in [*facts().items(), *bridge.doctor(home)]:
         shown.add_row(key, value)
     out.print(shown)
+    if contract:
+        raise typer.Exit(bridge.contract(home))
 
 
 def facts() -> dict[str, str]:

@@ -1,0 +1,53 @@
+"""`easyedit-split easyedit`, `activate`, `deactivate`: the EasyEdit2 plugin's ways in from the shell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, cast
+
+import typer
+
+from ..easyedit import commands as bridge
+from ..types import ConfigError
+from .common import out
+
+EPILOG = "Example: easyedit-split easyedit vectors_generate.py model_name_or_path=google/gemma-2-9b-it"
+ACTIVATE_EPILOG = "Example: easyedit-split activate && python vectors_generate.py"
+DEACTIVATE_EPILOG = "Example: easyedit-split deactivate"
+
+HomeOption = Annotated[
+    str | None, typer.Option("--easyedit-home", help="The clone; default: the current folder, then EASYEDIT_HOME.")
+]
+PreferOption = Annotated[str | None, typer.Option(help="ours or theirs, where EasyEdit2 has the same name.")]
+
+
+def parse_prefer(text: str | None) -> bridge.Prefer | None:
+    """``ours``, ``theirs`` or nothing.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if text not in (None, "ours", "theirs"):
+        raise ConfigError(f"--prefer {text}: allowed are ours and theirs")
+    return cast("bridge.Prefer | None", text)
+
+
+def command(
+    context: typer.Context,
+    script: Annotated[str, typer.Argument(help="An unmodified script of the clone, e.g. vectors_generate.py.")],
+    home: HomeOption = None,
+    prefer: PreferOption = None,
+) -> None:
+    """Run an EasyEdit2 script with this package's methods registered; what follows SCRIPT goes to it."""
+    bridge.easyedit(script, context.args, home=home, prefer=parse_prefer(prefer))
+    sys.stdout.flush()
+
+
+def activate(prefer: PreferOption = None) -> None:
+    """Make plain `python vectors_generate.py` work in this environment: one start-up line, undone by `deactivate`."""
+    out.print(bridge.activate(parse_prefer(prefer)), highlight=False, soft_wrap=True)
+
+
+def deactivate() -> None:
+    """Undo `activate`."""
+    out.print(bridge.deactivate(), highlight=False, soft_wrap=True)
