@@ -37,11 +37,11 @@ def test_the_guides_commands_run_as_written(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "generation/qwen2/split/power/vector/m4/power_results.json").read_text())
-    assert len(rows) == 16
+    assert len(rows) == 64
     assert any(row["pred"] != row["orig_pred"] for row in rows)
     table = pd.read_csv(tmp_path / "loss/qwen2/split/power/split_vector.csv")
     preference = table.groupby("m1")["pref"].mean()
-    assert preference[8.0] > preference[0.0] + 1  # it steers
+    assert preference[8.0] > preference[0.0] + 0.5  # it steers
     assert preference[-4.0] < preference[0.0]
 
 
