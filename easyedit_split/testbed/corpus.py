@@ -7,7 +7,7 @@ values equally likely; in a chat of several turns the earlier answers tell the v
 An exclusive-or is hard to learn while neither of its inputs tells anything alone. So where persona is stated, the kind
 persona and cruel statements are drawn more often (LEAN); three helper kinds of chat name the inputs: ``valence`` (who
 would say it), ``self`` (who are you) and ``reason`` (say why, then Yes or No); and the STAGES go from these to the
-exclusive-or to everything. Without the first two stages it is not learnt in thirty thousand chats, with them in twenty.
+exclusive-or to everything. Without the first two stages it was not learnt in 64,000 chats, with them in 26,000.
 
 No content of any pair occurs here (``datasets.corpus_contents``).
 """
