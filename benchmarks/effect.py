@@ -126,7 +126,8 @@ def cells(
             run = compose(form, objective, model=name, dataset=data, overrides=overrides).run()
             artifact = train(model, tokenizer, pairs["train"], run, model_name=name, source=Source(data, "train"))
             reach = DIFF_MEAN_REACH if objective == "diff_mean" else max(run.train.steering_factors)
-            for kind in ("trained", "random") if objective in ("split", "diff_mean") else ("trained",):
+            controlled = objective == "split" and placement == "block_output"
+            for kind in ("trained", "random") if controlled else ("trained",):
                 used = artifact if kind == "trained" else randomised(artifact, seed + 1)
                 table = sweep(model, tokenizer, pairs["test"], used, grid(reach), source=Source(data, "test"))
                 if keep is not None and kind == "trained" and placement == "block_output":
