@@ -23,6 +23,7 @@ from .recommend import print_recommendations, recommend_fit
 from .sweep import print_summary
 
 EPILOG = "Example: easyedit-split demo --out demo-out"
+PRICE = 2.0
 MODEL, DATA, FORM, OBJECTIVE = "testbed:gemma2", "testbed:reviews", "vector", "split"
 
 
@@ -61,10 +62,11 @@ def command(
         )
     write_table(table, to / "sweep.parquet")
     print_summary(table)
-    console.print("3. fit the curves and choose m")
+    console.print(f"3. fit the curves and choose the m that pays at most {PRICE:g} nats of utility")
     fits = fit_sweep(curves_of(table), keep_going=True)
-    draw(fits, to / "curves.png", title="SPLIT on the testbed's reviews")
-    choice = recommend_fit(fits[0], Budget())
+    budget = Budget(share=None, nats=PRICE)
+    draw(fits, to / "curves.png", title="SPLIT on the testbed's reviews", budget=budget)
+    choice = recommend_fit(fits[0], budget)
     print_recommendations([(fits[0], choice)])
     strength = round(choice.m, 1) if choice.m is not None else max(run.train.steering_factors)
     console.print("4. write answers to held-out prompts: unsteered, steered, and far too strongly steered")

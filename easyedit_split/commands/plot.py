@@ -36,7 +36,9 @@ def command(
     console.print(f"figure written to [bold]{to}[/bold]")
 
 
-def draw(fits: list[SweepFit], to: Path, *, overlay: bool = False, title: str | None = None) -> None:
+def draw(
+    fits: list[SweepFit], to: Path, *, overlay: bool = False, title: str | None = None, budget: Budget | None = None
+) -> None:
     """Write the figure of sweeps; what could be fitted gets its band and recommended m."""
     from ..analysis.plots import Drawn, plot_sweep, save_figure
 
@@ -46,7 +48,7 @@ def draw(fits: list[SweepFit], to: Path, *, overlay: bool = False, title: str | 
             drawn.append(Drawn(item))
             continue
         varied = spread_of(item.curve, item.preference, item.utility)
-        drawn.append(Drawn(item, varied, recommend_fit(item, Budget())))
+        drawn.append(Drawn(item, varied, recommend_fit(item, budget or Budget())))
     figure = plot_sweep(drawn, overlay=overlay, title=title)
 
     def save(path: Path) -> None:
