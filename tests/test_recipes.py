@@ -319,3 +319,23 @@ def test_shipped_files_hold_no_copy_of_another() -> None:
     texts = [path.read_text() for path in hparams_folder().rglob("*.yaml")]
     assert len(set(texts)) == len(texts)
     assert all(isinstance(yaml.safe_load(text), dict | None) for text in texts)
+
+
+PAPER = [
+    (model, dataset, form, objective)
+    for model in ("google/gemma-2-9b-it", "Qwen/Qwen2.5-7B-Instruct")
+    for dataset in ("psychopathy", "powerseeking", "axbench")
+    for form in FORMS
+    for objective in ("split", "sft", "reps", "diff_mean")
+    if form == "vector" or objective != "diff_mean"
+]
+
+
+@pytest.mark.parametrize(("model", "dataset", "form", "objective"), PAPER)
+def test_each_of_the_papers_sixty_recipes_loads(model: str, dataset: str, form: str, objective: str) -> None:
+    run = compose(form, objective, model=model, dataset=dataset).run()
+    assert run.layers == ((20,) if "gemma" in model else (14,))
+
+
+def test_there_are_sixty_of_them() -> None:
+    assert len(PAPER) == 60
