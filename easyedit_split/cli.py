@@ -43,7 +43,7 @@ for module in (demo, train, sweep, fit, recommend, plot, apply, inspect, activat
 app.command(
     "easyedit",
     epilog=easyedit.EPILOG,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )(easyedit.command)
 app.command("activate", epilog=easyedit.ACTIVATE_EPILOG)(easyedit.activate)
 app.command("deactivate", epilog=easyedit.DEACTIVATE_EPILOG)(easyedit.deactivate)

@@ -12,6 +12,8 @@ import pytest
 from easyedit_split import cli
 from easyedit_split.analysis.table import read_sweep
 from easyedit_split.commands import common
+from easyedit_split.easyedit import commands as bridge
+from easyedit_split.easyedit import startup
 
 from . import toy_tokenizers
 from .tiny import tiny_config, tiny_model
@@ -242,3 +244,29 @@ def test_show_prints_settings_with_their_origin_and_does_nothing(run: Run, tmp_p
     assert code == 0
     assert "train.lr" in out
     assert not (tmp_path / "x").exists()
+
+
+def test_easyedit_hands_everything_behind_the_script_to_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(bridge, "easyedit", lambda *args, **kwargs: seen.append((*args, kwargs)))
+    arguments = ("vectors_generate.py", "a.b=1", "--config-name", "x", "--prefer")
+    code, _, err = run("easyedit", "--prefer", "ours", "--easyedit-home", "clone", *arguments)
+    assert code == 0, err
+    assert seen == [("vectors_generate.py", list(arguments[1:]), {"home": "clone", "prefer": "ours"})]
+    code, _, err = run("easyedit", "--prefer", "mine", "vectors_generate.py")
+    assert code == 2
+    assert "allowed are ours and theirs" in err
+    assert len(seen) == 1
+
+
+def test_activate_and_deactivate_and_doctors_word_on_them(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(startup, "path", lambda: tmp_path / "hook.pth")
+    assert "not active" in run("doctor")[1]
+    assert "activated" in run("activate")[1]
+    assert (tmp_path / "hook.pth").is_file()
+    assert "active: " in run("doctor")[1]
+    assert "is gone" in run("deactivate")[1]
+    assert not (tmp_path / "hook.pth").exists()
+    assert "was not activated" in run("deactivate")[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, cast
 
 import typer
@@ -33,14 +32,13 @@ def parse_prefer(text: str | None) -> bridge.Prefer | None:
 
 
 def command(
-    context: typer.Context,
     script: Annotated[str, typer.Argument(help="An unmodified script of the clone, e.g. vectors_generate.py.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="All that follows goes to the script.")] = None,
     home: HomeOption = None,
     prefer: PreferOption = None,
 ) -> None:
-    """Run an EasyEdit2 script with this package's methods registered; what follows SCRIPT goes to it."""
-    bridge.easyedit(script, context.args, home=home, prefer=parse_prefer(prefer))
-    sys.stdout.flush()
+    """Run an EasyEdit2 script with this package's methods registered; options of ours stand before SCRIPT."""
+    bridge.easyedit(script, arguments or [], home=home, prefer=parse_prefer(prefer))
 
 
 def activate(prefer: PreferOption = None) -> None:
