@@ -1,8 +1,8 @@
 """Bootstrap over pairs: concepts stay, pairs within each are drawn anew, both curves are fitted again.
 
-Preference and utility use the same draw. Each draw is fitted from every solution of the original search (one for each
-sign pattern of m+ and m-), because with other pairs another one may fit best. Percentile levels are widened for
-small samples (Hesterberg 2015): alpha/2 -> Phi( -sqrt(n / (n - C)) t_{n-C, 1-alpha/2} ), n pairs in C concepts.
+Preference and utility use the same draw. Each draw is fitted from a solution of every sign pattern of m+ and m-,
+because with other pairs another one may fit best. Percentile levels are widened for small samples (Hesterberg 2015):
+alpha/2 -> Phi( -sqrt(n / (n - C)) t_{n-C, 1-alpha/2} ), n pairs in C concepts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from easyedit_split.analysis.spread import FittedPairs, Spread, degrees_of_freed
 from easyedit_split.analysis.varpro import RUNNING, solve
 from easyedit_split.types import FloatArray
 
-REFIT_ITERATIONS = 60
+REFIT_ITERATIONS, MODE_ITERATIONS = 60, 400
+SIGN_PATTERNS = ((1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0))  # of t (so of m+), and of m+ times m-
+T_TURNED = 0.1  # least |t| of a start moved to another pattern
 
 
 def bootstrap(inputs: list[FittedPairs], level: float, replicates: int, seed: int) -> Spread:
@@ -63,18 +65,27 @@ def _refit(given: FittedPairs, rows: Float[FloatArray, "B n"]) -> tuple[Ensemble
 
 
 def _modes(given: FittedPairs) -> tuple[Float[FloatArray, "k q"], Float[FloatArray, " k"]]:
-    """The estimate, and the best solution of each other sign pattern of m+ and m-: other pairs may prefer one."""
+    """The estimate, and the best solution of each other sign pattern of m+ and m-: other pairs may prefer one.
+
+    The finalists of the search often share one pattern, and a refit rarely crosses t = 0 by itself. So every finalist
+    is moved to all four patterns and fitted once more to the original curve.
+    """
     coords = given.fit.coordinates
-    found, _ = search(curve_problem(given.fit.m, given.fit.y, given.fit.kind))
-    theta, sigma = [coords.z[coords.n_linear :]], [coords.sigma]
-    seen = {(np.sign(theta[0][0]), coords.sigma)}
-    for row in np.argsort(found.cost):
-        pattern = (np.sign(found.theta[row, 0]), float(found.sigma[row]))
-        if pattern not in seen:
-            seen.add(pattern)
-            theta.append(found.theta[row])
-            sigma.append(pattern[1])
-    return np.array(theta), np.array(sigma)
+    problem = curve_problem(given.fit.m, given.fit.y, given.fit.kind)
+    found, _ = search(problem)
+    finalists = np.concatenate([found.theta, coords.z[None, coords.n_linear :]])
+    patterns = np.array(SIGN_PATTERNS if coords.decay.two_sided else SIGN_PATTERNS[:2])
+    turned = np.tile(finalists, (len(patterns), 1))
+    sign, sigma = (np.repeat(column, len(finalists)) for column in patterns.T)
+    turned[:, 0] = sign * np.maximum(np.abs(turned[:, 0]), T_TURNED)
+    keep = coords.decay.feasible(turned, sigma)
+    turned, sigma = turned[keep], sigma[keep]
+    rows = np.broadcast_to(problem.target, (len(turned), len(problem.target)))
+    moved = solve(coords.decay, rows, turned, sigma, with_alpha=coords.with_alpha, max_iterations=MODE_ITERATIONS)
+    modes = {(float(np.sign(coords.z[coords.n_linear])), coords.sigma): coords.z[coords.n_linear :]}
+    for row in np.argsort(moved.cost):
+        modes.setdefault((float(np.sign(moved.theta[row, 0])), float(moved.sigma[row])), moved.theta[row])
+    return np.array(list(modes.values())), np.array([pattern[1] for pattern in modes])
 
 
 def _draws(inputs: list[FittedPairs], replicates: int, rng: np.random.Generator) -> Float[FloatArray, "B pairs"]:

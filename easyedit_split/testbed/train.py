@@ -184,11 +184,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--stop-at", type=int, help="end the leg here, in the middle of the schedule")
     parser.add_argument("--lr", type=float, default=TrainConfig.lr)
+    parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="chats a step")
+    parser.add_argument("--parts", type=int, default=TrainConfig.parts, help="pieces of a batch, cut by length")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--save-every", type=int, default=0, help="also write every so many steps (0: at the end)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = TrainConfig(steps=args.steps, lr=args.lr, seed=args.seed)
+    settings = TrainConfig(steps=args.steps, batch=args.batch, parts=args.parts, lr=args.lr, seed=args.seed)
     train(args.model, settings, args.out, args.save_every, stop_at=args.stop_at)
 
 
