@@ -48,10 +48,10 @@ class TrainConfig:
         seed: of the weights and the corpus.
     """
 
-    steps: int = 8000
-    batch: int = 32
-    parts: int = 2
-    lr: float = 1.5e-3
+    steps: int = 4500
+    batch: int = 64
+    parts: int = 4
+    lr: float = 2e-3
     warmup: int = 200
     weight_decay: float = 0.05
     prompt_weight: float = 0.1

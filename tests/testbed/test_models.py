@@ -17,18 +17,9 @@ from easyedit_split.types import ConfigError
 FAMILIES = {"gemma2": Gemma2ForCausalLM, "qwen2": Qwen2ForCausalLM}
 
 
-# qwen2's training ended too early: its open prompts are calibrated, but it does not yet follow a stated concept, and
-# names what was asked in power's answers only now and then. Strict: when a longer training mends it, this must go.
-NOT_YET = {("qwen2", "power"), ("qwen2", "concepts")}
-GATE = [
-    pytest.param(name, dataset, marks=[pytest.mark.xfail(strict=True)] if (name, dataset) in NOT_YET else [])
-    for name in MODELS
-    for dataset in DATASETS
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "dataset"), GATE)
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("name", MODELS)
 def test_the_gate_holds(name: str, dataset: str) -> None:
     row = gate.measure(name, *testbed.load(name), dataset, "test")
     assert row.passes, gate.table([row])
