@@ -34,7 +34,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from easyedit_split.analysis.budget import Budget
 from easyedit_split.analysis.curves import CurveParams, continuity_gap, preference, side_slopes, utility, validity
 from easyedit_split.analysis.decay import from_params, to_params
 from easyedit_split.analysis.ensemble import Ensemble
@@ -42,7 +41,7 @@ from easyedit_split.analysis.fit import CurveFit, curve_at, fit_curve, r_squared
 from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.spread import Method, Spread
-from easyedit_split.analysis.strength import choose, recommend
+from easyedit_split.analysis.strength import Rule, choose, recommend
 from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve
 from easyedit_split.analysis.uncertainty import spread_of
 from easyedit_split.analysis.varpro import solve
@@ -208,7 +207,7 @@ def planted_table(rng: np.random.Generator, params: CurveParams, kind: Kind) -> 
 
 
 def true_choice(pref: CurveParams, util: CurveParams) -> float:
-    return float(choose(FINE, preference(FINE, pref)[None], utility(FINE, util)[None], Budget())[0])
+    return float(choose(FINE, preference(FINE, pref)[None], utility(FINE, util)[None], Rule())[0])
 
 
 def cover(seed: int, methods: tuple[Method, ...], replicates: int) -> list[Covered]:

@@ -8,8 +8,8 @@ has lost at most 15 % of its swept range; for persona also the share of pairs wh
 before and there. Beside it: random parameters of the same norms (the negative control), and Gemma-2's LoRA and local
 weight at `site` instead of at the block's output.
 
-With --keep, each trained cell's artifact and its sweep (with --dev also one of the dev split) stay in FOLDER, which
-`benchmarks/testbed_study.py` reads.
+With --keep, each trained cell's artifact and its sweeps (of the test split, and of those in --splits) stay in FOLDER,
+which `benchmarks/testbed_study.py` reads. What lies there already is read, not made again: an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import pandas as pd
 import torch
 
 from easyedit_split import Artifact, Source, compose, load_dataset, load_model
+from easyedit_split.analysis import read_sweep
 from easyedit_split.pipeline import sweep, train
 from easyedit_split.sweep import write_table
 
@@ -113,7 +114,7 @@ def cells(
     forms: dict[str, tuple[str, ...]],
     seed: int = 0,
     keep: Path | None = None,
-    dev: bool = False,
+    splits: tuple[str, ...] = (),
 ) -> Iterator[Cell]:
     """All cells of one model and dataset."""
     name, data = f"testbed:{model_name}", f"testbed:{dataset}"
@@ -124,19 +125,32 @@ def cells(
         for objective, placement in itertools.product(objectives, placements):
             overrides = [f"placement={placement}", f"train.seed={seed}"]
             run = compose(form, objective, model=name, dataset=data, overrides=overrides).run()
-            artifact = train(model, tokenizer, pairs["train"], run, model_name=name, source=Source(data, "train"))
+            place = None
+            if keep is not None and placement == "block_output":
+                place = keep / "-".join((model_name, dataset, form, objective))
+            if place is not None and (place / "artifact").exists():
+                artifact = Artifact.from_pretrained(place / "artifact")
+            else:
+                artifact = train(model, tokenizer, pairs["train"], run, model_name=name, source=Source(data, "train"))
+                if place is not None:
+                    artifact.save_pretrained(place / "artifact")
             reach = DIFF_MEAN_REACH if objective == "diff_mean" else max(run.train.steering_factors)
-            controlled = objective == "split" and placement == "block_output"
-            for kind in ("trained", "random") if controlled else ("trained",):
-                used = artifact if kind == "trained" else randomised(artifact, seed + 1)
-                table = sweep(model, tokenizer, pairs["test"], used, grid(reach), source=Source(data, "test"))
-                if keep is not None and kind == "trained" and placement == "block_output":
-                    place = keep / "-".join((model_name, dataset, form, objective))
-                    used.save_pretrained(place / "artifact", overwrite=True)
-                    write_table(table, place / "test.parquet")
-                    if dev:
-                        other = sweep(model, tokenizer, pairs["dev"], used, grid(reach), source=Source(data, "dev"))
-                        write_table(other, place / "dev.parquet")
+            tables = {}
+            for split in ("test", *splits):
+                file = None if place is None else place / f"{split}.parquet"
+                if file is not None and file.exists():
+                    tables[split] = read_sweep(file)
+                    continue
+                tables[split] = sweep(model, tokenizer, pairs[split], artifact, grid(reach), source=Source(data, split))
+                if file is not None:
+                    write_table(tables[split], file)
+            kinds = {"trained": tables["test"]}
+            if objective == "split" and placement == "block_output":
+                control = randomised(artifact, seed + 1)
+                kinds["random"] = sweep(
+                    model, tokenizer, pairs["test"], control, grid(reach), source=Source(data, "test")
+                )
+            for kind, table in kinds.items():
                 yield measure(
                     table,
                     model=model_name,
@@ -148,7 +162,7 @@ def cells(
                 )
 
 
-def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None, bool]) -> list[Cell]:
+def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None, tuple[str, ...]]) -> list[Cell]:
     torch.set_num_threads(1)
     return list(cells(*job))
 
@@ -181,12 +195,12 @@ def main() -> None:
     parser.add_argument("--forms", default=",".join(FORMS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--dev", action="store_true", help="with --keep, also sweep the dev split")
+    parser.add_argument("--splits", default="", help="with --keep, also sweep these: dev,train")
     parser.add_argument("--keep", type=Path, help="keep artifacts, sweeps and cells.csv in this folder")
     given = parser.parse_args()
     forms = {form: FORMS[form] for form in given.forms.split(",")}
     jobs = [
-        (m, d, forms, given.seed, given.keep, given.dev)
+        (m, d, forms, given.seed, given.keep, tuple(filter(None, given.splits.split(","))))
         for d in given.datasets.split(",")
         for m in given.models.split(",")
     ]

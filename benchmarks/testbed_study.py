@@ -6,32 +6,59 @@ curves: R2 of the paper's preference and utility curves on every test sweep of p
 rival curves' (all fitted to the same points), and the five worst with their pictures.
 
 which: the m that `recommend` takes from the log-odds of the dev split against the m that the exact judge finds best by
-reading generated dev answers (harmonic mean of concept, instruction and fluency, 0-2), both then judged on the test
-split; the ratio says what choosing m without reading any text costs.
+reading generated dev answers (harmonic mean of concept, instruction and fluency, 0-2; m = 0 is among them), both then
+judged on the test split; the ratio says what choosing m without reading any text costs. A second dev sweep looks
+closer, over the m at which utility is near its best (`near_range`). "No usable m" leaves the model unsteered. Beside
+the default aim, other rules are judged: as much preference as 1, 2, 3 or 5 nats of utility or a tenth of the swept
+range buy, and both on the wide sweep alone. Choices are kept in FOLDER and not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
+from transformers import PreTrainedTokenizerBase
 
-from easyedit_split import Artifact, GenerateConfig, Pair, Template, load_dataset, load_model
-from easyedit_split.analysis import Budget, FitError, compare_models, curves_of, fit_sweep, read_sweep, recommend
+from easyedit_split import Artifact, GenerateConfig, Pair, Source, Template, load_dataset, load_model
+from easyedit_split.analysis import (
+    Aim,
+    Budget,
+    compare_models,
+    curves_of,
+    fit_sweep,
+    near_range,
+    read_sweep,
+    recommend,
+)
 from easyedit_split.analysis.sweep_fit import SweepFit
 from easyedit_split.generate import generate
 from easyedit_split.judges.testbed import TestbedJudge
-from easyedit_split.pipeline import artifact_tokens
+from easyedit_split.pipeline import artifact_tokens, sweep
+from easyedit_split.storage import write_whole
+from easyedit_split.sweep import write_table
 
 DATASETS = ("persona", "power", "concepts")
-JUDGED = (0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)  # in units of the largest training factor
+JUDGED = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1, 1.25, 1.5, 2, 3)  # in units of the largest training factor
+CLOSE = 31  # points of the closer dev sweep
+DEFAULT = "clear and likely (default)"
+RULES: dict[str, tuple[str, Aim, Budget]] = {
+    DEFAULT: ("close", "answer", Budget()),
+    "clear and likely": ("wide", "answer", Budget()),
+    **{f"most preference for {n} nats": ("close", "preference", Budget(None, n)) for n in (1.0, 2.0, 3.0, 5.0)},
+    "most preference for a tenth of the range": ("close", "preference", Budget()),
+    "most preference for a tenth of the wide range": ("wide", "preference", Budget()),
+}
 
 
 def folders(root: Path) -> list[Path]:
@@ -83,19 +110,17 @@ def study_curves(root: Path, worst: Path | None) -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """One cell's two ways to choose m, and the judge's mean score of each on the test split."""
+    """One cell: m and the judge's mean test score, by the judge on dev and by each rule from dev log-odds."""
 
     cell: str
-    recommended: float | None
     judged: float
-    test_recommended: float
     test_judged: float
-    note: str
+    m: dict[str, float | None]
+    test: dict[str, float]
 
-    @property
-    def ratio(self) -> float:
+    def ratio(self, rule: str) -> float:
         """What choosing by log-odds reaches of what choosing by reading reaches."""
-        return self.test_recommended / self.test_judged if self.test_judged else float("nan")
+        return self.test[rule] / self.test_judged if self.test_judged else float("nan")
 
 
 def judged_score(
@@ -118,44 +143,79 @@ def judged_score(
     return total / len(pairs)
 
 
+def look_closer(
+    path: Path, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, artifact: Artifact, pairs: Sequence[Pair]
+) -> pd.DataFrame:
+    """The dev sweep over the m at which utility is near its best, kept beside the wide one."""
+    file = path / "dev_close.parquet"
+    if not file.exists():
+        (curve,) = curves_of(read_sweep(path / "dev.parquet"))
+        low, high = near_range(curve.utility.m, curve.utility.mean)
+        grid = sorted({0.0, *np.linspace(low, high, CLOSE)})
+        data = f"testbed:{path.name.split('-')[1]}"
+        write_table(sweep(model, tokenizer, pairs, artifact, grid, source=Source(data, "dev")), file)
+    return read_sweep(file)
+
+
+def recommended(table: pd.DataFrame, aim: Aim, budget: Budget) -> float | None:
+    """The m that `recommend` takes from a sweep; None where it finds none usable."""
+    (fit,) = fit_sweep(curves_of(table), keep_going=True)
+    if fit.preference is None or fit.utility is None:
+        return None
+    return recommend(fit.preference, fit.utility, aim=aim, budget=budget).m
+
+
 def choose(path: Path) -> Choice:
-    """Both choices for one cell."""
+    """All choices for one cell."""
+    file = path / "choice.json"
+    if file.exists():
+        return Choice(**json.loads(file.read_text()))
     torch.set_num_threads(1)
     model_name, dataset, *_ = path.name.split("-")
     model, tokenizer = load_model(f"testbed:{model_name}")
     artifact = Artifact.from_pretrained(path / "artifact")
     template = Template(tokenizer, artifact_tokens(artifact))
     pairs = {split: load_dataset(f"testbed:{dataset}", split=split).pairs for split in ("dev", "test")}
-    sweep = read_sweep(path / "dev.parquet")
-    reach = float(sweep.m1.max()) / 10
-    by_judge = {m * reach: judged_score(model, template, artifact, pairs["dev"], m * reach) for m in JUDGED}
-    best = max(by_judge, key=lambda m: by_judge[m])
-    test_best = judged_score(model, template, artifact, pairs["test"], best)
-    try:
-        (fit,) = fit_sweep(curves_of(sweep))
-        assert fit.preference is not None
-        assert fit.utility is not None
-        choice = recommend(fit.preference, fit.utility, budget=Budget())
-        m, note = choice.m, choice.reason
-    except FitError as error:
-        m, note = None, str(error)
-    reached = 0.0 if m is None else judged_score(model, template, artifact, pairs["test"], m)
-    return Choice(path.name, m, best, reached, test_best, note)
+
+    @cache
+    def score(split: str, m: float) -> float:
+        return judged_score(model, template, artifact, pairs[split], m)
+
+    wide = read_sweep(path / "dev.parquet")
+    reach = float(wide.m1.max()) / 10
+    best = max((multiple * reach for multiple in JUDGED), key=lambda m: score("dev", m))
+    tables = {"wide": wide, "close": look_closer(path, model, tokenizer, artifact, pairs["dev"])}
+    chosen = {name: recommended(tables[which], aim, budget) for name, (which, aim, budget) in RULES.items()}
+    tested = {name: score("test", m or 0.0) for name, m in chosen.items()}
+    found = Choice(path.name, best, score("test", best), chosen, tested)
+
+    def write(place: Path) -> None:
+        place.write_text(json.dumps(asdict(found)))
+
+    write_whole(file, write)
+    return found
 
 
 def study_choice(root: Path, workers: int) -> None:
-    """Print the table of choices and the mean ratio."""
+    """Print the table of choices and each rule's mean ratio."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         choices = list(pool.map(choose, folders(root)))
     print("| cell | m by log-odds | m by the judge | test score by log-odds | test score by the judge | ratio |")
     print("|-|-:|-:|-:|-:|-:|")
     for c in choices:
-        m = "none" if c.recommended is None else f"{c.recommended:.3g}"
-        print(f"| {c.cell} | {m} | {c.judged:.3g} | {c.test_recommended:.2f} | {c.test_judged:.2f} | {c.ratio:.2f} |")
-    usable = [c.ratio for c in choices if np.isfinite(c.ratio)]
-    print(
-        f"mean ratio {np.mean(usable):.3f}, median {np.median(usable):.3f} over {len(usable)} of {len(choices)} cells"
-    )
+        m = "none" if c.m[DEFAULT] is None else f"{c.m[DEFAULT]:.3g}"
+        scores = f"{c.test[DEFAULT]:.2f} | {c.test_judged:.2f} | {c.ratio(DEFAULT):.2f}"
+        print(f"| {c.cell} | {m} | {c.judged:.3g} | {scores} |")
+    print("\n| rule | sweep | mean ratio | median | lowest | cells |")
+    print("|-|-|-:|-:|-:|-:|")
+    for rule, (swept, _, _) in RULES.items():
+        ratios = np.array([c.ratio(rule) for c in choices if np.isfinite(c.ratio(rule))])
+        print(
+            f"| {rule} | {swept} | {ratios.mean():.3f} | {np.median(ratios):.3f} | {ratios.min():.2f} | {len(ratios)} |"
+        )
+    for model in sorted({c.cell.split("-")[0] for c in choices}):
+        ratios = np.array([c.ratio(DEFAULT) for c in choices if c.cell.startswith(model)])
+        print(f"mean ratio of {DEFAULT!r} on {model}: {np.nanmean(ratios):.3f}")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """From sweep tables to the paper's tables and figures, and to one m per intervention.
 
-    python examples/analysis_report.py SWEEP... --out DIR [--budget 10%]
+    python examples/analysis_report.py SWEEP... --out DIR [--budget 10%] [--aim answer|preference]
     python examples/analysis_report.py --planted --out DIR        # no sweep at hand: planted curves
 
 Writes fits.json, table2.md (.tex, .csv; direct fits on train), table5 (test) and table6 (transfer) where the sweeps
@@ -17,6 +17,8 @@ import numpy as np
 import pandas as pd
 
 from easyedit_split.analysis import (
+    AIMS,
+    Aim,
     Budget,
     CurveParams,
     Recommendation,
@@ -77,12 +79,12 @@ def write_tables(fits: Sequence[SweepFit], out: Path) -> None:
         print(f"{name}: R2\n{to_markdown(table)}")
 
 
-def advise(item: SweepFit, budget: Budget) -> Drawn:
+def advise(item: SweepFit, budget: Budget, aim: Aim) -> Drawn:
     """Intervals and the recommended m of one intervention."""
     if item.preference is None or item.utility is None:
         return Drawn(item)
     varied = spread_of(item.curve, item.preference, item.utility)
-    advice = recommend(item.preference, item.utility, budget=budget, spread=varied)
+    advice = recommend(item.preference, item.utility, budget=budget, aim=aim, spread=varied)
     print(f"{item.curve.key.label()}: {sentence(advice)}")
     return Drawn(item, varied, advice)
 
@@ -100,6 +102,7 @@ def main() -> None:
     parser.add_argument("sweep", nargs="*", help="sweep tables (.parquet, .csv, .json)")
     parser.add_argument("--planted", action="store_true", help="use planted curves")
     parser.add_argument("--budget", default="10%", help="utility that may be paid: '10%%' of its range, or nats")
+    parser.add_argument("--aim", choices=AIMS, default=AIMS[0], help="what m is to reach (docs/analysis.md)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     given = parser.parse_args()
     if bool(given.sweep) == given.planted:
@@ -115,7 +118,7 @@ def main() -> None:
     panels: dict[tuple[str, str, str], list[Drawn]] = {}
     for item in fits:
         key = item.curve.key
-        panels.setdefault((key.model, key.dataset, key.split), []).append(advise(item, budget))
+        panels.setdefault((key.model, key.dataset, key.split), []).append(advise(item, budget, given.aim))
     for names, drawn in panels.items():
         stem = "_".join(name.replace("/", "-").replace(":", "-") for name in names if name) or "curves"
         title = ", ".join(name for name in names if name) or None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from easyedit_split.analysis.activations import mechanism, read_activations
 from easyedit_split.analysis.budget import Budget
+from easyedit_split.analysis.closer import closer_grid, near_range
 from easyedit_split.analysis.compare import ModelScore, compare_models
 from easyedit_split.analysis.curves import CurveParams, preference, utility, validity
 from easyedit_split.analysis.fit import CurveFit, fit_curve
@@ -19,12 +20,14 @@ from easyedit_split.analysis.problem import FitError
 from easyedit_split.analysis.regions import Regions, breakdown, regions_of
 from easyedit_split.analysis.report import r2_table, to_csv, to_latex, to_markdown, transfer_table
 from easyedit_split.analysis.spread import Spread
-from easyedit_split.analysis.strength import Interval, Recommendation, recommend
+from easyedit_split.analysis.strength import AIMS, Aim, Interval, Recommendation, recommend
 from easyedit_split.analysis.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
 from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve, curves_of, read_curves, read_sweep
 from easyedit_split.analysis.uncertainty import spread_of
 
 __all__ = [
+    "AIMS",
+    "Aim",
     "Budget",
     "CurveFit",
     "CurveKey",
@@ -39,6 +42,7 @@ __all__ = [
     "SweepCurve",
     "SweepFit",
     "breakdown",
+    "closer_grid",
     "compare_models",
     "curves_of",
     "fit_curve",
@@ -46,6 +50,7 @@ __all__ = [
     "fit_table",
     "fits_json",
     "mechanism",
+    "near_range",
     "preference",
     "r2_table",
     "read_activations",

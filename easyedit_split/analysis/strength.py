@@ -1,14 +1,20 @@
-"""Which m? The m of greatest fitted preference such that fitted utility stays within a budget of its maximum.
+"""Which m? The one at which the wanted answer is likeliest, as long as utility stays within a budget of its maximum.
 
-    m* = argmax pref(m)   over   { m swept : util(m) >= max util - budget },     budget = share x (max util - min util)
+    m* = argmax score(m)   over   { m swept : util(m) >= max util - budget },     budget = share x (max util - min util)
 
-(or budget in nats). Maxima and minima are those of the fitted curves over the swept range; nothing is extrapolated.
-``direction="lower"`` looks for the m of least preference. "No usable m" is an answer, with its reason.
+    aim "answer"        score = log sigma(pref(m) - margin) + log sigma(util(m))
+    aim "preference"    score = pref(m)
+
+(or a budget in nats). With no margin the first score is the wanted answer's own log-probability: by Eq. 7 and 8,
+sigma(util) is what both answers share and sigma(pref) the wanted one's part of it. The margin says how clear the
+preference is to be (3 nats: the wanted answer 20 times likelier); beyond it nothing is paid for more, while the second
+aim goes on until the budget is spent. Maxima and minima are those of the fitted curves over the swept range; nothing is
+extrapolated. ``direction="lower"`` wants the other answer. "No usable m" is an answer, with its reason.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,6 +26,9 @@ from easyedit_split.analysis.spread import Spread
 from easyedit_split.types import ConfigError, FloatArray
 
 Direction = Literal["raise", "lower"]
+Aim = Literal["answer", "preference"]
+AIMS: tuple[Aim, ...] = ("answer", "preference")
+MARGIN = 3.0  # nats
 RESOLUTION = 2001
 MIN_R2 = 0.8
 
@@ -72,17 +81,36 @@ class _Choice:
     budget: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is wanted of m: the aim, its margin (nats), the side (+1 raise, -1 lower), and the price allowed."""
+
+    budget: Budget = field(default_factory=Budget)
+    aim: Aim = "answer"
+    sign: float = 1.0
+    margin: float = MARGIN
+
+    def score(self, pref: FloatArray, util: FloatArray) -> FloatArray:
+        """What m* maximises, nats; any shapes that broadcast."""
+        if self.aim == "preference":
+            return np.asarray(self.sign * pref, dtype=np.float64)
+        return np.asarray(
+            -np.logaddexp(0.0, self.margin - self.sign * pref) - np.logaddexp(0.0, -util), dtype=np.float64
+        )
+
+
 def choose(
-    m: Float[FloatArray, " g"], pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], budget: Budget
+    m: Float[FloatArray, " g"], pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], rule: Rule
 ) -> Float[FloatArray, " B"]:
     """m* for rows of finely sampled curves; where utility crosses the budget, by linear interpolation."""
-    spare = util - (util.max(axis=1) - budget.allowed(util))[:, None]
+    score = rule.score(pref, util)
+    spare = util - (util.max(axis=1) - rule.budget.allowed(util))[:, None]
     usable = spare >= 0
-    on_grid = np.where(usable, pref, -np.inf)
+    on_grid = np.where(usable, score, -np.inf)
     crossing = usable[:, :-1] != usable[:, 1:]
     drop = spare[:, :-1] - spare[:, 1:]
     where = np.divide(spare[:, :-1], drop, out=np.zeros_like(drop), where=crossing)
-    at_crossing = np.where(crossing, pref[:, :-1] + where * np.diff(pref, axis=1), -np.inf)
+    at_crossing = np.where(crossing, score[:, :-1] + where * np.diff(score, axis=1), -np.inf)
     candidates = np.concatenate([on_grid, at_crossing], axis=1)
     places = np.concatenate([np.broadcast_to(m, pref.shape), m[:-1] + where * np.diff(m)], axis=1)
     best = candidates.argmax(axis=1)
@@ -94,6 +122,7 @@ def recommend(
     utility: CurveFit,
     *,
     budget: Budget | None = None,
+    aim: Aim = "answer",
     direction: Direction = "raise",
     spread: Spread | None = None,
     min_r2: float = MIN_R2,
@@ -103,27 +132,29 @@ def recommend(
     Args:
         preference, utility: fits over the same swept range, which must contain m = 0.
         budget: default 10 % of the swept utility range.
+        aim: "answer": the wanted answer clearly and likely; "preference": as much as the budget buys.
         direction: "raise" or "lower" the preference.
         spread: of both fits; gives the intervals, and refuses a gain that other pairs would undo.
         min_r2: a curve fitted worse than this is not used.
 
     Raises:
-        ConfigError: unknown direction, fits of the wrong kinds.
+        ConfigError: unknown aim or direction, fits of the wrong kinds.
     """
-    budget = budget or Budget()
+    if aim not in AIMS:
+        raise ConfigError(f"aim {aim!r} is unknown; use one of {', '.join(AIMS)}.")
     if direction not in ("raise", "lower"):
         raise ConfigError(f"direction {direction!r} is unknown; use 'raise' or 'lower'.")
     if (preference.kind, utility.kind) != ("preference", "utility"):
         raise ConfigError(f"recommend needs a preference and a utility fit, got {preference.kind} and {utility.kind}.")
+    rule = Rule(budget or Budget(), aim, 1.0 if direction == "raise" else -1.0)
     low, high = max(preference.swept[0], utility.swept[0]), min(preference.swept[1], utility.swept[1])
     refusal = _refusal(preference, utility, low, high, min_r2)
     if refusal:
-        return _nothing(refusal, budget.nats or float("nan"))
+        return _nothing(refusal, rule.budget.nats or float("nan"))
     m = _grid(low, high)
-    sign = 1.0 if direction == "raise" else -1.0
-    chosen = _evaluate(m, preference(m)[None], utility(m)[None], budget, sign)
-    intervals = _intervals(m, chosen, spread, budget, sign)
-    return _answer(chosen, intervals, (low, high), direction, None if spread is None else spread.method)
+    chosen = _evaluate(m, preference(m)[None], utility(m)[None], rule)
+    intervals = _intervals(m, chosen, spread, rule)
+    return _answer(chosen, intervals, (low, high), rule, None if spread is None else spread.method)
 
 
 def _refusal(preference: CurveFit, utility: CurveFit, low: float, high: float, min_r2: float) -> str | None:
@@ -142,34 +173,32 @@ def _grid(low: float, high: float) -> FloatArray:
     return np.union1d(np.linspace(low, high, RESOLUTION), [0.0])
 
 
-def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, budget: Budget, sign: float) -> _Choice:
-    return _at(m, choose(m, sign * pref, util, budget), pref, util, budget, sign)
+def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> _Choice:
+    return _at(m, choose(m, pref, util, rule), pref, util, rule)
 
 
-def _at(m: FloatArray, best: FloatArray, pref: FloatArray, util: FloatArray, budget: Budget, sign: float) -> _Choice:
+def _at(m: FloatArray, best: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> _Choice:
     """What each version of the curves gives at its m in `best`."""
     zero = int(np.searchsorted(m, 0.0))
     at_pref = np.array([np.interp(b, m, row) for b, row in zip(best, pref, strict=True)])
     at_util = np.array([np.interp(b, m, row) for b, row in zip(best, util, strict=True)])
     return _Choice(
         best,
-        sign * (at_pref - pref[:, zero]),
+        rule.sign * (at_pref - pref[:, zero]),
         util[:, zero] - at_util,
         util.max(axis=1) - at_util,
-        budget.allowed(util),
+        rule.budget.allowed(util),
     )
 
 
-def _intervals(
-    m: FloatArray, chosen: _Choice, spread: Spread | None, budget: Budget, sign: float
-) -> dict[str, Interval]:
+def _intervals(m: FloatArray, chosen: _Choice, spread: Spread | None, rule: Rule) -> dict[str, Interval]:
     """Of m*: chosen anew for each version of the curves. Of gain and paid: at the m* of the estimate."""
     varied = None if spread is None else spread.draws or spread
     if varied is None or varied.preference is None or varied.utility is None:
         return {}
     pref, util = varied.preference.values(m), varied.utility.values(m)
-    at = _at(m, np.repeat(chosen.m, len(pref)), pref, util, budget, sign)
-    draws = {"m": _evaluate(m, pref, util, budget, sign).m, "gain": at.gain, "paid": at.paid}
+    at = _at(m, np.repeat(chosen.m, len(pref)), pref, util, rule)
+    draws = {"m": _evaluate(m, pref, util, rule).m, "gain": at.gain, "paid": at.paid}
     out = {}
     for name, values in draws.items():
         low, high = varied.interval(values, np.asarray(getattr(chosen, name)[0]))
@@ -181,11 +210,11 @@ def _answer(
     chosen: _Choice,
     intervals: dict[str, Interval],
     swept: tuple[float, float],
-    direction: Direction,
+    rule: Rule,
     method: str | None,
 ) -> Recommendation:
     m, gain = float(chosen.m[0]), float(chosen.gain[0])
-    word = {"raise": "raises", "lower": "lowers"}[direction]
+    word = "raises" if rule.sign > 0 else "lowers"
     span = swept[1] - swept[0]
     if gain <= 0 or abs(m) < span / RESOLUTION:
         return _nothing(f"no m within the budget {word} preference beyond m = 0", float(chosen.budget[0]))
@@ -195,7 +224,8 @@ def _answer(
         return _nothing(reason, float(chosen.budget[0]))
     at_edge = min(m - swept[0], swept[1] - m) < span / RESOLUTION
     limited = float(chosen.budget[0]) - float(chosen.below_max[0]) < 1e-3 * float(chosen.budget[0])
-    reason = "limited by the utility budget" if limited else "preference peaks here"
+    peak = "the wanted answer is clear and likeliest here" if rule.aim == "answer" else "preference peaks here"
+    reason = "limited by the utility budget" if limited else peak
     if at_edge:
         reason = "the end of the sweep: a wider sweep may find better"
     return Recommendation(

@@ -9,7 +9,9 @@ import typer
 
 from ..analysis import Budget, SweepFit, fit_sweep, read_curves, spread_of
 from ..storage import write_whole
-from .common import console, refuse_existing
+from .common import say, say_written
+from .options import OverwriteOption
+from .places import check_file
 from .recommend import recommend_fit
 
 EPILOG = "Example: easyedit-split plot power.parquet --fit --out power.png"
@@ -23,17 +25,17 @@ def command(
     ] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Both curves in one panel, as the paper.")] = False,
     title: Annotated[str | None, typer.Option(help="Above the figure.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Draw sweeps: solid preference, dashed utility, one panel per form."""
-    refuse_existing(to, overwrite)
+    check_file(to, overwrite)
     curves = read_curves(sweeps)
     fits = fit_sweep(curves, keep_going=True) if fit else [SweepFit(curve, None, None, ()) for curve in curves]
     for item in fits:
         for problem in item.problems:
-            console.print(f"[yellow]{problem}[/yellow]", highlight=False)
+            say(problem, "yellow")
     draw(fits, to, overlay=overlay, title=title)
-    console.print(f"figure written to [bold]{to}[/bold]")
+    say_written("figure", to)
 
 
 def draw(
@@ -48,7 +50,7 @@ def draw(
             drawn.append(Drawn(item))
             continue
         varied = spread_of(item.curve, item.preference, item.utility)
-        drawn.append(Drawn(item, varied, recommend_fit(item, budget or Budget())))
+        drawn.append(Drawn(item, varied, recommend_fit(item, budget or Budget(), spread=varied)))
     figure = plot_sweep(drawn, overlay=overlay, title=title)
 
     def save(path: Path) -> None:

@@ -8,7 +8,20 @@ from typing import Annotated, Literal, cast
 import typer
 from rich.table import Table
 
-from ..analysis import Budget, FitError, Interval, Recommendation, SweepFit, fit_sweep, read_curves, spread_of
+from ..analysis import (
+    AIMS,
+    Aim,
+    Budget,
+    FitError,
+    Interval,
+    Recommendation,
+    Spread,
+    SweepFit,
+    closer_grid,
+    fit_sweep,
+    read_curves,
+    spread_of,
+)
 from ..analysis import recommend as choose
 from ..types import ConfigError
 from .common import bar, out, short_label
@@ -19,35 +32,45 @@ EPILOG = "Example: easyedit-split recommend power.parquet --budget 10%"
 def command(
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
     budget: Annotated[str, typer.Option(help="Utility that may be paid: 10% of its swept range, or 2.5nats.")] = "10%",
+    aim: Annotated[
+        str, typer.Option(help="answer: the wanted answer clear and likely; preference: all that the budget buys.")
+    ] = "answer",
     direction: Annotated[str, typer.Option(help="raise or lower the preference.")] = "raise",
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
-    """Recommend an m: greatest fitted preference while fitted utility stays within the budget of its maximum."""
+    """Recommend an m: the wanted answer clear and likely, utility within the budget of its maximum."""
     allowed = Budget.parse(budget)
     if direction not in ("raise", "lower"):
         raise ConfigError(f"--direction {direction}: allowed are raise and lower")
+    if aim not in AIMS:
+        raise ConfigError(f"--aim {aim}: allowed are {' and '.join(AIMS)}")
     way = cast(Literal["raise", "lower"], direction)
     fits = fit_sweep(read_curves(sweeps))
     found: list[tuple[SweepFit, Recommendation]] = []
     with bar("bootstrap over pairs") as advance:
         for done, fit in enumerate(fits, 1):
-            found.append((fit, recommend_fit(fit, allowed, way, level)))
+            found.append((fit, recommend_fit(fit, allowed, aim, way, level)))
             advance(done, len(fits))
     print_recommendations(found)
 
 
 def recommend_fit(
-    fit: SweepFit, budget: Budget, direction: Literal["raise", "lower"] = "raise", level: float = 0.95
+    fit: SweepFit,
+    budget: Budget,
+    aim: Aim = "answer",
+    direction: Literal["raise", "lower"] = "raise",
+    level: float = 0.95,
+    spread: Spread | None = None,
 ) -> Recommendation:
-    """The recommendation for one fitted sweep, with intervals.
+    """The recommendation for one fitted sweep, with intervals (from `spread`, or from a bootstrap).
 
     Raises:
         FitError: preference or utility could not be fitted.
     """
     if fit.preference is None or fit.utility is None:
         raise FitError("; ".join(fit.problems) or f"{short_label(fit.curve.key)}: not fitted")
-    varied = spread_of(fit.curve, fit.preference, fit.utility, level=level)
-    return choose(fit.preference, fit.utility, budget=budget, direction=direction, spread=varied)
+    varied = spread or spread_of(fit.curve, fit.preference, fit.utility, level=level)
+    return choose(fit.preference, fit.utility, budget=budget, aim=aim, direction=direction, spread=varied)
 
 
 def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
@@ -67,6 +90,9 @@ def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
     for number, (fit, choice) in enumerate(found, 1):
         reason = f": {choice.reason}" if choice.reason else ""
         out.print(f"#{number}, {short_label(fit.curve.key)}{reason}", highlight=False)
+        closer = None if fit.utility is None else closer_grid(fit.utility.m, fit.utility.y)
+        if closer is not None:
+            out.print(f"    few of the swept m lie where utility is near its best: look closer, sweep --m {closer}")
 
 
 def interval(ends: Interval | None) -> str:

@@ -12,6 +12,7 @@ from easyedit_split.analysis import Budget, Recommendation, fit_curve, recommend
 from easyedit_split.analysis.curves import CurveParams, preference, side_slopes, utility, validity
 from easyedit_split.analysis.fit import CurveFit
 from easyedit_split.analysis.regions import breakdown
+from easyedit_split.analysis.strength import AIMS, MARGIN, Aim, Direction, Rule
 from easyedit_split.types import ConfigError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, pair_rows, sweep_curve
 
@@ -22,9 +23,10 @@ def fitted(pref: CurveParams = PREF, util: CurveParams = UTIL, m: FloatArray = M
     return fit_curve(m, preference(m, pref), "preference"), fit_curve(m, utility(m, util), "utility")
 
 
-def by_search(pref: CurveParams, util: CurveParams, nats: float) -> float:
-    allowed = utility(FINE, util) >= utility(FINE, util).max() - nats
-    return float(FINE[np.where(allowed, preference(FINE, pref), -np.inf).argmax()])
+def by_search(pref: CurveParams, util: CurveParams, nats: float, aim: Aim = "preference", sign: float = 1.0) -> float:
+    p, u = sign * preference(FINE, pref), utility(FINE, util)
+    wanted = p if aim == "preference" else np.log(1 / (1 + np.exp(MARGIN - p))) + np.log(1 / (1 + np.exp(-u)))
+    return float(FINE[np.where(u >= u.max() - nats, wanted, -np.inf).argmax()])
 
 
 def test_breakdown_is_where_half_the_validity_is_left() -> None:
@@ -82,21 +84,48 @@ def test_one_sided_sweep_has_one_side() -> None:
 
 @pytest.mark.parametrize("nats", [0.5, 2.0, 10.0])
 def test_recommended_m_equals_a_brute_force_search(nats: float) -> None:
-    advice = recommend(*fitted(), budget=Budget(share=None, nats=nats))
+    advice = recommend(*fitted(), budget=Budget(share=None, nats=nats), aim="preference")
     assert advice.m == pytest.approx(by_search(PREF, UTIL, nats), abs=0.03)
     assert advice.below_max <= nats + 1e-6
     assert advice.gain == pytest.approx(float(np.diff(preference(np.array([0.0, advice.m or 0.0]), PREF))[0]), rel=1e-2)
 
 
 def test_default_budget_is_a_tenth_of_the_swept_range() -> None:
-    advice = recommend(*fitted())
+    advice = recommend(*fitted(), aim="preference")
     assert advice.budget == pytest.approx(0.1 * np.ptp(utility(FINE, UTIL)), rel=1e-3)
     assert advice.m == pytest.approx(by_search(PREF, UTIL, advice.budget), abs=0.03)
     assert "budget" in advice.reason
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("nats", [0.5, 30.0])
+def test_the_answer_aim_equals_a_brute_force_search(nats: float, sign: float) -> None:
+    direction: Direction = "raise" if sign > 0 else "lower"
+    advice = recommend(*fitted(), budget=Budget(share=None, nats=nats), direction=direction)
+    assert advice.m == pytest.approx(by_search(PREF, UTIL, nats, "answer", sign), abs=0.03)
+
+
+def test_the_answer_aim_is_the_wanted_answers_log_probability() -> None:
+    """With no margin: log p_p = log sigma(pref) + log sigma(util), by Eq. 7 and 8 from two losses."""
+    L_p, L_n = np.array([0.7, 3.0, 40.0]), np.array([2.0, 0.4, 41.0])
+    both = np.exp(-L_p) + np.exp(-L_n)
+    pref, util = L_n - L_p, np.log(both) - np.log1p(-both)
+    assert Rule(margin=0.0).score(pref, util) == pytest.approx(-L_p, rel=1e-12)
+    assert Rule(sign=-1.0, margin=0.0).score(pref, util) == pytest.approx(-L_n, rel=1e-12)
+
+
+def test_the_answer_aim_stops_where_the_preference_is_clear() -> None:
+    """With the same budget, the other aim goes on paying for preference that no answer needs."""
+    certain = replace(PREF, alpha=8.0)
+    modest, greedy = (recommend(*fitted(pref=certain), budget=Budget(share=0.5), aim=aim) for aim in AIMS)
+    assert modest.below_max < 0.25 * greedy.below_max
+    assert 0 < modest.gain < greedy.gain
+    assert "likeliest" in modest.reason
+    assert "peaks" in greedy.reason
+
+
 def test_more_budget_never_gains_less() -> None:
-    gains = [recommend(*fitted(), budget=Budget(share=s)).gain for s in (0.02, 0.1, 0.5, 1.0)]
+    gains = [recommend(*fitted(), budget=Budget(share=s), aim="preference").gain for s in (0.02, 0.1, 0.5, 1.0)]
     assert gains == sorted(gains)
     assert gains[0] < gains[1]
 
@@ -104,10 +133,11 @@ def test_more_budget_never_gains_less() -> None:
 def test_lowering_is_raising_the_mirror_image() -> None:
     pref, util = fitted()
     mirrored = replace(PREF, alpha=-PREF.alpha, beta=-PREF.beta, b=-PREF.b)
-    down = recommend(pref, util, direction="lower")
-    up = recommend(fitted(pref=mirrored)[0], util)
-    assert down.m == pytest.approx(up.m, abs=0.03)
-    assert recommend(pref, util).m != pytest.approx(up.m, abs=1.0)
+    for aim in AIMS:
+        down = recommend(pref, util, direction="lower", aim=aim)
+        up = recommend(fitted(pref=mirrored)[0], util, aim=aim)
+        assert down.m == pytest.approx(up.m, abs=0.03)
+        assert recommend(pref, util, aim=aim).m != pytest.approx(up.m, abs=1.0)
 
 
 def refused(advice: Recommendation, because: str) -> None:
@@ -147,7 +177,7 @@ def test_a_gain_that_other_pairs_would_undo_is_refused() -> None:
 
 def test_end_of_the_sweep_is_said() -> None:
     m = np.linspace(-2.0, 2.0, 41)
-    advice = recommend(*fitted(m=m), budget=Budget(share=1.0))
+    advice = recommend(*fitted(m=m), budget=Budget(share=1.0), aim="preference")
     assert advice.at_edge
     assert "wider sweep" in advice.reason
     assert not recommend(*fitted()).at_edge
@@ -170,5 +200,7 @@ def test_bad_arguments() -> None:
     pref, util = fitted()
     with pytest.raises(ConfigError, match="'raise' or 'lower'"):
         inspect.unwrap(recommend)(pref, util, direction="up")
+    with pytest.raises(ConfigError, match="aim 'most' is unknown; use one of answer, preference"):
+        inspect.unwrap(recommend)(pref, util, aim="most")
     with pytest.raises(ConfigError, match="a preference and a utility fit"):
         recommend(util, pref)
