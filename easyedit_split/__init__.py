@@ -33,6 +33,7 @@ _HOMES = {
     "encode_pairs": "tokens",
     "load_dataset": "datasets.load",
     "load_model": "models",
+    "mean_curve": "means",
     "parse_grid": "config",
 }
 
@@ -56,6 +57,7 @@ __all__ = [
     "encode_pairs",
     "load_dataset",
     "load_model",
+    "mean_curve",
     "parse_grid",
 ]
 
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from .datasets.load import load_dataset
     from .generate import GenerateConfig
     from .intervention import Intervention
+    from .means import mean_curve
     from .models import load_model
     from .pipeline import Source
     from .recipes import compose

@@ -2,8 +2,9 @@
 
 Tensors are named ``{concept}/{block}.{site}.{parameter}``. The configuration says everything needed to apply and to
 repeat: form, sites, placement, token policy, objective, training, model, tokenizer hash, data hash, versions; a digest
-covers the tensors and the canonical configuration. Saving writes under a temporary name and moves into place. Loading
-checks the digest, every name, shape and value, and nothing in the files is executed.
+covers the tensors and the canonical configuration. ``history.jsonl`` lies beside them for people and plots: nothing is
+computed from it, the digest leaves it out, and reading checks its shape only. Saving writes under a temporary name and
+moves into place. Loading checks the digest, every name, shape and value, and nothing in the files is executed.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ from .artifact_files import (
     read_tensors,
     replaceable,
 )
+from .artifact_model import differences, require_architecture
 from .config import build, require
 from .intervention import Intervention, InterventionConfig
+from .models import describe, name_of
 from .registry import nearest
 from .sites import Site, Unwrap, same, widths
 from .storage import new_folder
@@ -207,22 +210,27 @@ class Artifact:
                         _copy(folder, f"{concept}/{site.key}.{name}", tensors, parameter)
         return artifact
 
-    def check_model(self, model: nn.Module, unwrap: Unwrap = same) -> tuple[str, ...]:
+    def check_model(
+        self,
+        model: nn.Module,
+        unwrap: Unwrap = same,
+        *,
+        name: str | None = None,
+        revision: str | None = None,
+        tokenizer: Any = None,
+    ) -> tuple[str, ...]:
         """Raise unless the model has every site with the stored widths; return what else differs from the record.
+
+        Args:
+            name: the model's id; as it was loaded where None. One that nobody knows is no difference.
+            revision: the revision that was asked for, where the model does not know its own.
+            tokenizer: compared too where it is given.
 
         Raises:
             ArtifactError: another architecture, or a site that does not fit.
         """
-        from .models import describe
-
-        recorded: dict[str, Any] = self.record.get("model", {})
-        found = describe(model, "")
-        for key in ("model_type", "hidden_size", "num_hidden_layers"):
-            if key in recorded and recorded[key] != found[key]:
-                raise ArtifactError(
-                    f"made for a model with {key} {recorded[key]}, this one has {found[key]}: "
-                    f"load {recorded.get('id')!r}"
-                )
+        found = describe(model, name_of(model, name), revision)
+        require_architecture(self.record.get("model", {}), found)
         for key, shape in self._shapes().items():
             try:
                 fits = widths(model, Site.parse(key), self.config.placement, unwrap)
@@ -230,11 +238,7 @@ class Artifact:
                 raise ArtifactError(f"does not fit this model: {error}") from error
             if fits != shape:
                 raise ArtifactError(f"{key} maps {shape[0]} to {shape[1]}, this model's site {fits[0]} to {fits[1]}")
-        return tuple(
-            f"{key} was {recorded[key]}, is {found[key]}"
-            for key in ("dtype", "attention")
-            if key in recorded and recorded[key] != found[key]
-        )
+        return differences(self.record, found, tokenizer)
 
 
 def _copy(folder: Path, name: str, tensors: Mapping[str, Tensor], parameter: nn.Parameter) -> None:

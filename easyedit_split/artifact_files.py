@@ -81,10 +81,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Training history by concept; empty where there is none.
+    """Training history by concept; empty where there is none. It stands outside the digest.
 
     Raises:
-        ArtifactError: not a history.
+        ArtifactError: a line that is not a concept's step with its numbers.
     """
     path = folder / HISTORY_FILE
     history: dict[str, list[dict[str, Any]]] = {}
@@ -92,7 +92,10 @@ def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
         try:
             for line in path.read_text("utf-8").splitlines():
                 step = json.loads(line)
-                history.setdefault(step.pop("concept"), []).append(step)
-        except (ValueError, KeyError, AttributeError) as error:
+                concept = step.pop("concept")
+                if not isinstance(concept, str) or not all(isinstance(value, int | float) for value in step.values()):
+                    raise ValueError(f"a step holds a concept's name and numbers, not {line}")
+                history.setdefault(concept, []).append(step)
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ArtifactError(f"{path}: not a training history: {error}") from error
     return history

@@ -64,7 +64,7 @@ def status(L_p: FloatArray, L_n: FloatArray) -> npt.NDArray[np.object_]:
     return np.where(finite, np.where(defined, OK, UTILITY_UNDEFINED), NON_FINITE).astype(object)
 
 
-def odds_of_mean(scores: Scores, normalize: Normalize = "sum") -> tuple[float, float]:
-    """``(pref, util)`` of the mean losses over all pairs, instead of the mean of each pair's odds."""
-    L_p, L_n = (np.asarray([np.mean(values)]) for values in losses(scores, normalize))
-    return float(preference(L_p, L_n)[0]), float(utility(L_p, L_n)[0])
+def odds_of_mean(L_p: FloatArray, L_n: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """``(pref, util)`` of the mean losses over pairs (the first axis), instead of the mean of each pair's odds."""
+    means = np.atleast_1d(np.mean(L_p, axis=0)), np.atleast_1d(np.mean(L_n, axis=0))
+    return preference(*means), utility(*means)

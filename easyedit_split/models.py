@@ -7,6 +7,7 @@ is loaded unless the caller asks for another backend.
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def load_model(
     Raises:
         ConfigError: the model cannot be found or loaded, its files lack a parameter, or no family covers it.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     path = model_path(name)
     if isinstance(dtype, str):
@@ -88,20 +89,35 @@ def load_model(
             attn_implementation=attention or own_attention,
             output_loading_info=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+        tokenizer = _load_tokenizer(path, revision)
         if device != "auto":
             model.to(device)
     except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         where = "" if Path(path).exists() else " (no such folder here, and not to be had from the hub)"
         raise ConfigError(f"model {name!r} cannot be loaded{where}: {' '.join(str(error).split())[:300]}") from error
-    missing = sorted(loaded["missing_keys"])
+    _require_whole(name, loaded["missing_keys"])
+    model.config._name_or_path = name  # `testbed:NAME` rather than the folder that it stands for
+    model.eval()
+    return model, tokenizer
+
+
+def _load_tokenizer(path: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    if special.issuperset(tokenizer.get_vocab().values()):  # what transformers makes of a folder without its files
+        raise OSError("it has no tokenizer: put the tokenizer's own files (tokenizer.json) beside the weights")
+    return tokenizer
+
+
+def _require_whole(name: str, missing_keys: Collection[str]) -> None:
+    missing = sorted(missing_keys)
     if missing:
         raise ConfigError(
             f"model {name!r}: its files lack {len(missing)} parameters, {missing[0]} among them; "
             "transformers would fill them with random numbers"
         )
-    model.eval()
-    return model, tokenizer
 
 
 def _family(config: Any) -> Family:
@@ -110,13 +126,23 @@ def _family(config: Any) -> Family:
     return family_of(shell)
 
 
+def name_of(model: nn.Module, given: str | None = None) -> str:
+    """How a model is called in records and tables: as given, else as it was loaded; empty where nobody knows."""
+    return given or str(getattr(model.config, "_name_or_path", None) or "")
+
+
 def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[str, Any]:
-    """What an artifact records of a model: id, revision, shape, dtype, attention backend."""
+    """What an artifact records of a model: id, revision, shape, dtype, attention backend.
+
+    Args:
+        name: its id; `name_of` finds it where the caller knows none.
+        revision: what was asked for; a commit that the model itself knows comes first.
+    """
     config: Any = model.config
     text = config.get_text_config()
     return {
         "id": name,
-        "revision": revision or getattr(config, "_commit_hash", None),
+        "revision": getattr(config, "_commit_hash", None) or revision,
         "model_type": config.model_type,
         "hidden_size": int(text.hidden_size),
         "num_hidden_layers": int(text.num_hidden_layers),

@@ -20,7 +20,7 @@ from .artifact import DEFAULT_CONCEPT, Artifact
 from .config import TokenConfig, build
 from .intervention import Intervention
 from .log_odds import Normalize
-from .models import describe
+from .models import describe, name_of
 from .run import RunConfig
 from .sites import Unwrap, same
 from .storage import Journal
@@ -43,6 +43,7 @@ class Source:
         name, split, path: as the user named them.
         rows: row number of each pair in its file, for messages; positions where None.
         sha256: of the file; of the pairs' texts where empty.
+        dropped, notes: sentences of the loader, on rows that it left out and on what else it did.
     """
 
     name: str = "pairs"
@@ -50,6 +51,8 @@ class Source:
     path: str = ""
     rows: tuple[int, ...] | None = None
     sha256: str = ""
+    dropped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class RunStopped(TrainingStopped):
@@ -87,7 +90,7 @@ def train(
 
     Args:
         pairs: with ``concept`` set on all or on none.
-        model_name: how the record names the model; its ``name_or_path`` where None.
+        model_name: how the record names the model; as it was loaded where None.
         progress: called after each step with (concept, steps done, steps in all, loss).
 
     Raises:
@@ -127,7 +130,7 @@ def _record(
 ) -> dict[str, Any]:
     """Everything a result depends on, as plain JSON values."""
     record = {
-        "model": describe(model, model_name or str(getattr(model.config, "name_or_path", "")), revision),
+        "model": describe(model, name_of(model, model_name), revision),
         "tokenizer_hash": tokenizer_hash(tokenizer),
         "objective": run.objective,
         "seed": run.train.seed,
@@ -138,8 +141,8 @@ def _record(
             "sha256": source.sha256,
             "pairs_sha256": pairs_hash(pairs),
             "pairs": len(encoded.rows),
-            "dropped": list(encoded.dropped),
-            "notes": list(encoded.notes),
+            "dropped": [*source.dropped, *encoded.dropped],
+            "notes": [*source.notes, *encoded.notes],
         },
         "versions": versions(),
     }
@@ -196,6 +199,7 @@ def sweep(
     artifact: Artifact,
     m: Sequence[Factors],
     *,
+    model_name: str | None = None,
     source: Source | None = None,
     normalize: Normalize = "sum",
     drop_bad: bool = False,
@@ -206,19 +210,23 @@ def sweep(
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained; see `sweep.sweep`.
 
+    Args:
+        model_name: how the table names the model; as it was loaded where None.
+
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
         ConfigError, ArtifactError: an m, concept or model that does not fit.
     """
     source = source or Source()
     template = Template(tokenizer, artifact_tokens(artifact))
-    _warn_of_other_tokenizer(artifact, tokenizer)
     return sweep_encoded(
         model,
         _encoded(pairs, template, source, drop_bad).rows,
         artifact,
         m,
         pad_id=template.pad_id,
+        model_name=model_name,
+        tokenizer=tokenizer,
         dataset=source.name,
         split=source.split,
         normalize=normalize,
@@ -227,12 +235,6 @@ def sweep(
         journal=journal,
         unwrap=unwrap,
     )
-
-
-def _warn_of_other_tokenizer(artifact: Artifact, tokenizer: Any) -> None:
-    recorded = artifact.record.get("tokenizer_hash")
-    if recorded and recorded != tokenizer_hash(tokenizer):
-        logger.warning("the tokenizer or its chat template is not the one the artifact was trained with")
 
 
 __all__ = ["RunStopped", "Source", "artifact_tokens", "pairs_hash", "sweep", "train", "versions"]

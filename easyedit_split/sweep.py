@@ -7,9 +7,10 @@ With a journal, a killed sweep goes on where it stopped and ends in the same tab
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -21,6 +22,7 @@ from . import log_odds
 from .artifact import Artifact
 from .intervention import Intervention
 from .log_odds import Normalize
+from .models import name_of
 from .scoring import score
 from .sites import Unwrap, same
 from .storage import Journal, write_whole
@@ -66,6 +68,8 @@ def sweep(
     m: Sequence[Factors],
     *,
     pad_id: int = 0,
+    model_name: str | None = None,
+    tokenizer: Any = None,
     dataset: str = "",
     split: str = "",
     normalize: Normalize = "sum",
@@ -79,6 +83,8 @@ def sweep(
 
     Args:
         m: floats, or ``(m1, m2)``.
+        model_name: how the table names the model that is scored; as it was loaded where None.
+        tokenizer: what ``pairs`` were encoded with; compared with the artifact's where given.
         normalize: log-odds from summed losses (the paper's curves) or from means per token.
         next_points: given the table so far, returns further m to score, until it returns none; what it names again is
             not scored again.
@@ -89,30 +95,29 @@ def sweep(
         ConfigError: no m, an m that is not finite or stands twice, or a concept the artifact has not.
         ArtifactError: the artifact does not fit the model.
     """
-    for note in artifact.check_model(model, unwrap):
+    labels = _labels(model, artifact, model_name, dataset, split)
+    for note in artifact.check_model(model, unwrap, name=model_name, tokenizer=tokenizer):
         logger.warning("the artifact's model differs: %s", note)
     groups = by_concept(pairs, artifact)
     points = [_pair_of(value) for value in m]
     _check_points(points)
     finished = _finished(journal)
     tables: list[pd.DataFrame] = []
-    planned = len(points) * len(groups)
     seen: set[tuple[float, float]] = set()
     while points:
-        for m1, m2 in points:
-            for concept, members in groups.items():
-                scores = finished.get((concept, m1, m2))
-                if scores is None:
-                    scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id, unwrap=unwrap)
-                    _keep(journal, concept, m1, m2, scores)
-                tables.append(_rows(artifact, members, scores, m1, m2, dataset, split, normalize))
-                if progress is not None:
-                    progress(len(tables), planned)
-            seen.add((m1, m2))
+        planned = len(tables) + len(points) * len(groups)
+        for (m1, m2), (concept, members) in itertools.product(points, groups.items()):
+            scores = finished.get((concept, m1, m2))
+            if scores is None:
+                scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id, unwrap=unwrap)
+                _keep(journal, concept, m1, m2, scores)
+            tables.append(_rows(labels, members, scores, m1, m2, normalize))
+            if progress is not None:
+                progress(len(tables), planned)
+        seen.update(points)
         wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
         points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]
         _require_finite(points)
-        planned += len(points) * len(groups)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -173,48 +178,46 @@ def _require_finite(points: Sequence[tuple[float, float]]) -> None:
         raise ConfigError(f"the sweep holds m = {bad[0]}, which is not finite")
 
 
+def _labels(
+    model: nn.Module, artifact: Artifact, model_name: str | None, dataset: str, split: str
+) -> dict[str, str | int]:
+    """What every row says: the model is the one that is scored, all else the artifact's."""
+    return {
+        "model": name_of(model, model_name),
+        "dataset": dataset,
+        "split": split,
+        "form": artifact.config.form,
+        "objective": artifact.record.get("objective", ""),
+        "site": "+".join(artifact.config.sites),
+        "placement": artifact.config.placement,
+        "seed": int(artifact.record.get("seed", 0)),
+    }
+
+
 def _rows(
-    artifact: Artifact,
+    labels: Mapping[str, str | int],
     pairs: Sequence[EncodedPair],
     scores: Scores,
     m1: float,
     m2: float,
-    dataset: str,
-    split: str,
     normalize: Normalize,
 ) -> pd.DataFrame:
     L_p, L_n = log_odds.losses(scores, normalize)
-    record: dict[str, Any] = artifact.record
-    return pd.DataFrame(
-        {
-            "model": record.get("model", {}).get("id", ""),
-            "dataset": dataset,
-            "split": split,
-            "concept": [pair.pair.concept or "" for pair in pairs],
-            "pair": [pair.index for pair in pairs],
-            "form": artifact.config.form,
-            "objective": record.get("objective", ""),
-            "site": "+".join(artifact.config.sites),
-            "placement": artifact.config.placement,
-            "seed": int(record.get("seed", 0)),
-            "m1": m1,
-            "m2": m2,
-            "L_p": scores.L_p,
-            "L_n": scores.L_n,
-            "T_p": scores.T_p,
-            "T_n": scores.T_n,
-            "pref": log_odds.preference(L_p, L_n),
-            "util": log_odds.utility(L_p, L_n),
-            "status": log_odds.status(L_p, L_n),
-        },
-        columns=list(COLUMNS),
-    )
-
-
-def undefined_count(table: pd.DataFrame) -> tuple[int, int]:
-    """``(pairs left out of utility, pairs)``: those whose status is not ``ok`` at some m."""
-    groups = table.assign(bad=table["status"] != log_odds.OK).groupby(["concept", "pair"])["bad"].any()
-    return int(groups.sum()), len(groups)
+    values: dict[str, Any] = {
+        **labels,
+        "concept": [pair.pair.concept or "" for pair in pairs],
+        "pair": [pair.index for pair in pairs],
+        "m1": m1,
+        "m2": m2,
+        "L_p": scores.L_p,
+        "L_n": scores.L_n,
+        "T_p": scores.T_p,
+        "T_n": scores.T_n,
+        "pref": log_odds.preference(L_p, L_n),
+        "util": log_odds.utility(L_p, L_n),
+        "status": log_odds.status(L_p, L_n),
+    }
+    return pd.DataFrame(values, columns=list(COLUMNS))
 
 
 def _records(table: pd.DataFrame) -> str:

@@ -21,7 +21,7 @@ from easyedit_split.analysis import Budget, curves_of, fit_sweep
 from easyedit_split.commands.common import bar, set_up_logging
 from easyedit_split.commands.plot import draw
 from easyedit_split.commands.recommend import print_recommendations, recommend_fit
-from easyedit_split.commands.sweep import print_summary
+from easyedit_split.commands.summary import print_summary
 from easyedit_split.config import parse_grid
 from easyedit_split.pipeline import sweep, train
 from easyedit_split.sweep import write_table

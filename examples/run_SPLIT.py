@@ -23,11 +23,12 @@ from easyedit_split.datasets import load_dataset
 from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
 from easyedit_split.easyedit.generate import save, states_of
 from easyedit_split.generate import GenerateConfig, generate
+from easyedit_split.means import mean_curve
 from easyedit_split.models import TESTBED, load_model
 from easyedit_split.pipeline import Source, artifact_tokens, sweep, train
 from easyedit_split.recipes import compose
 from easyedit_split.storage import write_whole
-from easyedit_split.sweep import by_concept, undefined_count, write_table
+from easyedit_split.sweep import by_concept, write_table
 from easyedit_split.template import Template
 from easyedit_split.tokens import encode_pairs
 from easyedit_split.types import ArtifactError, ConfigError, SplitError
@@ -108,7 +109,8 @@ def saved(case: Case) -> Artifact:
 def apply_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any) -> None:
     """``apply``: text at every m beside the model's own, in the results files that EasyEdit2's evaluators read."""
     artifact = saved(case)
-    artifact.check_model(model)
+    for note in artifact.check_model(model, name=case.model, tokenizer=tokenizer):
+        print(f"the artifact's model differs: {note}")
     template = Template(tokenizer, artifact_tokens(artifact))
     data = load_dataset(args.data or case.dataset, split="test", drop_bad=args.drop_bad, limit=args.limit)
     encoded = encode_pairs(data.pairs, template, source=data.source, drop_bad=args.drop_bad, indices=data.rows)
@@ -139,14 +141,16 @@ def score_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     data = load_dataset(args.data or case.dataset, split="test", drop_bad=args.drop_bad, limit=args.limit)
     source = Source(data.name, "test", data.source, data.rows, data.sha256)
     m = sorted({0.0, *args.multipliers})
-    table = sweep(model, tokenizer, data.pairs, saved(case), m, source=source, drop_bad=args.drop_bad)
+    artifact = saved(case)
+    table = sweep(
+        model, tokenizer, data.pairs, artifact, m, model_name=case.model, source=source, drop_bad=args.drop_bad
+    )
     case.table.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, case.table)
-    undefined, pairs = undefined_count(table)
-    bad = table["status"].ne("ok").groupby([table["concept"], table["pair"]]).transform("any")
-    means = table.assign(util=table["util"].mask(bad)).groupby("m1")[["L_p", "L_n", "pref", "util"]].mean()
+    curve = mean_curve(table)
+    pairs, undefined = curve.loc[0, ["pairs", "excluded"]]
     print(f"{case.method} x {case.form}: {pairs} pairs, utility undefined for {undefined}: {case.table}")
-    print(means.round(3).to_string())
+    print(curve[["m1", "pref", "util"]].round(3).to_string(index=False))
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

@@ -17,10 +17,12 @@ from easyedit_split.artifact import Artifact, norm
 from easyedit_split.artifact_files import CONFIG_FILE, FORMAT_VERSION, HISTORY_FILE, TENSOR_FILE, digest_of
 from easyedit_split.intervention import Intervention
 from easyedit_split.models import describe
+from easyedit_split.template import tokenizer_hash
 from easyedit_split.types import ArtifactError, ConfigError
 
 from .small import equal, made, world
 from .tiny import tiny_model
+from .toy_tokenizers import qwen3
 
 FIRST = "default/0.mlp.down_proj.lora_A"
 FORMS = ("vector", "lora", "local_weight")
@@ -293,8 +295,11 @@ def test_a_missing_or_torn_file_is_refused(folder: Path, file: str, tmp_path: Pa
 def test_history_is_optional_but_not_garbage(folder: Path) -> None:
     (folder / HISTORY_FILE).unlink()
     assert Artifact.from_pretrained(folder).history == {}
-    (folder / HISTORY_FILE).write_text('{"step": 1}\n')
-    refused(folder, "not a training history")
+    for line in ('{"step": 1}', '{"concept": 1, "step": 1}', '{"concept": "a", "loss": "low"}', '["a"]'):
+        (folder / HISTORY_FILE).write_text(line + "\n")
+        refused(folder, "not a training history")
+    (folder / HISTORY_FILE).write_text('{"concept": "a", "step": 1, "loss": 0.5}\n')
+    assert Artifact.from_pretrained(folder).history == {"a": [{"step": 1, "loss": 0.5}]}
 
 
 # --- the model -----------------------------------------------------------------------------------------------------
@@ -323,6 +328,32 @@ def test_what_else_differs_is_said() -> None:
     saved = artifact()
     notes = saved.check_model(tiny_model("qwen2", torch.bfloat16))
     assert notes == ("dtype was float64, is bfloat16",)
+
+
+def test_another_id_revision_or_tokenizer_is_said_and_what_is_unknown_is_not() -> None:
+    saved, here = artifact(), world()
+    saved.record["model"]["revision"] = "abc1"
+    saved.record["tokenizer_hash"] = tokenizer_hash(here.tokenizer)
+    assert saved.check_model(here.model, name="tiny", revision="abc1", tokenizer=here.tokenizer) == ()
+    assert saved.check_model(here.model, name="other", revision="def2") == ("id was tiny, is other",)
+    assert saved.check_model(here.model, name="tiny", revision="def2") == ("revision was abc1, is def2",)
+    (note,) = saved.check_model(here.model, tokenizer=qwen3())
+    assert note == "the tokenizer or its chat template is not the one the artifact was trained with"
+    here.model.config._name_or_path = "loaded"  # as transformers notes it
+    here.model.config._commit_hash = "def2"
+    assert saved.check_model(here.model) == ("id was tiny, is loaded",)
+    assert saved.check_model(here.model, name="tiny", revision="abc1") == ("revision was abc1, is def2",)
+    del saved.record["model"]["id"], saved.record["model"]["revision"], saved.record["tokenizer_hash"]
+    assert saved.check_model(here.model, name="other", tokenizer=qwen3()) == ()
+
+
+def test_one_folder_by_two_paths_is_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved, here = artifact(), world()
+    for name in ("tiny", "other"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert saved.check_model(here.model, name=str(tmp_path / "tiny")) == ()
+    assert saved.check_model(here.model, name=str(tmp_path / "other")) == (f"id was tiny, is {tmp_path / 'other'}",)
 
 
 def test_norm_is_over_all_parameters() -> None:

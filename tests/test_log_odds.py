@@ -153,7 +153,7 @@ def test_summed_losses_or_means_per_token() -> None:
 
 
 def test_odds_of_the_mean_losses() -> None:
-    pref, util = odds_of_mean(scores())
+    pref, util = odds_of_mean(*losses(scores()))
     assert pref == 4.5 - 6.5
     assert util == utility(array(6.5), array(4.5))[0]
     assert util != pytest.approx(np.mean(utility(*losses(scores()))))  # the mean of the odds is another number

@@ -11,12 +11,12 @@ import safetensors.torch
 import torch
 from transformers import AutoModelForCausalLM
 
-from easyedit_split.models import DTYPES, describe, load_model, model_path, parse_dtype
+from easyedit_split.models import DTYPES, describe, load_model, model_path, name_of, parse_dtype
 from easyedit_split.observe import activations, frozen, full_precision_head
 from easyedit_split.sites import Site
 from easyedit_split.types import ConfigError
 
-from .tiny import tiny_model
+from .tiny import FAMILIES, tiny_model
 from .toy_tokenizers import gemma, qwen
 
 IDS = torch.tensor([[5, 6, 7, 8]])
@@ -83,6 +83,18 @@ def test_describe_is_plain_and_complete(tmp_path: Path) -> None:
         "dtype": "float32", "attention": "eager",
     }  # fmt: skip
     assert describe(model, "tiny")["revision"] is None
+    model.config._commit_hash = "abc1"  # as transformers notes it of the hub
+    assert describe(model, "tiny", "main")["revision"] == "abc1"
+
+
+def test_a_model_is_called_what_it_was_asked_for_by(tmp_path: Path) -> None:
+    folder = str(saved(tmp_path / "m"))
+    model, _ = load_model(folder, device="cpu")
+    assert name_of(model) == folder
+    assert name_of(model, "mine") == "mine"
+    testbed, _ = load_model("testbed:qwen2", device="cpu")
+    assert name_of(testbed) == "testbed:qwen2"  # and not the folder that it is shipped in
+    assert name_of(tiny_model("qwen2")) == ""
 
 
 # --- what cannot be loaded -----------------------------------------------------------------------------------------
@@ -130,6 +142,14 @@ def test_a_torn_file_is_refused(file: str, tmp_path: Path) -> None:
     load_model(str(folder), device="cpu")
 
 
+@pytest.mark.parametrize("family", ["qwen2", "gemma2"])
+def test_a_folder_without_a_tokenizer_is_refused(family: str, tmp_path: Path) -> None:
+    folder = saved(tmp_path / "m", family)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (folder / name).unlink()
+    refused(str(folder), r"m' cannot be loaded: it has no tokenizer: put .*tokenizer.json")
+
+
 def test_settings_that_do_not_exist_are_refused(tmp_path: Path) -> None:
     folder = str(saved(tmp_path / "m"))
     refused(folder, r"unknown dtype 'float23' .did you mean 'float32'", dtype="float23")
@@ -160,10 +180,10 @@ def test_activations_are_read_and_nothing_changes() -> None:
     assert found == {}
 
 
-@pytest.mark.parametrize("family", ["qwen2", "gemma2"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_half_precision_models_logits_are_computed_in_fp32(family: str) -> None:
     half = tiny_model(family, torch.bfloat16)
-    exact, plain = logits(half.double()), logits(half.to(torch.bfloat16))
+    plain = logits(half)
     with full_precision_head(half):
         fuller = logits(half)
     assert fuller.dtype == torch.float32
@@ -171,11 +191,11 @@ def test_a_half_precision_models_logits_are_computed_in_fp32(family: str) -> Non
     hidden = half.model(IDS).last_hidden_state.double()
     by_hand = hidden @ half.lm_head.weight.double().T
     if family == "gemma2":
-        by_hand = torch.tanh(by_hand / 8) * 8
+        by_hand = torch.tanh(by_hand / 8) * 8  # the final soft-cap, after the fp32 head
     torch.testing.assert_close(fuller.double(), by_hand, rtol=1e-5, atol=1e-5)
     assert not torch.allclose(plain.double(), by_hand, rtol=1e-4, atol=1e-4)
     assert torch.equal(logits(half), plain)
-    assert exact.shape == plain.shape
+    assert not half.lm_head._forward_hooks
 
 
 def test_a_full_precision_model_is_left_alone() -> None:

@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 
 from easyedit_split.artifact import Artifact
+from easyedit_split.means import mean_curve
 from easyedit_split.models import describe
 from easyedit_split.scoring import score
 from easyedit_split.storage import Journal
-from easyedit_split.sweep import COLUMNS, TEXT_COLUMNS, by_concept, sweep, undefined_count, write_table
+from easyedit_split.sweep import COLUMNS, TEXT_COLUMNS, by_concept, sweep, write_table
+from easyedit_split.template import tokenizer_hash
 from easyedit_split.types import ArtifactError, ConfigError, Pair, Scores
 
 from .small import PAIRS, World, made, oracle_losses, parameters, world
 from .tiny import tiny_model
+from .toy_tokenizers import qwen3
 
 GRID = (-2.0, 0.0, 0.1, 3.0)
 CONCEPTS = tuple(
@@ -59,7 +62,9 @@ def test_rows_hold_the_models_own_losses(family: str) -> None:
 
 def test_columns_are_those_of_the_contract() -> None:
     here = world()
-    table = sweep(here.model, here.rows, one(here, layers=(0, 2)), GRID, dataset="pairs", split="test")
+    table = sweep(
+        here.model, here.rows, one(here, layers=(0, 2)), GRID, dataset="pairs", split="test", model_name="tiny"
+    )
     assert tuple(table.columns) == COLUMNS
     assert len(table) == len(GRID) * len(PAIRS)
     first = table.iloc[0].to_dict()
@@ -108,9 +113,9 @@ def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
     assert table.status[:5].tolist() == ["ok", "ok", "ok", "utility_undefined", "utility_undefined"]
     assert table.status[15:].tolist() == ["ok", "non_finite", "ok", "utility_undefined", "utility_undefined"]
     np.testing.assert_array_equal(table.util.isna(), table.status != "ok")
-    assert undefined_count(table) == (3, 5)
-    assert undefined_count(summed) == (2, 5)
-    assert undefined_count(summed[summed.m1 < 3]) == (1, 5)
+    assert mean_curve(table).excluded.tolist() == [3] * 4
+    assert mean_curve(summed).excluded.tolist() == [2] * 4
+    assert mean_curve(summed[summed.m1 < 3]).excluded.tolist() == [1] * 3
 
 
 # --- concepts ------------------------------------------------------------------------------------------------------
@@ -144,6 +149,31 @@ def test_another_model_is_refused() -> None:
     here = world()
     with pytest.raises(ArtifactError, match="model_type"):
         sweep(tiny_model("llama"), here.rows, one(here), GRID)
+
+
+def test_rows_name_the_model_that_is_scored_and_another_than_the_artifacts_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    here, note = world(), "the artifact's model differs: id was tiny, is other"
+    artifact = one(here)
+    assert set(sweep(here.model, here.rows, artifact, GRID, model_name="tiny").model) == {"tiny"}
+    assert set(sweep(here.model, here.rows, artifact, GRID).model) == {""}  # nobody knows, so nobody says
+    assert not caplog.records
+    assert set(sweep(here.model, here.rows, artifact, GRID, model_name="other").model) == {"other"}
+    here.model.config._name_or_path = "other"
+    assert set(sweep(here.model, here.rows, artifact, GRID).model) == {"other"}
+    assert [record.message for record in caplog.records] == [note, note]
+
+
+def test_a_tokenizer_is_compared_where_it_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    here = world()
+    artifact = one(here)
+    artifact.record["tokenizer_hash"] = tokenizer_hash(here.tokenizer)
+    sweep(here.model, here.rows, artifact, GRID, tokenizer=here.tokenizer)
+    sweep(here.model, here.rows, artifact, GRID)
+    assert not caplog.records
+    sweep(here.model, here.rows, artifact, GRID, tokenizer=qwen3())
+    assert "the tokenizer or its chat template is not the one" in caplog.text
 
 
 # --- which m -------------------------------------------------------------------------------------------------------

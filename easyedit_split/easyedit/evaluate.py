@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,10 +26,11 @@ from .. import log_odds
 from ..attach import attach
 from ..batching import collate, plan_batches
 from ..config import TokenConfig, build
+from ..means import mean_curve
 from ..observe import device_of, frozen
 from ..scoring import answer_rows, layout_of, row_losses
 from ..storage import write_whole
-from ..sweep import COLUMNS, undefined_count, write_table
+from ..sweep import COLUMNS, write_table
 from ..template import Template
 from ..tokens import EncodedPair, encode_pairs
 from ..types import ConfigError, DataError, Pair, Scores
@@ -148,7 +150,8 @@ class LogOddsEvaluator:
 
         Returns:
             ``methods, dataset, pairs, undefined_pairs`` and, per m in order, ``m, preference, utility, accuracy``
-            (means over pairs in nats; a pair whose utility is undefined at any m is left out of it at every m).
+            (means over pairs, then over concepts, in nats; a pair whose utility is undefined at any m is left out of it
+            at every m; accuracy is over all pairs).
         """
         pairs = [pair for pair in results if concept is None or pair.concept == concept]
         if not pairs:
@@ -204,28 +207,18 @@ class LogOddsEvaluator:
 
     def _summary(self, dataset_name: str) -> dict[str, Any]:
         assert self.table is not None
-        undefined, count = undefined_count(self.table)
-        bad = self.table["status"] != log_odds.OK
-        left_out = set(map(tuple, self.table.loc[bad, ["concept", "pair"]].to_numpy().tolist()))
-        summary: dict[str, Any] = {
+        curve = mean_curve(self.table).set_index("m1").loc[list(self.m)]
+        accuracy = (self.table["pref"] > 0).groupby(self.table["m1"]).mean()
+        return {
             "methods": list(applied_methods(self.wrapper)),
             "dataset": dataset_name,
-            "pairs": count,
-            "undefined_pairs": undefined,
-            "m": [],
-            "preference": [],
-            "utility": [],
-            "accuracy": [],
+            "pairs": int(curve["pairs"].iloc[0]),
+            "undefined_pairs": int(curve["excluded"].iloc[0]),
+            "m": list(self.m),
+            "preference": curve["pref"].tolist(),
+            "utility": [None if math.isnan(value) else value for value in curve["util"]],
+            "accuracy": [float(accuracy[m]) for m in self.m],
         }
-        for m in self.m:
-            rows = self.table[self.table["m1"] == m]
-            defined = [key not in left_out for key in zip(rows["concept"], rows["pair"], strict=True)]
-            util = rows.loc[defined, "util"]
-            summary["m"].append(m)
-            summary["preference"].append(float(rows["pref"].mean()))
-            summary["utility"].append(float(util.mean()) if len(util) else None)
-            summary["accuracy"].append(float((rows["pref"] > 0).mean()))
-        return summary
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:
