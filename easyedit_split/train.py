@@ -4,7 +4,8 @@ AdamW, gradient norm clipped, dropout on dy, accumulation that equals a larger b
 ``steering_factors`` and shared by both answers, the learning rate of `schedule`. Everything random derives from (seed,
 concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
 
-A loss or gradient that is not finite stops the run with its step and rows named, the last good state kept.
+A loss, gradient or update that is not finite stops the run with its step and rows named; what is kept is the last state
+whose loss and gradient were finite, see `stopping`.
 """
 
 from __future__ import annotations
@@ -27,44 +28,12 @@ from .run import RunConfig
 from .schedule import derive_seed, lr_factor, steps_in
 from .scoring import row_losses, score
 from .sites import Unwrap, same
+from .stopping import LastGood, Step, TrainingStopped
 from .tokens import EncodedPair, Template
-from .types import ConfigError, SplitError
+from .types import ConfigError
 
 Progress: TypeAlias = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One line of history.
-
-    Attributes:
-        step: 1-based optimiser step; epoch: 0-based.
-        loss: the objective's, averaged over the step's pairs; grad_norm: before clipping.
-        m: mean of the step's m; pairs: how many.
-    """
-
-    step: int
-    epoch: int
-    lr: float
-    loss: float
-    grad_norm: float
-    m: float
-    pairs: int
-
-
-class TrainingStopped(SplitError):
-    """Training met a loss or gradient that is not finite; ``intervention`` holds the last good state.
-
-    Attributes:
-        intervention: parameters after the last good step.
-        history: the steps that were good.
-    """
-
-    def __init__(self, message: str, intervention: Intervention, history: tuple[Step, ...]) -> None:
-        super().__init__(message)
-        self.intervention = intervention
-        self.history = history
 
 
 def train(
@@ -85,7 +54,7 @@ def train(
 
     Raises:
         ConfigError: no pairs, or a configuration that does not fit the model.
-        TrainingStopped: a loss or gradient was not finite.
+        TrainingStopped: a loss, gradient or update was not finite.
     """
     if not pairs:
         raise ConfigError(f"concept {concept!r} has no pairs to train on")
@@ -156,6 +125,7 @@ class _Loop:
         )
         self.bare = self._bare_losses() if objective.needs_bare else None
         self.history: list[Step] = []
+        self.good = LastGood(intervention)
 
     def run_all(self, progress: Progress | None) -> tuple[Step, ...]:
         """All epochs."""
@@ -181,14 +151,26 @@ class _Loop:
             total.backward()  # type: ignore[no-untyped-call]
             loss += total.item()
             drawn.append(micro.m_own)
+        everything = [i for batch in batches for i in batch]
         norm = nn.utils.clip_grad_norm_(self.intervention.parameters(), self.run.train.max_grad_norm)
-        self._require_finite(norm, "gradient", [i for batch in batches for i in batch])
+        self._require_finite(norm, "gradient", everything)
         lr = self.run.train.lr * lr_factor(len(self.history), self.run.train.warmup_steps, self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self.optimizer.step()
+        self._update(lr, everything)
         m = float(torch.cat(drawn).mean())
         self.history.append(Step(len(self.history) + 1, epoch, lr, loss, float(norm), m, count))
+
+    def _update(self, lr: float, rows: list[int]) -> None:
+        """AdamW's step from a state that is good, to one that at least can be written down."""
+        self.good.keep(len(self.history))
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        try:
+            self.optimizer.step()
+        except RuntimeError as error:  # a factor of the update too large for the parameters' dtype
+            raise self._stopped("update", f"impossible ({error})", rows) from error
+        for parameter in self.intervention.parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                raise self._stopped("update", "not finite", rows)
 
     def _draw(self, batch: list[int]) -> _Micro:
         values = torch.tensor(self.run.train.steering_factors, dtype=torch.float64)
@@ -247,15 +229,20 @@ class _Loop:
         }
 
     def _require_finite(self, value: Tensor, what: str, batch: list[int]) -> None:
-        if bool(torch.isfinite(value)):
-            return
+        if not bool(torch.isfinite(value)):
+            raise self._stopped(what, str(value.item()), batch)
+
+    def _stopped(self, what: str, found: str, batch: list[int]) -> TrainingStopped:
+        """The error for this step, once the last good state is back in place."""
+        self.good.restore()
         rows = ", ".join(str(self.pairs[i].index) for i in batch)
-        raise TrainingStopped(
-            f"the {what} of step {len(self.history) + 1} of {self.total} (concept {self.concept!r}) is {value.item()}; "
-            f"its pairs are rows {rows}: the state after step {len(self.history)} is kept; try a smaller lr or "
+        kept = f"the state after step {self.good.steps}" if self.good.steps else "the state before training"
+        return TrainingStopped(
+            f"the {what} of step {len(self.history) + 1} of {self.total} (concept {self.concept!r}) is {found}; its "
+            f"pairs are rows {rows}: {kept} is kept, the last whose loss and gradient were finite; try a smaller lr or "
             "smaller steering_factors",
             self.intervention,
-            tuple(self.history),
+            tuple(self.history[: self.good.steps]),
         )
 
 

@@ -30,6 +30,10 @@ PART_OF = {
     "template": "tokens",
     "batching": "tokens",
     "artifact_files": "artifact",
+    "artifact_model": "artifact",
+    "stopping": "train",
+    "means": "log_odds",
+    "strict_yaml": "config",
     "commands": "cli",
 }
 """Files that belong to a part named after another file."""
