@@ -118,28 +118,14 @@ def test_the_answers_of_a_pair_do_not_see_each_other_and_the_prompt_is_seen() ->
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_half_precision_model_computes_its_logits_in_fp32(family: str) -> None:
-    """The final soft-cap of Gemma-2 is still applied, after the fp32 head."""
-    model = tiny_model(family, torch.bfloat16)
-    ids = torch.tensor([[1, 5, 9, 30]])
-    with torch.no_grad():
-        half = model(input_ids=ids).logits
-        with full_precision_head(model):
-            full = model(input_ids=ids).logits
-        hidden = model.model(input_ids=ids).last_hidden_state
-    wanted = hidden.float() @ model.lm_head.weight.float().T
-    cap = getattr(model.config, "final_logit_softcapping", None)
-    wanted = wanted if cap is None else torch.tanh(wanted / cap) * cap
-    assert full.dtype == torch.float32
-    torch.testing.assert_close(full, wanted, atol=1e-5, rtol=0)
-    assert not torch.allclose(half.float(), wanted, atol=1e-5, rtol=0)
-    assert not model.lm_head._forward_hooks
-
-
-def test_an_fp32_model_is_left_alone_by_the_head() -> None:
-    model = tiny_model("llama", torch.float32)
+def test_a_half_precision_models_losses_come_from_fp32_logits(family: str) -> None:
+    model, data = tiny_model(family, torch.bfloat16), pairs()
+    found = score(model, data, max_rows=1).L_p
+    plain = [by_hand(model, pair, pair.positive, None, 0.0) for pair in data]
     with full_precision_head(model):
-        assert not model.lm_head._forward_hooks
+        full = [by_hand(model, pair, pair.positive, None, 0.0) for pair in data]
+    np.testing.assert_allclose(found, full, rtol=1e-7)
+    assert not np.allclose(found, plain, rtol=1e-6)
 
 
 def test_losses_by_hand_from_given_logits() -> None:
