@@ -11,46 +11,51 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Hashable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import yaml
 
 from .registry import nearest
-from .types import ConfigError, FloatArray
+from .types import ConfigError
 
 C = TypeVar("C")
+MOST_POINTS = 100_000
 
 
 def parse_grid(text: str, where: str = "grid") -> tuple[float, ...]:
-    """``"start:stop:count"`` with both ends included, or comma-separated numbers.
+    """``"start:stop:count"`` with both ends included, or comma-separated numbers, which stay as they are written.
 
-    The middle of a symmetric odd grid is exactly 0.0: points are made symmetric, so no 1e-16 takes m = 0's place.
+    A grid through zero holds exactly 0.0: no 1e-16 takes m = 0's place. Its other inner points are rounded to what
+    their distance can tell apart (0.6, not 0.6000000000000001).
 
     Raises:
-        ConfigError: not of that form, or not finite.
+        ConfigError: not of that form, not finite, or of more than ``MOST_POINTS`` points.
     """
     try:
-        values = _even_grid(text) if ":" in text else np.array([float(part) for part in text.split(",")])
-        if not np.isfinite(values).all():
+        values = _even_grid(text, where) if ":" in text else [float(part) for part in text.split(",")]
+        if not all(map(math.isfinite, values)):
             raise ValueError
     except ValueError:
         raise ConfigError(
             f"{where}: {text!r} is not a grid; write start:stop:count (both ends included, e.g. -20:20:41) "
             "or numbers with commas between (e.g. -4,0,4)"
         ) from None
-    return tuple(round(float(v), 12) + 0.0 for v in values)
+    return tuple(v + 0.0 for v in values)  # -0.0 becomes 0.0
 
 
-def _even_grid(text: str) -> FloatArray:
+def _even_grid(text: str, where: str) -> list[float]:
     start, stop, count = text.split(":")
     low, high, number = float(start), float(stop), int(count)
-    if not (math.isfinite(low) and math.isfinite(high)) or number < 1 or (number == 1 and low != high):
+    if not math.isfinite(high - low) or number < 1 or (number == 1 and low != high):
         raise ValueError
-    with np.errstate(over="ignore", invalid="ignore"):
-        return (np.linspace(low, high, number) - np.linspace(-high, -low, number)[::-1]) / 2
+    if number > MOST_POINTS:
+        raise ConfigError(f"{where}: {text!r} asks for {number} points; allowed are up to {MOST_POINTS}: write fewer")
+    if number == 1 or low == high:
+        return [low] * number
+    inner = (np.linspace(low, high, number) - np.linspace(-high, -low, number)[::-1])[1:-1] / 2
+    places = 13 - math.floor(math.log10(max(abs(low), abs(high))))
+    return [low, *(round(float(v), places) for v in inner), high]
 
 
 def _check(value: Any, kind: Any, where: str) -> Any:
@@ -74,7 +79,7 @@ def _check(value: Any, kind: Any, where: str) -> Any:
         if not math.isfinite(value):
             raise ConfigError(f"{where}: {value!r} is not a finite number")
         return float(value)
-    if kind is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
+    if kind is float and isinstance(value, str):  # as PyYAML reads 1e-4
         try:
             return _check(float(value), float, where)
         except ValueError:
@@ -151,56 +156,6 @@ def build(cls: type[C], mapping: Any, where: str) -> C:
         return cls(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML that refuses a key written twice in one mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            line = key_node.start_mark.line + 1
-            if not isinstance(key, Hashable):
-                raise ConfigError(f"{node.start_mark.name}, line {line}: {key!r} cannot be a key: write a name")
-            if key in seen:
-                raise ConfigError(f"{node.start_mark.name}, line {line}: key {key!r} stands twice: remove one")
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping; nothing in it is executed.
-
-    Raises:
-        ConfigError: missing file, invalid YAML, a key written twice, or something else than a mapping.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            data = yaml.load(file, Loader=_StrictLoader)
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path}: holds a {type(data).__name__}, wanted a mapping of settings")
-    return data
-
-
-def read_value(text: str, where: str) -> Any:
-    """One value as YAML reads it: ``0.01``, ``true``, ``[10, 12]``, ``null``.
-
-    Raises:
-        ConfigError: invalid YAML.
-    """
-    loader = _StrictLoader(text)
-    loader.name = where
-    try:
-        return loader.get_single_data()
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: {text!r} is not a YAML value: {' '.join(str(error).split())}") from error
 
 
 def require(condition: bool, message: str) -> None:

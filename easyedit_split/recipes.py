@@ -23,11 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import TokenConfig, TrainConfig, check_keys, read_value, read_yaml
+from .config import TokenConfig, TrainConfig, check_keys
 from .forms.base import FORMS
 from .objectives.base import OBJECTIVES
 from .registry import nearest
 from .run import RunConfig
+from .strict_yaml import read_value, read_yaml
 from .types import ConfigError
 
 _PLACES = ("layers", "site", "placement", "positions", "skip_prefix")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from easyedit_split.config import TokenConfig, TrainConfig, build, check_keys, parse_grid, read_value, read_yaml
+from easyedit_split.config import TokenConfig, TrainConfig, build, check_keys, parse_grid
 from easyedit_split.types import ConfigError
 
 
@@ -124,60 +123,50 @@ def test_the_middle_of_a_symmetric_grid_is_zero(end: float, count: int) -> None:
     assert len(set(grid)) == count
 
 
+def test_numbers_stay_as_they_are_written() -> None:
+    assert parse_grid("1e-13,-0.0,0.1234567890123456") == (1e-13, 0.0, 0.1234567890123456)
+    assert parse_grid("1e-13") == (1e-13,)
+    assert parse_grid("0:4e-13:5") == (0.0, 1e-13, 2e-13, 3e-13, 4e-13)
+    assert parse_grid("-2e-200:1e-200:4") == (-2e-200, -1e-200, 0.0, 1e-200)
+    assert parse_grid("0.1234567890123456:1e15:2") == (0.1234567890123456, 1e15)
+    assert parse_grid("0.5:0.5:2") == (0.5, 0.5)
+    assert parse_grid("-1e300:2e300:4") == (-1e300, 0.0, 1e300, 2e300)
+
+
+@pytest.mark.parametrize("text", ["-0.3:0.6:4", "-0.1:0.2:4", "-20:10:31", "-7:0.7:12", "-3e-9:1e-9:5"])
+def test_a_grid_through_zero_holds_it(text: str) -> None:
+    grid = parse_grid(text)
+    assert 0.0 in grid
+    assert [abs(m) for m in grid if m and abs(m) < 1e-3 * grid[-1]] == []
+
+
+def test_a_grid_too_large_is_refused_before_it_is_made() -> None:
+    for count in (100_001, 10**12):
+        with pytest.raises(ConfigError, match=f"--m: '0:1:{count}' asks for {count} points; allowed are up to 100000"):
+            parse_grid(f"0:1:{count}", "--m")
+    assert len(parse_grid("0:1:100000")) == 100_000
+
+
 @pytest.mark.parametrize(
-    "text", ["", "1:2", "1:2:0", "1:2:x", "1;2", "1,,2", "nan,1", "0:inf:3", "1:2:3:4", "1:2:2.5", "3:9:1"]
+    "text",
+    [
+        "",
+        "1:2",
+        "1:2:0",
+        "1:2:x",
+        "1;2",
+        "1,,2",
+        "nan,1",
+        "0:inf:3",
+        "1:2:3:4",
+        "1:2:2.5",
+        "3:9:1",
+        "-1.7e308:1.7e308:3",
+    ],
 )
 def test_what_is_no_grid(text: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"--m: {text!r} is not a grid; write start:stop:count")):
         parse_grid(text, "--m")
-
-
-# --- YAML ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"a: 1\na: 2\n", r"c.yaml, line 2: key 'a' stands twice: remove one"),
-        (b"a: {b: 1, b: 2}\n", r"c.yaml, line 1: key 'b' stands twice"),
-        (b"? [1]\n: 2\n", r"c.yaml, line 1: \[1\] cannot be a key"),
-        (b"- 1\n", "c.yaml: holds a list, wanted a mapping"),
-        (b"a: [1\n", "c.yaml: not readable as YAML"),
-        (b"\xff\xfe\x00", "c.yaml: not readable as YAML"),
-        (
-            b"a: !!python/object/apply:os.system ['true']\n",
-            "c.yaml: not readable as YAML: could not determine a constr",
-        ),
-    ],
-)
-def test_yaml_is_strict_and_executes_nothing(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "c.yaml").write_bytes(content)
-    with pytest.raises(ConfigError, match=message):
-        read_yaml(tmp_path / "c.yaml")
-
-
-def test_good_yaml(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("a: 1\nb: {a: 2}\n")
-    assert read_yaml(tmp_path / "c.yaml") == {"a": 1, "b": {"a": 2}}
-    (tmp_path / "c.yaml").write_text("# nothing\n")
-    assert read_yaml(tmp_path / "c.yaml") == {}
-    with pytest.raises(ConfigError, match=r"absent.yaml: no such file"):
-        read_yaml(tmp_path / "absent.yaml")
-    with pytest.raises(ConfigError, match="not readable as YAML"):
-        read_yaml(tmp_path)
-
-
-def test_one_value() -> None:
-    assert [read_value(text, "--set") for text in ("0.5", "true", "[1, 2]", "null", "a b", "")] == [
-        0.5,
-        True,
-        [1, 2],
-        None,
-        "a b",
-        None,
-    ]
-    with pytest.raises(ConfigError, match=r"--set x=\[1: '\[1' is not a YAML value"):
-        read_value("[1", "--set x=[1")
 
 
 # --- the shipped configurations ------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from ..config import read_yaml
 from ..registry import nearest
+from ..strict_yaml import read_yaml
 from ..types import ConfigError
 from . import watch
 from .methods import Method

@@ -1,0 +1,95 @@
+"""YAML read strictly: nothing in it is executed, no key stands twice, and a word or number is what it looks like.
+
+| written     | YAML 1.1 reads | here, as in YAML 1.2 |
+|-------------|----------------|----------------------|
+| `2:20:10`   | 8410, base 60  | the text             |
+| `010`       | 8, base 8      | the text             |
+| `on`, `off` | true, false    | the text             |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .types import ConfigError
+
+_PLAIN = {
+    "bool": ("yYnNtTfF", r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE"),
+    "int": ("-+0123456789", r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F]+)"),
+    "float": (
+        "-+.0123456789",
+        r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    ),
+}
+"""Kinds of plain values that are read otherwise than in YAML 1.1: the signs they begin with, and their form."""
+
+_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
+"""What PyYAML raises: ValueError for bad UTF-8 and impossible dates, RecursionError for what is nested too deep."""
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Safe YAML with the rules above."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, Hashable):
+                raise ConfigError(f"{node.start_mark.name}, line {line}: {key!r} cannot be a key: write a name")
+            if key in seen:
+                raise ConfigError(f"{node.start_mark.name}, line {line}: key {key!r} stands twice: remove one")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _set_resolvers() -> None:
+    tags = {f"tag:yaml.org,2002:{kind}": form for kind, form in _PLAIN.items()}
+    _StrictLoader.yaml_implicit_resolvers = {
+        first: [known for known in forms if known[0] not in tags]
+        for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    for tag, (first, form) in tags.items():
+        _StrictLoader.add_implicit_resolver(tag, re.compile(f"(?:{form})$"), list(first))
+
+
+_set_resolvers()
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read one YAML mapping.
+
+    Raises:
+        ConfigError: missing file, invalid YAML, a key written twice, or something else than a mapping.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            data = yaml.load(file, Loader=_StrictLoader)
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (*_ERRORS, OSError) as error:
+        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds a {type(data).__name__}, wanted a mapping of settings")
+    return data
+
+
+def read_value(text: str, where: str) -> Any:
+    """One value: ``0.01``, ``true``, ``[10, 12]``, ``null``.
+
+    Raises:
+        ConfigError: invalid YAML.
+    """
+    try:
+        loader = _StrictLoader(text)
+        loader.name = where
+        return loader.get_single_data()
+    except _ERRORS as error:
+        raise ConfigError(f"{where}: {text!r} is not a YAML value: {' '.join(str(error).split())}") from error
