@@ -1,7 +1,8 @@
 """Files and folders that appear whole or not at all, and journals that a killed run goes on from.
 
 A result is written under a temporary name and moved into place. A journal is a file of one JSON object a line beside
-the result, begun by a fingerprint of everything the result depends on; a half-written last line is forgotten.
+the result, begun by a fingerprint of everything the result depends on; a half-written last line is forgotten. What the
+file system refuses is a `StorageError`, one sentence with the path.
 """
 
 from __future__ import annotations
@@ -16,7 +17,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .types import SplitError
+
 logger = logging.getLogger(__name__)
+
+
+class StorageError(SplitError):
+    """A file or folder cannot be written or read: no space, no permission, something else in its place."""
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror or error}): choose another place") from error
 
 
 @contextmanager
@@ -24,13 +39,17 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside ``folder`` that takes its place on leaving, and vanishes on an exception.
 
     An existing ``folder`` is replaced; until the new one is in place, the old one is kept.
+
+    Raises:
+        StorageError: the file system refuses.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(folder)
-    temporary.mkdir()
     try:
-        yield temporary
-        _swap(temporary, folder)
+        with _writing(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary.mkdir()
+            yield temporary
+            _swap(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -58,66 +77,86 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then move it into place.
 
     The temporary name keeps the suffix of ``path``, for writers that choose a format by it.
+
+    Raises:
+        StorageError: the file system refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(temporary)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 class Journal:
-    """Finished parts of a long run, one JSON object a line.
+    """Finished parts of a long run, one JSON object a line; nothing is written before the first part is.
 
     Args:
         path: where it is kept while the run is under way.
-        fingerprint: plain JSON values; a journal begun under another one is renamed to ``PATH.old`` and the run starts
-            anew.
+        fingerprint: plain JSON values; a journal begun under another one is renamed to ``PATH.old`` when the first part
+            is written, and the run starts anew.
 
     Attributes:
         records: what an interrupted run with the same fingerprint had finished.
+
+    Raises:
+        StorageError: the file is there and cannot be read.
     """
 
     def __init__(self, path: Path, fingerprint: dict[str, Any]) -> None:
         self.path = path
-        self._fingerprint = json.loads(json.dumps(fingerprint))
-        self.records: list[dict[str, Any]] = self._read()
+        self._fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
+        lines = _whole_lines(path)
+        same = bool(lines) and lines[0] == self._fingerprint
+        self._others = bool(lines) and not same
+        self._begun = False
+        self.records: list[dict[str, Any]] = lines[1:] if same else []
+        if self.records:
+            logger.info("going on from %d finished parts in %s", len(self.records), path)
 
     @classmethod
     def beside(cls, result: Path, fingerprint: dict[str, Any]) -> Journal:
         """The journal of a result file: ``.NAME.journal`` in the same folder."""
         return cls(result.with_name(f".{result.name}.journal"), fingerprint)
 
-    def _read(self) -> list[dict[str, Any]]:
-        lines = _whole_lines(self.path)
-        if lines and lines[0] == self._fingerprint:
-            if len(lines) > 1:
-                logger.info("going on from %d finished parts in %s", len(lines) - 1, self.path)
-            self._write(lines)  # without a half-written last line
-            return lines[1:]
-        if lines:
+    @property
+    def holds_parts(self) -> bool:
+        """Whether a run that stops now can be gone on with."""
+        return self._begun or bool(self.records)
+
+    def _begin(self) -> None:
+        """Write the fingerprint and what was finished, without a half-written last line."""
+        if self._others:
             old = self.path.with_name(f"{self.path.name}.old")
             os.replace(self.path, old)
             logger.warning("%s is of a run with other settings: kept as %s, starting anew", self.path, old.name)
-        self._write([self._fingerprint])
-        return []
-
-    def _write(self, lines: list[dict[str, Any]]) -> None:
-        text = "".join(json.dumps(line) + "\n" for line in lines)
+            self._others = False
+        text = "".join(json.dumps(line) + "\n" for line in (self._fingerprint, *self.records))
         write_whole(self.path, lambda to: _write_text(to, text))
+        self._begun = True
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add one finished part; on disk when this returns."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Add one finished part; on disk when this returns.
+
+        Raises:
+            StorageError: the file system refuses.
+        """
+        with _writing(self.path):
+            if not self._begun:
+                self._begin()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
 
     def finish(self) -> None:
-        """Remove the journal: the result is in place."""
-        self.path.unlink(missing_ok=True)
+        """Remove the journal: the result is in place. Another run's stays."""
+        if not self._others:
+            with _writing(self.path):
+                self.path.unlink(missing_ok=True)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -125,10 +164,15 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
+    """The JSON values of a file's lines up to the first that is none; none where there is no file."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read ({error.strerror or error}): remove it") from error
     lines = []
-    for line in path.read_text("utf-8", errors="replace").split("\n"):
+    for line in text.split("\n"):
         try:
             lines.append(json.loads(line))
         except ValueError:

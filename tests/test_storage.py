@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from easyedit_split.storage import Journal, new_folder, write_whole
+from easyedit_split.storage import Journal, StorageError, new_folder, write_whole
 
 KEY = {"model": "tiny", "m": [1.0, 0.1]}
 
@@ -30,6 +30,24 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
         assert temporary.parent == target.parent  # a move within one file system
     assert names(target) == ["a"]
     assert names(target.parent) == ["result"]
+
+
+def test_where_nothing_can_be_put_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("1")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "full").write_text("1")
+    with pytest.raises(StorageError, match=r"file/x cannot be written \(.*\): choose another place"):
+        write_whole(tmp_path / "file" / "x", write_to("1"))
+    with pytest.raises(StorageError, match="folder cannot be written"):
+        write_whole(tmp_path / "folder", write_to("1"))
+    with pytest.raises(StorageError, match="file/x cannot be written"), new_folder(tmp_path / "file" / "x"):
+        pass
+    with pytest.raises(StorageError, match=r"x\.journal cannot be written"):
+        Journal.beside(tmp_path / "file" / "x", KEY).append({})
+    (tmp_path / ".y.journal").mkdir()
+    with pytest.raises(StorageError, match=r"\.y\.journal cannot be read"):
+        Journal.beside(tmp_path / "y", KEY)
+    assert names(tmp_path) == [".y.journal", "file", "folder"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -65,7 +83,7 @@ def test_a_failed_move_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pyt
         real(source, to)
 
     monkeypatch.setattr(os, "rename", rename)
-    with pytest.raises(OSError, match="disk full"), new_folder(target) as temporary:
+    with pytest.raises(StorageError, match=r"result cannot be written \(disk full\)"), new_folder(target) as temporary:
         (temporary / "new").write_text("new")
     assert names(target) == ["old"]
     assert names(tmp_path) == ["result"]
@@ -174,21 +192,49 @@ def test_a_torn_character_is_no_crash(tmp_path: Path) -> None:
 def test_a_torn_first_line_starts_anew(tmp_path: Path) -> None:
     path = journal(tmp_path).path
     path.write_text('{"model": "ti')
-    assert journal(tmp_path).records == []
-    assert json.loads(path.read_text()) == KEY
+    again = journal(tmp_path)
+    assert again.records == []
+    again.append({"part": 0})
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [KEY, {"part": 0}]
 
 
-@pytest.mark.parametrize("other", [{"model": "tiny", "m": [1.0, 0.2]}, {"model": "tiny"}, {**KEY, "seed": 1}])
+OTHERS = pytest.mark.parametrize("other", [{"model": "tiny", "m": [1.0, 0.2]}, {"model": "tiny"}, {**KEY, "seed": 1}])
+
+
+@OTHERS
 def test_another_fingerprint_starts_anew_and_keeps_the_old_one(
     tmp_path: Path, other: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     path = filled(tmp_path)
     before = path.read_text()
     with caplog.at_level(logging.WARNING):
-        assert journal(tmp_path, other).records == []
+        begun = journal(tmp_path, other)
+        assert begun.records == []
+        begun.append({"part": 0})
     assert "other settings" in caplog.text
     assert path.with_name(path.name + ".old").read_text() == before
-    assert journal(tmp_path, other).records == []
+    assert journal(tmp_path, other).records == [{"part": 0}]
+
+
+@OTHERS
+def test_a_run_that_finishes_no_part_leaves_another_ones_journal(tmp_path: Path, other: dict[str, Any]) -> None:
+    before = filled(tmp_path).read_text()
+    begun = journal(tmp_path, other)
+    assert not begun.holds_parts
+    begun.finish()
+    assert names(tmp_path) == [".table.csv.journal"]
+    assert begun.path.read_text() == before
+    assert len(journal(tmp_path).records) == 3
+
+
+def test_nothing_is_written_before_the_first_part(tmp_path: Path) -> None:
+    begun = Journal.beside(tmp_path / "new" / "table.csv", KEY)
+    assert not begun.holds_parts
+    begun.finish()
+    assert names(tmp_path) == []
+    begun.append({"part": 0})
+    assert begun.holds_parts
+    assert Journal.beside(tmp_path / "new" / "table.csv", KEY).holds_parts
 
 
 def test_control_the_same_fingerprint_in_another_order_or_as_tuples(tmp_path: Path) -> None:
