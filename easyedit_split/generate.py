@@ -86,7 +86,7 @@ def generate(
     config = config or GenerateConfig()
     _check_points(m, intervention)
     rows = _encode(template, prompts)
-    done = [Generated(**record) for record in (journal.records if journal else ())]
+    done = _finished(journal, m)
     have = {(answer.index, answer.m) for answer in done}
     with frozen(model), torch.no_grad():
         for value in m:
@@ -107,6 +107,12 @@ def generate(
                     progress(len(done), len(rows) * len(m))
     place = {float(value): k for k, value in enumerate(m)}
     return sorted(done, key=lambda answer: (place[answer.m], answer.index))
+
+
+def _finished(journal: Journal | None, m: Sequence[float]) -> list[Generated]:
+    """What a journal holds of the m asked for; it may hold others."""
+    answers = [Generated(**record) for record in (journal.records if journal else ())]
+    return [answer for answer in answers if answer.m in m]
 
 
 def _check_points(m: Sequence[float], intervention: Intervention | None) -> None:

@@ -188,6 +188,24 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path, answers: int, do
     assert len(journal().records) == len(whole)
 
 
+def test_a_journal_of_other_m_helps_where_they_are_the_same(tmp_path: Path) -> None:
+    here, config = world(), GenerateConfig(max_new_tokens=5, batch_size=2)
+
+    def journal() -> Journal:
+        return Journal.beside(tmp_path / "texts.json", {})
+
+    steered(here, (0.0, 3.0), config, journal=journal())
+    fresh = steered(here, (0.1, 0.0), config)
+    seen: list[tuple[int, int]] = []
+    calls = counted(here)
+    found = steered(
+        here, (0.1, 0.0), config, journal=journal(), progress=lambda done, total: seen.append((done, total))
+    )
+    assert found == fresh
+    assert len(calls) == 3
+    assert seen == [(7, 10), (9, 10), (10, 10)]
+
+
 def counted(here: World) -> list[int]:
     calls: list[int] = []
     real: Callable[..., Any] = here.model.generate
