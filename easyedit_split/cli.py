@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from . import __version__
 from .commands import activations, apply, common, demo, doctor, easyedit, fit, inspect, plot, recommend, sweep, train
@@ -54,8 +55,5 @@ def main() -> None:
     try:
         app()
     except SplitError as error:
-        common.console.print(f"[red]error:[/red] {error}", highlight=False, soft_wrap=True)
+        common.console.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        common.console.print("stopped; finished parts are kept, give the same command again to go on")
-        sys.exit(130)

@@ -87,8 +87,10 @@ def encode_pairs(
             sentence = f"{source}, row {number}: {error}"
             if not drop_bad:
                 raise DataError(f"{sentence}; or drop bad rows (--drop-bad)") from error
-            logger.warning("dropped: %s", sentence)
             dropped.append(sentence)
+    if dropped:
+        named = "; ".join(dropped[:10]) + (f" and {len(dropped) - 10} more" if len(dropped) > 10 else "")
+        logger.warning("dropped %d of %d rows: %s", len(dropped), len(pairs), named)
     if not rows:
         raise DataError(f"{source}: no pair is left of {len(pairs)}")
     return EncodedPairs(tuple(rows), tuple(dropped), _notes(rows, template))

@@ -13,33 +13,44 @@ from ..config import TokenConfig, require
 from ..pipeline import artifact_tokens
 from ..template import Template
 from ..tokens import encode_pairs
-from .common import DATA_HELP, MODEL_HELP, console, open_data, open_model, refuse_existing
+from .common import console, open_data, open_model, say_written
+from .options import (
+    DataOption,
+    DeviceOption,
+    DropBadOption,
+    DtypeOption,
+    ModelOption,
+    OverwriteOption,
+    SplitSeedOption,
+    TestSplitOption,
+)
+from .places import check_file
 
 EPILOG = """Example: easyedit-split activations --model testbed:gemma2 --data testbed:power --layer 3
 --intervention power-vector --out acts.npz"""
 
 
 def command(
-    model: Annotated[str, typer.Option(help=MODEL_HELP)],
-    data: Annotated[str, typer.Option(help=DATA_HELP)],
+    model: ModelOption,
+    data: DataOption,
     layer: Annotated[int, typer.Option(help="Block whose output is taken, counted from 0.")],
     to: Annotated[Path, typer.Option("--out", help="File to write, .npz.")],
     intervention: Annotated[
         Path | None, typer.Option(help="Folder that `train` wrote; without it dh is DiffMean's vector.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="test (default for datasets with splits), dev or train.")] = None,
-    split_seed: Annotated[int, typer.Option(help="Seed of the dataset's split.")] = 0,
+    split: TestSplitOption = None,
+    split_seed: SplitSeedOption = 0,
     most: Annotated[int, typer.Option(help="Rows to keep.")] = 2000,
     seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
-    drop_bad: Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")] = False,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16, float64. Default: as saved.")] = None,
-    device: Annotated[str | None, typer.Option(help="e.g. cpu, cuda, cuda:1, auto.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")] = False,
+    drop_bad: DropBadOption = False,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Collect activations at one layer, and their change at m = 1 (Fig. 3, Assumptions 4.1, 4.2)."""
     require(to.suffix == ".npz", f"{to}: activations are written as .npz: choose that ending")
     require(most >= 20, f"--most {most}: at least 20 rows are needed to describe a manifold")
-    refuse_existing(to, overwrite)
+    check_file(to, overwrite)
     artifact = None if intervention is None else Artifact.from_pretrained(intervention)
     table, source = open_data(data, split, default_split="test", seed=split_seed, drop_bad=drop_bad)
     network, tokenizer = open_model(model, dtype, device)
@@ -50,4 +61,4 @@ def command(
     with console.status("collecting"):
         arrays = collect_activations(network, pairs, layer, artifact, pad_id=template.pad_id, most=most, seed=seed)
     write_activations(arrays, to, model=model, layer=layer)
-    console.print(f"{len(arrays['h'])} rows of width {arrays['h'].shape[1]} written to [bold]{to}[/bold]")
+    say_written(f"{len(arrays['h'])} rows of width {arrays['h'].shape[1]}", to)

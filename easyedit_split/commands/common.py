@@ -1,4 +1,8 @@
-"""What the commands share: the console, progress bars with time left, and opening models and data from options."""
+"""What the commands share: the console, progress bars with time left, and opening models and data from options.
+
+The consoles print what they are given: a user's text is never read as Rich's markup or emoji codes. Colour is said by
+``style=``.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +15,18 @@ from typing import Any
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ..analysis import CurveKey
-from ..datasets.base import DATASETS, PairTable
-from ..datasets.load import load_dataset
+from ..datasets.base import PairTable, Split
+from ..datasets.load import default_split_of, load_dataset
 from ..pipeline import Source
+from ..storage import Journal
 from ..types import ConfigError
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, emoji=False, highlight=False)
 """Messages and progress; results go to standard output."""
-out = Console()
-
-MODEL_HELP = "Hugging Face id, a folder, or testbed:gemma2 / testbed:qwen2."
-DATA_HELP = (
-    "psychopathy, powerseeking, axbench (optionally :PATH), testbed:reviews|persona|power|concepts, "
-    "or a jsonl/json/csv/parquet file."
-)
+out = Console(markup=False, emoji=False, highlight=False)
 
 
 def set_up_logging(verbose: bool = False) -> None:
@@ -42,13 +42,13 @@ def set_up_logging(verbose: bool = False) -> None:
 def bar(label: str) -> Iterator[Any]:
     """A progress bar; yields ``advance(done, total, note="")``."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         task = progress.add_task(label, total=None, note="")
@@ -57,6 +57,27 @@ def bar(label: str) -> Iterator[Any]:
             progress.update(task, completed=done, total=total, note=note)
 
         yield advance
+
+
+@contextmanager
+def resumable(journal: Journal | None) -> Iterator[None]:
+    """Say, where a run is stopped by hand, that the same command goes on from what its journal holds."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if journal is not None and journal.holds_parts:
+            say(f"stopped; finished parts are kept in {journal.path}: give the same command again to go on")
+        raise
+
+
+def say(text: str, style: str = "") -> None:
+    """One message, on one line however long."""
+    console.print(text, style=style, soft_wrap=True)
+
+
+def say_written(what: str, path: Path) -> None:
+    """What was written, and where."""
+    console.print(Text.assemble(f"{what} written to ", (str(path), "bold")), soft_wrap=True)
 
 
 def parse_columns(text: str | None) -> dict[str, str] | None:
@@ -80,7 +101,7 @@ def open_data(
     data: str,
     split: str | None,
     *,
-    default_split: str | None = None,
+    default_split: Split,
     seed: int = 0,
     columns: str | None = None,
     concept_id: int | None = None,
@@ -90,10 +111,10 @@ def open_data(
     """Pairs of ``--data``, and their record; notes are printed.
 
     Args:
-        default_split: taken for datasets that have splits where ``split`` is None; a file of one's own is used whole.
+        default_split: taken where ``split`` is None, of datasets that have splits and of files that declare it; any
+            other file is used whole, and that is said.
     """
-    has_splits = data.split(":")[0] in {*DATASETS.names(), "testbed"} - {"local"}
-    chosen = split or (default_split if has_splits else None)
+    chosen = split or default_split_of(data, default_split)
     table = load_dataset(
         data,
         split=chosen,
@@ -103,9 +124,12 @@ def open_data(
         drop_bad=drop_bad,
         limit=limit,
     )
-    for note in table.notes:
-        console.print(f"[dim]{table.name}: {note}[/dim]", highlight=False)
-    return table, Source(table.name, chosen or "", table.source, table.rows, table.sha256)
+    if chosen is None:
+        say(f"{table.name}: declares no split {default_split!r}, so the whole file is used", "dim")
+    for note in table.other_notes:
+        say(f"{table.name}: {note}", "dim")
+    known = (table.name, chosen or "", table.source, table.rows, table.sha256)
+    return table, Source(*known, dropped=table.dropped, notes=table.other_notes)
 
 
 def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, Any]:
@@ -115,18 +139,8 @@ def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, A
     from ..models import load_model
 
     transformers_logging.disable_progress_bar()
-    with console.status(f"loading {name}"):
+    with console.status(Text(f"loading {name}")):
         return load_model(name, dtype=dtype, device=device)
-
-
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise before any work where the result's place is taken.
-
-    Raises:
-        ConfigError: ``path`` exists and ``--overwrite`` was not given.
-    """
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists already: choose another --out, or say --overwrite")
 
 
 def short_label(key: CurveKey) -> str:

@@ -43,9 +43,9 @@ def command(
 
 def activate(prefer: PreferOption = None) -> None:
     """Make plain `python vectors_generate.py` work in this environment: one start-up line, undone by `deactivate`."""
-    out.print(bridge.activate(parse_prefer(prefer)), highlight=False, soft_wrap=True)
+    out.print(bridge.activate(parse_prefer(prefer)), soft_wrap=True)
 
 
 def deactivate() -> None:
     """Undo `activate`."""
-    out.print(bridge.deactivate(), highlight=False, soft_wrap=True)
+    out.print(bridge.deactivate(), soft_wrap=True)

@@ -13,7 +13,9 @@ from ..analysis.fit import Solver
 from ..registry import nearest
 from ..storage import write_whole
 from ..types import ConfigError
-from .common import console, out, refuse_existing, short_label
+from .common import out, say, say_written, short_label
+from .options import OverwriteOption
+from .places import check_file
 
 EPILOG = "Example: easyedit-split fit power.parquet --out fit.json"
 
@@ -22,18 +24,18 @@ def command(
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
     solver: Annotated[str, typer.Option(help="least_squares, or slsqp as in the paper.")] = "least_squares",
     to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")] = False,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Fit validity decay to preference and utility (Eq. 12, 15, 17): R2, parameters, slope, regions."""
     chosen = parse_solver(solver)
     if to is not None:
-        refuse_existing(to, overwrite)
+        check_file(to, overwrite)
     fits = fit_sweep(read_curves(sweeps), solver=chosen, keep_going=True)
     print_fits(fits)
     if to is not None:
         text = fits_json(fits) + "\n"
         write_whole(to, lambda path: _write(path, text))
-        console.print(f"{len(fits)} curve(s) written to [bold]{to}[/bold]")
+        say_written(f"{len(fits)} curve(s)", to)
     if not any(fit.preference or fit.utility for fit in fits):
         raise ConfigError("no curve could be fitted; the reasons stand above")
 
@@ -67,10 +69,8 @@ def print_fits(fits: list[SweepFit]) -> None:
             shown.add_row(str(number), kind, f"{fit.r2:.4f}", slope, *(f"{value:.3g}" for value in numbers), weak)
     out.print(shown)
     for number, item in enumerate(fits, 1):
-        out.print(f"#{number}: {short_label(item.curve.key)}", highlight=False)
+        out.print(f"#{number}: {short_label(item.curve.key)}", soft_wrap=True)
         for problem in item.problems:
-            console.print(f"[yellow]{problem}[/yellow]", highlight=False)
+            say(problem, "yellow")
         if item.curve.excluded:
-            console.print(
-                f"#{number}: utility leaves out {len(item.curve.excluded)} pair(s), undefined", highlight=False
-            )
+            say(f"#{number}: utility leaves out {len(item.curve.excluded)} pair(s), undefined")

@@ -11,15 +11,29 @@ from ..pipeline import RunStopped
 from ..pipeline import train as train_pairs
 from ..recipes import Recipe, compose
 from ..run import RunConfig
-from .common import DATA_HELP, MODEL_HELP, bar, console, open_data, open_model, out, refuse_existing
+from .common import bar, open_data, open_model, out, say, say_written
+from .options import (
+    ColumnsOption,
+    ConceptIdOption,
+    DataOption,
+    DeviceOption,
+    DropBadOption,
+    DtypeOption,
+    LimitOption,
+    ModelOption,
+    OverwriteOption,
+    SplitSeedOption,
+    TrainSplitOption,
+)
+from .places import check_folder
 
 EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:power --form vector --objective split
 --layer 3 --out power-vector"""
 
 
 def command(
-    model: Annotated[str, typer.Option(help=MODEL_HELP)],
-    data: Annotated[str, typer.Option(help=DATA_HELP)],
+    model: ModelOption,
+    data: DataOption,
     to: Annotated[Path, typer.Option("--out", help="Folder for the artifact.")],
     form: Annotated[str, typer.Option(help="vector, lora or local_weight.")] = "vector",
     objective: Annotated[str, typer.Option(help="split, sft, reps or diff_mean.")] = "split",
@@ -33,33 +47,29 @@ def command(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="One setting, e.g. --set train.lr=0.01. Last word.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="train (default for datasets with splits), dev or test.")] = None,
-    split_seed: Annotated[int, typer.Option(help="Seed of the dataset's split.")] = 0,
+    split: TrainSplitOption = None,
+    split_seed: SplitSeedOption = 0,
     seed: Annotated[int | None, typer.Option(help="Seed of the training run.")] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Columns of your own file: prompt=A,positive=B,negative=C.")
-    ] = None,
-    concept_id: Annotated[int | None, typer.Option(help="One concept of a dataset with several.")] = None,
-    limit: Annotated[int | None, typer.Option(help="At most so many pairs (of each concept).")] = None,
-    drop_bad: Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")] = False,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16, float64. Default: as saved.")] = None,
-    device: Annotated[str | None, typer.Option(help="e.g. cpu, cuda, cuda:1, auto.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")] = False,
+    columns: ColumnsOption = None,
+    concept_id: ConceptIdOption = None,
+    limit: LimitOption = None,
+    drop_bad: DropBadOption = False,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    overwrite: OverwriteOption = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print every setting and where it comes from; do nothing.")
     ] = False,
 ) -> None:
     """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
-    overrides = list(settings or [])
-    overrides += [f"layers={list(layer)}"] if layer else []
-    overrides += [f"placement={placement}"] if placement else []
-    overrides += [f"train.seed={seed}"] if seed is not None else []
+    overrides = [*(settings or []), *options_as_settings(layer, placement, seed)]
     recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
     if show:
         print_settings(recipe)
         return
     run = recipe.run()
-    refuse_existing(to, overwrite)
+    check_folder(to, overwrite)
+    check_folder(last_good(to), overwrite=True)
     table, source = open_data(
         data,
         split,
@@ -84,12 +94,23 @@ def command(
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
             )
     except RunStopped as stopped:
-        place = to.with_name(to.name + "-last-good")
-        stopped.artifact.save_pretrained(place, overwrite=True)
-        console.print(f"the last good state is in {place}")
+        stopped.artifact.save_pretrained(last_good(to), overwrite=True)
+        say(f"the last good state is in {last_good(to)}")
         raise
     artifact.save_pretrained(to, overwrite=overwrite)
-    console.print(f"{len(artifact.concepts)} intervention(s), {describe_run(run)}, written to [bold]{to}[/bold]")
+    say_written(f"{len(artifact.concepts)} intervention(s), {describe_run(run)},", to)
+
+
+def options_as_settings(layer: list[int] | None, placement: str | None, seed: int | None) -> list[str]:
+    """What options say, as ``--set`` would."""
+    found = [f"layers={list(layer)}"] if layer else []
+    found += [f"placement={placement}"] if placement else []
+    return found + ([f"train.seed={seed}"] if seed is not None else [])
+
+
+def last_good(to: Path) -> Path:
+    """Where the last good state of a run that stopped is kept."""
+    return to.with_name(to.name + "-last-good")
 
 
 def describe_run(run: RunConfig) -> str:

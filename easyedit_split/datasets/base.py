@@ -21,6 +21,8 @@ from .files import Table
 
 Split: TypeAlias = Literal["train", "test", "dev"]
 SPLITS: tuple[Split, ...] = ("train", "test", "dev")
+DROPPED = "dropped "
+"""How the note on a bad row that was left out begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,16 @@ class PairTable:
             sha256=table.sha256,
             notes=tuple(notes),
         )
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The bad rows that were left out, one sentence each: file, row and field."""
+        return tuple(note.removeprefix(DROPPED) for note in self.notes if note.startswith(DROPPED))
+
+    @property
+    def other_notes(self) -> tuple[str, ...]:
+        """The notes that speak of no bad row."""
+        return tuple(note for note in self.notes if not note.startswith(DROPPED))
 
     def concepts(self) -> tuple[str | None, ...]:
         """The pairs' concepts, in order of first appearance; ``(None,)`` where there are none."""

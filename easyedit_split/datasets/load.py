@@ -16,7 +16,8 @@ from pathlib import Path
 from ..config import build
 from ..registry import nearest
 from ..types import DataError
-from .base import DATASETS, Columns, PairTable, Request
+from .base import DATASETS, Columns, PairTable, Request, Split
+from .local import declares
 from .splits import check_split
 from .testbed import PREFIX, load_testbed
 
@@ -60,6 +61,18 @@ def load_dataset(
     if name.startswith(PREFIX):
         return load_testbed(name.removeprefix(PREFIX), request)
     return DATASETS[name]().load(request)
+
+
+def default_split_of(name_or_path: str, default: Split) -> Split | None:
+    """What to take where no split is named: ``default`` of datasets with splits and files that declare it, else None.
+
+    Raises:
+        DataError: no such dataset or file.
+    """
+    path, name = _parse(name_or_path)
+    if name != "local" or path is None:
+        return default
+    return default if declares(path, default) else None
 
 
 def _parse(text: str) -> tuple[Path | None, str]:

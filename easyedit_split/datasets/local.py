@@ -8,7 +8,7 @@
 | `input, winning_output, losing_output, output_concept`                         | AxBench's paired table    |
 
 Without a split the whole file is taken. A split needs a `split` column, or files named ``*_train``, ``*_test``,
-``*_dev``; none is invented.
+``*_dev``; none is invented. `declares` says whether a file has one.
 """
 
 from __future__ import annotations
@@ -98,6 +98,20 @@ def _split_rows(table: Table, split: Split | None) -> list[int] | None:
         found = tuple(sorted({str(value) for value in values}))
         raise DataError(f"{table.path}: no row has split {split!r}{nearest(split, found)}")
     return [number for number, value in enumerate(values) if value == split]
+
+
+def declares(path: Path, split: Split) -> bool:
+    """Whether this file says, by its name or its ``split`` column, which of its rows are of ``split``.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if _declared(path) not in (None, split):
+        return False
+    table = read_table(path)
+    if "split" not in table.columns:
+        return _declared(path) == split
+    return any(row.get("split") == split for row in table.rows)
 
 
 def _paper_split(columns: Columns, path: Path) -> str:

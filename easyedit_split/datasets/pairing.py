@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..types import DataError, Pair
-from .base import Columns, Numbered
+from .base import DROPPED, Columns, Numbered
 from .files import Table
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _NAMED_AT_MOST = 10
 def read_pairs(
     table: Table, columns: Columns, *, drop_bad: bool, only: Iterable[int] | None = None
 ) -> tuple[list[Numbered], tuple[str, ...]]:
-    """Pairs of ``table`` (of the rows ``only``), and one note for each row dropped.
+    """Pairs of ``table`` (of the rows ``only``), and one note for each row dropped; they are counted in one warning.
 
     Raises:
         DataError: a missing, empty or non-text field, equal answers; all bad rows are named. Or no row is left.
@@ -33,16 +33,15 @@ def read_pairs(
             good.append(Numbered(row, _pair(table.rows[row], columns)))
         except DataError as error:
             bad.append(f"row {row}: {error}")
+    more = f" and {len(bad) - _NAMED_AT_MOST} more" if len(bad) > _NAMED_AT_MOST else ""
+    named = "; ".join(bad[:_NAMED_AT_MOST]) + more
     if bad and not drop_bad:
-        more = f" and {len(bad) - _NAMED_AT_MOST} more" if len(bad) > _NAMED_AT_MOST else ""
-        named = "; ".join(bad[:_NAMED_AT_MOST])
-        raise DataError(f"{table.path}, {named}{more}; mend them, or drop bad rows (--drop-bad)")
+        raise DataError(f"{table.path}, {named}; mend them, or drop bad rows (--drop-bad)")
     if not good:
         raise DataError(f"{table.path}: no good row is left of {len(bad)}; first, {bad[0] if bad else 'none at all'}")
-    notes = tuple(f"dropped {table.path}, {sentence}" for sentence in bad)
-    for note in notes:
-        logger.warning(note)
-    return good, notes
+    if bad:
+        logger.warning("%s: dropped %d of %d rows: %s", table.path, len(bad), len(good) + len(bad), named)
+    return good, tuple(f"{DROPPED}{table.path}, {sentence}" for sentence in bad)
 
 
 def text_of(row: Mapping[str, Any], column: str) -> str:
