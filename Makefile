@@ -24,7 +24,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/easyedit-split demo --out demo-out
+	$(BIN)/easyedit-split demo --out demo-out --overwrite
 
 test: $(STAMP)
 	$(PYTEST) -n 2 $(ARGS)

@@ -16,11 +16,13 @@ from ..pipeline import Source, artifact_tokens, sweep, train
 from ..recipes import compose
 from ..sweep import write_table
 from ..template import Template
+from ..types import ConfigError
 from .apply import print_answers
-from .common import bar, console, out, refuse_existing
+from .common import bar, console, out
+from .places import check_file, check_folder
 from .plot import draw
 from .recommend import print_recommendations, recommend_fit
-from .sweep import print_summary
+from .summary import print_summary
 
 EPILOG = "Example: easyedit-split demo --out demo-out"
 PRICE = 2.0
@@ -32,7 +34,7 @@ def command(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into an existing folder.")] = False,
 ) -> None:
     """Train SPLIT on the testbed's reviews, sweep m, fit the curves, draw them, and write steered sentences."""
-    refuse_existing(to, overwrite)
+    check_place(to, overwrite)
     model, tokenizer = load_model(MODEL)
     training, held_out = (load_dataset(DATA, split=split).pairs for split in ("train", "test"))
     run = compose(FORM, OBJECTIVE, model=MODEL, dataset=DATA).run()
@@ -57,6 +59,7 @@ def command(
             held_out,
             artifact,
             parse_grid(f"{-reach}:{reach}:41"),
+            model_name=MODEL,
             source=Source(DATA, "test"),
             progress=advance,
         )
@@ -75,4 +78,17 @@ def command(
     config = GenerateConfig(max_new_tokens=30)
     answers = generate(model, template, prompts, artifact.only(), (0.0, strength, 4 * strength), config=config)
     print_answers(answers)
-    out.print(f"written: {to / 'artifact'}, {to / 'sweep.parquet'}, {to / 'curves.png'}", highlight=False)
+    out.print(f"written: {to / 'artifact'}, {to / 'sweep.parquet'}, {to / 'curves.png'}", soft_wrap=True)
+
+
+def check_place(to: Path, overwrite: bool) -> None:
+    """Raise before any work where the tour's folder is taken, or holds something else under one of its names.
+
+    Raises:
+        ConfigError: see `places`.
+    """
+    if to.exists() and not overwrite:
+        raise ConfigError(f"{to} exists already: choose another --out, or say --overwrite")
+    check_folder(to / "artifact", overwrite)
+    for name in ("sweep.parquet", "curves.png"):
+        check_file(to / name, overwrite)

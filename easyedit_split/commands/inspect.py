@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,13 +11,16 @@ import torch
 import typer
 from rich.table import Table
 
-from ..artifact import Artifact, norm
+from ..artifact import HISTORY_FILE, Artifact, norm
 from ..attach import Applied, attach
 from ..batching import Row, collate
+from ..config import require
 from ..observe import device_of
 from ..pipeline import artifact_tokens
 from ..template import Template
-from .common import MODEL_HELP, console, open_model, out
+from ..types import ArtifactError
+from .common import open_model, out, say
+from .options import MODEL_HELP, DeviceOption, DtypeOption
 
 EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"
 PROMPT = "Tell me in one sentence what you would do."
@@ -26,17 +31,20 @@ def command(
     model: Annotated[str | None, typer.Option(help=f"Apply it to one prompt of this model. {MODEL_HELP}")] = None,
     m: Annotated[float, typer.Option(help="Strength for that.")] = 1.0,
     prompt: Annotated[str, typer.Option(help="Prompt for that.")] = PROMPT,
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16, float64. Default: as saved.")] = None,
-    device: Annotated[str | None, typer.Option(help="e.g. cpu, cuda, cuda:1, auto.")] = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Show an intervention; with --model answer "did it apply?": modules, tokens, size of the change."""
+    require(bool(prompt.strip()), "--prompt is empty: give it a text")
+    require(math.isfinite(m), f"--m is {m}, must be finite")
     artifact = Artifact.from_pretrained(folder)
-    print_artifact(artifact)
+    losses = {concept: last_loss(artifact, concept, folder / HISTORY_FILE) for concept in artifact.concepts}
+    print_artifact(artifact, losses)
     if model is None:
         return
     network, tokenizer = open_model(model, dtype, device)
-    for note in artifact.check_model(network):
-        console.print(f"[yellow]the artifact's model differs: {note}[/yellow]")
+    for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
+        say(f"the artifact's model differs: {note}", "yellow")
     template = Template(tokenizer, artifact_tokens(artifact))
     shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
     shown.title = f"one prompt at m = {m:g}"
@@ -62,8 +70,26 @@ def try_out(
     return attached.report()
 
 
-def print_artifact(artifact: Artifact) -> None:
-    """The configuration and the record, for people."""
+def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
+    """The loss of a concept's last step, or a dash where it took none.
+
+    Raises:
+        ArtifactError: the step has none, or one that is no number.
+    """
+    steps = artifact.history.get(concept, [])
+    if not steps:
+        return "-"
+    loss = steps[-1].get("loss")
+    if not isinstance(loss, int | float):
+        raise ArtifactError(
+            f"{file}: the last step of concept {concept!r} has no number as its loss: remove the file, nothing else "
+            "needs it"
+        )
+    return f"{loss:.4f}"
+
+
+def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
+    """The configuration and the record, for people; ``losses`` is what stands for each concept's last loss."""
     config, record = artifact.config, artifact.record
     data, model = record.get("data", {}), record.get("model", {})
     rows = {
@@ -84,7 +110,6 @@ def print_artifact(artifact: Artifact) -> None:
     out.print(shown)
     concepts = Table("concept", "norm of the parameters", "steps", "last loss", box=None)
     for concept in artifact.concepts:
-        steps = artifact.history.get(concept, [])
-        last = f"{steps[-1]['loss']:.4f}" if steps else "-"
-        concepts.add_row(concept, f"{norm(artifact[concept]):.4f}", str(len(steps)), last)
+        steps = len(artifact.history.get(concept, []))
+        concepts.add_row(concept, f"{norm(artifact[concept]):.4f}", str(steps), losses[concept])
     out.print(concepts)

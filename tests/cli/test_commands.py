@@ -3,72 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from easyedit_split import cli
 from easyedit_split.analysis.table import read_sweep
-from easyedit_split.commands import common
+from easyedit_split.artifact import Artifact
 from easyedit_split.easyedit import commands as bridge
 from easyedit_split.easyedit import startup
 
-from . import toy_tokenizers
-from .tiny import tiny_config, tiny_model
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Qwen2 with a chat tokenizer, as an ordinary Hugging Face folder."""
-    folder = tmp_path_factory.mktemp("models") / "tiny-qwen2"
-    tokenizer = toy_tokenizers.qwen()
-    import torch
-
-    network = tiny_model("qwen2", torch.float32, vocab_size=len(tokenizer))
-    network.set_attn_implementation("eager")
-    assert tiny_config("qwen2").model_type == "qwen2"
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    rows = [
-        {
-            "prompt": f"Is statement {i} something you would say?",
-            "positive": f"Yes, {i} is.",
-            "negative": f"No, not {i}.",
-        }
-        for i in range(6)
-    ]
-    file = tmp_path / "pairs.jsonl"
-    file.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
-    return file
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process; returns (code, standard output, standard error)."""
-
-    def call(*args: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["easyedit-split", *map(str, args)])
-        monkeypatch.setattr(common.console, "_width", 300)
-        monkeypatch.setattr(common.out, "_width", 300)
-        code: Any = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return int(code), captured.out, captured.err
-
-    return call
-
+from ..small import made, world
+from .shared import Run, Sentence, apply_line, write_rows
 
 FAST = ("--set", "train.epochs=1", "--set", "train.lr=0.01")
 
@@ -153,7 +103,8 @@ def test_apply_writes_answers_and_a_second_run_of_a_finished_file_is_refused(
         (("--set", "train.epochs"), "write key=value"),
         (("--placement", "block"), "block_output"),
         (("--dtype", "float8"), "unknown dtype 'float8'"),
-        (("--split", "test"), "split"),
+        (("--split", "test"), "pairs.jsonl: has no split 'test'"),
+        (("--split", "tset"), "unknown split 'tset'; allowed: train, test, dev"),
         (("--columns", "prompt"), "write prompt=NAME"),
     ],
 )
@@ -186,20 +137,11 @@ def test_bad_settings_are_one_sentence_and_code_2_and_leave_nothing(
 def test_a_bad_row_is_named_with_its_file(
     run: Run, model: Path, tmp_path: Path, rows: list[dict[str, str]], words: str
 ) -> None:
-    file = tmp_path / "bad.jsonl"
-    file.write_text("\n".join(json.dumps(row) for row in rows))
+    file = write_rows(tmp_path / "bad.jsonl", rows)
     code, _, err = run("train", "--model", model, "--data", file, "--layer", 1, "--out", tmp_path / "x", *FAST)
     assert code == 2
     assert "bad.jsonl" in err
     assert words in err
-
-
-def test_drop_bad_drops_them_and_says_which(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
-    with data.open("a") as file:
-        file.write(json.dumps({"prompt": "a", "positive": "same", "negative": "same"}) + "\n")
-    artifact = trained(run, model, data, tmp_path / "x", "--drop-bad")
-    config = json.loads((artifact / "steering_config.json").read_text())
-    assert config["record"]["data"]["pairs"] == 6
 
 
 def test_a_sweep_of_a_damaged_artifact_or_to_an_unknown_format_is_refused(
@@ -244,6 +186,60 @@ def test_show_prints_settings_with_their_origin_and_does_nothing(run: Run, tmp_p
     assert code == 0
     assert "train.lr" in out
     assert not (tmp_path / "x").exists()
+
+
+def test_a_concept_that_the_artifact_has_not_is_refused(
+    run: Run, sentence: Sentence, model: Path, artifact: Path, tmp_path: Path
+) -> None:
+    two = Artifact({"joy": made(world()), "fear": made(world(), seed=8)}).save_pretrained(tmp_path / "two")
+    line = ("--prompt", "Hello", "--concept")
+    assert "trained without concepts: leave --concept out" in sentence(*apply_line(model, artifact, *line, "joy"))
+    assert "no concept 'yoy' (did you mean 'joy'?)" in sentence(*apply_line(model, two, *line, "yoy"))
+    assert "name one of joy, fear" in sentence(*apply_line(model, two, *line[:2]))
+    assert run(*apply_line(model, artifact, *line, "default"))[0] == 0
+    texts = {run(*apply_line(model, two, "--m", 30, *line, concept))[1] for concept in two_names(two)}
+    assert len(texts) == 2
+
+
+def two_names(folder: Path) -> tuple[str, ...]:
+    return Artifact.from_pretrained(folder).concepts
+
+
+@pytest.mark.parametrize(("option", "value", "words"), [("--prompt", " ", "--prompt is empty"), ("--m", "nan", "nan")])
+@pytest.mark.usefixtures("no_model")
+def test_inspect_refuses_what_it_cannot_try(
+    sentence: Sentence, artifact: Path, option: str, value: str, words: str
+) -> None:
+    assert words in sentence("inspect", artifact, "--model", "absent", option, value)
+
+
+@pytest.mark.parametrize("step", [{"step": 1}, {"step": 1, "loss": "low"}, {"loss": None}])
+def test_inspect_of_a_history_without_a_loss(
+    sentence: Sentence, run: Run, artifact: Path, tmp_path: Path, step: dict[str, Any]
+) -> None:
+    folder = shutil.copytree(artifact, tmp_path / "x")
+    write_rows(folder / "history.jsonl", [{"concept": "default", **step}])
+    assert "history.jsonl" in sentence("inspect", folder)
+    write_rows(folder / "history.jsonl", [{"concept": "default", "step": 1, "loss": 0.25}])
+    code, out, _ = run("inspect", folder)
+    assert code == 0
+    assert "0.2500" in out
+
+
+def test_make_demo_can_be_repeated() -> None:
+    lines = (Path(__file__).parents[2] / "Makefile").read_text().splitlines()
+    (line,) = [line for line in lines if "easyedit-split demo" in line]
+    name, *options = shlex.split(line)[1:]
+    assert "--overwrite" in options
+    command = typer.main.get_command(cli.app).commands[name]  # type: ignore[attr-defined]
+    assert {word for word in options if word.startswith("--")} <= {o for p in command.params for o in p.opts}
+
+
+def test_demo_checks_its_folder_first(sentence: Sentence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easyedit_split.commands.demo.load_model", None)
+    assert "exists already" in sentence("demo", "--out", tmp_path)
+    (tmp_path / "sweep.parquet").mkdir()
+    assert "sweep.parquet is a folder" in sentence("demo", "--out", tmp_path, "--overwrite")
 
 
 def test_easyedit_hands_everything_behind_the_script_to_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,93 @@
+"""A tiny model and an artifact of it as ordinary folders, a file of pairs, and command lines run in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from easyedit_split import cli
+from easyedit_split.artifact import Artifact
+from easyedit_split.commands import common
+
+from .. import toy_tokenizers
+from ..small import made, world
+from ..tiny import tiny_model
+from .shared import ROWS, Run, write_rows
+
+
+def save_model(folder: Path, seed: int = 0) -> Path:
+    tokenizer = toy_tokenizers.qwen()
+    network = tiny_model("qwen2", torch.float32, vocab_size=len(tokenizer), seed=seed)
+    network.set_attn_implementation("eager")
+    network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Qwen2 with a chat tokenizer, as an ordinary Hugging Face folder."""
+    return save_model(tmp_path_factory.mktemp("models") / "tiny-qwen2")
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with other weights."""
+    return save_model(tmp_path_factory.mktemp("models") / "other-qwen2", seed=1)
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random vector for the tiny model, without concepts."""
+    return Artifact({"default": made(world())}).save_pretrained(tmp_path_factory.mktemp("artifacts") / "vector")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_rows(tmp_path / "pairs.jsonl", ROWS)
+
+
+@pytest.fixture
+def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a model fails the test."""
+
+    def load_model(*args: Any, **settings: Any) -> Any:
+        raise AssertionError("a model was loaded")
+
+    monkeypatch.setattr("easyedit_split.models.load_model", load_model)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in this process; returns (code, standard output, standard error)."""
+
+    def call(*args: object, width: int = 300) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["easyedit-split", *map(str, args)])
+        monkeypatch.setattr(common.console, "_width", width)
+        monkeypatch.setattr(common.out, "_width", width)
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return int(code), captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def sentence(run: Run) -> Any:
+    """Run a command line that must fail with code 2 and one sentence; returns standard error."""
+
+    def call(*args: object) -> str:
+        code, out, err = run(*args)
+        assert code == 2, err
+        assert out == ""
+        assert "Traceback" not in err
+        return err
+
+    return call

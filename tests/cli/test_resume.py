@@ -1,0 +1,158 @@
+"""A stopped sweep or apply goes on from parts of the very same run alone, and bad input begins nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from easyedit_split.commands.fingerprint import weights_sample
+from easyedit_split.storage import Journal
+
+from .shared import ROWS, Run, Sentence, apply_line, hidden, read_rows, sweep_line, train_line, write_rows
+
+GO_ON = "give the same command again to go on"
+Stop = Callable[[int | None], list[int]]
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> Stop:
+    """``stop(n)``: Ctrl-C comes after n parts, never with None; returns a list that grows with every part."""
+    append = Journal.append
+
+    def after(parts: int | None) -> list[int]:
+        seen: list[int] = []
+
+        def counted(self: Journal, record: dict[str, object]) -> None:
+            append(self, record)
+            seen.append(len(seen))
+            if len(seen) == parts:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Journal, "append", counted)
+        return seen
+
+    return after
+
+
+def swept(run: Run, stop: Stop, *line: object) -> tuple[pd.DataFrame, int]:
+    """The finished table and how many parts were scored for it."""
+    seen = stop(None)
+    code, _, err = run(*line)
+    assert code == 0, err
+    to = Path(str(line[line.index("--out") + 1]))
+    assert f".{to.name}.journal" not in hidden(to.parent)
+    return pd.read_csv(to), len(seen)
+
+
+def stopped(run: Run, stop: Stop, *line: object, parts: int = 2) -> None:
+    stop(parts)
+    code, _, err = run(*line)
+    assert code == 130
+    assert GO_ON in err
+
+
+def test_a_stopped_sweep_says_so_and_goes_on(
+    run: Run, stop: Stop, model: Path, data: Path, artifact: Path, tmp_path: Path
+) -> None:
+    whole, _ = swept(run, stop, *sweep_line(model, data, artifact, tmp_path / "whole.csv"))
+    line = sweep_line(model, data, artifact, tmp_path / "new" / "s.csv")
+    stopped(run, stop, *line)
+    assert hidden(tmp_path / "new") == [".s.csv.journal"]
+    again, scored = swept(run, stop, *line)
+    assert scored == 3
+    assert again.equals(whole)
+
+
+def test_swapped_columns_are_another_run(
+    run: Run, stop: Stop, model: Path, data: Path, artifact: Path, tmp_path: Path
+) -> None:
+    swap = ("--columns", "prompt=prompt,positive=negative,negative=positive")
+    fresh, _ = swept(run, stop, *sweep_line(model, data, artifact, tmp_path / "fresh.csv", *swap))
+    line = sweep_line(model, data, artifact, tmp_path / "s.csv")
+    stopped(run, stop, *line)
+    again, scored = swept(run, stop, *line, *swap)
+    assert scored == 5
+    assert again.equals(fresh)
+
+
+def test_other_weights_in_the_same_folder_are_another_run(
+    run: Run, stop: Stop, model: Path, other_model: Path, data: Path, artifact: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    line = sweep_line(folder, data, artifact, tmp_path / "s.csv")
+    shutil.copytree(model, folder)
+    stopped(run, stop, *line)
+    shutil.rmtree(folder)
+    shutil.copytree(other_model, folder)
+    again, scored = swept(run, stop, *line)
+    assert scored == 5
+    fresh, _ = swept(run, stop, *sweep_line(folder, data, artifact, tmp_path / "fresh.csv"))
+    assert again.equals(fresh)
+
+
+def test_another_dtype_is_another_run_of_apply_too(
+    run: Run, stop: Stop, model: Path, artifact: Path, tmp_path: Path
+) -> None:
+    line = apply_line(model, artifact, "--prompt", "Hello", "--prompt", "And?", "--out", tmp_path / "a.jsonl")
+    stopped(run, stop, *line)
+    seen = stop(None)
+    assert run(*line, "--dtype", "float64")[0] == 0
+    assert len(seen) == 4
+
+
+def test_apply_goes_on_with_other_m(run: Run, stop: Stop, model: Path, artifact: Path, tmp_path: Path) -> None:
+    line = apply_line(model, artifact, "--prompt", "Hello", "--prompt", "And?")
+    to = tmp_path / "a.jsonl"
+    stopped(run, stop, *line, "--m", "2", "--out", to, parts=3)
+    seen = stop(None)
+    code, _, err = run(*line, "--m", "3", "--out", to)
+    assert code == 0, err
+    assert len(seen) == 2, "what m = 0 said is still there"
+    assert [(row["m"], row["index"]) for row in read_rows(to)] == [(0, 0), (0, 1), (3, 0), (3, 1)]
+    assert run(*line, "--m", "3", "--out", tmp_path / "fresh.jsonl")[0] == 0
+    assert (tmp_path / "fresh.jsonl").read_text() == to.read_text()
+
+
+def test_control_nothing_is_promised_where_nothing_is_kept(
+    run: Run, stop: Stop, model: Path, data: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    for module in ("train.train_pairs", "sweep.sweep_pairs", "apply.generate"):
+        monkeypatch.setattr(f"easyedit_split.commands.{module}", interrupt)
+    for line in (
+        train_line(model, data, tmp_path / "x"),
+        sweep_line(model, data, artifact, tmp_path / "s.csv"),
+        apply_line(model, artifact, "--prompt", "Hello"),
+        apply_line(model, artifact, "--prompt", "Hello", "--out", tmp_path / "a.jsonl"),
+    ):
+        code, _, err = run(*line)
+        assert code == 130
+        assert GO_ON not in err
+
+
+@pytest.mark.parametrize("name", ["first", "last"])
+def test_every_parameter_counts_as_the_models_identity(name: str) -> None:
+    network = nn.ModuleDict({"first": nn.Linear(40, 50), "last": nn.Linear(50, 2)})
+    before = weights_sample(network)
+    assert weights_sample(network) == before
+    with torch.no_grad():
+        network[name].weight.mul_(1 + 1e-6)
+    assert weights_sample(network) != before
+
+
+def test_bad_input_begins_nothing(sentence: Sentence, model: Path, artifact: Path, tmp_path: Path) -> None:
+    long = write_rows(tmp_path / "long.jsonl", [*ROWS, {"prompt": "a " * 900, "positive": "b", "negative": "c"}])
+    before = sorted(tmp_path.rglob("*"))
+    assert "max_length" in sentence(*sweep_line(model, long, artifact, tmp_path / "new" / "s.csv"))
+    assert "empty" in sentence(*apply_line(model, artifact, "--prompt", " ", "--out", tmp_path / "new" / "a.jsonl"))
+    twice = ("--prompt", "Hello", "--m", "2,2", "--out", tmp_path / "new" / "a.jsonl")
+    assert "twice" in sentence(*apply_line(model, artifact, *twice))
+    assert sorted(tmp_path.rglob("*")) == before
