@@ -1,9 +1,10 @@
 """Objectives without training: read the answers' mean activations off the bare model and let the objective fit v.
 
-    mean over an answer's tokens of the site's output h_l, one row of [n d] per pair
+    mean over an answer's tokens of h, one row of [n d] per pair
 
-One row at a time, so that padding plays no part; sums over pairs are the objective's, in float64. An activation that is
-not finite is an error: half precision overflows in some models.
+h is what v is added to: under placement ``site`` the output of the site, under ``block_output`` that of its block. One
+row at a time, so that padding plays no part; sums over pairs are the objective's, in float64. An activation that is not
+finite is an error: half precision overflows in some models.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .intervention import Intervention
 from .objectives.base import FittedObjective
 from .observe import activations, device_of
 from .scoring import answer_rows
-from .sites import Site, Unwrap, same
+from .sites import RESIDUAL, Placement, Site, Unwrap, same
 from .tokens import EncodedPair
 from .types import ConfigError
 
@@ -38,18 +39,24 @@ def fit_closed_form(
     Raises:
         ConfigError: an activation is not finite.
     """
-    sites, n = intervention.sites, len(pairs)
-    means = answer_means(model, pad_id, answer_rows(pairs), sites, unwrap)
-    for site in sites:
-        form, found = intervention[site], means[site]
+    n = len(pairs)
+    places = {site: _added_to(site, intervention.config.placement) for site in intervention.sites}
+    means = answer_means(model, pad_id, answer_rows(pairs), list(places.values()), unwrap)
+    for site, place in places.items():
+        form, found = intervention[site], means[place]
         assert isinstance(form, Vector)
         bad = torch.nonzero(~found.isfinite().all(-1)).flatten().tolist()
         if bad:
             raise ConfigError(
-                f"the activations of row {pairs[bad[0] % n].index} at {site.key} are not finite: "
+                f"the activations of row {pairs[bad[0] % n].index} at {place.key} are not finite: "
                 "load the model in float32 or bfloat16"
             )
         form.v.copy_(objective.fit(found[:n], found[n:]))
+
+
+def _added_to(site: Site, placement: Placement) -> Site:
+    """Where dy joins what the model computes."""
+    return Site(site.block, RESIDUAL) if placement == "block_output" else site
 
 
 @torch.no_grad()
