@@ -71,7 +71,8 @@ class RunConfig:
 
     def minus_delta(self) -> TrainingDelta | None:
         """What training adds on the -m side, where that is not the form's own change."""
-        return self.make_objective().minus_delta(self.form, self.site or FORMS[self.form].default_site)
+        form = FORMS[self.form]
+        return self.make_objective().minus_delta(form, self.site or form.default_site)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for files; `read` is the inverse."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from easyedit_split.attach import attach
 from easyedit_split.config import build
+from easyedit_split.forms.base import FORMS
 from easyedit_split.forms.vector import Vector, VectorConfig
 from easyedit_split.intervention import Intervention
 from easyedit_split.objectives.base import OBJECTIVES, AnswerLosses, FittedObjective, TrainedObjective
@@ -21,9 +22,11 @@ from easyedit_split.objectives.sft import Sft, SftConfig
 from easyedit_split.objectives.split import Split, SplitConfig
 from easyedit_split.run import RunConfig
 from easyedit_split.train import train
-from easyedit_split.types import ConfigError
+from easyedit_split.types import ConfigError, Pair
 
-from .small import World, equal, made, parameters, run_config, world
+from .small import PAIRS, World, equal, made, parameters, run_config, world
+
+SWAPPED = tuple(Pair(pair.prompt, pair.negative, pair.positive) for pair in PAIRS)
 
 
 def answers(L: list[float], T: list[int], P: list[int] | None = None) -> AnswerLosses:
@@ -191,13 +194,32 @@ def test_null_it_out_in_a_model_leaves_nothing_along_v() -> None:
 
 def test_reps_null_it_out_is_for_vectors_in_the_residual_stream() -> None:
     objective = Reps(RepsConfig())
-    assert objective.minus_delta("vector", "residual") is null_it_out
-    assert objective.minus_delta("lora", "mlp.down_proj") is None
-    assert Reps(RepsConfig(subtraction="normal")).minus_delta("vector", "mlp.down_proj") is None
+    assert objective.minus_delta(Vector, "residual") is null_it_out
+    assert objective.minus_delta(FORMS["lora"], "mlp.down_proj") is None
+    assert Reps(RepsConfig(subtraction="normal")).minus_delta(Vector, "mlp.down_proj") is None
     with pytest.raises(ConfigError, match=r"residual.*subtraction normal"):
         run_config(objective="reps", site="mlp.down_proj", directions="both")
     run_config(objective="reps", site="mlp.down_proj")  # +m alone never removes anything
     run_config(objective="reps", site="mlp.down_proj", directions="both", objective_config={"subtraction": "normal"})
+
+
+def test_what_a_form_is_like_decides_and_not_its_name() -> None:
+    class Another(Vector):
+        name = "another"
+
+    assert Reps(RepsConfig()).minus_delta(Another, "residual") is null_it_out
+    Another.constant = False
+    assert Reps(RepsConfig()).minus_delta(Another, "residual") is None
+
+
+@pytest.mark.parametrize("name", sorted(FORMS))
+def test_a_constant_form_adds_the_same_to_every_x(name: str) -> None:
+    form = FORMS[name](build(FORMS[name].config_class, {}, name), 8, 8, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in form.parameters():
+            parameter.copy_(torch.randn(parameter.shape))
+    dy = form.delta(torch.randn(1, 2, 8), 1.0)[0]
+    assert torch.equal(dy[0], dy[1]) == form.constant
 
 
 # --- DiffMean ------------------------------------------------------------------------------------------------------
@@ -229,14 +251,41 @@ def test_diff_mean_is_the_difference_of_mean_hidden_states(family: str) -> None:
     assert history == ()
 
 
+def diff_mean(here: World, **settings: Any) -> Tensor:
+    """v at block 1."""
+    intervention, _ = train(here.model, here.template, here.rows, run_config(objective="diff_mean", **settings))
+    return parameters(intervention)[0]
+
+
+def mean_output(here: World, module: torch.nn.Module, side: str) -> Tensor:
+    """Mean over pairs of the mean over the answer's tokens of a module's output, ``[d]``."""
+    means: list[Tensor] = []
+    for row in here.rows:
+        start = len(row.prompt)
+        handle = module.register_forward_hook(lambda _, args, h, start=start: means.append(h[0, start:].mean(0)))
+        with torch.no_grad():
+            here.model(torch.tensor([row.prompt + getattr(row, side)]))
+        handle.remove()
+    return torch.stack(means).mean(0)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "gemma2", "llama"])
+def test_diff_mean_reads_what_its_vector_is_added_to(family: str) -> None:
+    here = world(family)
+    at_block = diff_mean(here, site="mlp.down_proj", placement="block_output")
+    at_map = diff_mean(here, site="mlp.down_proj", placement="site")
+    assert torch.equal(at_block, diff_mean(here, site="residual"))
+    assert not torch.allclose(at_map, at_block, rtol=0.1)
+    block = here.model.model.layers[1]
+    for v, module in ((at_block, block), (at_map, block.mlp.down_proj)):
+        wanted = mean_output(here, module, "positive") - mean_output(here, module, "negative")
+        torch.testing.assert_close(v, wanted.float(), rtol=1e-5, atol=1e-6)
+
+
 def test_diff_mean_of_swapped_answers_points_the_other_way() -> None:
-    here = world()
-    positive, negative = torch.randn(2, 5, 8).unbind(0)
-    objective = DiffMean(DiffMeanConfig())
-    assert torch.equal(objective.fit(positive, negative), -objective.fit(negative, positive))
-    assert not torch.equal(objective.fit(positive, negative), objective.fit(negative, positive))
-    assert torch.allclose(objective.fit(positive, negative), positive.mean(0) - negative.mean(0), atol=1e-6)
-    assert here.rows
+    forth, back = (diff_mean(world(pairs=pairs)) for pairs in (PAIRS, SWAPPED))
+    assert torch.equal(back, -forth)
+    assert forth.norm() > 0.1
 
 
 def test_diff_mean_at_m_1_moves_one_mean_to_the_other() -> None:

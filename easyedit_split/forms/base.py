@@ -57,12 +57,14 @@ class Form(nn.Module, ABC):
         config_class: frozen dataclass of the form's own settings.
         default_site: where the paper places it.
         skip_prefix: whether, by default, BOS and the chat template's constant opening are left alone.
+        constant: whether dy is m2 db alone, one direction whatever x is.
     """
 
     name: ClassVar[str]
     config_class: ClassVar[type[Any]]
     default_site: ClassVar[str]
     skip_prefix: ClassVar[bool]
+    constant: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, config: Any, d_in: int, d_out: int, generator: torch.Generator | None = None) -> None:

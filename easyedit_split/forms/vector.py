@@ -27,6 +27,7 @@ class Vector(Form):
     config_class = VectorConfig
     default_site = "residual"
     skip_prefix = True
+    constant = True
 
     def __init__(self, config: VectorConfig, d_in: int, d_out: int, generator: torch.Generator | None = None) -> None:
         super().__init__(config, d_in, d_out, generator)

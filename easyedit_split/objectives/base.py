@@ -70,8 +70,11 @@ class Objective(ABC):
         """Whether both answers of a pair get the same m."""
         return True
 
-    def minus_delta(self, form: str, site: str) -> TrainingDelta | None:
+    def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
         """What is added on the -m side instead of the form's own change; None for the form's own at -m.
+
+        Args:
+            form: the form's class, which says what its change is like (`forms.base.Form`).
 
         Raises:
             ConfigError: the objective has no such change for this form at this site.

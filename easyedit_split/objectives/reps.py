@@ -64,9 +64,9 @@ class Reps(TrainedObjective):
     needs_bare = True
     config: RepsConfig
 
-    def minus_delta(self, form: str, site: str) -> TrainingDelta | None:
-        """Vectors remove the direction; the other forms use -m."""
-        if form != "vector" or self.config.subtraction != "null_it_out":
+    def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
+        """A form that is one direction removes it; the others use -m."""
+        if not form.constant or self.config.subtraction != "null_it_out":
             return None
         require(
             site == "residual",
