@@ -7,19 +7,21 @@ Afterwards, also after an exception, the hooks are gone and the model is what it
 model is bit-identical to the bare one; a row whose own m is 0 keeps its values bit for bit. Interventions stack.
 
 Which tokens are steered is decided once per model call, by a hook on the module that receives the tokens, from lengths
-(attention mask and KV cache), never from pad ids.
+(attention mask, positions and KV cache), never from pad ids. An attachment that leaves out every token of every call is
+an error.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from .applied import Applied, Tally
 from .calls import CallReader
 from .forms.base import Factor, Form, Strength, factors
 from .intervention import Intervention
@@ -27,28 +29,10 @@ from .positions import Layout, position_mask
 from .sites import RESIDUAL, Site, Unwrap, blocks_of, family_of, find_linear, same, walk, widths
 from .types import ConfigError
 
+logger = logging.getLogger(__name__)
+
 Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 """``(form, x, m) -> dy``: what is added. The default is ``form.delta``; an objective may bring its own for training."""
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What an intervention did at one site: the answer to "did it apply?".
-
-    Attributes:
-        site: e.g. ``"20.mlp.down_proj"``.
-        module: dotted name of the module whose output was changed.
-        calls: forward passes seen.
-        tokens_seen, tokens_touched: real tokens that passed, and those steered.
-        relative_norm: mean over touched tokens of ||dh|| / ||h||; 0 where none was touched.
-    """
-
-    site: str
-    module: str
-    calls: int
-    tokens_seen: int
-    tokens_touched: int
-    relative_norm: float
 
 
 class Attachment:
@@ -67,11 +51,12 @@ class Attachment:
         self._reader = CallReader(config.prefix_ids, config.bos_id, config.skip_prefix)
         self._mask: Tensor | None = None
         self._seen: Tensor | None = None
+        self._steers: Tensor | None = None
         self._hooks: list[_SiteHooks] = []
 
     def report(self) -> tuple[Applied, ...]:
         """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
-        return tuple(hooks.applied() for hooks in self._hooks)
+        return tuple(hooks.tally.applied() for hooks in self._hooks)
 
     def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Hook on the module that receives the tokens: decide which of this call's tokens are steered."""
@@ -79,6 +64,24 @@ class Attachment:
         config = self.intervention.config
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
         self._seen = layout.index >= 0
+        if not self.bare:  # no read of the device here: `require_steered` does it once
+            steers = self._mask.any()
+            self._steers = steers if self._steers is None else self._steers | steers.to(self._steers.device)
+
+    def require_steered(self) -> None:
+        """Raise where the model was called, m was not 0, and the token policy left out every token of every call.
+
+        Raises:
+            ConfigError: so it was.
+        """
+        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self.m):
+            return
+        config = self.intervention.config
+        raise ConfigError(
+            f"no token of any row was steered (positions {config.positions}, skip_prefix {config.skip_prefix}), so the "
+            f"model is the bare one at {', '.join(config.sites)}: give prompts that are longer than the constant "
+            "opening, or other positions"
+        )
 
     def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """``(steered, real)`` tokens ``[b s]`` of the running call, for hidden states ``[b s d]``.
@@ -101,6 +104,10 @@ class Attachment:
         """``(m1, m2)`` for a call's rows: a row's beams share its m."""
         m1, m2 = (_rowwise(value, len(h), h.device) for value in self.m)
         return m1, m2
+
+
+def _is_nonzero(value: Factor) -> bool:
+    return bool((value != 0).any()) if isinstance(value, Tensor) else value != 0
 
 
 def _rowwise(m: Factor, b: int, device: torch.device) -> Factor:
@@ -131,12 +138,10 @@ class _SiteHooks:
     def __init__(self, attachment: Attachment, site: Site, module: str, delta: Delta) -> None:
         self.attachment = attachment
         self.site = site
-        self.module = module
+        self.tally = Tally(site.key, module)
         self.delta = delta
         self.form = attachment.intervention[site]
         self.x: Tensor | None = None
-        self.calls = self.seen = self.touched = 0
-        self.ratio = 0.0
 
     def linear_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         """Placement ``site``: add at the map's own output."""
@@ -156,9 +161,9 @@ class _SiteHooks:
     def _changed(self, x: Tensor, output: Any) -> Any:
         h = _hidden(output)
         mask, seen = self.attachment.masks(h)
-        self.calls += 1
+        self.tally.calls += 1
         if self.attachment.measure:
-            self.seen += int(seen.sum())
+            self.tally.seen += int(seen.sum())
         if self.attachment.bare:
             return None
         m1, m2 = self.attachment.factors_for(h)
@@ -166,19 +171,8 @@ class _SiteHooks:
         mask = _nonzero(m1, m2, mask)
         new = torch.where(mask[..., None], (h.to(dy.dtype) + dy).to(h.dtype), h)
         if self.attachment.measure:
-            self._measure(h, new, mask)
+            self.tally.measure(h, new, mask)
         return (new, *output[1:]) if isinstance(output, tuple) else new
-
-    @torch.no_grad()
-    def _measure(self, h: Tensor, new: Tensor, mask: Tensor) -> None:
-        before, after = h[mask].double(), new[mask].double()
-        self.touched += len(before)
-        self.ratio += float(((after - before).norm(dim=-1) / before.norm(dim=-1)).sum())
-
-    def applied(self) -> Applied:
-        """The tally so far."""
-        mean = self.ratio / self.touched if self.touched else 0.0
-        return Applied(self.site.key, self.module, self.calls, self.seen, self.touched, mean)
 
 
 def _plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
@@ -205,15 +199,15 @@ def attach(
         layout: where prompt and answer lie, for calls that hold both; without it every call is read as generation: a
             call without cache holds the prompts, later ones what follows.
         delta: what is added instead of ``form.delta(x, m)``.
-        check: measure what is touched, and raise at the end if the model was never called or no token was steered.
+        check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
         unwrap: looks through wrappers around the model's own modules.
 
     Yields:
         An `Attachment`, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
 
     Raises:
-        ConfigError: a site the model has not, widths that do not fit, m not finite; with ``check`` also an intervention
-            that touched nothing.
+        ConfigError: a site the model has not, widths that do not fit, m not finite; at the end, that not one token was
+            steered in all calls although m is not 0; with ``check`` also that there was no call.
     """
     attachment = Attachment(intervention, m, layout, check)
     names = {id(module): name for name, module in model.named_modules()}
@@ -223,8 +217,9 @@ def attach(
         decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
         stack.callback(decoder.register_forward_pre_hook(attachment.enter_call, with_kwargs=True).remove)
         yield attachment
+    attachment.require_steered()
     if check:
-        _require_touched(attachment)
+        _check_report(attachment)
 
 
 def _attach_site(
@@ -258,13 +253,17 @@ def _attach_site(
     attachment._hooks.append(hooks)
 
 
-def _require_touched(attachment: Attachment) -> None:
+def _check_report(attachment: Attachment) -> None:
     for applied in attachment.report():
         if applied.calls == 0:
             raise ConfigError(f"{applied.site}: the model was never called while the intervention was attached")
-        if applied.tokens_touched == 0 and not attachment.bare:
-            config = attachment.intervention.config
-            raise ConfigError(
-                f"{applied.site}: none of {applied.tokens_seen} tokens was steered (positions {config.positions}, "
-                f"skip_prefix {config.skip_prefix}): the prompts are no longer than the constant opening"
+        if applied.tokens_touched and not applied.tokens_changed:
+            logger.warning(
+                "%s: %d tokens were steered and no value changed: the intervention is 0 there, or too small for the "
+                "model's dtype",
+                applied.site,
+                applied.tokens_touched,
             )
+
+
+__all__ = ["Applied", "Attachment", "Delta", "attach"]

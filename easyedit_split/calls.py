@@ -1,4 +1,4 @@
-"""Where the tokens of a model call lie when its caller only calls the model: from mask, KV cache and token ids.
+"""Where the tokens of a model call lie when its caller only calls the model: from mask or positions, cache and ids.
 
 A call without cache is read as prompts; calls that follow with a cache hold what comes after them. This is what
 `generate` does, under left or right padding, with beams and sampling. A caller whose one call holds prompt and answer
@@ -45,7 +45,7 @@ class CallReader:
         b, s = tokens.shape[:2]
         cache = kwargs.get("past_key_values")
         past = int(cache.get_seq_length()) if cache is not None else 0
-        index = _index(kwargs.get("attention_mask"), b, s, past, tokens.device)
+        index = _index(kwargs.get("attention_mask"), kwargs.get("position_ids"), b, s, past, tokens.device)
         if past == 0 or self._prompt is None or len(self._prompt) != b:
             self._prompt = index.amax(-1) + 1
             self._prefix = self._prefixes(ids, index)
@@ -64,12 +64,34 @@ class CallReader:
         return torch.tensor(prefix_lengths(rows, self.prefix_ids, self.bos_id), device=index.device)
 
 
-def _index(mask: Any, b: int, s: int, past: int, device: torch.device) -> Tensor:
+def _index(mask: Any, position_ids: Any, b: int, s: int, past: int, device: torch.device) -> Tensor:
     if mask is None:
         return torch.arange(past, past + s, device=device).expand(b, s)
     if isinstance(mask, Tensor) and mask.ndim == 2:
         return index_from_mask(mask, s).to(device)
-    raise ConfigError(
-        "the model was called with an attention mask that is not [b, s], from which token positions cannot be read: "
-        "pass attach(..., layout=...)"
-    )
+    index = _index_from_positions(position_ids, past) if isinstance(position_ids, Tensor) else None
+    if index is None or index.shape[-1] != s:
+        raise ConfigError(
+            "the model was called with an attention mask that is not [b, s] and without position_ids that count on "
+            "behind left padding, so token positions cannot be read: pass attach(..., layout=...)"
+        )
+    return index.to(device).expand(b, s)
+
+
+def _index_from_positions(position_ids: Tensor, past: int) -> Tensor | None:
+    """Place of each token in its row where the mask is in another form, as under a static cache.
+
+    `generate` counts a row's tokens 0, 1, 2, ... and gives the padding on their left one and the same number; None
+    where the positions are not of that kind.
+    """
+    s = position_ids.shape[-1]
+    column = torch.arange(s, device=position_ids.device)
+    start = torch.zeros_like(position_ids[:, :1])
+    if past == 0:
+        start = torch.where(position_ids == 0, column, -1).amax(-1, keepdim=True)
+    real = column >= start
+    counted = position_ids - position_ids.gather(-1, start.clamp(min=0)) == column - start
+    uniform = position_ids == position_ids[:, :1]
+    if bool((start < 0).any()) or not bool(torch.where(real, counted, uniform).all()):
+        return None
+    return torch.where(real, position_ids, -1)

@@ -274,15 +274,52 @@ def test_the_report_says_what_was_touched_and_how_much() -> None:
     assert first.relative_norm == pytest.approx(float((2 * v.detach().double().norm() / h.norm(dim=-1)).mean()))
 
 
-def test_an_intervention_that_touches_nothing_is_an_error_under_check() -> None:
+@pytest.mark.parametrize("check", [False, True])
+def test_an_attachment_that_steers_no_token_of_any_call_is_an_error(check: bool) -> None:
     model = tiny_model("llama")
     intervention = made(model, "vector", skip_prefix=True, prefix_ids=tuple(IDS[0].tolist()))
-    with pytest.raises(ConfigError, match="none of 11 tokens"), attach(model, intervention, 1.0, check=True):
+    for m in (1.0, (0.0, 2.0), torch.tensor([-1.0])):
+        with (
+            pytest.raises(ConfigError, match=r"no token .* was steered .positions all, skip_prefix True.* 1.residual"),
+            attach(model, intervention, m, check=check),
+        ):
+            logits(model, IDS[:1])
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
+    for m in (0.0, torch.tensor([0.0])):  # nothing was to be steered
+        with attach(model, intervention, m, check=check):
+            logits(model, IDS[:1])
+    with attach(model, intervention, 1.0, check=check):  # one row of two is steered, or one call of two
+        logits(model)
+    with attach(model, intervention, 1.0, check=check):
         logits(model, IDS[:1])
+        logits(model, IDS[1:])
+    with pytest.raises(ZeroDivisionError), attach(model, intervention, 1.0, check=check):
+        logits(model, IDS[:1])
+        raise ZeroDivisionError  # the first error is the one that is seen
+
+
+def test_no_call_at_all_is_an_error_under_check() -> None:
+    model = tiny_model("llama")
+    intervention = made(model, "vector")
     with pytest.raises(ConfigError, match="never called"), attach(model, intervention, 1.0, check=True):
         pass
-    with attach(model, intervention, 1.0, check=True):
-        logits(model, IDS[1:])
+    with attach(model, intervention, 1.0):
+        pass
+
+
+def test_a_change_of_nothing_is_said_under_check(caplog: pytest.LogCaptureFixture) -> None:
+    model = tiny_model("llama")
+    zero, some = made(model, "vector", scale=0.0, skip_prefix=False), made(model, "vector", skip_prefix=False)
+    for intervention, m, changed in ((some, 1.0, 22), (zero, 1.0, 0), (some, 0.0, 0)):
+        caplog.clear()
+        with attach(model, intervention, m, check=True) as attached:
+            logits(model)
+        (applied,) = attached.report()
+        assert applied.tokens_changed == changed
+        assert ("22 tokens were steered and no value changed" in caplog.text) == (intervention is zero)
+    with attach(model, zero, 1.0):
+        logits(model)
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ PART_OF = {
     "template": "tokens",
     "batching": "tokens",
     "artifact_files": "artifact",
+    "applied": "attach",
     "artifact_model": "artifact",
     "stopping": "train",
     "means": "log_odds",
