@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from easyedit_split.commands.fingerprint import weights_sample
+from easyedit_split.commands.fingerprint import model_identity, weights_sample
 from easyedit_split.storage import Journal
 
+from ..small import world
 from .shared import ROWS, Run, Sentence, apply_line, hidden, read_rows, sweep_line, train_line, write_rows
 
 GO_ON = "give the same command again to go on"
@@ -146,6 +148,22 @@ def test_every_parameter_counts_as_the_models_identity(name: str) -> None:
     with torch.no_grad():
         network[name].weight.mul_(1 + 1e-6)
     assert weights_sample(network) != before
+
+
+def test_the_dtype_the_attention_and_the_tokenizer_count_too() -> None:
+    def identity(attention: str, dtype: torch.dtype, family: str = "qwen2", name: str = "tiny") -> str:
+        here = world(dtype=dtype)
+        here.model.set_attn_implementation(attention)
+        found = model_identity(here.model, world(family).tokenizer, name)
+        found.pop("weights")  # which knows the dtype too
+        return json.dumps(found)
+
+    settings = (("exact", torch.float64), ("eager", torch.float64), ("exact", torch.float32))
+    found = [identity(*setting) for setting in settings]
+    found += [identity(*settings[0], family="llama"), identity(*settings[0], name="other")]
+    assert len(set(found)) == len(found)
+    assert identity(*settings[0]) == found[0]
+    assert json.loads(found[0])["device"] == "cpu"
 
 
 def test_bad_input_begins_nothing(sentence: Sentence, model: Path, artifact: Path, tmp_path: Path) -> None:
