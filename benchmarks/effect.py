@@ -71,14 +71,22 @@ def grid(reach: float) -> list[float]:
 
 
 def randomised(artifact: Artifact, seed: int) -> Artifact:
-    """The same artifact with random parameters, each of the norm that the trained one has."""
+    """The same artifact with random parameters, each of the trained one's norm, and with dW as a whole of its norm."""
     generator = torch.Generator().manual_seed(seed)
     control = copy.deepcopy(artifact)
     with torch.no_grad():
         for intervention in control.interventions.values():
-            for parameter in intervention.parameters():
-                noise = torch.randn(parameter.shape, generator=generator)
-                parameter.copy_(noise * parameter.norm() / noise.norm())
+            for form in intervention.forms.values():
+                before = form.weight_delta()
+                for parameter in form.parameters():
+                    noise = torch.randn(parameter.shape, generator=generator)
+                    parameter.copy_(noise * parameter.norm() / noise.norm())
+                after = form.weight_delta()
+                if before is None or after is None:
+                    continue
+                factors = [parameter for parameter in form.parameters() if parameter.ndim > 1]
+                for factor in factors:  # dW is their product
+                    factor.mul_((before.norm() / after.norm()) ** (1 / len(factors)))
     return control
 
 

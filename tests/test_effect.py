@@ -8,8 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
-from easyedit_split import Artifact, Source, compose, load_dataset, load_model
+from easyedit_split import Artifact, Intervention, Source, compose, load_dataset, load_model
 from easyedit_split.pipeline import sweep, train
 
 ROOT = Path(__file__).parents[1]
@@ -47,3 +48,23 @@ def test_a_trained_cell_steers_held_out_pairs_and_random_parameters_do_not(model
     found, control = cell(trained), cell(effect.randomised(trained, seed=1))
     assert found.passed, found  # type: ignore[attr-defined]
     assert not control.passed, control  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("form", ["vector", "lora", "local_weight"])
+def test_the_control_has_the_norms_of_what_it_controls(form: str) -> None:
+    network, _ = load_model("testbed:qwen2")
+    trained = Artifact({"default": Intervention.create(network, form, [0, 1])})
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in trained.only().parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator).cumsum(0))
+    control = _benchmark().randomised(trained, seed=1)
+    pairs = list(zip(trained.only().forms.values(), control.only().forms.values(), strict=True))
+    assert len(pairs) == 2
+    for mine, other in pairs:
+        for delta in ("weight_delta", "bias_delta"):
+            with torch.no_grad():
+                here, there = getattr(mine, delta)(), getattr(other, delta)()
+            if here is not None:
+                assert float(there.norm()) == pytest.approx(float(here.norm()), rel=1e-5)
+                assert abs(float((here * there).sum() / (here.norm() * there.norm()))) < 0.5, "another direction"
