@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..artifact_files import replaceable
@@ -15,10 +17,11 @@ def check_file(path: Path, overwrite: bool) -> None:
     Raises:
         ConfigError: ``path`` exists and ``--overwrite`` was not given, is a folder, or stands where none can be made.
     """
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder: name a file for --out")
-    _refuse_existing(path, overwrite)
-    _check_parent(path)
+    with _looking_at(path):
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder: name a file for --out")
+        _refuse_existing(path, overwrite)
+        _check_parent(path)
 
 
 def check_folder(path: Path, overwrite: bool) -> None:
@@ -28,14 +31,24 @@ def check_folder(path: Path, overwrite: bool) -> None:
         ConfigError: ``path`` exists and ``--overwrite`` was not given, is something else than an artifact or an empty
             folder, or stands where none can be made.
     """
-    _refuse_existing(path, overwrite)
-    if not path.name:
-        raise ConfigError(f"{path} cannot be replaced from within: name a folder for --out")
-    if path.exists() and not path.is_dir():
-        raise ConfigError(f"{path} is a file: name a folder for --out")
-    if path.exists() and not replaceable(path):
-        raise ConfigError(f"{path} holds something that is not an artifact: choose another --out")
-    _check_parent(path)
+    with _looking_at(path):
+        _refuse_existing(path, overwrite)
+        if not path.name:
+            raise ConfigError(f"{path} cannot be replaced from within: name a folder for --out")
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{path} is a file: name a folder for --out")
+        if path.exists() and not replaceable(path):
+            raise ConfigError(f"{path} holds something that is not an artifact: choose another --out")
+        _check_parent(path)
+
+
+@contextmanager
+def _looking_at(path: Path) -> Iterator[None]:
+    """A name too long, or a folder that may not be read, is one sentence too."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be used ({error.strerror or error}): choose another --out") from error
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

@@ -46,6 +46,14 @@ def test_without_permission_nothing_is_begun(
     assert f"no permission to write into {tmp_path}" in sentence(*lines(command, tmp_path / "new" / "x"))
 
 
+@COMMANDS
+@pytest.mark.usefixtures("no_model")
+def test_a_name_that_no_file_can_have_is_one_sentence(
+    sentence: Sentence, lines: Any, tmp_path: Path, command: str
+) -> None:
+    assert "cannot be used (File name too long)" in sentence(*lines(command, tmp_path / ("x" * 300)))
+
+
 @pytest.mark.usefixtures("no_model")
 def test_a_folder_is_never_replaced_by_a_file(sentence: Sentence, lines: Any, tmp_path: Path) -> None:
     (tmp_path / "d.csv").mkdir()
