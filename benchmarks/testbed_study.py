@@ -1,6 +1,6 @@
 """The curves and the choice of m, measured on the testbed, from what `benchmarks/effect.py --keep FOLDER` left.
 
-    python benchmarks/testbed_study.py FOLDER [--worst DIR] [--parts curves,which]
+    python benchmarks/testbed_study.py FOLDER [--worst DIR] [--parts curves,which,mechanism]
 
 curves: R2 of the paper's preference and utility curves on every test sweep of persona, power and concepts, beside the
 rival curves' (all fitted to the same points), and the five worst with their pictures.
@@ -10,18 +10,20 @@ reading generated dev answers (harmonic mean of concept, instruction and fluency
 judged on the test split; the ratio says what choosing m without reading any text costs. A second dev sweep looks
 closer, over the m at which utility is near its best (`near_range`). "No usable m" leaves the model unsteered. Beside
 the default aim, other rules are judged: as much preference as 1, 2, 3 or 5 nats of utility or a tenth of the swept
-range buy, and both on the wide sweep alone. Choices are kept in FOLDER and not made again.
+range buy, and both on the wide sweep alone. The judge's scores are kept in FOLDER and not made again.
+
+mechanism: Fig. 3 and Assumptions 4.1, 4.2 at the block where the intervention acts, on the test pairs: rank correlation
+of the distance from the activation manifold with the fitted D over the swept m, the m of least distance beside the
+fitted m+, and the cosines of dh with the utility and preference directions. Reported as found.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -37,16 +39,21 @@ from easyedit_split.analysis import (
     compare_models,
     curves_of,
     fit_sweep,
+    mechanism,
     near_range,
+    read_activations,
     read_sweep,
     recommend,
 )
 from easyedit_split.analysis.sweep_fit import SweepFit
+from easyedit_split.collect import collect_activations, write_activations
 from easyedit_split.generate import generate
 from easyedit_split.judges.testbed import TestbedJudge
 from easyedit_split.pipeline import artifact_tokens, sweep
-from easyedit_split.storage import write_whole
+from easyedit_split.sites import Site
+from easyedit_split.storage import Journal
 from easyedit_split.sweep import write_table
+from easyedit_split.tokens import encode_pairs
 
 DATASETS = ("persona", "power", "concepts")
 JUDGED = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1, 1.25, 1.5, 2, 3)  # in units of the largest training factor
@@ -167,19 +174,20 @@ def recommended(table: pd.DataFrame, aim: Aim, budget: Budget) -> float | None:
 
 def choose(path: Path) -> Choice:
     """All choices for one cell."""
-    file = path / "choice.json"
-    if file.exists():
-        return Choice(**json.loads(file.read_text()))
     torch.set_num_threads(1)
     model_name, dataset, *_ = path.name.split("-")
     model, tokenizer = load_model(f"testbed:{model_name}")
     artifact = Artifact.from_pretrained(path / "artifact")
     template = Template(tokenizer, artifact_tokens(artifact))
     pairs = {split: load_dataset(f"testbed:{dataset}", split=split).pairs for split in ("dev", "test")}
+    journal = Journal(path / "judged.jsonl", {"artifact": artifact.digest()})
+    known = {(record["split"], record["m"]): record["score"] for record in journal.records}
 
-    @cache
     def score(split: str, m: float) -> float:
-        return judged_score(model, template, artifact, pairs[split], m)
+        if (split, m) not in known:
+            known[split, m] = judged_score(model, template, artifact, pairs[split], m)
+            journal.append({"split": split, "m": m, "score": known[split, m]})
+        return float(known[split, m])
 
     wide = read_sweep(path / "dev.parquet")
     reach = float(wide.m1.max()) / 10
@@ -187,13 +195,7 @@ def choose(path: Path) -> Choice:
     tables = {"wide": wide, "close": look_closer(path, model, tokenizer, artifact, pairs["dev"])}
     chosen = {name: recommended(tables[which], aim, budget) for name, (which, aim, budget) in RULES.items()}
     tested = {name: score("test", m or 0.0) for name, m in chosen.items()}
-    found = Choice(path.name, best, score("test", best), chosen, tested)
-
-    def write(place: Path) -> None:
-        place.write_text(json.dumps(asdict(found)))
-
-    write_whole(file, write)
-    return found
+    return Choice(path.name, best, score("test", best), chosen, tested)
 
 
 def study_choice(root: Path, workers: int) -> None:
@@ -218,17 +220,71 @@ def study_choice(root: Path, workers: int) -> None:
         print(f"mean ratio of {DEFAULT!r} on {model}: {np.nanmean(ratios):.3f}")
 
 
+@dataclass(frozen=True)
+class Found:
+    """The mechanism of one cell; rho is Spearman's, over the swept m."""
+
+    cell: str
+    rho: dict[str, float]
+    closest: float
+    m_plus: float
+    cosines: dict[str, float]
+
+
+def look_inside(path: Path) -> Found | None:
+    """The mechanism of one cell; None where a curve could not be fitted."""
+    torch.set_num_threads(1)
+    model_name, dataset, *_ = path.name.split("-")
+    fit = fitted(path / "test.parquet")
+    if fit.preference is None or fit.utility is None:
+        return None
+    model, tokenizer = load_model(f"testbed:{model_name}")
+    artifact = Artifact.from_pretrained(path / "artifact")
+    template = Template(tokenizer, artifact_tokens(artifact))
+    source = f"testbed:{dataset}"
+    pairs = encode_pairs(load_dataset(source, split="test").pairs, template, source=source).rows
+    layer = max(Site.parse(key).block for key in artifact.config.sites)
+    file = path / "activations.npz"
+    arrays = collect_activations(model, pairs, layer, artifact, pad_id=template.pad_id)
+    write_activations(arrays, file, model=model_name, layer=layer)
+    found = mechanism(read_activations(file), {"preference": fit.preference, "utility": fit.utility})
+    file.unlink()
+    closest = found.closest["mahalanobis"][1]
+    return Found(path.name, found.correlation, closest, fit.utility.params.m_plus, found.cosines)
+
+
+def study_mechanism(root: Path, workers: int) -> None:
+    """Print what was found in each cell, and the medians by form."""
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        cells = [found for found in pool.map(look_inside, folders(root)) if found is not None]
+    rhos, cosines = list(cells[0].rho), list(cells[0].cosines)
+    print(f"| cell | {' | '.join(rhos)} | m of least distance | fitted m+ of utility | {' | '.join(cosines)} |")
+    print("|-|" + "-:|" * (len(rhos) + 2 + len(cosines)))
+    for c in cells:
+        numbers = [f"{c.rho[name]:.2f}" for name in rhos] + [f"{c.closest:.3g}", f"{c.m_plus:.3g}"]
+        print(f"| {c.cell} | " + " | ".join(numbers + [f"{c.cosines[name]:+.2f}" for name in cosines]) + " |")
+    for form in sorted({c.cell.split("-")[2] for c in cells}):
+        same = [c for c in cells if c.cell.split("-")[2] == form]
+        medians = [f"{np.median([c.rho[name] for c in same]):.2f}" for name in rhos]
+        sizes = [f"{np.median([abs(c.cosines[name]) for c in same]):.2f}" for name in cosines]
+        print(
+            f"| median of {len(same)} {form} | " + " | ".join([*medians, "", "", *(f"abs {v}" for v in sizes)]) + " |"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--worst", type=Path, help="draw the five worst fits into this folder")
-    parser.add_argument("--parts", default="curves,which")
+    parser.add_argument("--parts", default="curves,which,mechanism")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     if "curves" in given.parts:
         study_curves(given.folder, given.worst)
     if "which" in given.parts:
         study_choice(given.folder, given.workers)
+    if "mechanism" in given.parts:
+        study_mechanism(given.folder, given.workers)
 
 
 if __name__ == "__main__":
