@@ -59,7 +59,7 @@ class RunStopped(TrainingStopped):
     """A run of one or more concepts met a loss or gradient that is not finite.
 
     Attributes:
-        artifact: the concepts that were finished and, last, the stopped one after its last good step.
+        artifact: the concepts that were finished and, last, the stopped one in its last good state.
     """
 
     def __init__(self, stop: TrainingStopped, artifact: Artifact) -> None:
@@ -101,7 +101,7 @@ def train(
     source = source or Source()
     template = Template(tokenizer, run.tokens)
     encoded = _encoded(pairs, template, source, drop_bad)
-    record = _record(model, tokenizer, pairs, run, source, encoded, model_name, revision)
+    record = record_of(model, tokenizer, run, _data_record(pairs, source, encoded), model_name, revision)
     interventions: dict[str, Intervention] = {}
     history: dict[str, list[dict[str, Any]]] = {}
     for concept, members in _concepts(encoded.rows).items():
@@ -118,15 +118,13 @@ def train(
     return Artifact(interventions, record, history)
 
 
-def _record(
+def record_of(
     model: nn.Module,
     tokenizer: Any,
-    pairs: Sequence[Pair],
     run: RunConfig,
-    source: Source,
-    encoded: EncodedPairs,
-    model_name: str | None,
-    revision: str | None,
+    data: dict[str, Any],
+    model_name: str | None = None,
+    revision: str | None = None,
 ) -> dict[str, Any]:
     """Everything a result depends on, as plain JSON values."""
     record = {
@@ -135,19 +133,23 @@ def _record(
         "objective": run.objective,
         "seed": run.train.seed,
         "run": run.to_dict(),
-        "data": {
-            "name": source.name,
-            "split": source.split,
-            "sha256": source.sha256,
-            "pairs_sha256": pairs_hash(pairs),
-            "pairs": len(encoded.rows),
-            "dropped": [*source.dropped, *encoded.dropped],
-            "notes": [*source.notes, *encoded.notes],
-        },
+        "data": data,
         "versions": versions(),
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
+
+
+def _data_record(pairs: Sequence[Pair], source: Source, encoded: EncodedPairs) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "split": source.split,
+        "sha256": source.sha256,
+        "pairs_sha256": pairs_hash(pairs),
+        "pairs": len(encoded.rows),
+        "dropped": [*source.dropped, *encoded.dropped],
+        "notes": [*source.notes, *encoded.notes],
+    }
 
 
 def _encoded(pairs: Sequence[Pair], template: Template, source: Source, drop_bad: bool) -> EncodedPairs:
@@ -237,4 +239,4 @@ def sweep(
     )
 
 
-__all__ = ["RunStopped", "Source", "artifact_tokens", "pairs_hash", "sweep", "train", "versions"]
+__all__ = ["RunStopped", "Source", "artifact_tokens", "pairs_hash", "record_of", "sweep", "train", "versions"]

@@ -58,8 +58,27 @@ def train(
     """
     if not pairs:
         raise ConfigError(f"concept {concept!r} has no pairs to train on")
+    intervention = untrained(model, template, run, concept, unwrap)
+    objective = run.make_objective()
+    with frozen(model):
+        if isinstance(objective, FittedObjective):
+            fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
+            return intervention, ()
+        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept, unwrap)
+        try:
+            return intervention, loop.run_all(progress)
+        finally:
+            intervention.zero_grad()
+
+
+def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str, unwrap: Unwrap) -> Intervention:
+    """The run's intervention for one concept, as its training starts: at the bare model.
+
+    Raises:
+        ConfigError: a configuration that does not fit the model.
+    """
     generator = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "init"))
-    intervention = Intervention.create(
+    return Intervention.create(
         model,
         run.form,
         run.layers,
@@ -73,16 +92,6 @@ def train(
         generator=generator,
         unwrap=unwrap,
     )
-    objective = run.make_objective()
-    with frozen(model):
-        if isinstance(objective, FittedObjective):
-            fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
-            return intervention, ()
-        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept, unwrap)
-        try:
-            return intervention, loop.run_all(progress)
-        finally:
-            intervention.zero_grad()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,4 +260,4 @@ def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
     return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
 
 
-__all__ = ["Progress", "Step", "TrainingStopped", "train"]
+__all__ = ["Progress", "Step", "TrainingStopped", "train", "untrained"]

@@ -316,7 +316,7 @@ def unpaired(path: Path) -> Path:
 def test_the_unpaired_table_is_refused_and_read_only_as_what_it_is(tmp_path: Path) -> None:
     path = unpaired(tmp_path / "axbench_concept10_train.parquet")
     for name in (str(path), f"axbench:{path}"):
-        with pytest.raises(DataError, match=r"not paired: .*'winning_output' and 'losing_output'.* only diff_mean can"):
+        with pytest.raises(DataError, match=r"not paired: .*'winning_output' and 'losing_output'.* with --unpaired"):
             load_dataset(name)
     table = load_unpaired(path, concept_id=0)
     assert (table.concept, len(table.positives), len(table.negatives)) == ("c0", 10, 10)

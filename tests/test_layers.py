@@ -34,6 +34,7 @@ PART_OF = {
     "artifact_model": "artifact",
     "stopping": "train",
     "means": "log_odds",
+    "unpaired": "pipeline",
     "strict_yaml": "config",
     "commands": "cli",
 }

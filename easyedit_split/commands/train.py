@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..artifact import Artifact
 from ..pipeline import RunStopped
 from ..pipeline import train as train_pairs
 from ..recipes import Recipe, compose
@@ -26,6 +27,7 @@ from .options import (
     TrainSplitOption,
 )
 from .places import check_folder
+from .unpaired import fit_unpaired
 
 EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:power --form vector --objective split
 --layer 3 --out power-vector"""
@@ -53,6 +55,9 @@ def command(
     columns: ColumnsOption = None,
     concept_id: ConceptIdOption = None,
     limit: LimitOption = None,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="AxBench's table of answers without partners, for diff_mean.")
+    ] = False,
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -70,6 +75,13 @@ def command(
     run = recipe.run()
     check_folder(to, overwrite)
     check_folder(last_good(to), overwrite=True)
+    if unpaired:
+        refused = {"--split": split, "--columns": columns, "--limit": limit}
+        artifact = fit_unpaired(
+            model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
+        )
+        write_artifact(artifact, run, to, overwrite)
+        return
     table, source = open_data(
         data,
         split,
@@ -97,6 +109,11 @@ def command(
         stopped.artifact.save_pretrained(last_good(to), overwrite=True)
         say(f"the last good state is in {last_good(to)}")
         raise
+    write_artifact(artifact, run, to, overwrite)
+
+
+def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool) -> None:
+    """Save what was trained, and say so."""
     artifact.save_pretrained(to, overwrite=overwrite)
     say_written(f"{len(artifact.concepts)} intervention(s), {describe_run(run)},", to)
 

@@ -108,8 +108,8 @@ class FittedObjective(Objective):
     closed_form = True
 
     @abstractmethod
-    def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
-        """The vector v from each pair's mean activation over its positive and over its negative answer's tokens."""
+    def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "k d"]) -> Float[Tensor, " d"]:
+        """The vector v from the mean activations over the tokens of each positive and of each negative answer."""
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective", "easyedit_split.objectives")

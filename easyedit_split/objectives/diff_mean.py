@@ -2,7 +2,8 @@
 
     v = mean over pairs of (mean over A_p's tokens of h_l)  -  mean over pairs of (mean over A_n's tokens of h_l)
 
-Vector form only. v is used as it comes, not normalised: m = 1 moves the mean of one side to the other's.
+The answers need not be paired. Vector form only. v is used as it comes, not normalised: m = 1 moves the mean of one
+side to the other's.
 """
 
 from __future__ import annotations
@@ -28,6 +29,6 @@ class DiffMean(FittedObjective):
     config_class = DiffMeanConfig
     forms = ("vector",)
 
-    def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "n d"]) -> Float[Tensor, " d"]:
+    def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "k d"]) -> Float[Tensor, " d"]:
         """The difference of the two means; sums are float64."""
         return (positive.double().mean(0) - negative.double().mean(0)).to(positive.dtype)
