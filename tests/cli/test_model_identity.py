@@ -1,0 +1,80 @@
+"""The model that is scored is the one named, and another than the artifact's is said by every command alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from easyedit_split.analysis import read_sweep
+from easyedit_split.artifact import Artifact
+from easyedit_split.means import mean_curve
+from easyedit_split.models import describe, load_model
+from easyedit_split.template import tokenizer_hash
+
+from .. import toy_tokenizers
+from ..small import made, world
+from .shared import Run, apply_line, sweep_line
+
+TOKENIZER = "the tokenizer or its chat template is not the one the artifact was trained with"
+
+
+@pytest.fixture
+def known(model: Path, tmp_path: Path) -> Path:
+    """An artifact that knows its model."""
+    network, tokenizer = load_model(str(model), device="cpu")
+    record = {"model": describe(network, str(model)), "tokenizer_hash": tokenizer_hash(tokenizer)}
+    return Artifact({"default": made(world())}, record).save_pretrained(tmp_path / "known")
+
+
+def test_a_sweep_of_other_weights_names_them_and_says_so(
+    run: Run, model: Path, other_model: Path, known: Path, data: Path, tmp_path: Path
+) -> None:
+    for network, said in ((model, False), (other_model, True)):
+        file = tmp_path / f"{network.name}.csv"
+        code, _, err = run(*sweep_line(network, data, known, file))
+        assert code == 0, err
+        assert set(read_sweep(file).model) == {str(network)}
+        assert (f"id was {model}, is {other_model}" in err) == said
+        assert TOKENIZER not in err
+
+
+@pytest.mark.parametrize("command", ["inspect", "apply"])
+def test_inspect_and_apply_say_it_too(command: str, run: Run, model: Path, other_model: Path, known: Path) -> None:
+    for network, said in ((model, False), (other_model, True)):
+        line = apply_line(network, known, "--prompt", "Would you?")
+        code, _, err = run(*(line if command == "apply" else ("inspect", known, "--model", network)))
+        assert code == 0, err
+        assert (f"id was {model}, is {other_model}" in err) == said
+        assert TOKENIZER not in err
+
+
+@pytest.mark.parametrize("command", ["inspect", "apply", "sweep"])
+def test_another_tokenizer_is_said(
+    command: str, run: Run, model: Path, known: Path, data: Path, tmp_path: Path
+) -> None:
+    tokenizer = toy_tokenizers.qwen()
+    tokenizer.chat_template = tokenizer.chat_template + " "
+    tokenizer.save_pretrained(tmp_path / "m")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / "m" / name).symlink_to(model / name)
+    lines = {
+        "inspect": ("inspect", known, "--model", tmp_path / "m"),
+        "apply": apply_line(tmp_path / "m", known, "--prompt", "Would you?"),
+        "sweep": sweep_line(tmp_path / "m", data, known, tmp_path / "s.csv"),
+    }
+    code, _, err = run(*lines[command])
+    assert code == 0, err
+    assert TOKENIZER in err
+
+
+def test_the_printed_means_are_chosen(run: Run, model: Path, known: Path, data: Path, tmp_path: Path) -> None:
+    for how in ("pairs", "odds_of_mean"):
+        file = tmp_path / f"{how}.csv"
+        code, out, err = run(*sweep_line(model, data, known, file, "--aggregate", how))
+        assert code == 0, err
+        assert f"{mean_curve(read_sweep(file), how).util[0]:+.2f}" in out
+        assert ("log-odds of the mean losses" in " ".join(out.split())) == (how == "odds_of_mean")
+    code, _, err = run(*sweep_line(model, data, known, tmp_path / "x.csv", "--aggregate", "mean"))
+    assert code == 2
+    assert "unknown aggregation 'mean'" in err
