@@ -420,14 +420,14 @@ def test_a_run_stops_with_step_and_rows_and_keeps_the_last_state_that_was_good(
     here = world()
     run = run_config(epochs=4, batch_size=2, gradient_accumulation_steps=accumulation)
     _, whole = trained(here, run)
-    spoilt = {1: 2, 2: 3}[accumulation]  # three batches an epoch: the third step's, or the first of two of the third's
+    first, spoilt = {1: (2, 2), 2: (3, 4)}[accumulation]  # passes of the third step; three batches make an epoch
     stop_after(monkeypatch, spoilt, spoil)
     batches, states = batches_of(monkeypatch, here), states_before_steps(monkeypatch)
     with pytest.raises(TrainingStopped) as caught:
         trained(here, run)
     stop = caught.value
     assert f"the {what} of step 3 of {len(whole)} (concept 'default') is nan" in str(stop)
-    rows = batches[spoilt] if what == "loss" else [row for batch in batches[spoilt:] for row in batch]
+    rows = batches[spoilt] if what == "loss" else [row for batch in batches[first:] for row in batch]
     assert f"its pairs are rows {', '.join(map(str, rows))}: the state after step 1 is kept" in str(stop)
     assert 0 < len(rows) < ALL
     assert stop.history == whole[:1]
