@@ -63,6 +63,7 @@ def test_a_file_without_it_is_used_whole_and_that_is_said_once(
         ("plain_train.jsonl", "test", None),
         ("mine_train.jsonl", "train", "train"),
         ("mine_dev.jsonl", "dev", None),
+        ("mine_train.jsonl", "test", None),
         ("local:mine.jsonl", "test", "test"),
         ("psychopathy", "test", "test"),
         ("psychopathy:mine.jsonl", "dev", "dev"),
