@@ -6,7 +6,8 @@ A cell is model x dataset x form x objective, trained on the testbed's train spl
 over m on its test split. It shows the greatest rise in preference (nats, mean over pairs) among the m at which utility
 has lost at most 15 % of its swept range; for persona also the share of pairs whose right answer is the likelier one,
 before and there. Beside it: random parameters of the same norms (the negative control), and Gemma-2's LoRA and local
-weight at `site` instead of at the block's output.
+weight at `site` instead of at the block's output. As 15 % of a range that reaches far can be tens of nats, a last line
+counts the same with at most 3 nats of utility lost.
 
 With --keep, each trained cell's artifact and its sweeps (of the test split, and of those in --splits) stay in FOLDER,
 which `benchmarks/testbed_study.py` reads. What lies there already is read, not made again: an interrupted run goes on.
@@ -39,7 +40,8 @@ FORMS = {
     "lora": ("split", "sft", "reps"),
     "local_weight": ("split", "sft", "reps"),
 }
-BUDGET = 0.15
+BUDGET = 0.15  # of the swept range
+STRICT = 3.0  # nats
 RISE = 3.0
 ACCURACY = 0.9
 # In units of the largest training factor; the curve's ends are far beyond where utility breaks down.
@@ -62,6 +64,7 @@ class Cell:
     accuracy_before: float
     accuracy: float
     passed: bool
+    passed_strictly: bool
 
 
 def grid(reach: float) -> list[float]:
@@ -98,21 +101,25 @@ def measure(table: pd.DataFrame, **labels: str) -> Cell:
     means = means.reset_index(names="m")
     right = table.assign(right=table["pref"] > 0).groupby("m1")["right"].mean()
     zero = means[means.m == 0].iloc[0]
-    span = means.util.max() - means.util.min()
-    allowed = means[means.util >= means.util.max() - BUDGET * span]
-    best = allowed.loc[allowed.pref.idxmax()]
     persona = labels["dataset"] == "persona"
-    if persona:  # the goal there is the share of right answers
-        best = max((row for _, row in allowed.iterrows()), key=lambda row: (right[row.m], row.pref))
-    rise, accuracy = float(best.pref - zero.pref), float(right[best.m])
+
+    def best_within(nats: float) -> tuple[pd.Series, bool]:
+        allowed = [row for _, row in means[means.util >= means.util.max() - nats].iterrows()]
+        # In persona the goal is the share of right answers.
+        best = max(allowed, key=lambda row: (right[row.m], row.pref) if persona else row.pref)
+        return best, bool(right[best.m] >= ACCURACY) if persona else bool(best.pref - zero.pref >= RISE)
+
+    span = means.util.max() - means.util.min()
+    best, passed = best_within(BUDGET * span)
     return Cell(
         **labels,
         m=float(best.m),
-        rise=rise,
+        rise=float(best.pref - zero.pref),
         utility_lost=float((means.util.max() - best.util) / span),
         accuracy_before=float(right[0.0]),
-        accuracy=accuracy,
-        passed=accuracy >= ACCURACY if persona else rise >= RISE,
+        accuracy=float(right[best.m]),
+        passed=passed,
+        passed_strictly=best_within(STRICT)[1],
     )
 
 
@@ -193,6 +200,8 @@ def report(found: list[Cell]) -> str:
     controls = [c for c in found if c.kind == "random"]
     good, bad = sum(c.passed for c in trained), sum(c.passed for c in controls)
     lines += ["", f"{good} of {len(trained)} trained cells steer; {bad} of {len(controls)} random controls do."]
+    good, bad = sum(c.passed_strictly for c in trained), sum(c.passed_strictly for c in controls)
+    lines.append(f"Within {STRICT:g} nats of utility: {good} of {len(trained)} and {bad} of {len(controls)}.")
     return "\n".join(lines)
 
 
