@@ -25,7 +25,6 @@ from .recommend import print_recommendations, recommend_fit
 from .summary import print_summary
 
 EPILOG = "Example: easyedit-split demo --out demo-out"
-PRICE = 2.0
 MODEL, DATA, FORM, OBJECTIVE = "testbed:gemma2", "testbed:reviews", "vector", "split"
 
 
@@ -65,11 +64,10 @@ def command(
         )
     write_table(table, to / "sweep.parquet")
     print_summary(table)
-    console.print(f"3. fit the curves and choose the m that pays at most {PRICE:g} nats of utility")
+    console.print("3. fit the curves and choose the m at which the wanted answer is clear and likely")
     fits = fit_sweep(curves_of(table), keep_going=True)
-    budget = Budget(share=None, nats=PRICE)
-    draw(fits, to / "curves.png", title="SPLIT on the testbed's reviews", budget=budget)
-    choice = recommend_fit(fits[0], budget)
+    draw(fits, to / "curves.png", title="SPLIT on the testbed's reviews")
+    choice = recommend_fit(fits[0], Budget())
     print_recommendations([(fits[0], choice)])
     strength = round(choice.m, 1) if choice.m is not None else max(run.train.steering_factors)
     console.print("4. write answers to held-out prompts: unsteered, steered, and far too strongly steered")
