@@ -78,8 +78,6 @@ def _modes(given: FittedPairs) -> tuple[Float[FloatArray, "k q"], Float[FloatArr
     turned = np.tile(finalists, (len(patterns), 1))
     sign, sigma = (np.repeat(column, len(finalists)) for column in patterns.T)
     turned[:, 0] = sign * np.maximum(np.abs(turned[:, 0]), T_TURNED)
-    keep = coords.decay.feasible(turned, sigma)
-    turned, sigma = turned[keep], sigma[keep]
     rows = np.broadcast_to(problem.target, (len(turned), len(problem.target)))
     moved = solve(coords.decay, rows, turned, sigma, with_alpha=coords.with_alpha, max_iterations=MODE_ITERATIONS)
     modes = {(float(np.sign(coords.z[coords.n_linear])), coords.sigma): coords.z[coords.n_linear :]}

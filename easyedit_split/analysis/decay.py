@@ -17,6 +17,7 @@ Batch axis first: S problems at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -25,16 +26,23 @@ from easyedit_split.analysis.curves import CurveParams
 from easyedit_split.types import FloatArray
 
 P_BOUNDS = (1e-2, 1e2)
-RATE_BOUNDS = (1e-5, 1e5)  # p / L, in units of 1 / scale^2
-T_BOUND = 5.0  # |t|: D(0) down to e^-25
+RATE_LOW = 1e-5  # smallest p / L, in units of 1 / scale^2; the largest is p's bound over `L_low`
+T_BOUND = 8.0  # |t|: D(0) down to e^-64
 CENTRE_BOUND = 4.0  # |m+|, |m-| in units of scale
 FINEST = 0.25  # sqrt(L) in units of the smallest grid spacing: the points cannot show a narrower peak
+TOUCHING = 1e-9  # nearness of log(p/L) to a border that counts as lying on it
 
 
 def _phi(z: FloatArray) -> FloatArray:
     """(e^z - 1) / z, 1 at z = 0."""
     small = z < 1e-8
     return np.where(small, 1.0, np.expm1(z) / np.where(small, 1.0, z))
+
+
+def _log_phi(z: FloatArray) -> FloatArray:
+    """log((e^z - 1) / z), for z of any size."""
+    safe = np.maximum(z, 1e-8)
+    return np.where(z < 1e-8, z / 2, safe + np.log(-np.expm1(-safe) / safe))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class RationalQuadratic:
     n_left: int
     two_sided: bool
 
-    @property
+    @cached_property
     def L_low(self) -> float:
         """Smallest L, in units of scale squared."""
         return float((FINEST * np.diff(self.x).min()) ** 2)
@@ -72,10 +80,10 @@ class RationalQuadratic:
         """Free shape coordinates: t and two per swept side."""
         return 5 if self.two_sided else 3
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Box on the free coordinates, two arrays ``[q]``."""
-        per_side_low, per_side_high = np.log([RATE_BOUNDS[0], P_BOUNDS[0]]), np.log([RATE_BOUNDS[1], P_BOUNDS[1]])
+        per_side_low, per_side_high = np.log([[RATE_LOW, P_BOUNDS[0]], [P_BOUNDS[1] / self.L_low, P_BOUNDS[1]]])
         n_sides = 2 if self.two_sided else 1
         low = np.concatenate([[-T_BOUND], np.tile(per_side_low, n_sides)])
         return low, np.concatenate([[T_BOUND], np.tile(per_side_high, n_sides)])
@@ -96,6 +104,43 @@ class RationalQuadratic:
         lowest = self.L_low
         inside = [(np.abs(side.c) <= CENTRE_BOUND) & (lowest <= side.L) for side in sides]
         return np.asarray(np.logical_and.reduce(inside))
+
+    def retract(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S q"], Bool[np.ndarray, " S"]]:
+        """The point in the box brought inside the curved borders, and whether it lies on one of them.
+
+        |t| is shortened until some p/L would do on every side; then each p/L moves to the nearest that does.
+        """
+        out = theta.copy()
+        most = self._most_over_p * np.exp(theta[:, 2::2].min(axis=1))  # largest kappa, with L at `L_low`
+        out[:, 0] *= np.sqrt(np.minimum(1.0, most / np.maximum(np.square(theta[:, 0]), 1e-300)))
+        least, largest, _ = self._rates(out)
+        rate = np.minimum(np.maximum(theta[:, 1::2], least), largest)
+        out[:, 1::2] = rate
+        return out, np.asarray(((rate <= least + TOUCHING) | (rate >= largest - TOUCHING)).any(axis=1))
+
+    def walls(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]]:
+        """Outward normals of the curved borders, |centre| of each side and then L, and which of them are touched."""
+        S, n_sides = len(theta), theta.shape[1] // 2
+        rate, (least, largest, z) = theta[:, 1::2], self._rates(theta)
+        safe = np.maximum(z, 1e-8)
+        grown = np.where(z < 1e-8, 1.0, safe / -np.expm1(-safe))  # d log(e^z - 1) / d log z
+        normals = np.zeros((S, 2 * n_sides, theta.shape[1]))
+        normals[:, :n_sides, 0] = 2 * grown / np.where(theta[:, :1] == 0, 1.0, theta[:, :1])
+        for k in range(n_sides):
+            normals[:, k, 1 + 2 * k], normals[:, k, 2 + 2 * k] = -1.0, 1.0 - grown[:, k]
+            normals[:, n_sides + k, 1 + 2 * k], normals[:, n_sides + k, 2 + 2 * k] = 1.0, -1.0
+        return normals, np.concatenate([rate <= least + TOUCHING, rate >= largest - TOUCHING], axis=1)
+
+    @cached_property
+    def _most_over_p(self) -> float:
+        """Largest kappa / p: at a centre of `CENTRE_BOUND` with L at `L_low`."""
+        return float(np.log1p(CENTRE_BOUND**2 / self.L_low))
+
+    def _rates(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Per side ``[S sides]``: least log(p/L) by |centre| <= `CENTRE_BOUND`, largest by `L_low`, and kappa / p."""
+        kappa, log_p = np.maximum(np.square(theta[:, :1]), 1e-300), theta[:, 2::2]
+        z = kappa * np.exp(-log_p)
+        return np.log(kappa / CENTRE_BOUND**2) + _log_phi(z), log_p - np.log(self.L_low), z
 
     def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
         """log G = log D(x) - log D(0); exactly 0 at x = 0."""

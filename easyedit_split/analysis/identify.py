@@ -22,7 +22,6 @@ from easyedit_split.analysis.curves import PARAM_NAMES, CurveParams, params_vect
 from easyedit_split.analysis.decay import (
     CENTRE_BOUND,
     P_BOUNDS,
-    RATE_BOUNDS,
     T_BOUND,
     RationalQuadratic,
     from_params,
@@ -123,7 +122,7 @@ def at_bound(coords: Coordinates) -> tuple[str, ...]:
     centres = coords.decay.sides(theta[None], np.array([coords.sigma]))
     for k, label in enumerate(labels):
         rate, p = theta[1 + 2 * k], theta[2 + 2 * k]
-        if min(abs(rate - np.log(bound)) for bound in RATE_BOUNDS) <= BOUND_MARGIN:
+        if rate <= coords.decay.bounds[0][1] + BOUND_MARGIN:
             names.append(f"p_{label}/L_{label}")
         if min(abs(p - np.log(bound)) for bound in P_BOUNDS) <= BOUND_MARGIN:
             names.append(f"p_{label}")

@@ -1,7 +1,7 @@
 """The default solver: variable projection from many starts, in stages.
 
 `N_STARTS` lattice shapes move a few steps, all at once; the best of them move on, and the best of those go to
-convergence. The lowest cost wins.
+convergence. The lowest cost wins; if that one is still moving, it alone goes on.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from easyedit_split.analysis.curves import CurveParams
 from easyedit_split.analysis.decay import to_params
 from easyedit_split.analysis.problem import Problem
 from easyedit_split.analysis.starts import starts
-from easyedit_split.analysis.varpro import PLATEAUED, RUNNING, Solution, solve
+from easyedit_split.analysis.varpro import OPTIMAL, PLATEAUED, RUNNING, STUCK, Solution, solve
+from easyedit_split.types import FloatArray
 
 N_STARTS = 96
-STAGES = ((16, 10), (7, 20), (7, 800))  # (how many go on, after how many iterations)
+STAGES = ((16, 10), (7, 20), (7, 100))  # (how many go on, after how many iterations)
+LAST_ITERATIONS = 800  # of the best one, where it is still moving then
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,12 @@ def least_squares(problem: Problem) -> SolverResult:
     params = solution_params(problem, solution, best)
     status = int(solution.status[best])
     message = {
-        RUNNING: f"still moving after {STAGES[-1][1]} iterations",
+        RUNNING: f"still moving after {LAST_ITERATIONS} iterations",
+        STUCK: "no step lowers the squared error although it should",
         PLATEAUED: "converged on a ridge: some parameters trade off (see unidentified)",
     }.get(status, "converged")
     close = solution.cost <= solution.cost[best] * (1 + 1e-4) + 1e-20 * len(problem.m)
-    return SolverResult(params, status != RUNNING, message, n_starts, int(close.sum()))
+    return SolverResult(params, status in (OPTIMAL, PLATEAUED), message, n_starts, int(close.sum()))
 
 
 def search(problem: Problem) -> tuple[Solution, int]:
@@ -56,11 +59,18 @@ def search(problem: Problem) -> tuple[Solution, int]:
     theta, sigma = starts(problem.decay, problem.target, with_alpha=problem.with_alpha, count=N_STARTS)
     n_starts = len(theta)
     for keep, iterations in STAGES:
-        rows = np.broadcast_to(problem.target, (len(theta), len(problem.target)))
-        solution = solve(problem.decay, rows, theta, sigma, with_alpha=problem.with_alpha, max_iterations=iterations)
+        solution = _moved(problem, theta, sigma, iterations)
         best = np.argsort(solution.cost)[:keep]
         theta, sigma = solution.theta[best], solution.sigma[best]
+    solution = solution.take(best)
+    if solution.status[0] == RUNNING:
+        solution = solution.replaced(0, _moved(problem, theta[:1], sigma[:1], LAST_ITERATIONS))
     return solution, n_starts
+
+
+def _moved(problem: Problem, theta: FloatArray, sigma: FloatArray, iterations: int) -> Solution:
+    rows = np.broadcast_to(problem.target, (len(theta), len(problem.target)))
+    return solve(problem.decay, rows, theta, sigma, with_alpha=problem.with_alpha, max_iterations=iterations)
 
 
 def solution_params(problem: Problem, solution: Solution, row: int) -> CurveParams:

@@ -48,9 +48,13 @@ class PowerDecay:
         n = 2 if self.two_sided else 1
         return np.full(n, RATE_BOUNDS[0]), np.full(n, RATE_BOUNDS[1])
 
-    def feasible(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Bool[np.ndarray, " S"]:
-        """Nothing beyond the box."""
-        return np.ones(len(theta), dtype=bool)
+    def retract(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S q"], Bool[np.ndarray, " S"]]:
+        """Nothing is forbidden beyond the box."""
+        return theta, np.zeros(len(theta), dtype=bool)
+
+    def walls(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]]:
+        """There are none."""
+        return np.zeros((len(theta), 0, theta.shape[1])), np.zeros((len(theta), 0), dtype=bool)
 
     def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
         """log D, 0 at x = 0."""

@@ -3,7 +3,7 @@
     y(x) = alpha x G(x) + beta' (G(x) - 1) + y0,        G = D / D(0),  beta' = beta D(0),  y0 = y(0)
 
 For given shape coordinates theta the three linear coefficients are a least-squares solution, so only theta is searched
-(Golub and Pereyra 1973), with Kaufman's Jacobian and Levenberg-Marquardt steps inside a box. G - 1 is computed with
+(Golub and Pereyra 1973), with Kaufman's Jacobian and Levenberg-Marquardt steps that stay inside. G - 1 is computed with
 expm1, so a curve that hardly decays keeps full relative precision. S problems advance together; finished ones leave.
 """
 
@@ -15,12 +15,14 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float
 
+from easyedit_split.analysis.steps import bounded_step, sliding_step
 from easyedit_split.types import FloatArray, IntArray
 
 RANK_TOL = 1e-11
 STEP_TOL = 1e-9  # predicted relative decrease of the cost below which a problem counts as converged
 PLATEAU = (20, 3e-5, 1e-10)  # or: over so many iterations it fell by less than this share of itself or of y's scatter
-RUNNING, OPTIMAL, PLATEAUED = 0, 1, 2
+PROMISE = 1e-2  # share of the cost that a step may still promise where a problem is called converged
+RUNNING, OPTIMAL, PLATEAUED, STUCK = 0, 1, 2, 3
 COST_FLOOR = 1e-26  # cost relative to y's sum of squares that is rounding error
 DAMPING = (1e-12, 1e12)
 
@@ -39,8 +41,12 @@ class Decay(Protocol):
         """Lower and upper bounds ``[q]``."""
         ...
 
-    def feasible(self, theta: FloatArray, sigma: FloatArray) -> Bool[np.ndarray, " S"]:
-        """Constraints that are not a box."""
+    def retract(self, theta: FloatArray) -> tuple[FloatArray, Bool[np.ndarray, " S"]]:
+        """Points of the box brought inside the borders that are not a box, and whether they touch one."""
+        ...
+
+    def walls(self, theta: FloatArray) -> tuple[FloatArray, Bool[np.ndarray, "S k"]]:
+        """Outward normals ``[S k q]`` of those borders, and which of them are touched."""
         ...
 
     def log_relative(self, theta: FloatArray, sigma: FloatArray) -> FloatArray:
@@ -81,7 +87,8 @@ class Solution:
     Attributes:
         theta: ``[S q]``; sigma: ``[S]``; cost: ``[S]`` sum of squares.
         status: ``[S]`` `OPTIMAL` (no descent left), `PLATEAUED` (a ridge on which the cost no longer falls to speak
-            of: parameters that trade off) or `RUNNING` (not converged).
+            of: parameters that trade off); not converged are `RUNNING` and `STUCK` (no step lowers the cost although
+            it promises to).
         iterations: of the slowest problem.
         linear: ``[S 3]`` y0, beta', alpha in scaled x.
     """
@@ -92,6 +99,19 @@ class Solution:
     status: IntArray
     iterations: int
     linear: FloatArray
+
+    def take(self, rows: IntArray) -> Solution:
+        """The chosen problems."""
+        chosen = self.theta[rows], self.sigma[rows], self.cost[rows], self.status[rows]
+        return Solution(*chosen, self.iterations, self.linear[rows])
+
+    def replaced(self, row: int, other: Solution) -> Solution:
+        """One problem's result exchanged for the only one of `other`."""
+        theta, sigma, cost = self.theta.copy(), self.sigma.copy(), self.cost.copy()
+        status, linear = self.status.copy(), self.linear.copy()
+        theta[row], sigma[row], cost[row] = other.theta[0], other.sigma[0], other.cost[0]
+        status[row], linear[row] = other.status[0], other.linear[0]
+        return Solution(theta, sigma, cost, status, max(self.iterations, other.iterations), linear)
 
 
 def orthonormal(
@@ -147,33 +167,37 @@ def _normal_equations(
     return np.matmul(At, A), np.matmul(At, fit.residual[:, :, None])[:, :, 0]
 
 
-def _step(
-    H: FloatArray, g: FloatArray, damping: FloatArray, theta: FloatArray, low: FloatArray, high: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Damped step with coordinates at an active bound held; and the Gauss-Newton decrease left to gain ``[S]``."""
-    held = ((theta <= low) & (g < 0)) | ((theta >= high) & (g > 0))
-    g = np.where(held, 0.0, g)
-    H = np.where(held[:, :, None] | held[:, None, :], 0.0, H)
-    diagonal = np.einsum("sqq->sq", H).copy()
-    floor = 1e-12 * np.maximum(diagonal.max(axis=1, keepdims=True), 1e-300)
-    eye = np.eye(H.shape[1])
-    scale = np.maximum(diagonal, floor)
-    damped = H + (damping[:, None] * scale + np.where(held, 1.0, 0.0))[:, :, None] * eye
-    step = np.linalg.solve(damped, g[:, :, None])[:, :, 0]
-    return step, np.einsum("sq,sq->s", step, g)
-
-
 def _verdict(
     cost: FloatArray, gain: FloatArray, damping: FloatArray, scatter: FloatArray, earlier: FloatArray | None
 ) -> IntArray:
-    """Status of each problem; `earlier` is the cost some iterations ago, where a plateau is to be looked for."""
-    done = (cost <= COST_FLOOR * scatter) | (damping >= DAMPING[1])  # exact, or no descent in reach
-    done |= (gain <= STEP_TOL * cost) & (damping <= 1e-2)
-    out = np.where(done, OPTIMAL, RUNNING)
+    """Status of each problem; `earlier` is the cost some iterations ago, where a plateau is to be looked for.
+
+    However strongly damped, a step promises about damping x gain as much as a free one would: a problem that cannot
+    take steps although they promise a lot has not converged.
+    """
+    nothing_to_gain = gain * np.maximum(1.0, damping) <= np.maximum(PROMISE * cost, PLATEAU[2] * scatter)
+    out = np.where(damping >= DAMPING[1], np.where(nothing_to_gain, OPTIMAL, STUCK), RUNNING)
+    done = (cost <= COST_FLOOR * scatter) | ((gain <= STEP_TOL * cost) & (damping <= 1e-2))
+    out = np.where(done, OPTIMAL, out)
     if earlier is not None:
         flat = earlier - cost <= np.maximum(PLATEAU[1] * cost, PLATEAU[2] * scatter)
-        out = np.where(~done & flat, PLATEAUED, out)
+        out = np.where((out == RUNNING) & flat & nothing_to_gain, PLATEAUED, out)
     return out.astype(np.int64)
+
+
+def _step(
+    decay: Decay, H: FloatArray, g: FloatArray, damping: FloatArray, theta: FloatArray, touching: Bool[np.ndarray, " S"]
+) -> tuple[FloatArray, FloatArray]:
+    """Steps ``[S q]`` and the decrease they promise ``[S]``; sliding where a curved border is touched."""
+    step, gain = bounded_step(H, g, damping, theta, decay.bounds)
+    rows = np.flatnonzero(touching)
+    if len(rows):
+        normals, touched = decay.walls(theta[rows])
+        crossing = (touched & (np.matmul(normals, step[rows, :, None])[:, :, 0] > 0)).any(axis=1)
+        rows, walls = rows[crossing], (normals[crossing], touched[crossing])
+    if len(rows):
+        step[rows], gain[rows] = sliding_step(H[rows], g[rows], damping[rows], theta[rows], decay.bounds, walls)
+    return step, gain
 
 
 def solve(
@@ -190,13 +214,13 @@ def solve(
     Args:
         decay: the shape family on its grid.
         y: one data row per problem.
-        theta, sigma: starts, inside the box.
+        theta, sigma: starts; brought inside the box and the borders.
         with_alpha: preference (True) or utility (False).
         max_iterations: problems still moving after as many are reported as not converged.
     """
     low, high = decay.bounds
     S = len(theta)
-    theta = np.clip(theta, low, high)
+    theta, touching = decay.retract(np.clip(theta, low, high))
     fit = project(decay.log_relative(theta, sigma), decay.x, y, with_alpha)
     H, g = _normal_equations(decay, theta, sigma, fit)
     cost, linear = fit.cost.copy(), fit.linear.copy()
@@ -205,7 +229,7 @@ def solve(
     scatter = np.einsum("sn,sn->s", centred, centred)
     live, iteration, earlier = np.arange(S), 0, cost.copy()
     for iteration in range(1, max_iterations + 1):
-        step, gain = _step(H[live], g[live], damping[live], theta[live], low, high)
+        step, gain = _step(decay, H[live], g[live], damping[live], theta[live], touching[live])
         milestone = iteration % PLATEAU[0] == 0
         verdict = _verdict(cost[live], gain, damping[live], scatter[live], earlier[live] if milestone else None)
         status[live] = verdict
@@ -214,11 +238,11 @@ def solve(
         live, step = live[verdict == RUNNING], step[verdict == RUNNING]
         if not len(live):
             break
-        trial = np.clip(theta[live] + step, low, high)
+        trial, near = decay.retract(np.clip(theta[live] + step, low, high))
         fit = project(decay.log_relative(trial, sigma[live]), decay.x, y[live], with_alpha)
-        better = (fit.cost < cost[live]) & decay.feasible(trial, sigma[live])
+        better = fit.cost < cost[live]
         won, fit = live[better], fit.take(better)
-        theta[won], cost[won], linear[won] = trial[better], fit.cost, fit.linear
+        theta[won], touching[won], cost[won], linear[won] = trial[better], near[better], fit.cost, fit.linear
         H[won], g[won] = _normal_equations(decay, theta[won], sigma[won], fit)
         damping[live] = np.clip(np.where(better, damping[live] * 0.2, damping[live] * 4.0), *DAMPING)
     return Solution(theta, sigma, cost, status, iteration, linear)
