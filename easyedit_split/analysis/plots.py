@@ -1,58 +1,31 @@
-"""Figures 2, 4 and 5: preference (solid) and utility (dashed) over m, fitted curves over the measured points.
+"""Figures 2, 4 and 5: preference (solid, filled) and utility (dashed, hollow) over m.
 
-`plot_curve` draws one intervention into axes that you pass and gives them back; `plot_sweep` lays out panels by form
-and `save_figure` writes PNG, SVG or PDF. Bands are pointwise intervals of the fitted curve; shading shows the linear,
-transitional and convergence regions of the fitted preference; a diamond marks the recommended m with its interval.
+`plot_curve` draws one intervention into axes that you pass and gives them back; `plot_sweep` lays out panels by form,
+dataset and model, and `save_figure` writes PNG, SVG or PDF. Bands are pointwise intervals of the fitted curve; shading
+shows the linear, transitional and convergence regions of the fitted preference; a diamond marks the recommended m. The
+legend names what was drawn and nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
+from easyedit_split.analysis.drawing import Drawn, draw_curves, draw_regions, has_kind
+from easyedit_split.analysis.legend import Shown, add_legend
+from easyedit_split.analysis.naming import Layout, curve_names, layout_of
 from easyedit_split.analysis.problem import KINDS, Kind
-from easyedit_split.analysis.regions import SideRegions, regions_of
-from easyedit_split.analysis.report import FORMS, OBJECTIVES
-from easyedit_split.analysis.spread import Spread
-from easyedit_split.analysis.strength import Recommendation
-from easyedit_split.analysis.style import COLOURS, LINES, MARKERS, PANEL_INCHES, RC, REGION_COLOURS
-from easyedit_split.analysis.sweep_fit import SweepFit
-from easyedit_split.types import ConfigError, FloatArray
+from easyedit_split.analysis.style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix, look
+from easyedit_split.types import ConfigError
 
-SUFFIXES = (".png", ".svg", ".pdf")
-FINE = 801
-LEGEND_INCHES = 1.15  # room for one legend entry
+__all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
 
-
-@dataclass(frozen=True)
-class Drawn:
-    """One intervention to draw.
-
-    Attributes:
-        fit: its data and fits (a fit that is None is drawn as points only).
-        spread: gives bands; recommendation: marked where m is not None.
-        label: in the legend; None takes the objective's name.
-    """
-
-    fit: SweepFit
-    spread: Spread | None = None
-    recommendation: Recommendation | None = None
-    label: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Legend entry."""
-        key = self.fit.curve.key
-        return self.label or OBJECTIVES.get(key.objective, key.objective) or "curve"
+MARGIN = 0.02  # of the swept range, left and right
 
 
 def plot_curve(
@@ -67,43 +40,24 @@ def plot_curve(
         colour, marker: of this intervention.
     """
     for kind in kinds:
-        if kind == "utility" and drawn.fit.curve.utility is None:
-            continue
-        table = drawn.fit.curve.table(kind)
-        ax.plot(table.m, table.mean, marker, color=colour, alpha=0.55, markeredgewidth=0, zorder=3)
-        fit = drawn.fit.fit(kind)
-        if fit is None:
-            continue
-        m = _fine(table.m)
-        ax.plot(m, fit(m), linestyle=LINES[kind], color=colour, zorder=4)
-        versions = None if drawn.spread is None else getattr(drawn.spread, kind)
-        if drawn.spread is not None and versions is not None:
-            low, high = drawn.spread.interval(versions.values(m), fit(m))
-            ax.fill_between(m, low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
-        _mark(ax, drawn, kind, colour)
+        draw_curves(ax, [(drawn, Look(colour, marker))], kind, Shown())
     return ax
 
 
 def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
     """Shade the regions of the fitted preference curve across `ax`; does nothing without that fit."""
-    if drawn.fit.preference is None:
-        return ax
-    found = regions_of(drawn.fit.preference)
-    for side in (found.minus, found.plus):
-        if side is not None:
-            for name, start, end in _spans(side):
-                ax.axvspan(start, end, color=REGION_COLOURS[name], linewidth=0, zorder=0)
+    draw_regions(ax, drawn, Shown())
     return ax
 
 
 def plot_sweep(
     drawn: Sequence[Drawn], *, overlay: bool = False, shade: bool | None = None, title: str | None = None
 ) -> Figure:
-    """Panels by form: preference above utility, or both in one panel with `overlay`, as the paper draws them.
+    """Panels by form, dataset and model: preference above utility, or both in one panel with `overlay`, as the paper.
 
     Args:
-        drawn: interventions; those of one form share a panel, coloured by objective.
-        overlay: one row of panels with both curves on one scale (utility may lie far below preference).
+        drawn: interventions; those of one form, dataset and model share a panel, coloured by what else they differ in.
+        overlay: both curves on one scale (utility may lie far below preference).
         shade: regions of the preference; default: only in panels that hold a single intervention.
         title: above the figure.
 
@@ -112,25 +66,27 @@ def plot_sweep(
     """
     if not drawn:
         raise ConfigError("nothing to plot: the sweep has no curves.")
-    forms = sorted({item.fit.curve.key.form for item in drawn}, key=_form_rank)
-    rows: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
+    keys = [item.fit.curve.key for item in drawn]
+    layout = layout_of(keys)
+    names = curve_names(keys, [item.label for item in drawn], [item.source for item in drawn])
+    looks = {name: look(k) for k, name in enumerate(dict.fromkeys(names))}
+    kinds: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
+    shown = Shown(looks=looks)
     with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
-        size = (max(3.4, PANEL_INCHES[0] * len(forms) + 0.4), PANEL_INCHES[1] * len(rows) + 0.9)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(
-            len(rows), len(forms), sharex="col", sharey="row" if len(rows) > 1 else True, squeeze=False
-        )
-        names = list(dict.fromkeys(item.name for item in drawn))
-        for column, form in enumerate(forms):
-            inside = [item for item in drawn if item.fit.curve.key.form == form]
-            for row, kinds in enumerate(rows):
-                _panel(axes[row, column], inside, kinds, names, len(inside) == 1 if shade is None else shade)
-            axes[0, column].set_title(FORMS.get(form, form))
-            axes[-1, column].set_xlabel("steering factor m")
-        for row, kinds in enumerate(rows):
-            axes[row, 0].set_ylabel(f"{' / '.join(kinds)}\nlog-odds (nats)")
-        shaded = any(shade or (shade is None and sum(i.fit.curve.key.form == f for i in drawn) == 1) for f in forms)
-        _legend(figure, names, shaded, any(_has_mark(item) for item in drawn))
+        size = (len(layout.columns), len(layout.rows) * len(kinds))
+        width, height = max(3.4, PANEL_INCHES[0] * size[0] + 0.4), PANEL_INCHES[1] * size[1] + 0.5
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes: list[list[Axes]] = figure.subplots(size[1], size[0], sharey="row", squeeze=False).tolist()
+        cells: dict[tuple[int, int], list[tuple[Drawn, Look]]] = {}
+        for item, name in zip(drawn, names, strict=True):
+            cells.setdefault(layout.cell(item.fit.curve.key), []).append((item, looks[name]))
+        for (row, column), inside in cells.items():
+            stack = [line[column] for line in axes[row * len(kinds) : (row + 1) * len(kinds)]]
+            _stack(stack, inside, kinds, len(inside) == 1 if shade is None else shade, shown)
+            stack[0].set_title(layout.title(inside[0][0].fit.curve.key))
+        _label(axes, layout, kinds, set(cells))
+        figure.align_ylabels()
+        add_legend(figure, shown)
         if title:
             figure.suptitle(title, fontsize=9)
     return figure
@@ -143,74 +99,56 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         ConfigError: another suffix.
     """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise ConfigError(
-            f"{path}: cannot write {path.suffix or 'a figure without suffix'}; use {', '.join(SUFFIXES)}."
-        )
+    check_figure_suffix(path)
     with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
         figure.savefig(path)
     return path
 
 
-def _panel(ax: Axes, inside: Sequence[Drawn], kinds: Sequence[Kind], names: list[str], shade: bool) -> None:
-    ax.axvline(0.0, color="0.6", linewidth=0.5, zorder=1)
-    if "preference" in kinds:
-        ax.axhline(0.0, color="0.6", linewidth=0.5, zorder=1)
-    if shade:
-        for item in inside[:1]:
-            shade_regions(ax, item)
-    for item in inside:
-        k = names.index(item.name)
-        plot_curve(ax, item, kinds, colour=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)])
-    ends = [float(v) for item in inside for v in (item.fit.curve.preference.m[0], item.fit.curve.preference.m[-1])]
-    ax.set_xlim(min(ends), max(ends))
+def _stack(
+    stack: Sequence[Axes], inside: list[tuple[Drawn, Look]], kinds: list[Sequence[Kind]], shade: bool, shown: Shown
+) -> None:
+    """The panels of one form, dataset and model, above each other over one m axis."""
+    for ax, own in zip(stack, kinds, strict=True):
+        empty = [kind for kind in own if not any(has_kind(item, kind) for item, _ in inside)]
+        if len(empty) < len(own):
+            ax.axvline(0.0, color="0.6", linewidth=0.5, zorder=1)
+            if "preference" in own:
+                ax.axhline(0.0, color="0.6", linewidth=0.5, zorder=1)
+            if shade:
+                draw_regions(ax, inside[0][0], shown)
+        for kind in own:
+            draw_curves(ax, inside, kind, shown)
+        if empty:
+            _say_undefined(ax, empty, own)
+        if ax is not stack[0]:
+            ax.sharex(stack[0])
+    swept = [item.fit.curve.preference.m for item, _ in inside]
+    low, high = min(float(m[0]) for m in swept), max(float(m[-1]) for m in swept)
+    spare = MARGIN * (high - low) or 0.5
+    stack[0].set_xlim(low - spare, high + spare)
 
 
-def _mark(ax: Axes, drawn: Drawn, kind: Kind, colour: str) -> None:
-    fit, advice = drawn.fit.fit(kind), drawn.recommendation
-    if fit is None or advice is None or advice.m is None:
-        return
-    height = float(fit(np.array([advice.m]))[0])
-    if advice.m_interval is not None:
-        ends = [advice.m_interval.low, advice.m_interval.high]
-        ax.plot(ends, [height, height], "-|", color="black", linewidth=0.9, markersize=7, zorder=5)
-    ax.plot([advice.m], [height], "D", color="black", markerfacecolor=colour, markersize=4, zorder=6)
+def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None:
+    """In the middle of an empty panel, or in the corner of one that shows the other kind."""
+    if len(empty) == len(own):
+        ax.text(0.5, 0.5, "undefined", transform=ax.transAxes, ha="center", va="center", color="0.4")
+    else:
+        ax.text(0.98, 0.02, f"{empty[0]} undefined", transform=ax.transAxes, ha="right", va="bottom", color="0.4")
 
 
-def _spans(side: SideRegions) -> list[tuple[str, float, float]]:
-    """(region, start, end) along one side, from zero outwards."""
-    linear_end = side.end if side.linear_end is None else side.linear_end
-    convergence = side.end if side.convergence_start is None else side.convergence_start
-    spans = [
-        ("linear", 0.0, linear_end),
-        ("transitional", linear_end, convergence),
-        ("convergence", convergence, side.end),
-    ]
-    return [(name, start, end) for name, start, end in spans if start != end]
-
-
-def _legend(figure: Figure, names: list[str], shaded: bool, marked: bool) -> None:
-    entries: list[Line2D | Patch] = [
-        Line2D([], [], color=COLOURS[k % len(COLOURS)], marker=MARKERS[k % len(MARKERS)], label=name)
-        for k, name in enumerate(names)
-    ]
-    entries += [Line2D([], [], color="0.3", linestyle=LINES[kind], label=kind) for kind in KINDS]
-    if marked:
-        entries.append(Line2D([], [], color="black", marker="D", linestyle="-", markersize=4, label="recommended m"))
-    if shaded:
-        entries += [Patch(color=colour, label=name) for name, colour in REGION_COLOURS.items()]
-    columns = max(2, int(figure.get_figwidth() / LEGEND_INCHES))
-    figure.legend(handles=entries, loc="outside lower center", ncols=min(len(entries), columns), frameon=False)
-
-
-def _has_mark(item: Drawn) -> bool:
-    return item.recommendation is not None and item.recommendation.m is not None
-
-
-def _form_rank(form: str) -> tuple[int, str]:
-    order = ["vector", "lora", "local_weight"]
-    return (order.index(form) if form in order else len(order), form)
-
-
-def _fine(m: FloatArray) -> FloatArray:
-    return np.union1d(np.linspace(m[0], m[-1], FINE), m)
+def _label(axes: list[list[Axes]], layout: Layout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]) -> None:
+    """Axis labels on the outer panels, tick labels where panels do not share them; panels without a curve vanish."""
+    for row in range(len(layout.rows)):
+        filled = [column for column in range(len(layout.columns)) if (row, column) in cells]
+        for inner, own in enumerate(kinds):
+            line = axes[row * len(kinds) + inner]
+            for column, ax in enumerate(line):
+                ax.set_axis_on() if column in filled else ax.set_axis_off()
+                ax.tick_params(labelleft=column == filled[0], labelbottom=inner == len(kinds) - 1)
+            line[filled[0]].set_ylabel(f"{' / '.join(own)}\nlog-odds (nats)")
+            if not any(ax.lines for ax in line):
+                line[0].set_yticks([])
+    for column in range(len(layout.columns)):
+        last = max(row for row, filled in cells if filled == column)
+        axes[(last + 1) * len(kinds) - 1][column].set_xlabel("steering factor m")
