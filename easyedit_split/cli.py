@@ -9,11 +9,13 @@ import typer
 from rich.text import Text
 
 from . import __version__
-from .commands import activations, apply, common, demo, doctor, easyedit, fit, inspect, plot, recommend, sweep, train
+from .commands import common
+from .commands.lazy import Commands
 from .types import SplitError
 
 app = typer.Typer(
     name="easyedit-split",
+    cls=Commands,
     help="Steering vectors, LoRA and local weight updates as one dynamic weight update: train, score, apply.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -35,19 +37,6 @@ def options(
 ) -> None:
     """Set up what every command shares."""
     common.set_up_logging(verbose)
-
-
-for module in (demo, train, sweep, fit, recommend, plot, apply, inspect, activations, doctor):
-    app.command(module.__name__.rpartition(".")[2], epilog=module.EPILOG)(module.command)
-
-
-app.command(
-    "easyedit",
-    epilog=easyedit.EPILOG,
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)(easyedit.command)
-app.command("activate", epilog=easyedit.ACTIVATE_EPILOG)(easyedit.activate)
-app.command("deactivate", epilog=easyedit.DEACTIVATE_EPILOG)(easyedit.deactivate)
 
 
 def main() -> None:

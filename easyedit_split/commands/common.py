@@ -20,7 +20,6 @@ from rich.text import Text
 from ..analysis import CurveKey
 from ..datasets.base import PairTable, Split
 from ..datasets.load import default_split_of, load_dataset
-from ..pipeline import Source
 from ..storage import Journal
 from ..types import ConfigError
 
@@ -107,13 +106,15 @@ def open_data(
     concept_id: int | None = None,
     drop_bad: bool = False,
     limit: int | None = None,
-) -> tuple[PairTable, Source]:
-    """Pairs of ``--data``, and their record; notes are printed.
+) -> tuple[PairTable, Any]:
+    """Pairs of ``--data``, and their `pipeline.Source`; notes are printed.
 
     Args:
         default_split: taken where ``split`` is None, of datasets that have splits and of files that declare it; any
             other file is used whole, and that is said.
     """
+    from ..pipeline import Source
+
     chosen = split or default_split_of(data, default_split)
     table = load_dataset(
         data,

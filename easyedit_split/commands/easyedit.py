@@ -13,6 +13,7 @@ from .common import out
 EPILOG = "Example: easyedit-split easyedit vectors_generate.py model_name_or_path=google/gemma-2-9b-it"
 ACTIVATE_EPILOG = "Example: easyedit-split activate && python vectors_generate.py"
 DEACTIVATE_EPILOG = "Example: easyedit-split deactivate"
+SETTINGS = {"command": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
 
 HomeOption = Annotated[
     str | None, typer.Option("--easyedit-home", help="The clone; default: the current folder, then EASYEDIT_HOME.")

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
 import typer
 from rich.table import Table
 
-from ..analysis import SweepFit, fit_sweep, fits_json, read_curves, regions_of
+from ..analysis import CurveFit, SweepFit, fit_sweep, fits_json, read_curves, regions_of
 from ..analysis.fit import Solver
+from ..analysis.problem import KINDS
 from ..registry import nearest
 from ..storage import write_whole
 from ..types import ConfigError
 from .common import out, say, say_written, short_label
 from .options import OverwriteOption
 from .places import check_file
+from .recommend import left_out
 
 EPILOG = "Example: easyedit-split fit power.parquet --out fit.json"
+SPARE = 2  # points beyond the parameters; with no more a fit is not tested by its points
 
 
 def command(
@@ -56,21 +60,49 @@ def parse_solver(name: str) -> Solver:
 
 
 def print_fits(fits: list[SweepFit]) -> None:
-    """Two lines per sweep, preference and utility; names, problems and left-out pairs below."""
-    shown = Table("#", "kind", "R2", "slope at 0+", "m+", "L+", "p+", "m-", "L-", "p-", "not told apart", box=None)
-    for number, item in enumerate(fits, 1):
-        for kind, fit in (("preference", item.preference), ("utility", item.utility)):
-            if fit is None:
-                continue
-            p = fit.params
-            numbers = [p.m_plus, p.L_plus, p.p_plus, p.m_minus, p.L_minus, p.p_minus]
-            slope = f"{regions_of(fit).slope_right:+.3g}"
-            weak = ", ".join("~".join(group) for group in fit.trade_offs)
-            shown.add_row(str(number), kind, f"{fit.r2:.4f}", slope, *(f"{value:.3g}" for value in numbers), weak)
-    out.print(shown)
-    for number, item in enumerate(fits, 1):
-        out.print(f"#{number}: {short_label(item.curve.key)}", soft_wrap=True)
+    """Two lines per sweep, preference and utility: quality, then shape; names, warnings and left-out pairs below."""
+    rows = [(str(n), fit) for n, item in enumerate(fits, 1) for kind in KINDS if (fit := item.fit(kind)) is not None]
+    quality = Table("#", "kind", "R2", "RMSE", "points", "parameters", "slope at 0-", "slope at 0+", box=None)
+    shape = Table("#", "kind", "m+", "L+", "p+", "m-", "L-", "p-", box=None)
+    for number, fit in rows:
+        p, found = fit.params, regions_of(fit)
+        counts = (str(len(fit.m)), str(fit.n_params))
+        slopes = (number_text(found.slope_left, "+.3g"), number_text(found.slope_right, "+.3g"))
+        quality.add_row(number, fit.kind, f"{fit.r2:.4f}", f"{fit.rmse:.3g}", *counts, *slopes)
+        sides = (p.m_plus, p.L_plus, p.p_plus, p.m_minus, p.L_minus, p.p_minus)
+        shape.add_row(number, fit.kind, *(number_text(value, ".3g") for value in sides))
+    out.print(quality)
+    out.print(shape)
+    for n, item in enumerate(fits, 1):
+        out.print(f"#{n}: {short_label(item.curve.key)}", soft_wrap=True)
         for problem in item.problems:
             say(problem, "yellow")
+        for fit in (item.preference, item.utility):
+            for warning in [] if fit is None else warnings_of(fit):
+                say(f"#{n} {warning}", "yellow")
         if item.curve.excluded:
-            say(f"#{number}: utility leaves out {len(item.curve.excluded)} pair(s), undefined")
+            say(f"#{n}: {left_out(item.curve)}")
+
+
+def number_text(value: float, form: str) -> str:
+    """A number, or a dash for what a side that was not swept has not."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def warnings_of(fit: CurveFit) -> list[str]:
+    """What keeps a fit's R2 or parameters from being taken at their word."""
+    lines = []
+    if len(fit.m) <= fit.n_params + SPARE:
+        what = f"{len(fit.m)} points for {fit.n_params} parameters"
+        lines.append(f"{fit.kind}: {what}: almost any points would be fitted as well, so R2 says little; sweep more m")
+    if fit.at_bound:
+        lines.append(f"{fit.kind}: ended on a bound of the search: {', '.join(map(symbol, fit.at_bound))}")
+    if fit.trade_offs:
+        groups = "; ".join(" ~ ".join(map(symbol, group)) for group in fit.trade_offs)
+        lines.append(f"{fit.kind}: not told apart by these points: {groups}")
+    return lines
+
+
+def symbol(name: str) -> str:
+    """A parameter's name as the table heads it: ``L_plus`` is L+."""
+    return name.replace("_plus", "+").replace("_minus", "-")

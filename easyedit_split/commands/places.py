@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..artifact_files import replaceable
 from ..types import ConfigError
 
 
@@ -31,6 +30,8 @@ def check_folder(path: Path, overwrite: bool) -> None:
         ConfigError: ``path`` exists and ``--overwrite`` was not given, is something else than an artifact or an empty
             folder, or stands where none can be made.
     """
+    from ..artifact_files import replaceable
+
     with _looking_at(path):
         _refuse_existing(path, overwrite)
         if not path.name:

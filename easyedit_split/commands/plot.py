@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ..analysis import Budget, SweepFit, fit_sweep, read_curves, spread_of
+from ..analysis import Budget, FitError, Spread, SweepFit, fit_sweep, read_curves, spread_of
+from ..analysis import recommend as choose
+from ..analysis.style import check_figure_suffix
 from ..storage import write_whole
-from .common import say, say_written
+from ..types import DataError
+from .common import say, say_written, short_label
 from .options import OverwriteOption
 from .places import check_file
-from .recommend import recommend_fit
+from .recommend import METHODS, left_out
 
 EPILOG = "Example: easyedit-split plot power.parquet --fit --out power.png"
 
@@ -27,33 +30,64 @@ def command(
     title: Annotated[str | None, typer.Option(help="Above the figure.")] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Draw sweeps: solid preference, dashed utility, one panel per form."""
+    """Draw sweeps: solid preference, dashed utility, one panel per form, dataset and model."""
+    check_figure_suffix(to)
     check_file(to, overwrite)
-    curves = read_curves(sweeps)
+    found = [(curve, path.name) for path in sweeps for curve in read_curves([path])]
+    curves = [curve for curve, _ in found]
     fits = fit_sweep(curves, keep_going=True) if fit else [SweepFit(curve, None, None, ()) for curve in curves]
     for item in fits:
         for problem in item.problems:
             say(problem, "yellow")
-    draw(fits, to, overlay=overlay, title=title)
+        if item.curve.excluded:
+            say(f"{short_label(item.curve.key)}: {left_out(item.curve)}")
+    draw(fits, to, overlay=overlay, title=title, sources=[name for _, name in found])
     say_written("figure", to)
 
 
 def draw(
-    fits: list[SweepFit], to: Path, *, overlay: bool = False, title: str | None = None, budget: Budget | None = None
+    fits: list[SweepFit],
+    to: Path,
+    *,
+    overlay: bool = False,
+    title: str | None = None,
+    budget: Budget | None = None,
+    sources: list[str] | None = None,
 ) -> None:
-    """Write the figure of sweeps; what could be fitted gets its band and recommended m."""
+    """Write the figure of sweeps; what could be fitted gets its band, and with both kinds its recommended m.
+
+    Args:
+        fits: to draw.
+        to: figure file.
+        overlay, title: as in `plot_sweep`.
+        budget: of the recommended m.
+        sources: name of the file that each comes from.
+    """
     from ..analysis.plots import Drawn, plot_sweep, save_figure
 
+    check_figure_suffix(to)
     drawn = []
-    for item in fits:
-        if item.preference is None or item.utility is None:
-            drawn.append(Drawn(item))
-            continue
-        varied = spread_of(item.curve, item.preference, item.utility)
-        drawn.append(Drawn(item, varied, recommend_fit(item, budget or Budget(), spread=varied)))
+    for item, source in zip(fits, sources or [""] * len(fits), strict=True):
+        varied, advice = vary(item), None
+        if varied is not None and item.preference is not None and item.utility is not None:
+            advice = choose(item.preference, item.utility, budget=budget or Budget(), spread=varied)
+        drawn.append(Drawn(item, varied, advice, source=source))
+    for method in dict.fromkeys(item.spread.method for item in drawn if item.spread is not None):
+        say(f"bands and intervals {METHODS[method]}")
     figure = plot_sweep(drawn, overlay=overlay, title=title)
 
     def save(path: Path) -> None:
         save_figure(figure, path)
 
     write_whole(to, save)
+
+
+def vary(item: SweepFit) -> Spread | None:
+    """The spread of what was fitted; None, and why is said, where there is none."""
+    if item.preference is None and item.utility is None:
+        return None
+    try:
+        return spread_of(item.curve, item.preference, item.utility)
+    except (DataError, FitError) as error:
+        say(f"drawn without a band: {error}", "yellow")
+        return None

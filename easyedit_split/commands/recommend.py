@@ -16,6 +16,7 @@ from ..analysis import (
     Interval,
     Recommendation,
     Spread,
+    SweepCurve,
     SweepFit,
     closer_grid,
     fit_sweep,
@@ -23,10 +24,15 @@ from ..analysis import (
     spread_of,
 )
 from ..analysis import recommend as choose
-from ..types import ConfigError
+from ..types import ConfigError, DataError
 from .common import bar, out, short_label
 
 EPILOG = "Example: easyedit-split recommend power.parquet --budget 10%"
+METHODS: dict[str, str] = {
+    "bootstrap": "from a bootstrap over pairs",
+    "sandwich": "from the sandwich formula over pairs",
+    "residual": "from residuals: the table has no pairs",
+}
 
 
 def command(
@@ -44,14 +50,26 @@ def command(
         raise ConfigError(f"--direction {direction}: allowed are raise and lower")
     if aim not in AIMS:
         raise ConfigError(f"--aim {aim}: allowed are {' and '.join(AIMS)}")
+    if not 0 < level < 1:
+        raise ConfigError(f"--level {level:g}: it must lie between 0 and 1, e.g. 0.95")
     way = cast(Literal["raise", "lower"], direction)
-    fits = fit_sweep(read_curves(sweeps))
+    fits = fit_sweep(read_curves(sweeps), keep_going=True)
     found: list[tuple[SweepFit, Recommendation]] = []
-    with bar("bootstrap over pairs") as advance:
+    refused: list[FitError | DataError] = []
+    with bar("intervals") as advance:
         for done, fit in enumerate(fits, 1):
-            found.append((fit, recommend_fit(fit, allowed, aim, way, level)))
+            try:
+                choice = recommend_fit(fit, allowed, aim, way, level)
+            except (DataError, FitError) as error:
+                refused.append(error)
+                choice = refusal(str(error))
+            found.append((fit, choice))
             advance(done, len(fits))
+    if len(refused) == len(fits) == 1:
+        raise refused[0]
     print_recommendations(found)
+    if len(refused) == len(fits):
+        raise ConfigError("no curve could be used; the reasons stand above")
 
 
 def recommend_fit(
@@ -66,15 +84,22 @@ def recommend_fit(
 
     Raises:
         FitError: preference or utility could not be fitted.
+        DataError: a concept has a single pair.
     """
     if fit.preference is None or fit.utility is None:
-        raise FitError("; ".join(fit.problems) or f"{short_label(fit.curve.key)}: not fitted")
+        raise FitError(" ".join(fit.problems) or f"{short_label(fit.curve.key)}: not fitted")
     varied = spread or spread_of(fit.curve, fit.preference, fit.utility, level=level)
     return choose(fit.preference, fit.utility, budget=budget, aim=aim, direction=direction, spread=varied)
 
 
+def refusal(reason: str) -> Recommendation:
+    """No usable m, for this reason."""
+    nan = float("nan")
+    return Recommendation(None, f"no usable m: {reason}", nan, nan, nan, nan, None, None, None, False, None)
+
+
 def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
-    """One line per sweep; names, and reasons where there is something to say, below."""
+    """One line per sweep; names, reasons, what the intervals rest on and what utility left out below."""
     shown = Table("#", "m", "preference gained (nats)", "utility paid (nats)", box=None)
     for number, (_, choice) in enumerate(found, 1):
         if choice.m is None:
@@ -89,10 +114,28 @@ def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
     out.print(shown)
     for number, (fit, choice) in enumerate(found, 1):
         reason = f": {choice.reason}" if choice.reason else ""
-        out.print(f"#{number}, {short_label(fit.curve.key)}{reason}", highlight=False)
-        closer = None if fit.utility is None else closer_grid(fit.utility.m, fit.utility.y)
-        if closer is not None:
-            out.print(f"    few of the swept m lie where utility is near its best: look closer, sweep --m {closer}")
+        out.print(f"#{number}, {short_label(fit.curve.key)}{reason}", soft_wrap=True)
+        for line in remarks(fit, choice):
+            out.print(f"    {line}", soft_wrap=True)
+
+
+def remarks(fit: SweepFit, choice: Recommendation) -> list[str]:
+    """What is to be known of a recommendation: the kind of its intervals, pairs left out, whether to look closer."""
+    lines = []
+    if choice.method is not None and choice.m_interval is not None:
+        lines.append(f"{100 * choice.m_interval.level:g} % intervals {METHODS[choice.method]}")
+    if fit.curve.excluded:
+        lines.append(left_out(fit.curve))
+    closer = None if fit.utility is None else closer_grid(fit.utility.m, fit.utility.y)
+    if closer is not None:
+        lines.append(f"few swept m lie where utility is near its best; to look closer, sweep again with --m {closer}")
+    return lines
+
+
+def left_out(curve: SweepCurve) -> str:
+    """How many pairs utility does not count."""
+    pairs = len(curve.preference.values)
+    return f"utility leaves out {len(curve.excluded)} of {pairs} pair(s): it is undefined there at some m"
 
 
 def interval(ends: Interval | None) -> str:
