@@ -22,6 +22,7 @@ from easyedit_split.analysis import (
     transfer_table,
 )
 from easyedit_split.analysis.fit import r_squared
+from easyedit_split.analysis.problem import KINDS
 from easyedit_split.analysis.sweep_fit import SweepFit
 from easyedit_split.types import DataError
 from tests.analysis.planted import sweep_table
@@ -71,7 +72,14 @@ def test_transfer_uses_train_parameters_on_test_points(fits: list[SweepFit]) -> 
     assert train.preference is not None
     expected = r_squared(test.curve.preference.mean, train.preference(test.curve.preference.m))
     assert transfer_r2(train.preference, test.curve) == expected
-    assert (table["Preference Avg"] <= 1).all()
+    assert transfer_r2(train.preference, test.curve) != train.preference.r2
+    both = [transfer_r2(fits[k].fit(kind), fits[k + 2].curve) for kind in KINDS for k in (0, 1)]  # two seeds
+    (row,) = table[(table["Type"] == "Vector") & (table["Method"] == "DiffMean")].to_dict("records")
+    assert row["Preference AXB"] == pytest.approx(np.mean(both[:2]), abs=1e-12)
+    assert row["Utility AXB"] == pytest.approx(np.mean(both[2:]), abs=1e-12)
+    other = transfer_table(fits, source="test", target="train")
+    (back,) = other[(other["Type"] == "Vector") & (other["Method"] == "DiffMean")].to_dict("records")
+    assert abs(back["Preference AXB"] - row["Preference AXB"]) > 1e-6
 
 
 def test_negative_transfer_stays_negative(fits: list[SweepFit]) -> None:
