@@ -17,6 +17,7 @@ from easyedit_split.artifact import Artifact, norm
 from easyedit_split.artifact_files import CONFIG_FILE, FORMAT_VERSION, HISTORY_FILE, TENSOR_FILE, digest_of
 from easyedit_split.intervention import Intervention
 from easyedit_split.models import describe
+from easyedit_split.storage import StorageError
 from easyedit_split.template import tokenizer_hash
 from easyedit_split.types import ArtifactError, ConfigError
 
@@ -185,7 +186,7 @@ def test_an_exception_in_the_middle_leaves_what_was(
         raise OSError("disk full")
 
     monkeypatch.setattr(artifact_module.Artifact, "_write_history", fail)  # tensors and configuration are written
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match="disk full"):
         artifact("lora").save_pretrained(tmp_path / "out", overwrite=overwrite)
     assert names(tmp_path) == (["out"] if overwrite else [])
     if overwrite:

@@ -15,7 +15,7 @@ from easyedit_split.artifact import Artifact
 from easyedit_split.means import mean_curve
 from easyedit_split.models import describe
 from easyedit_split.scoring import score
-from easyedit_split.storage import Journal
+from easyedit_split.storage import Journal, StorageError
 from easyedit_split.sweep import COLUMNS, TEXT_COLUMNS, by_concept, sweep, write_table
 from easyedit_split.template import tokenizer_hash
 from easyedit_split.types import ArtifactError, ConfigError, Pair, Scores
@@ -314,6 +314,6 @@ def test_another_ending_is_refused_and_nothing_is_left(tmp_path: Path, monkeypat
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", half)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StorageError, match="disk full"):
         write_table(table, tmp_path / "sweep.csv")
     assert list(tmp_path.iterdir()) == []
