@@ -1,15 +1,7 @@
 """The mechanism itself (Fig. 3, Assumptions 4.1 and 4.2): how far h + m dh leaves the activation manifold.
 
-An activations file is a NumPy archive (.npz, no pickles) of one layer, float arrays:
-
-    h        [n, d]            activations of stably handled inputs at the intervened place (m = 0); required
-    dh       [d] or [n, d]     change at m = 1, one for all rows or one for each; required
-    w_util   [d]               utility direction; or
-    util     [n]               utility log-odds of each row, from which the direction is estimated by ridge regression
-    w_pref   [d]               preference direction (optional); pref [n] likewise
-    model, layer               strings or numbers, kept as labels (optional)
-
-Half of the rows (every other one) define the manifold, the other half is steered and measured:
+Half of the rows of an activations file (see `activation_files`) define the manifold, the other half is steered and
+measured:
 
     residual(m)     RMS distance of h + m dh from the principal subspace that holds 95 % of the variance
     mahalanobis(m)  RMS of sqrt( (x - mu)' C^-1 (x - mu) / d )
@@ -17,35 +9,36 @@ Half of the rows (every other one) define the manifold, the other half is steere
 
 Both are divided by their value at m = 0. C is the covariance of the reference half; eigenvalues outside the principal
 subspace are replaced by their mean (a probabilistic PCA), so that few rows in many dimensions still give a metric.
+Where the file says which pair a row comes from, whole pairs go to one half or the other: neighbouring tokens of one
+answer are alike, and would let the reference half see what is measured.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
 
+from easyedit_split.analysis.activation_files import Activations, read_activations
 from easyedit_split.analysis.fit import CurveFit
 from easyedit_split.types import DataError, FloatArray
 
+__all__ = [
+    "Activations",
+    "Manifold",
+    "Mechanism",
+    "directions",
+    "distances",
+    "manifold",
+    "mechanism",
+    "read_activations",
+]
+
 VARIANCE_KEPT = 0.95
-MIN_ROWS = 20
-RIDGE = 1e-2  # of the mean eigenvalue
-
-
-@dataclass(frozen=True)
-class Activations:
-    """Contents of an activations file; `dh` broadcast to every row, directions None where they cannot be had."""
-
-    h: FloatArray
-    dh: FloatArray
-    w_util: FloatArray | None
-    w_pref: FloatArray | None
-    label: str
+MIN_REFERENCE = 5
 
 
 @dataclass(frozen=True)
@@ -74,40 +67,16 @@ class Manifold:
         return np.asarray(np.sqrt(inside / x.shape[1]), dtype=np.float64)
 
 
-def read_activations(path: str | Path) -> Activations:
-    """Read an activations file.
+def manifold(h: Float[FloatArray, "n d"], variance_kept: float = VARIANCE_KEPT) -> Manifold:
+    """Probabilistic PCA of reference activations (Assumption 4.1).
 
     Raises:
-        DataError: unreadable, a key is missing, a shape does not fit, a value is not finite, or too few rows.
+        DataError: the activations are all the same.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path}: not a readable .npz archive ({error}).") from error
-    for key in ("h", "dh"):
-        if key not in data:
-            raise DataError(f"{path}: key {key!r} is missing; h and dh are required.")
-    h = _array(path, data, "h", 2)
-    n, d = h.shape
-    if n < MIN_ROWS:
-        raise DataError(f"{path}: h has {n} rows; at least {MIN_ROWS} are needed to describe a manifold.")
-    dh = np.asarray(data["dh"], dtype=np.float64)
-    if dh.shape not in ((d,), (n, d)):
-        raise DataError(f"{path}: dh has shape {dh.shape}; it must be ({d},) or ({n}, {d}).")
-    _finite(path, "dh", dh)
-    label = " ".join(str(data[key]) for key in ("model", "layer") if key in data)
-    directions = [_direction(path, data, h, name) for name in ("util", "pref")]
-    return Activations(h, np.broadcast_to(dh, h.shape), directions[0], directions[1], label)
-
-
-def manifold(h: Float[FloatArray, "n d"], variance_kept: float = VARIANCE_KEPT) -> Manifold:
-    """Probabilistic PCA of reference activations (Assumption 4.1)."""
     mean = h.mean(axis=0)
     _, singular, axes = np.linalg.svd(h - mean, full_matrices=False)
+    if not singular[0] > 1e-12 * np.abs(h).max():
+        raise DataError(f"the {len(h)} reference rows of h are all the same: no manifold; collect more pairs.")
     variances = np.square(singular) / (len(h) - 1)
     share = np.cumsum(variances) / variances.sum()
     k = min(int(np.searchsorted(share, variance_kept)) + 1, h.shape[1] - 1, len(variances) - 1)
@@ -115,10 +84,37 @@ def manifold(h: Float[FloatArray, "n d"], variance_kept: float = VARIANCE_KEPT) 
     return Manifold(mean, axes[:k], variances[:k], max(rest, 1e-12 * float(variances[0])))
 
 
+def reference_rows(acts: Activations) -> Bool[np.ndarray, " n"]:
+    """Rows that define the manifold: every other one, or whole pairs, each added to the half with fewer rows so far.
+
+    Raises:
+        DataError: too few pairs to leave rows on either side.
+    """
+    n = len(acts.h)
+    if acts.pair is None:
+        return np.asarray(np.arange(n) % 2 == 0)
+    _, number, sizes = np.unique(acts.pair, return_inverse=True, return_counts=True)
+    chosen, total = np.zeros(len(sizes), dtype=bool), [0, 0]
+    for k, size in enumerate(sizes):
+        chosen[k] = total[0] <= total[1]
+        total[0 if chosen[k] else 1] += int(size)
+    if total[1] == 0 or total[0] < MIN_REFERENCE:
+        raise DataError(
+            f"{n} rows of {len(sizes)} pair(s) leave {total[0]} to define the manifold and {total[1]} to measure; "
+            f"at least {MIN_REFERENCE} and 1 are needed, from different pairs: collect more pairs."
+        )
+    return np.asarray(chosen[number])
+
+
 def distances(acts: Activations, m: Float[FloatArray, " g"]) -> pd.DataFrame:
-    """Distances of h + m dh from the manifold: columns `m, residual, mahalanobis`, each 1 at m = 0."""
-    shape = manifold(acts.h[::2])
-    h, dh = acts.h[1::2], acts.dh[1::2]
+    """Distances of h + m dh from the manifold: columns `m, residual, mahalanobis`, each 1 at m = 0.
+
+    Raises:
+        DataError: the rows cannot be parted into two halves, or those of the reference half are all the same.
+    """
+    reference = reference_rows(acts)
+    shape = manifold(acts.h[reference])
+    h, dh = acts.h[~reference], acts.dh[~reference]
     base = _rms(shape.residual(h)), _rms(shape.mahalanobis(h))
     rows = []
     for value in m:
@@ -128,12 +124,16 @@ def distances(acts: Activations, m: Float[FloatArray, " g"]) -> pd.DataFrame:
 
 
 def directions(acts: Activations) -> dict[str, float]:
-    """Cosine of dh with the utility and preference directions (mean over rows); random directions give ~ 1/sqrt(d)."""
+    """Cosine of dh with the utility and preference directions; random directions give ~ 1/sqrt(d).
+
+    The mean is over the rows that the intervention moves.
+    """
+    moved = acts.dh[np.linalg.norm(acts.dh, axis=1) > 0]
     out = {"chance": float(1 / np.sqrt(acts.h.shape[1]))}
     for name, w in (("utility", acts.w_util), ("preference", acts.w_pref)):
         if w is not None:
-            size = np.linalg.norm(acts.dh, axis=1) * np.linalg.norm(w)
-            out[name] = float((acts.dh @ w / size).mean())
+            size = np.linalg.norm(moved, axis=1) * np.linalg.norm(w)
+            out[name] = float((moved @ w / size).mean())
     return out
 
 
@@ -187,37 +187,3 @@ def _closest(acts: Activations, m: FloatArray) -> dict[str, tuple[float, float]]
 
 def _rms(values: FloatArray) -> float:
     return float(np.sqrt(np.square(values).mean()))
-
-
-def _array(path: Path, data: dict[str, np.ndarray], key: str, ndim: int) -> FloatArray:
-    values = np.asarray(data[key], dtype=np.float64)
-    if values.ndim != ndim:
-        raise DataError(f"{path}: {key} has shape {values.shape}; it must have {ndim} dimensions.")
-    _finite(path, key, values)
-    return values
-
-
-def _finite(path: Path, key: str, values: FloatArray) -> None:
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        where = ", ".join(str(int(i)) for i in bad[0])
-        raise DataError(f"{path}: {key}[{where}] is {values[tuple(bad[0])]}; every value must be finite.")
-
-
-def _direction(path: Path, data: dict[str, np.ndarray], h: FloatArray, name: str) -> FloatArray | None:
-    """`w_<name>` as given, or ridge regression of `<name>` on h, or None."""
-    n, d = h.shape
-    if f"w_{name}" in data:
-        w = _array(path, data, f"w_{name}", 1)
-        if w.shape != (d,):
-            raise DataError(f"{path}: w_{name} has {len(w)} entries; h has {d} columns.")
-        return w
-    if name not in data:
-        return None
-    y = _array(path, data, name, 1)
-    if y.shape != (n,):
-        raise DataError(f"{path}: {name} has {len(y)} entries; h has {n} rows.")
-    centred = h - h.mean(axis=0)
-    gram = centred @ centred.T
-    dual = np.linalg.solve(gram + RIDGE * np.trace(gram) / n * np.eye(n), y - y.mean())
-    return np.asarray(centred.T @ dual, dtype=np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import fit_curve, mechanism, read_activations
-from easyedit_split.analysis.activations import distances, manifold
+from easyedit_split.analysis.activations import directions, distances, manifold, reference_rows
 from easyedit_split.analysis.curves import utility
 from easyedit_split.types import DataError
 from tests.analysis.planted import UTIL, M
@@ -56,10 +57,62 @@ def test_directions_given_and_estimated(tmp_path: Path) -> None:
     data = plane(np.random.default_rng(2))
     w = data["axes"][1]
     for extra in ({"w_util": w}, {"util": data["h"] @ w}):
-        for dh, cosine in ((w, 1.0), (data["axes"][2], 0.0)):
+        for dh, cosine in ((w, 1.0), (-w, -1.0), (data["axes"][2], 0.0)):
             acts = read_activations(write(tmp_path, data | {"dh": dh} | extra))
             fit = fit_curve(M, utility(M, UTIL), "utility")
             assert mechanism(acts, {"utility": fit}).cosines["utility"] == pytest.approx(cosine, abs=0.05)
+
+
+def test_the_cosine_is_over_the_rows_that_move(tmp_path: Path) -> None:
+    data = plane(np.random.default_rng(2))
+    w, dh = data["axes"][1], np.zeros((N, D))
+    dh[::4], dh[1::4] = -3 * w, 2 * data["axes"][2]
+    found = directions(read_activations(write(tmp_path, data | {"dh": dh, "w_pref": w})))
+    assert found["preference"] == pytest.approx(-0.5, abs=1e-12)
+    assert found["chance"] == pytest.approx(1 / np.sqrt(D), abs=1e-15)
+
+
+def test_least_distance_is_told_by_side(tmp_path: Path) -> None:
+    """The manifold is passed at m = 3: the least distance is there on the plus side, and at 0 on the minus side."""
+    data = plane(np.random.default_rng(6))
+    h = data["h"].copy()
+    h[1::2] -= 3 * data["dh"]
+    acts = read_activations(write(tmp_path, data | {"h": h}))
+    fit = fit_curve(M, utility(M, UTIL), "utility")
+    assert mechanism(acts, {"utility": fit}).closest["residual"] == pytest.approx((0.0, 3.0), abs=0.06)
+
+
+def test_whole_pairs_are_held_out(tmp_path: Path) -> None:
+    """Rows of one pair that are all alike say nothing of other pairs; split by rows, both halves hold every pair."""
+    rng = np.random.default_rng(7)
+    own = 3 * rng.normal(size=(20, D))
+    data = {"h": np.repeat(own, 4, axis=0), "dh": rng.normal(size=D), "pair": np.repeat(np.arange(20), 4)}
+    acts = read_activations(write(tmp_path, data))
+    chosen = reference_rows(acts)
+    assert chosen.sum() == 40
+    assert not set(data["pair"][chosen]) & set(data["pair"][~chosen])
+    base = []
+    for given in (acts, replace(acts, pair=None)):
+        rows = reference_rows(given)
+        base.append(np.sqrt(np.square(manifold(acts.h[rows]).residual(acts.h[~rows])).mean()))
+    assert base[0] > 2.0 * base[1]
+    assert np.array_equal(reference_rows(replace(acts, pair=None)), np.arange(80) % 2 == 0)
+    texts = np.array([f"row {k // 4}" for k in range(80)])
+    assert not set(texts[(part := reference_rows(replace(acts, pair=texts)))]) & set(texts[~part])
+
+
+def test_pairs_of_unequal_length_fill_both_halves_and_a_single_pair_cannot(tmp_path: Path) -> None:
+    data = plane(np.random.default_rng(8))
+    sizes = [100, 20, 100, 20, 100, 60]  # taking turns would part them 300 to 100
+    acts = read_activations(write(tmp_path, data | {"pair": np.repeat(np.arange(6), sizes)}))
+    assert reference_rows(acts).sum() == pytest.approx(N / 2, abs=30)
+    lonely = read_activations(write(tmp_path, data | {"pair": np.zeros(N)}))
+    with pytest.raises(DataError, match="1 pair\\(s\\) leave 400 to define the manifold and 0 to measure"):
+        distances(lonely, M)
+    same = data["h"].copy()
+    same[::2] = 1.0
+    with pytest.raises(DataError, match="200 reference rows of h are all the same"):
+        distances(read_activations(write(tmp_path, data | {"h": same})), M)
 
 
 def test_validity_falls_as_distance_grows(tmp_path: Path) -> None:
@@ -83,6 +136,13 @@ def test_validity_falls_as_distance_grows(tmp_path: Path) -> None:
         ({"dh": np.full(D, np.nan)}, "dh\\[0\\] is nan"),
         ({"w_util": np.zeros(7)}, "7 entries"),
         ({"util": np.zeros(7)}, "7 entries"),
+        ({"h": np.full((N, D), "a")}, "h holds values of type <U1"),
+        ({"dh": np.full(D, 1j)}, "dh holds values of type complex128"),
+        ({"h": np.full((N, D), 2.0)}, "h is the same in all 400 rows"),
+        ({"dh": np.zeros(D)}, "dh is 0 everywhere"),
+        ({"w_util": np.zeros(D)}, "w_util is 0 everywhere"),
+        ({"pref": np.full(N, 3.0)}, "pref is the same in every row"),
+        ({"pair": np.zeros(7)}, "pair has shape \\(7,\\)"),
     ],
 )
 def test_wrong_files_are_named(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
@@ -97,5 +157,14 @@ def test_files_that_are_not_archives(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"not an archive")
     with pytest.raises(DataError, match="not a readable"):
         read_activations(tmp_path / "bad.npz")
+    whole = write(tmp_path, plane(np.random.default_rng(5))).read_bytes()
+    for spoilt in (whole[: len(whole) // 2], whole[:5000] + b"spoilt" + whole[5006:], b"PK\x03\x04" + whole[4:99]):
+        (tmp_path / "bad.npz").write_bytes(spoilt)
+        with pytest.raises(DataError, match=r"not a readable \.npz archive"):
+            read_activations(tmp_path / "bad.npz")
+    np.save(tmp_path / "bare.npy", np.zeros((30, 3)))
+    (tmp_path / "bare.npy").rename(tmp_path / "bare.npz")
+    with pytest.raises(DataError, match="one bare array"):
+        read_activations(tmp_path / "bare.npz")
     with pytest.raises(DataError, match="at least one fitted curve"):
         mechanism(read_activations(write(tmp_path, plane(np.random.default_rng(5)))), {})
