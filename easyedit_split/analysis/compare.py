@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from easyedit_split.analysis.fit import information_criteria, r_squared
-from easyedit_split.analysis.problem import Kind, curve_problem
+from easyedit_split.analysis.problem import FitError, Kind, curve_problem
 from easyedit_split.analysis.rivals import MODELS
 from easyedit_split.types import ConfigError, DataError, FloatArray
 
@@ -25,7 +25,8 @@ class ModelScore:
 
     Attributes:
         name: of the model; n_params: free parameters.
-        r2: on the fitted points; held_out_r2: on points left out (NaN where a fold leaves a side without points).
+        r2: on the fitted points; held_out_r2: on points left out (NaN where the fit of a fold did not converge, or
+            leaves a side without points).
         aic, bic: lower is better; rmse: nats.
     """
 
@@ -74,5 +75,8 @@ def _held_out(m: FloatArray, y: FloatArray, kind: Kind, name: str, folds: int) -
     fold = np.arange(len(m)) % folds
     for k in range(folds):
         out = fold == k
-        predicted[out] = MODELS[name](m[~out], y[~out], kind).curve(m[out])
+        try:
+            predicted[out] = MODELS[name](m[~out], y[~out], kind).curve(m[out])
+        except FitError:
+            return float("nan")
     return r_squared(y, predicted)
