@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
 from matplotlib.transforms import ScaledTranslation
 
 from easyedit_split.analysis.legend import Shown
@@ -94,6 +95,7 @@ def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Sho
             lift = (LIFT + LIFT_MORE * below) / 72
             above = ax.transData + ScaledTranslation(0, lift, ax.figure.dpi_scale_trans)
             line: dict[str, Any] = {"color": colour, "linewidth": 1.0, "markersize": 4, "markeredgewidth": 1.0}
+            line["path_effects"] = [withStroke(linewidth=3.0, foreground="white")]  # its curve runs close by
             height = max(other[1] for other in near)
             ax.plot([ends.low, ends.high], [height, height], "-|", transform=above, clip_on=False, zorder=5, **line)
 

@@ -26,6 +26,7 @@ from easyedit_split.types import ConfigError
 __all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
 
 MARGIN = 0.02  # of the swept range, left and right
+BEYOND = 0.3  # of the points' range: as far above and below them as a fitted curve or its band is shown
 
 
 def plot_curve(
@@ -84,6 +85,10 @@ def plot_sweep(
             stack = [line[column] for line in axes[row * len(kinds) : (row + 1) * len(kinds)]]
             _stack(stack, inside, kinds, len(inside) == 1 if shade is None else shade, shown)
             stack[0].set_title(layout.title(inside[0][0].fit.curve.key))
+        for row in range(len(layout.rows)):
+            members = [item for (line, _), inside in cells.items() if line == row for item, _ in inside]
+            for inner, own in enumerate(kinds):
+                _limit(axes[row * len(kinds) + inner][0], members, own)
         _label(axes, layout, kinds, set(cells))
         figure.align_ylabels()
         add_legend(figure, shown)
@@ -127,6 +132,15 @@ def _stack(
     low, high = min(float(m[0]) for m in swept), max(float(m[-1]) for m in swept)
     spare = MARGIN * (high - low) or 0.5
     stack[0].set_xlim(low - spare, high + spare)
+
+
+def _limit(ax: Axes, members: Sequence[Drawn], own: Sequence[Kind]) -> None:
+    """Keep the points readable, however far a curve or band leaves them between two points."""
+    points = [item.fit.curve.table(kind).mean for item in members for kind in own if has_kind(item, kind)]
+    low, high = min((float(y.min()) for y in points), default=0.0), max((float(y.max()) for y in points), default=0.0)
+    if high > low:
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(max(bottom, low - BEYOND * (high - low)), min(top, high + BEYOND * (high - low)))
 
 
 def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None:

@@ -215,6 +215,18 @@ def test_the_first_and_last_point_have_room(drawn: list[Drawn]) -> None:
         assert ax.get_xlim() == pytest.approx((-20.8, 20.8))
 
 
+def test_a_wild_curve_or_band_does_not_flatten_the_points(drawn: list[Drawn]) -> None:
+    fit = drawn[0].fit.preference
+    assert fit is not None
+    wild = replace(fit, params=replace(fit.params, alpha=1000.0))
+    item = Drawn(replace(drawn[0].fit, preference=wild))
+    points = drawn[0].fit.curve.preference.mean
+    low, high = plot_sweep([item]).axes[0].get_ylim()
+    assert (low, high) == pytest.approx((points.min() - 0.3 * np.ptp(points), points.max() + 0.3 * np.ptp(points)))
+    low, high = plot_sweep([bare(drawn[0])]).axes[0].get_ylim()  # control: nothing to cut
+    assert (low, high) == pytest.approx((points.min() - 0.08 * np.ptp(points), points.max() + 0.08 * np.ptp(points)))
+
+
 def test_utility_without_data_is_called_undefined(drawn: list[Drawn]) -> None:
     item = without_utility(drawn[0])
     figure = plot_sweep([item])
