@@ -83,7 +83,11 @@ def advise(item: SweepFit, budget: Budget, aim: Aim) -> Drawn:
     """Intervals and the recommended m of one intervention."""
     if item.preference is None or item.utility is None:
         return Drawn(item)
-    varied = spread_of(item.curve, item.preference, item.utility)
+    try:
+        varied = spread_of(item.curve, item.preference, item.utility)
+    except DataError as error:
+        print(f"no usable m: {error}")
+        return Drawn(item)
     advice = recommend(item.preference, item.utility, budget=budget, aim=aim, spread=varied)
     print(f"{item.curve.key.label()}: {sentence(advice)}")
     return Drawn(item, varied, advice)
@@ -94,7 +98,8 @@ def sentence(advice: Recommendation) -> str:
     if advice.m is None or advice.m_interval is None:
         return advice.reason
     ends = f"{advice.m_interval.low:.2f} to {advice.m_interval.high:.2f}"
-    return f"m = {advice.m:.2f} ({ends}): +{advice.gain:.2f} nats for {advice.paid:.2f}; {advice.reason}"
+    rest = " (interval from residuals: the table has no pairs)" if advice.method == "residual" else ""
+    return f"m = {advice.m:.2f} ({ends}): +{advice.gain:.2f} nats for {advice.paid:.2f}; {advice.reason}{rest}"
 
 
 def main() -> None:

@@ -28,6 +28,18 @@ def test_example_writes_tables_figures_and_fits(tmp_path: Path) -> None:
     assert greedy.stdout.count("limited by the utility budget") == 10
 
 
+def test_example_goes_on_where_a_curve_has_a_single_pair(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = sweep_table(rng, [{"form": "vector"}], n_pairs=1)
+    table.to_csv(tmp_path / "single.csv", index=False)
+    table.drop(columns="pair").assign(form="lora").to_csv(tmp_path / "bare.csv", index=False)
+    done = run(str(tmp_path / "single.csv"), str(tmp_path / "bare.csv"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "no usable m: vector: bootstrap needs at least two pairs" in done.stdout
+    assert done.stdout.count("interval from residuals: the table has no pairs") == 1
+    assert (tmp_path / "out" / "curves.png").is_file()
+
+
 def test_example_wants_a_sweep(tmp_path: Path) -> None:
     assert run("--out", str(tmp_path)).returncode == 2
 
