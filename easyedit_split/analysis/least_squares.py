@@ -19,6 +19,7 @@ from easyedit_split.types import FloatArray
 
 N_STARTS = 96
 STAGES = ((16, 10), (7, 20), (7, 100))  # (how many go on, after how many iterations)
+ONE_PEAK, ONE_PEAK_STAGE = 2, 1  # how many of the best are tried with one peak for both sides, before which stage
 LAST_ITERATIONS = 800  # of the best one, where it is still moving then
 
 
@@ -58,7 +59,9 @@ def search(problem: Problem) -> tuple[Solution, int]:
     """All stages; the finalists and the number of starts."""
     theta, sigma = starts(problem.decay, problem.target, with_alpha=problem.with_alpha, count=N_STARTS)
     n_starts = len(theta)
-    for keep, iterations in STAGES:
+    for stage, (keep, iterations) in enumerate(STAGES):
+        if problem.decay.two_sided and stage == ONE_PEAK_STAGE:
+            theta, sigma = _with_one_peak(theta, sigma)
         solution = _moved(problem, theta, sigma, iterations)
         best = np.argsort(solution.cost)[:keep]
         theta, sigma = solution.theta[best], solution.sigma[best]
@@ -66,6 +69,17 @@ def search(problem: Problem) -> tuple[Solution, int]:
     if solution.status[0] == RUNNING:
         solution = solution.replaced(0, _moved(problem, theta[:1], sigma[:1], LAST_ITERATIONS))
     return solution, n_starts
+
+
+def _with_one_peak(theta: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The starts, and the best of them with either side's centre, L and p on both sides: one smooth peak.
+
+    Where the peak lies far from zero, the tail on the other side is easily explained wrongly.
+    """
+    best = theta[:ONE_PEAK]
+    plus = np.concatenate([best[:, :3], best[:, 1:3]], axis=1)
+    minus = np.concatenate([best[:, :1] * sigma[:ONE_PEAK, None], best[:, 3:], best[:, 3:]], axis=1)
+    return np.concatenate([theta, plus, minus]), np.concatenate([sigma, np.ones(2 * len(best))])
 
 
 def _moved(problem: Problem, theta: FloatArray, sigma: FloatArray, iterations: int) -> Solution:

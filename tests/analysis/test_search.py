@@ -8,8 +8,8 @@ import pytest
 from easyedit_split.analysis import FitError, fit_curve, least_squares
 from easyedit_split.analysis.curves import preference
 from easyedit_split.analysis.decay import CENTRE_BOUND, RationalQuadratic, to_params
-from easyedit_split.analysis.problem import KINDS, Kind
-from easyedit_split.analysis.starts import HALF_WIDTHS, half_widths
+from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
+from easyedit_split.analysis.starts import HALF_WIDTHS, half_widths, starts
 from easyedit_split.analysis.steps import bounded_step, sliding_step
 from easyedit_split.analysis.varpro import (
     DAMPING,
@@ -44,6 +44,35 @@ def test_a_narrow_peak_far_from_zero_is_found(kind: Kind, sign: float) -> None:
     assert fit.ok
     assert 1 - fit.r2 < 1e-12
     assert (fit.params.m_plus, fit.params.L_plus, fit.params.p_plus) == pytest.approx((sign * 15, 9, 1), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "centre", "width", "p"),
+    [
+        ("utility", 14.5, 1.5, 0.4),
+        ("preference", 17.0, 0.8, 0.4),
+        ("utility", 17.0, 2.0, 1.0),
+        ("utility", 19.0, 1.0, 1.0),
+        ("utility", -9.0, 1.0, 1.0),
+    ],
+)
+def test_peaks_that_only_sliding_placed_starts_or_one_shape_for_both_sides_reach(
+    kind: Kind, centre: float, width: float, p: float
+) -> None:
+    L = width**2 / np.expm1(np.log(2) / p)
+    fit = fit_curve(M, (1 + (M - centre) ** 2 / L) ** -p, kind)
+    assert fit.ok
+    assert 1 - fit.r2 < 1e-8
+
+
+def test_searches_at_a_border_go_on_along_it() -> None:
+    """An exponential rise is best explained at the borders; when steps could not slide, 4 of 40 starts got there."""
+    problem = curve_problem(M, np.exp(M / 7), "utility")
+    theta, sigma = starts(problem.decay, problem.target, with_alpha=False, count=40)
+    rows = np.broadcast_to(problem.target, (40, 41))
+    found = solve(problem.decay, rows, theta, sigma, with_alpha=False, max_iterations=400)
+    assert (found.cost < 1.05 * found.cost.min()).sum() > 10
+    assert (found.status == STUCK).sum() == 0
 
 
 @pytest.mark.parametrize(("curve", "most"), [(lorentzian, 1e-3), (gaussian, 2.2e-3)])
