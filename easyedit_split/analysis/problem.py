@@ -17,7 +17,9 @@ from easyedit_split.types import DataError, FloatArray, IntArray, SplitError
 
 Kind = Literal["preference", "utility"]
 KINDS: tuple[Kind, ...] = ("preference", "utility")
-M_LIMIT = 1e9
+M_LIMITS = (1e-100, 1e9)  # of max |m|
+Y_LIMIT = 1e100  # nats; squares of sums must stay finite
+CLOSEST = 1e-12  # least distance of two m, in units of max |m|
 
 
 class FitError(SplitError):
@@ -62,11 +64,15 @@ def curve_problem(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: 
     """Check and scale one curve.
 
     Raises:
-        DataError: NaN or infinite values, |m| beyond 1e9, duplicate m, fewer points than parameters, constant y.
+        DataError: not one value per m, NaN or infinite values, max |m| outside 1e-100 to 1e9, |y| beyond 1e100, m that
+            are equal or closer than 1e-12 max |m|, fewer points than parameters, constant y.
     """
     m, y = np.asarray(m, dtype=np.float64), np.asarray(y, dtype=np.float64)
     if kind not in KINDS:
         raise DataError(f"kind {kind!r} is not a curve; use one of {', '.join(KINDS)}.")
+    for name, values in (("m", m), (kind, y)):
+        if values.ndim != 1:
+            raise DataError(f"{name} has shape {values.shape}; a curve is a list of points: give one number per m.")
     if m.shape != y.shape:
         raise DataError(f"m has {len(m)} points and the {kind} has {len(y)}; give one value per m.")
     _check_values(m, y, kind)
@@ -75,6 +81,10 @@ def curve_problem(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: 
     repeated = m[1:][np.diff(m) == 0]
     if len(repeated):
         raise DataError(f"m = {repeated[0]:g} appears more than once; average the points of one m before fitting.")
+    close = np.flatnonzero(np.diff(m) < CLOSEST * np.abs(m).max()) if len(m) else m
+    if len(close):
+        a, b = (float(v) for v in m[close[0] : close[0] + 2])
+        raise DataError(f"m = {a:.17g} and m = {b:.17g} are too close to tell apart; average the points of one m.")
     problem = _scaled(m, y, order, kind)
     if len(m) < problem.n_params:
         raise DataError(
@@ -91,8 +101,13 @@ def _check_values(m: FloatArray, y: FloatArray, kind: Kind) -> None:
                 f"{name} is {values[bad[0]]} at point {bad[0]} (of {len(values)}, counted from 0); "
                 "every value must be finite: leave the point out or score it again."
             )
-    if len(m) and np.abs(m).max() > M_LIMIT:
-        raise DataError(f"m reaches {np.abs(m).max():g}; |m| may be at most {M_LIMIT:g}: rescale m.")
+    reach = float(np.abs(m).max()) if len(m) else 1.0
+    if reach > M_LIMITS[1]:
+        raise DataError(f"m reaches {reach:g}; |m| may be at most {M_LIMITS[1]:g}: rescale m.")
+    if 0 < reach < M_LIMITS[0]:
+        raise DataError(f"m reaches {reach:g} only; the largest |m| must be at least {M_LIMITS[0]:g}: rescale m.")
+    if len(y) and np.abs(y).max() > Y_LIMIT:
+        raise DataError(f"the {kind} reaches {np.abs(y).max():g} nats; at most {Y_LIMIT:g} can be fitted.")
     if len(y) and np.ptp(y) <= 1e-12 * max(1.0, float(np.abs(y).max())):
         raise DataError(f"the {kind} is constant ({y[0]:g} nats at every m): no curve to fit; sweep wider.")
 

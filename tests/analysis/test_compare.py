@@ -37,6 +37,19 @@ def test_wrong_models_lose_on_held_out_points() -> None:
     assert all(score.held_out_r2 <= score.r2 + 1e-9 for score in by_name.values())
 
 
+def test_held_out_points_are_not_fitted() -> None:
+    """By hand for the line: every fifth point, predicted from the others."""
+    y = TRUE["linear"] + np.random.default_rng(2).normal(size=len(M))
+    predicted = np.empty(41)
+    for k in range(5):
+        out = np.arange(41) % 5 == k
+        predicted[out] = np.polyval(np.polyfit(M[~out], y[~out], 1), M[out])
+    expected = 1 - np.square(y - predicted).sum() / np.square(y - y.mean()).sum()
+    score = next(s for s in compare_models(M, y, "preference") if s.name == "linear")
+    assert score.held_out_r2 == pytest.approx(expected, rel=1e-12)
+    assert score.held_out_r2 < score.r2
+
+
 @pytest.mark.parametrize("kind", ["preference", "utility"])
 def test_one_sided(kind: Kind) -> None:
     m = np.linspace(0.0, 20.0, 25)

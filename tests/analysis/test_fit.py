@@ -91,20 +91,48 @@ def test_a_curve_outside_the_family_is_not_fitted_perfectly() -> None:
         (M, np.where(M == 3, np.inf, M), "preference is inf at point 23"),
         (np.where(M == 3, np.nan, M), M, "m is nan at point 23"),
         (M, np.full(41, 2.0), "constant"),
-        (M[:6], M[:6], "6 points cannot fit the 6 parameters|6 points"),
+        (M[17:24], M[17:24], "7 points cannot fit the 8 parameters"),
+        (M[:5], M[:5], "5 points cannot fit the 6 parameters"),
         (np.where(M == 3, 4.0, M), M, "m = 4 appears more than once"),
+        (np.where(M == 3, np.nextafter(4.0, 0.0), M), M, "m = 3.9999999999999996 and m = 4 are too close"),
         (M * 1e9, M, "at most 1e\\+09"),
+        (M * 1e-199, M, "m reaches 2e-198 only"),
+        (M, M * 1e200, "the preference reaches 2e\\+201 nats"),
         (np.empty(0), np.empty(0), "0 points"),
     ],
-    ids=["nan", "inf", "nan m", "constant", "few", "duplicate", "huge", "empty"],
 )
 def test_bad_input_gets_one_sentence(m: FloatArray, y: FloatArray, sentence: str) -> None:
-    few = len(m) == 6
-    if few:
-        m, y = m[:5], y[:5]
-        sentence = "5 points cannot fit the 6 parameters"
     with pytest.raises(DataError, match=sentence):
         inspect.unwrap(fit_curve)(np.asarray(m, dtype=np.float64), np.asarray(y, dtype=np.float64), "preference")
+
+
+@pytest.mark.parametrize(
+    ("m", "y", "sentence"),
+    [
+        (M[:, None], M[:, None], r"m has shape \(41, 1\)"),
+        (np.array(1.0), np.array(1.0), r"m has shape \(\)"),
+        (M, np.tile(M, (2, 1)), r"preference has shape \(2, 41\)"),
+    ],
+)
+def test_points_are_a_plain_list(m: FloatArray, y: FloatArray, sentence: str) -> None:
+    with pytest.raises(DataError, match=sentence):
+        inspect.unwrap(curve_problem)(m, y, "preference")
+
+
+def test_the_smallest_and_largest_numbers_that_are_allowed_are_fitted() -> None:
+    for unit, nats in ((1e-98, 1.0), (1.0, 1e97)):
+        fit = fit_curve(M * unit, preference(M, PREF) * nats, "preference")
+        assert 1 - fit.r2 < 1e-10
+
+
+def test_quality_by_hand() -> None:
+    """RMSE = sqrt(SSE / n), AIC = n log(SSE / n) + 2 k, BIC = n log(SSE / n) + k log n; k = 7 for utility."""
+    y = utility(M, UTIL) + 0.3 * np.random.default_rng(4).normal(size=len(M))
+    fit = fit_curve(M, y, "utility")
+    mse = float(np.square(y - utility(M, fit.params)).sum()) / 41
+    assert fit.rmse == pytest.approx(np.sqrt(mse), rel=1e-12)
+    assert fit.aic == pytest.approx(41 * np.log(mse) + 2 * 7, rel=1e-12)
+    assert fit.bic == pytest.approx(41 * np.log(mse) + 7 * np.log(41), rel=1e-12)
 
 
 def test_unequal_lengths_are_refused() -> None:

@@ -6,11 +6,13 @@ import inspect
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from easyedit_split.analysis import SweepCurve, fit_curve, spread_of
+from easyedit_split.analysis.bootstrap import _draws
 from easyedit_split.analysis.curves import CurveParams, preference, side_slopes, utility
 from easyedit_split.analysis.regions import breakdown
-from easyedit_split.analysis.spread import Method, Spread
+from easyedit_split.analysis.spread import METHODS, FittedPairs, Method, Spread
 from easyedit_split.analysis.table import CurveKey, PairTable
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, continuous, pair_rows, sweep_curve
@@ -131,6 +133,46 @@ def test_bad_arguments(arguments: dict[str, object], sentence: str) -> None:
     fit = fit_curve(M, curve.preference.mean, "preference")
     with pytest.raises(ConfigError, match=sentence):
         inspect.unwrap(spread_of)(curve, fit, None, **arguments)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_levels_by_hand(level: float) -> None:
+    """12 pairs of one concept have 11 degrees of freedom; the bootstrap's tail is widened by sqrt(12 / 11) and by t."""
+    curve = planted(12)
+    fit = fit_curve(M, curve.preference.mean, "preference")
+    t = float(stats.t.ppf((1 + level) / 2, 11))
+
+    def spread(method: Method) -> Spread:
+        return spread_of(curve, fit, None, method=method, level=level, replicates=100)
+
+    assert spread("bootstrap").tail == pytest.approx(stats.norm.cdf(-np.sqrt(12 / 11) * t), rel=1e-12)
+    assert spread("sandwich").quantile == pytest.approx(t, rel=1e-12)
+    assert spread("residual").quantile == pytest.approx(stats.t.ppf((1 + level) / 2, 41 - 8), rel=1e-12)
+    for method in METHODS:
+        assert spread(method).level == level
+
+
+def test_both_curves_are_drawn_together() -> None:
+    rng = np.random.default_rng(5)
+    values = pair_rows(utility(M, UTIL), rng, 12, 1.0)
+    found = varied(sweep_curve(values, values), "bootstrap", 100)
+    assert found.preference is not None
+    assert found.utility is not None
+    at = np.array([-10.0, 5.0])
+    pref, util = found.preference.values(at), found.utility.values(at)
+    for k in range(2):
+        assert np.corrcoef(pref[:, k], util[:, k])[0, 1] > 0.9
+
+
+def test_every_draw_keeps_the_size_of_each_concept() -> None:
+    curve = planted(9)
+    concepts = np.array([0, 0, 1, 1, 1, 1, 1, 2, 2])
+    table = PairTable(M, curve.preference.values, concepts, True)
+    fit = fit_curve(M, table.mean, "preference")
+    draws = _draws([FittedPairs(fit, table, np.arange(9))], 50, np.random.default_rng(0))
+    for concept, size in ((0, 2), (1, 5), (2, 2)):
+        assert np.all(draws[:, concepts == concept].sum(axis=1) == size)
+    assert np.ptp(draws[:, 0]) > 0
 
 
 def test_pairs_without_utility_still_count_for_preference() -> None:
