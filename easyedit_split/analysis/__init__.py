@@ -17,6 +17,7 @@ from easyedit_split.analysis.compare import ModelScore, compare_models
 from easyedit_split.analysis.curves import CurveParams, preference, utility, validity
 from easyedit_split.analysis.fit import CurveFit, fit_curve
 from easyedit_split.analysis.problem import FitError
+from easyedit_split.analysis.region_intervals import RegionIntervals, region_intervals
 from easyedit_split.analysis.regions import Regions, breakdown, regions_of
 from easyedit_split.analysis.report import r2_table, to_csv, to_latex, to_markdown, transfer_table
 from easyedit_split.analysis.spread import Spread
@@ -37,6 +38,7 @@ __all__ = [
     "ModelScore",
     "PairTable",
     "Recommendation",
+    "RegionIntervals",
     "Regions",
     "Spread",
     "SweepCurve",
@@ -57,6 +59,7 @@ __all__ = [
     "read_curves",
     "read_sweep",
     "recommend",
+    "region_intervals",
     "regions_of",
     "spread_of",
     "to_csv",

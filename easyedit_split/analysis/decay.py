@@ -151,6 +151,14 @@ class RationalQuadratic:
             out[:, cut] = -side.p[:, None] * np.log1p(w)
         return out
 
+    def log_slope(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
+        """d log G / dx."""
+        out = np.empty((len(theta), len(self.x)))
+        for cut, side, _ in self._slices(theta, sigma):
+            away = self.x[cut] - side.c[:, None]
+            out[:, cut] = -2 * side.p[:, None] * away / (side.L[:, None] + np.square(away))
+        return out
+
     def jacobian(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n q"]:
         """Derivative of log G with respect to the free coordinates."""
         t = theta[:, :1]

@@ -40,6 +40,14 @@ class Ensemble:
         y0, beta, alpha = (self.linear[:, k : k + 1] for k in range(3))
         return alpha * decay.x * np.exp(log_G) + beta * np.expm1(log_G) + y0
 
+    def derivatives(self, m: Float[FloatArray, " g"]) -> Float[FloatArray, "B g"]:
+        """Derivative of every version's curve at sorted m, nats per unit of m."""
+        decay = self._decay(m)
+        G = np.exp(decay.log_relative(self.theta, self.sigma))
+        beta, alpha = self.linear[:, 1:2], self.linear[:, 2:3]
+        slope = decay.log_slope(self.theta, self.sigma)
+        return (alpha + (alpha * decay.x + beta) * slope) * G / self.coords.scale
+
     def slopes(self) -> Float[FloatArray, "B 2"]:
         """Slopes at zero from the left and the right, nats per unit of m; NaN for a side not swept."""
         out = np.full((len(self.theta), 2), np.nan)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from easyedit_split.analysis.curves import CurveParams, side_slopes
 from easyedit_split.analysis.fit import CurveFit, r_squared
@@ -99,18 +100,42 @@ def regions_of(fit: CurveFit) -> Regions:
 
 def _side(fit: CurveFit, end: float, slope0: float, half: float | None) -> SideRegions:
     sign = np.sign(end)
-    m = np.linspace(0.0, end, RESOLUTION)[1:]
+    m = side_grid(end)
     y0 = fit.params.beta * _validity_at_zero(fit.params, sign) + fit.params.b
-    rise = slope0 * m
-    beyond = np.flatnonzero(np.abs(fit(m) - y0 - rise) > TOLERANCE * np.abs(rise))
-    linear_end = None if not len(beyond) else float(m[beyond[0] - 1]) if beyond[0] else 0.0
-    steep = np.abs(fit.slope(m))
-    last = int(np.flatnonzero(steep > TOLERANCE * steep.max())[-1])
-    start = float(m[last + 1]) if last + 1 < len(m) else None
-    if start is not None and linear_end is not None and abs(start) < abs(linear_end):
-        start = linear_end
+    linear, start = (float(ends[0]) for ends in borders(m, fit(m)[None] - y0, fit.slope(m)[None], np.array([slope0])))
     inside = half is not None and abs(half) <= abs(end)
-    return SideRegions(linear_end, None if linear_end is None else start, float(end), half, inside)
+    return SideRegions(_or_none(linear), _or_none(start), float(end), half, inside)
+
+
+def side_grid(end: float) -> Float[FloatArray, " g"]:
+    """Fine grid from zero (left out) to the end of one side."""
+    return np.linspace(0.0, end, RESOLUTION)[1:]
+
+
+def borders(
+    m: Float[FloatArray, " g"],
+    rise: Float[FloatArray, "B g"],
+    slope: Float[FloatArray, "B g"],
+    slope0: Float[FloatArray, " B"],
+) -> tuple[Float[FloatArray, " B"], Float[FloatArray, " B"]]:
+    """End of the linear region and start of convergence of each version of one side; NaN beyond the sweep.
+
+    Args:
+        m: from `side_grid`.
+        rise: y(m) - y(0), nats; slope: y'(m); slope0: y'(0) of this side, nats per unit of m.
+    """
+    straight = slope0[:, None] * m
+    beyond = np.abs(rise - straight) > TOLERANCE * np.abs(straight)
+    before = np.concatenate([[0.0], m[:-1]])
+    linear = np.where(beyond.any(axis=1), before[beyond.argmax(axis=1)], np.nan)
+    steep = np.abs(slope)
+    flat_for = (steep > TOLERANCE * steep.max(axis=1, keepdims=True))[:, ::-1].argmax(axis=1)
+    start = np.where((flat_for > 0) & ~np.isnan(linear), m[-flat_for], np.nan)
+    return linear, np.where(np.abs(start) < np.abs(linear), linear, start)
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def _validity_at_zero(params: CurveParams, sign: float) -> float:

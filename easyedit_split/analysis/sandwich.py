@@ -4,8 +4,9 @@ sandwich   cov(z) = (J'J)^-1 J' Cov(mean curve) J (J'J)^-1, Cov from the scatter
 residual   cov(z) = s^2 (J'J)^-1, s^2 = SSE / (points - parameters): assumes independent errors of the points
 
 z are the free coordinates. Intervals are estimate +- t times the delta-method standard error; numbers that are not
-smooth in z (a recommended m) take percentiles of normal draws from cov(z), `Spread.draws`. Both are local: they do
-not see other solutions of the fit, which the bootstrap does.
+smooth in z (a recommended m) take percentiles of normal draws from cov(z), `Spread.draws`; a draw beyond the search's
+box is moved onto it, so where a parameter is hardly known many draws share its bound. Both are local: they do not see
+other solutions of the fit, which the bootstrap does.
 """
 
 from __future__ import annotations

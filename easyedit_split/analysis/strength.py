@@ -228,6 +228,8 @@ def _answer(
     reason = "limited by the utility budget" if limited else peak
     if at_edge:
         reason = "the end of the sweep: a wider sweep may find better"
+    if "m" in intervals and intervals["m"].low <= 0 <= intervals["m"].high:
+        reason += f"; the {100 * intervals['m'].level:g} % interval of m contains 0: other pairs may choose no steering"
     return Recommendation(
         m=m,
         reason=reason,

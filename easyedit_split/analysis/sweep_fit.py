@@ -16,9 +16,11 @@ import pandas as pd
 
 from easyedit_split.analysis.fit import CurveFit, Solver, fit_curve, r_squared
 from easyedit_split.analysis.problem import KINDS, FitError, Kind
+from easyedit_split.analysis.region_intervals import region_intervals
 from easyedit_split.analysis.regions import SideRegions, regions_of
+from easyedit_split.analysis.spread import Spread
 from easyedit_split.analysis.table import SweepCurve
-from easyedit_split.types import DataError
+from easyedit_split.types import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class SweepFit:
     def fit(self, kind: Kind) -> CurveFit | None:
         """The fit of one kind."""
         return self.preference if kind == "preference" else self.utility
+
+    def problem(self, kind: Kind) -> str | None:
+        """Why that curve could not be fitted; None where it was, or was not tried."""
+        unfitted = [name for name in KINDS if self.fit(name) is None]
+        return dict(zip(unfitted, self.problems, strict=False)).get(kind)
 
 
 def fit_sweep(
@@ -78,22 +85,47 @@ def transfer_r2(source: CurveFit, target: SweepCurve) -> float:
 
 def fit_table(fits: Sequence[SweepFit]) -> pd.DataFrame:
     """One row per fitted curve: key, kind, counts, quality, parameters, slopes and borders."""
-    return pd.DataFrame([_flat(record) for record in fit_records(fits)])
+    fitted = [(item, kind, fit) for item in fits for kind in KINDS for fit in [item.fit(kind)] if fit is not None]
+    return pd.DataFrame([_flat(_fitted(*row, None)) for row in fitted])
 
 
-def fits_json(fits: Sequence[SweepFit]) -> str:
+def fits_json(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | None = None) -> str:
     """`fit_records` as JSON text; numbers that do not exist are null."""
-    return json.dumps(_without_nan(fit_records(fits)), indent=2, ensure_ascii=False)
+    return json.dumps(_without_nan(fit_records(fits, spreads)), indent=2, ensure_ascii=False)
 
 
-def fit_records(fits: Sequence[SweepFit]) -> list[dict[str, Any]]:
-    """One nested record per fitted curve, plain types only (what `fit --out fit.json` writes)."""
-    return [_record(item, kind, fit) for item in fits for kind in KINDS for fit in [item.fit(kind)] if fit is not None]
+def fit_records(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | None = None) -> list[dict[str, Any]]:
+    """One nested record per curve and kind, plain types only (what `fit --out fit.json` writes).
+
+    A curve that could not be fitted has ``ok`` false and the reason in ``message``. The pairs that utility leaves out
+    are listed once per curve, in its utility record.
+
+    Args:
+        fits: from `fit_sweep`.
+        spreads: from `spread_of`, one for each of `fits` or None: adds intervals of slopes, breakdown m and borders.
+
+    Raises:
+        ConfigError: as many spreads as fits were not given.
+    """
+    spreads = [None] * len(fits) if spreads is None else spreads
+    if len(spreads) != len(fits):
+        raise ConfigError(f"{len(fits)} fits come with {len(spreads)} spreads; give one (or None) for each.")
+    return [_record(item, kind, varied) for item, varied in zip(fits, spreads, strict=True) for kind in KINDS]
 
 
-def _record(item: SweepFit, kind: Kind, fit: CurveFit) -> dict[str, Any]:
+def _record(item: SweepFit, kind: Kind, varied: Spread | None) -> dict[str, Any]:
+    fit = item.fit(kind)
+    if fit is None:
+        reason = item.problem(kind) or f"{item.curve.key.label()}: no fit was made"
+        record: dict[str, Any] = {**asdict(item.curve.key), "kind": kind, "ok": False, "message": reason}
+    else:
+        record = _fitted(item, kind, fit, varied)
+    return record | ({"excluded": list(item.curve.excluded)} if kind == "utility" else {})
+
+
+def _fitted(item: SweepFit, kind: Kind, fit: CurveFit, varied: Spread | None) -> dict[str, Any]:
     table, found = item.curve.table(kind), regions_of(fit)
-    return {
+    record = {
         **asdict(item.curve.key),
         "kind": kind,
         "n_pairs": len(table.values) if table.has_pairs else None,
@@ -120,6 +152,8 @@ def _record(item: SweepFit, kind: Kind, fit: CurveFit) -> dict[str, Any]:
         "plus": _side(found.plus),
         "minus": _side(found.minus),
     }
+    given = varied is not None and (varied.preference if kind == "preference" else varied.utility) is not None
+    return record | ({"intervals": asdict(region_intervals(fit, varied))} if varied is not None and given else {})
 
 
 def _side(side: SideRegions | None) -> dict[str, Any] | None:

@@ -37,6 +37,15 @@ def test_breakdown_is_where_half_the_validity_is_left() -> None:
     assert validity(np.array([left, right]), PREF) == pytest.approx([0.5, 0.5], rel=1e-12)
 
 
+def test_breakdown_beyond_the_sweep_is_told_from_one_inside() -> None:
+    for m, swept in ((M, True), (np.linspace(-2.0, 2.0, 41), False)):
+        found = regions_of(fitted(m=m)[0])
+        for side, half in zip((found.minus, found.plus), breakdown(PREF), strict=True):
+            assert side is not None
+            assert side.breakdown == pytest.approx(half, rel=1e-2)
+            assert side.breakdown_swept is swept
+
+
 def test_regions_follow_their_definition() -> None:
     fit, _ = fitted(m=np.linspace(-80.0, 80.0, 161))
     found = regions_of(fit)
@@ -173,6 +182,26 @@ def test_a_gain_that_other_pairs_would_undo_is_refused() -> None:
             assert advice.m_interval.low <= (advice.m or 0.0) <= advice.m_interval.high
         else:
             assert "could be nothing" in advice.reason
+
+
+def test_an_interval_of_m_that_holds_zero_is_said() -> None:
+    pref, util = fitted()
+    curve = sweep_curve(*(pair_rows(f(M), np.random.default_rng(1), 12, 0.01) for f in (pref, util)))
+    varied = spread_of(curve, pref, util, method="sandwich")
+    sure = recommend(pref, util, spread=varied)
+    assert sure.m_interval is not None
+    assert sure.m_interval.low > 0
+    assert "contains 0" not in sure.reason
+    assert varied.draws is not None
+    assert varied.draws.utility is not None
+    linear = varied.draws.utility.linear.copy()
+    linear[::3, 2] = -500.0  # in every third version utility allows negative m only
+    torn = replace(varied.draws, utility=replace(varied.draws.utility, linear=linear))
+    unsure = recommend(pref, util, spread=replace(varied, draws=torn))
+    assert unsure.m_interval is not None
+    assert unsure.m_interval.low <= 0 <= unsure.m_interval.high
+    assert unsure.reason.startswith(sure.reason)
+    assert unsure.reason.endswith("; the 95 % interval of m contains 0: other pairs may choose no steering")
 
 
 def test_end_of_the_sweep_is_said() -> None:
