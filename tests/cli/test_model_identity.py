@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_inspect_and_apply_say_it_too(command: str, run: Run, model: Path, other
 def test_another_tokenizer_is_said(
     command: str, run: Run, model: Path, known: Path, data: Path, tmp_path: Path
 ) -> None:
-    tokenizer = toy_tokenizers.qwen()
+    tokenizer = copy.deepcopy(toy_tokenizers.qwen())  # the original is shared by all tests
     tokenizer.chat_template = tokenizer.chat_template + " "
     tokenizer.save_pretrained(tmp_path / "m")
     for name in ("config.json", "model.safetensors"):
