@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patheffects import withStroke
 from matplotlib.transforms import ScaledTranslation
 
 from easyedit_split.analysis.legend import Shown
@@ -26,7 +25,7 @@ from easyedit_split.analysis.sweep_fit import SweepFit
 from easyedit_split.types import FloatArray
 
 FINE = 801
-LIFT, LIFT_MORE = 6.0, 4.0  # points from a diamond up to its interval, and further for the next one nearby
+LIFT, LIFT_MORE = 7.0, 4.0  # points from a diamond up to its interval, and further for the next one nearby
 NEARBY = 0.1  # of the swept range: recommended m whose intervals are stacked
 
 
@@ -95,7 +94,6 @@ def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Sho
             lift = (LIFT + LIFT_MORE * below) / 72
             above = ax.transData + ScaledTranslation(0, lift, ax.figure.dpi_scale_trans)
             line: dict[str, Any] = {"color": colour, "linewidth": 1.0, "markersize": 4, "markeredgewidth": 1.0}
-            line["path_effects"] = [withStroke(linewidth=3.0, foreground="white")]  # its curve runs close by
             height = max(other[1] for other in near)
             ax.plot([ends.low, ends.high], [height, height], "-|", transform=above, clip_on=False, zorder=5, **line)
 
