@@ -13,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from easyedit_split.datasets import DATASETS
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -43,6 +45,17 @@ def test_the_guides_commands_run_as_written(tmp_path: Path) -> None:
     preference = table.groupby("m1")["pref"].mean()
     assert preference[8.0] > preference[0.0] + 0.5  # it steers
     assert preference[-4.0] < preference[0.0]
+
+
+def test_the_guide_names_files_that_the_datasets_read() -> None:
+    guide = (EXAMPLES / "SPLIT.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\w+) \| (.*data/.*?) \|", guide, flags=re.M)
+    assert {name for name, _ in rows} == {"psychopathy", "powerseeking", "axbench"}
+    for name, cell in rows:
+        known = {file for files in DATASETS[name].files.values() for file in files}
+        named = set(re.findall(r"data/([\w.]+)", cell))
+        assert named
+        assert named <= known, name
 
 
 @pytest.mark.parametrize(
