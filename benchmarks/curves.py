@@ -34,14 +34,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from easyedit_split.analysis.budget import Budget
 from easyedit_split.analysis.curves import CurveParams, continuity_gap, preference, side_slopes, utility, validity
 from easyedit_split.analysis.decay import from_params, to_params
 from easyedit_split.analysis.ensemble import Ensemble
-from easyedit_split.analysis.fit import CurveFit, curve_at, fit_curve, r_squared
+from easyedit_split.analysis.fit import curve_at, fit_curve, r_squared
+from easyedit_split.analysis.from_curves import Rule, choose
 from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
+from easyedit_split.analysis.recommendation import AIMS, Aim
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.spread import Method, Spread
-from easyedit_split.analysis.strength import Rule, choose, recommend
+from easyedit_split.analysis.strength import recommend
+from easyedit_split.analysis.sweep_fit import SweepFit
 from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve
 from easyedit_split.analysis.uncertainty import spread_of
 from easyedit_split.analysis.varpro import solve
@@ -187,27 +191,46 @@ class Covered:
 
     method: str
     values: dict[str, float]
-    refused: bool
+    refused: dict[Aim, bool]  # no usable m
 
 
 N_PAIRS = 32
+POPULATION = 1500  # pairs that stand for all
+COARSE = np.linspace(-20.0, 20.0, 801)
+NODES, SHARES = (3**0.5 * np.array([-1.0, 0.0, 1.0]), np.array([1.0, 4.0, 1.0]) / 6)  # of a normal error
+
+
+def planted_pairs(
+    rng: np.random.Generator, params: CurveParams, kind: Kind, m: FloatArray, n: int
+) -> tuple[FloatArray, float]:
+    """``[n, m]`` log-odds whose mean over the population is exactly the planted curve, and the s.d. of what is left:
+    errors of single points."""
+    span = float(np.ptp(curve_at(kind, M, params)))
+    D = validity(m, params)
+    own = rng.normal(size=(3, n, 1))
+    mean = (params.alpha * (1 + 0.3 * own[0]) * m + params.beta * (1 + 0.3 * own[1])) * D + params.b
+    phase = np.pi * (m + 20.0) / 40.0
+    smooth = sum(rng.normal(size=(n, 1)) * np.cos(k * phase) for k in range(1, 5))
+    return np.asarray(mean + span * (0.1 * own[2] + 0.04 * smooth), dtype=np.float64), 0.02 * span
 
 
 def planted_table(rng: np.random.Generator, params: CurveParams, kind: Kind) -> FloatArray:
-    """``[32 pairs, 41]`` log-odds whose mean over the population of pairs is exactly the planted curve."""
-    clean = curve_at(kind, M, params)
-    span = np.ptp(clean)
-    D = validity(M, params)
-    own = rng.normal(size=(3, N_PAIRS, 1))
-    mean = (params.alpha * (1 + 0.3 * own[0]) * M + params.beta * (1 + 0.3 * own[1])) * D + params.b
-    phase = np.pi * (M + 20.0) / 40.0
-    smooth = sum(rng.normal(size=(N_PAIRS, 1)) * np.cos(k * phase) for k in range(1, 5))
-    noise = 0.1 * own[2] + 0.04 * smooth + 0.02 * rng.normal(size=mean.shape)
-    return np.asarray(mean + span * noise, dtype=np.float64)
+    """``[32 pairs, 41]`` log-odds."""
+    values, error = planted_pairs(rng, params, kind, M, N_PAIRS)
+    return values + error * rng.normal(size=values.shape)
 
 
-def true_choice(pref: CurveParams, util: CurveParams) -> float:
-    return float(choose(FINE, preference(FINE, pref)[None], utility(FINE, util)[None], Rule())[0])
+def true_choices(pref: CurveParams, util: CurveParams, seed: int) -> dict[Aim, float]:
+    """What `recommend` would answer if it knew all pairs."""
+    rng = np.random.default_rng([8, seed])
+    score = np.zeros(len(COARSE))
+    for params, kind in ((pref, "preference"), (util, "utility")):
+        values, error = planted_pairs(rng, params, kind, COARSE, POPULATION)  # type: ignore[arg-type]
+        for node, share in zip(NODES, SHARES, strict=True):
+            score += share * -np.logaddexp(0.0, -(values + error * node)).mean(axis=0)
+    on_curves = Rule("preference", Budget())
+    most = choose(FINE, preference(FINE, pref)[None], utility(FINE, util)[None], on_curves)
+    return {"answer": float(COARSE[score.argmax()]), "preference": float(most[0])}
 
 
 def cover(seed: int, methods: tuple[Method, ...], replicates: int) -> list[Covered]:
@@ -217,19 +240,23 @@ def cover(seed: int, methods: tuple[Method, ...], replicates: int) -> list[Cover
     tables = {kind: PairTable(M, planted_table(rng, truth[kind], kind), concepts, True) for kind in KINDS}
     curve = SweepCurve(CurveKey(), tables["preference"], tables["utility"], np.arange(N_PAIRS), ())
     fits = {kind: fit_curve(M, tables[kind].mean, kind, on_failure="return") for kind in KINDS}
+    item, chosen = SweepFit(curve, fits["preference"], fits["utility"], ()), true_choices(*truth.values(), seed)
     out = []
     for method in methods:
         varied = spread_of(curve, fits["preference"], fits["utility"], method=method, replicates=replicates, seed=seed)
-        out.append(_check(method, truth, fits, varied))
+        out.append(_check(method, truth, item, chosen, varied))
     return out
 
 
-def _check(method: str, truth: dict[Kind, CurveParams], fits: dict[Kind, CurveFit], varied: Spread) -> Covered:
+def _check(
+    method: Method, truth: dict[Kind, CurveParams], item: SweepFit, chosen: dict[Aim, float], varied: Spread
+) -> Covered:
     values: dict[str, float] = {}
     ensembles: dict[Kind, Ensemble | None] = {"preference": varied.preference, "utility": varied.utility}
     for kind, versions in ensembles.items():
         assert versions is not None
-        fit, params = fits[kind], truth[kind]
+        fit, params = item.fit(kind), truth[kind]
+        assert fit is not None
         low, high = varied.interval(versions.values(M), fit(M))
         inside = (low <= curve_at(kind, M, params)) & (curve_at(kind, M, params) <= high)
         values[f"{kind} curve"] = float(inside.mean())
@@ -240,11 +267,14 @@ def _check(method: str, truth: dict[Kind, CurveParams], fits: dict[Kind, CurveFi
         real = np.array([v if v is not None else np.nan for v in breakdown(params)])
         low, high = varied.interval(versions.breakdowns(), estimate)
         values[f"{kind} breakdown m"] = float(((low <= real) & (real <= high)).mean())
-    answer = recommend(fits["preference"], fits["utility"], spread=varied)
-    m = true_choice(truth["preference"], truth["utility"])
-    if answer.m_interval is not None:
-        values["recommended m"] = float(answer.m_interval.low - 0.01 <= m <= answer.m_interval.high + 0.01)
-    return Covered(method, values, answer.m is None)
+    refused = {}
+    for aim in AIMS:
+        answer = recommend(item, aim=aim, spread=varied)
+        refused[aim] = answer.m is None
+        if answer.m_interval is not None and answer.method in (method, "pairs"):
+            ends = answer.m_interval
+            values[f"m of aim {aim}"] = float(ends.low - 0.01 <= chosen[aim] <= ends.high + 0.01)
+    return Covered(method, values, refused)
 
 
 def coverage(n: int, methods: tuple[Method, ...], replicates: int, pool: ProcessPoolExecutor) -> list[Covered]:
@@ -258,15 +288,16 @@ def print_coverage(rows: list[Covered]) -> None:
     print(f"{'':<24}" + "".join(f"{method:>12}" for method in methods))
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     for name in names:
-        cells = [
-            np.mean([row.values[name] for row in rows if row.method == method and name in row.values])
-            for method in methods
+        known = [
+            [row.values[name] for row in rows if row.method == method and name in row.values] for method in methods
         ]
-        print(f"{name:<24}" + "".join(f"{cell:>12.1%}" for cell in cells))
+        cells = [f"{np.mean(values):.1%}" if values else "" for values in known]
+        print(f"{name:<24}" + "".join(f"{cell:>12}" for cell in cells))
     counts = [sum(row.method == method for row in rows) for method in methods]
-    refused = [sum(row.refused for row in rows if row.method == method) for method in methods]
     print(f"{'tables':<24}" + "".join(f"{count:>12}" for count in counts))
-    print(f"{'no usable m':<24}" + "".join(f"{count:>12}" for count in refused))
+    for aim in AIMS:
+        refused = [sum(row.refused[aim] for row in rows if row.method == method) for method in methods]
+        print(f"{f'none usable, {aim}':<24}" + "".join(f"{count:>12}" for count in refused))
 
 
 # ---------------------------------------------------------------- speed

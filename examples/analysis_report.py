@@ -1,6 +1,6 @@
 """From sweep tables to the paper's tables and figures, and to one m per intervention.
 
-    python examples/analysis_report.py SWEEP... --out DIR [--budget 10%] [--aim answer|preference]
+    python examples/analysis_report.py SWEEP... --out DIR [--aim answer|preference] [--budget 10%]
     python examples/analysis_report.py --planted --out DIR        # no sweep at hand: planted curves
 
 Writes fits.json, table2.md (.tex, .csv; direct fits on train), table5 (test) and table6 (transfer) where the sweeps
@@ -79,7 +79,7 @@ def write_tables(fits: Sequence[SweepFit], out: Path) -> None:
         print(f"{name}: R2\n{to_markdown(table)}")
 
 
-def advise(item: SweepFit, budget: Budget, aim: Aim) -> Drawn:
+def advise(item: SweepFit, budget: Budget | None, aim: Aim | None) -> Drawn:
     """Intervals and the recommended m of one intervention."""
     if item.preference is None or item.utility is None:
         return Drawn(item)
@@ -88,7 +88,7 @@ def advise(item: SweepFit, budget: Budget, aim: Aim) -> Drawn:
     except DataError as error:
         print(f"no usable m: {error}")
         return Drawn(item)
-    advice = recommend(item.preference, item.utility, budget=budget, aim=aim, spread=varied)
+    advice = recommend(item, aim=aim, budget=budget, spread=varied)
     print(f"{item.curve.key.label()}: {sentence(advice)}")
     return Drawn(item, varied, advice)
 
@@ -106,8 +106,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", nargs="*", help="sweep tables (.parquet, .csv, .json)")
     parser.add_argument("--planted", action="store_true", help="use planted curves")
-    parser.add_argument("--budget", default="10%", help="utility that may be paid: '10%%' of its range, or nats")
-    parser.add_argument("--aim", choices=AIMS, default=AIMS[0], help="what m is to reach (docs/analysis.md)")
+    parser.add_argument("--budget", help="what this loss of utility buys: '10%%' of its range, or nats")
+    parser.add_argument("--aim", choices=AIMS, help="what m is to reach (docs/analysis.md)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     given = parser.parse_args()
     if bool(given.sweep) == given.planted:
@@ -119,7 +119,7 @@ def main() -> None:
             print(f"not fitted: {problem}")
     (given.out / "fits.json").write_text(fits_json(fits))
     write_tables(fits, given.out)
-    budget = Budget.parse(given.budget)
+    budget = None if given.budget is None else Budget.parse(given.budget)
     panels: dict[tuple[str, str, str], list[Drawn]] = {}
     for item in fits:
         key = item.curve.key

@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 
 from easyedit_split import Source, compose, load_dataset, load_model
-from easyedit_split.analysis import Budget, curves_of, fit_sweep
+from easyedit_split.analysis import curves_of, fit_sweep
 from easyedit_split.commands.common import bar, set_up_logging
 from easyedit_split.commands.plot import draw
 from easyedit_split.commands.recommend import print_recommendations, recommend_fit
@@ -60,7 +60,7 @@ def run(name: str, model_name: str, given: argparse.Namespace) -> None:
     print_summary(table)
     fits = fit_sweep(curves_of(table), keep_going=True)
     draw(fits, given.out / name / "curves.png", title=f"SPLIT on {name}")
-    print_recommendations([(fit, recommend_fit(fit, Budget())) for fit in fits if fit.preference and fit.utility])
+    print_recommendations([(fit, recommend_fit(fit)) for fit in fits])
 
 
 def main() -> None:

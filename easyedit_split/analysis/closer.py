@@ -1,19 +1,25 @@
-"""A closer look: the grid of a second sweep, over the m at which utility is still near its maximum.
+"""A closer look at a sweep: where utility is near its best, and which further m show where the answer is likeliest.
 
-A sweep that shows the whole decay spans hundreds of nats of utility; an m is chosen within the first few. There a wide
-grid has few points, and least squares over all of it spends its accuracy on the tails. Over the closer range of 30 nats
-the default budget, a tenth of what was swept, is at most 3.
+A sweep that shows the whole decay spans hundreds of nats of utility; the m to use lies within the first few, where such
+a grid has few points.
 """
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from scipy.interpolate import PchipInterpolator
 
+from easyedit_split.analysis.from_pairs import ScoredPairs
+from easyedit_split.analysis.recommendation import Direction
+from easyedit_split.analysis.table import SweepCurve, curves_of
 from easyedit_split.types import DataError, FloatArray
 
-WITHIN, POINTS, ENOUGH = 30.0, 31, 15
+WITHIN = 30.0  # nats
+CLOSE_ENOUGH = 0.01  # nats
+EACH_SIDE = 4
+NARROWEST = 1e-6  # of the sweep
 
 
 def near_range(
@@ -41,17 +47,34 @@ def near_range(
     return max(_outwards(low), float(min(m[0], 0.0))), min(_outwards(high), float(max(m[-1], 0.0)))
 
 
-def closer_grid(
-    m: Float[FloatArray, " n"], util: Float[FloatArray, " n"], within: float = WITHIN, points: int = POINTS
-) -> str | None:
-    """The grid of a second sweep as ``start:stop:count``; None where the sweep already looks closely enough.
+def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[float, ...]:
+    """Further m to sweep: between the one at which the wanted answers are likeliest and its swept neighbours.
 
-    Closely enough: at least `ENOUGH` swept points lie in `near_range`.
+    None are left once both neighbours score within 0.01 nats of the best; so `sweep(next_points=look_closer)` ends.
+
+    Args:
+        curve: with at least two swept m.
+        direction: which answers are wanted.
+
+    Raises:
+        DataError: fewer than two points, or utility is undefined for every pair.
     """
-    low, high = near_range(m, util, within)
-    if ((m >= low) & (m <= high)).sum() >= ENOUGH:
-        return None
-    return f"{low:g}:{high:g}:{points}"
+    pairs = ScoredPairs.of(curve, direction)
+    m, score = pairs.m, pairs.mean_score
+    if len(m) < 2:
+        raise DataError(f"{len(m)} swept m do not show where to look; sweep at least two.")
+    best = int(score.argmax())
+    sides = [near for near in (best - 1, best + 1) if 0 <= near < len(m)]
+    wide = [near for near in sides if abs(m[near] - m[best]) > NARROWEST * (m[-1] - m[0])]
+    if not any(score[best] - score[near] > CLOSE_ENOUGH for near in wide):
+        return ()
+    steps = np.arange(1, EACH_SIDE + 1) / (EACH_SIDE + 1)
+    return tuple(sorted(float(m[best] + (m[near] - m[best]) * step) for near in wide for step in steps))
+
+
+def look_closer(table: pd.DataFrame) -> tuple[float, ...]:
+    """`closer_points` of a sweep table, for `sweep(next_points=...)`; of several curves, those of each."""
+    return tuple(dict.fromkeys(m for curve in curves_of(table) for m in closer_points(curve)))
 
 
 def _outwards(value: float) -> float:

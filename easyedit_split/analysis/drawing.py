@@ -17,9 +17,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from easyedit_split.analysis.legend import Shown
 from easyedit_split.analysis.problem import Kind
+from easyedit_split.analysis.recommendation import Interval, Recommendation
 from easyedit_split.analysis.regions import SideRegions, regions_of
 from easyedit_split.analysis.spread import Spread
-from easyedit_split.analysis.strength import Interval, Recommendation
 from easyedit_split.analysis.style import BAND_ALPHA, HOLLOW, LINES, REGION_COLOURS, REGION_EDGE, Look
 from easyedit_split.analysis.sweep_fit import SweepFit
 from easyedit_split.types import FloatArray

@@ -13,9 +13,9 @@ import numpy as np
 
 from easyedit_split.analysis.ensemble import Ensemble
 from easyedit_split.analysis.fit import CurveFit
+from easyedit_split.analysis.recommendation import Interval
 from easyedit_split.analysis.regions import SideRegions, borders, regions_of, side_grid
 from easyedit_split.analysis.spread import Spread
-from easyedit_split.analysis.strength import Interval
 from easyedit_split.types import ConfigError, FloatArray
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..analysis import Budget, curves_of, fit_sweep
+from ..analysis import curves_of, fit_sweep, look_closer
 from ..config import parse_grid
 from ..datasets.load import load_dataset
 from ..generate import GenerateConfig, generate
@@ -50,7 +50,7 @@ def command(
         )
     artifact.save_pretrained(to / "artifact", overwrite=overwrite)
     reach = 2 * max(run.train.steering_factors)
-    console.print(f"2. score {len(held_out)} held-out pairs at 41 values of m")
+    console.print(f"2. score {len(held_out)} held-out pairs at 41 values of m, then around the best one")
     with bar("scoring") as advance:
         table = sweep(
             model,
@@ -60,14 +60,15 @@ def command(
             parse_grid(f"{-reach}:{reach}:41"),
             model_name=MODEL,
             source=Source(DATA, "test"),
+            next_points=look_closer,
             progress=advance,
         )
     write_table(table, to / "sweep.parquet")
     print_summary(table)
-    console.print("3. fit the curves and choose the m at which the wanted answer is clear and likely")
+    console.print("3. fit the curves and choose the m at which the wanted answers are likeliest")
     fits = fit_sweep(curves_of(table), keep_going=True)
     draw(fits, to / "curves.png", title="SPLIT on the testbed's reviews")
-    choice = recommend_fit(fits[0], Budget())
+    choice = recommend_fit(fits[0])
     print_recommendations([(fits[0], choice)])
     strength = round(choice.m, 1) if choice.m is not None else max(run.train.steering_factors)
     console.print("4. write answers to held-out prompts: unsteered, steered, and far too strongly steered")

@@ -70,10 +70,13 @@ def draw(
     for item, source in zip(fits, sources or [""] * len(fits), strict=True):
         varied, advice = vary(item), None
         if varied is not None and item.preference is not None and item.utility is not None:
-            advice = choose(item.preference, item.utility, budget=budget or Budget(), spread=varied)
+            advice = choose(item, budget=budget, spread=varied)
         drawn.append(Drawn(item, varied, advice, source=source))
     for method in dict.fromkeys(item.spread.method for item in drawn if item.spread is not None):
-        say(f"bands and intervals {METHODS[method]}")
+        say(f"bands {METHODS[method]}")
+    advised = [item.recommendation.method for item in drawn if item.recommendation is not None]
+    for known in dict.fromkeys(name for name in advised if name is not None):
+        say(f"intervals of m {METHODS[known]}")
     figure = plot_sweep(drawn, overlay=overlay, title=title)
 
     def save(path: Path) -> None:

@@ -1,9 +1,9 @@
-"""`easyedit-split recommend`: which m? The most preference at an affordable price in utility, with an error bar."""
+"""`easyedit-split recommend`: which m? The one at which the wanted answers are likeliest, with an error bar."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
@@ -12,23 +12,28 @@ from ..analysis import (
     AIMS,
     Aim,
     Budget,
+    Direction,
     FitError,
     Interval,
     Recommendation,
     Spread,
     SweepCurve,
     SweepFit,
-    closer_grid,
+    closer_points,
     fit_sweep,
     read_curves,
     spread_of,
 )
 from ..analysis import recommend as choose
+from ..analysis.recommendation import nothing
 from ..types import ConfigError, DataError
 from .common import bar, out, short_label
 
-EPILOG = "Example: easyedit-split recommend power.parquet --budget 10%"
+EPILOG = """Example: easyedit-split recommend power.parquet
+
+Example: easyedit-split recommend power.parquet --budget 10%"""
 METHODS: dict[str, str] = {
+    "pairs": "from the scatter between pairs",
     "bootstrap": "from a bootstrap over pairs",
     "sandwich": "from the sandwich formula over pairs",
     "residual": "from residuals: the table has no pairs",
@@ -37,32 +42,38 @@ METHODS: dict[str, str] = {
 
 def command(
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
-    budget: Annotated[str, typer.Option(help="Utility that may be paid: 10% of its swept range, or 2.5nats.")] = "10%",
+    budget: Annotated[
+        str | None,
+        typer.Option(help="As much preference as this loss of utility buys: 10% of its swept range, or 2.5nats."),
+    ] = None,
     aim: Annotated[
-        str, typer.Option(help="answer: the wanted answer clear and likely; preference: all that the budget buys.")
-    ] = "answer",
+        str | None,
+        typer.Option(help="answer: where the wanted answers are likeliest (default); preference: what --budget buys."),
+    ] = None,
     direction: Annotated[str, typer.Option(help="raise or lower the preference.")] = "raise",
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
-    """Recommend an m: the wanted answer clear and likely, utility within the budget of its maximum."""
-    allowed = Budget.parse(budget)
+    """Recommend an m, with its interval, the preference gained and the utility paid; or say why there is none."""
+    allowed = None if budget is None else Budget.parse(budget)
     if direction not in ("raise", "lower"):
         raise ConfigError(f"--direction {direction}: allowed are raise and lower")
+    if aim is None:
+        aim = "answer" if allowed is None else "preference"
     if aim not in AIMS:
         raise ConfigError(f"--aim {aim}: allowed are {' and '.join(AIMS)}")
     if not 0 < level < 1:
         raise ConfigError(f"--level {level:g}: it must lie between 0 and 1, e.g. 0.95")
-    way = cast(Literal["raise", "lower"], direction)
+    way = cast(Direction, direction)
     fits = fit_sweep(read_curves(sweeps), keep_going=True)
     found: list[tuple[SweepFit, Recommendation]] = []
     refused: list[FitError | DataError] = []
     with bar("intervals") as advance:
         for done, fit in enumerate(fits, 1):
             try:
-                choice = recommend_fit(fit, allowed, aim, way, level)
+                choice = recommend_fit(fit, aim=aim, budget=allowed, direction=way, level=level)
             except (DataError, FitError) as error:
                 refused.append(error)
-                choice = refusal(str(error))
+                choice = nothing(str(error))
             found.append((fit, choice))
             advance(done, len(fits))
     if len(refused) == len(fits) == 1:
@@ -74,28 +85,24 @@ def command(
 
 def recommend_fit(
     fit: SweepFit,
-    budget: Budget,
+    *,
     aim: Aim = "answer",
-    direction: Literal["raise", "lower"] = "raise",
+    budget: Budget | None = None,
+    direction: Direction = "raise",
     level: float = 0.95,
     spread: Spread | None = None,
 ) -> Recommendation:
-    """The recommendation for one fitted sweep, with intervals (from `spread`, or from a bootstrap).
+    """The recommendation for one fitted sweep; what is chosen on curves gets its intervals from `spread` or a new one.
 
     Raises:
-        FitError: preference or utility could not be fitted.
-        DataError: a concept has a single pair.
+        FitError: curves are needed and could not be fitted.
+        DataError: utility is undefined for every pair, or curves are needed and a concept has a single pair.
     """
-    if fit.preference is None or fit.utility is None:
-        raise FitError(" ".join(fit.problems) or f"{short_label(fit.curve.key)}: not fitted")
-    varied = spread or spread_of(fit.curve, fit.preference, fit.utility, level=level)
-    return choose(fit.preference, fit.utility, budget=budget, aim=aim, direction=direction, spread=varied)
-
-
-def refusal(reason: str) -> Recommendation:
-    """No usable m, for this reason."""
-    nan = float("nan")
-    return Recommendation(None, f"no usable m: {reason}", nan, nan, nan, nan, None, None, None, False, None)
+    if aim == "preference" or not fit.curve.preference.has_pairs:
+        if fit.preference is None or fit.utility is None:
+            raise FitError(" ".join(fit.problems) or f"{short_label(fit.curve.key)}: not fitted")
+        spread = spread or spread_of(fit.curve, fit.preference, fit.utility, level=level)
+    return choose(fit, aim=aim, budget=budget, direction=direction, level=level, spread=spread)
 
 
 def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
@@ -120,15 +127,18 @@ def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
 
 
 def remarks(fit: SweepFit, choice: Recommendation) -> list[str]:
-    """What is to be known of a recommendation: the kind of its intervals, pairs left out, whether to look closer."""
+    """What is to be known of a recommendation: whom it helps, its intervals, pairs left out, whether to look closer."""
     lines = []
+    if choice.helped is not None:
+        lines.append("raises the preference of {} of {} pairs".format(*choice.helped))
     if choice.method is not None and choice.m_interval is not None:
         lines.append(f"{100 * choice.m_interval.level:g} % intervals {METHODS[choice.method]}")
+    elif choice.m is not None:
+        lines.append("no intervals: a concept has a single pair")
     if fit.curve.excluded:
         lines.append(left_out(fit.curve))
-    closer = None if fit.utility is None else closer_grid(fit.utility.m, fit.utility.y)
-    if closer is not None:
-        lines.append(f"few swept m lie where utility is near its best; to look closer, sweep again with --m {closer}")
+    if fit.curve.utility is not None and len(fit.curve.utility.m) > 1 and closer_points(fit.curve):
+        lines.append("the swept m lie wide apart there: `sweep --refine` looks closer")
     return lines
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, cast
 
 import typer
 
+from ..analysis import look_closer
 from ..artifact import Artifact
 from ..config import parse_grid
 from ..means import check_aggregate
@@ -43,6 +44,9 @@ def command(
     intervention: InterventionOption,
     to: Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")],
     m: Annotated[str, typer.Option(help="start:stop:count, both ends included, or numbers with commas.")] = "-20:20:41",
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
+    ] = False,
     split: TestSplitOption = None,
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
@@ -93,6 +97,7 @@ def command(
             source=source,
             normalize=kind,
             drop_bad=drop_bad,
+            next_points=look_closer if refine else None,
             progress=advance,
             journal=journal,
         )

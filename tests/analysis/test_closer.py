@@ -1,13 +1,15 @@
-"""The grid of a second sweep: where utility is near its best, and only where the first one looked too coarsely."""
+"""A closer look: the range where utility is near its best, and further m where the wanted answers are likeliest."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from easyedit_split.analysis import closer_grid, near_range
-from easyedit_split.config import parse_grid
+from easyedit_split.analysis import SweepCurve, closer_points, from_pairs, look_closer, near_range
+from easyedit_split.analysis.from_pairs import ScoredPairs
 from easyedit_split.types import DataError, FloatArray
+from tests.analysis.planted import sweep_curve
 
 
 def utility(m: FloatArray) -> FloatArray:
@@ -23,15 +25,53 @@ def test_the_range_is_where_utility_is_within_so_many_nats() -> None:
     assert wider == pytest.approx((-3.0, 6.0), abs=0.1)
 
 
-def test_a_coarse_sweep_is_told_to_look_closer_and_a_fine_one_is_not() -> None:
-    coarse, fine = np.linspace(-20.0, 20.0, 41), np.linspace(-20.0, 20.0, 401)
-    grid = closer_grid(coarse, utility(coarse))
-    assert grid is not None
-    points = parse_grid(grid, "--m")
-    assert len(points) == 31
-    assert -3.0 < min(points) < -2.7
-    assert 5.4 < max(points) < 6.0
-    assert closer_grid(fine, utility(fine)) is None
+def pairs_at(m: FloatArray, peak: float = 0.0137, width: float = 0.05) -> SweepCurve:
+    """Eight pairs whose wanted answers are likeliest in a narrow range that a far sweep jumps over."""
+    own = peak + 0.1 * width * np.linspace(-1, 1, 8)[:, None]
+    return sweep_curve(np.tile(20 * m, (8, 1)), -1.0 - ((m - own) / width) ** 2, m)
+
+
+def table_of(curve: SweepCurve) -> pd.DataFrame:
+    parts = (curve.preference.values, curve.table("utility").values)
+    rows = [
+        (pair, m, *values)
+        for pair, row in enumerate(zip(*parts, strict=True))
+        for m, *values in zip(curve.preference.m, *row, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["pair", "m1", "pref", "util"])
+
+
+def test_looking_closer_ends_and_finds_what_a_far_sweep_jumps_over() -> None:
+    m = np.linspace(-20.0, 20.0, 9)
+    rounds = 0
+    while points := look_closer(table_of(pairs_at(m))):
+        assert not set(points) & set(m.tolist())
+        m, rounds = np.union1d(m, points), rounds + 1
+    assert 2 <= rounds <= 6
+    fine = np.linspace(-0.1, 0.2, 30_001)
+    score = ScoredPairs.of(pairs_at(fine), "raise").mean_score
+    far, near = from_pairs(pairs_at(np.linspace(-20.0, 20.0, 9))).m, from_pairs(pairs_at(m)).m
+    assert near == pytest.approx(float(fine[score.argmax()]), abs=2e-3)
+    assert far is None or abs(far - fine[score.argmax()]) > 0.1, "control"
+
+
+def test_a_sweep_that_is_close_enough_is_left_alone() -> None:
+    fine = np.linspace(-0.1, 0.2, 301)
+    assert closer_points(pairs_at(fine)) == ()
+    assert closer_points(pairs_at(fine[::20])) != ()
+
+
+def test_the_ends_of_a_sweep_have_one_side() -> None:
+    points = closer_points(pairs_at(np.linspace(-4.0, 2.0, 4), peak=5.0, width=1.0))
+    assert len(points) == 4
+    assert all(0.0 < m < 2.0 for m in points)
+
+
+def test_the_unwanted_answers_are_looked_for_elsewhere() -> None:
+    m = np.linspace(-4.0, 4.0, 9)
+    curve = sweep_curve(np.tile(3 * m, (8, 1)), np.tile(-np.abs(m), (8, 1)), m)
+    up, down = closer_points(curve), closer_points(curve, "lower")
+    assert sorted(-x for x in down) == pytest.approx(list(up))
 
 
 def test_the_range_keeps_zero_and_stays_inside_the_sweep() -> None:
@@ -43,3 +83,5 @@ def test_the_range_keeps_zero_and_stays_inside_the_sweep() -> None:
 def test_one_point_is_refused() -> None:
     with pytest.raises(DataError, match="at least two"):
         near_range(np.zeros(1), np.zeros(1))
+    with pytest.raises(DataError, match="at least two"):
+        closer_points(pairs_at(np.zeros(1)))

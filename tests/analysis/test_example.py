@@ -23,7 +23,8 @@ def test_example_writes_tables_figures_and_fits(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     written = {path.name for path in tmp_path.iterdir()}
     assert {"fits.json", "table2.md", "table5.tex", "table6.csv", "planted_axbench_test.png"} <= written
-    assert done.stdout.count("the wanted answer is clear and likeliest here") == 10
+    assert done.stdout.count("the wanted answers are likeliest here") == 9
+    assert done.stdout.count("no m makes the wanted answers likelier than m = 0") == 1
     greedy = run("--planted", "--aim", "preference", "--out", str(tmp_path))
     assert greedy.stdout.count("limited by the utility budget") == 10
 

@@ -31,7 +31,7 @@ def drawn() -> list[Drawn]:
         assert item.preference is not None
         assert item.utility is not None
         spread = spread_of(item.curve, item.preference, item.utility, method="sandwich")
-        out.append(Drawn(item, spread, recommend(item.preference, item.utility, spread=spread)))
+        out.append(Drawn(item, spread, recommend(item, spread=spread)))
     return out
 
 

@@ -8,11 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from easyedit_split.analysis import Budget, Recommendation, fit_curve, recommend, regions_of, spread_of
+from easyedit_split.analysis import (
+    Budget,
+    Recommendation,
+    fit_curve,
+    fit_sweep,
+    from_curves,
+    recommend,
+    regions_of,
+    spread_of,
+)
 from easyedit_split.analysis.curves import CurveParams, preference, side_slopes, utility, validity
 from easyedit_split.analysis.fit import CurveFit
+from easyedit_split.analysis.recommendation import AIMS, Aim, Direction
 from easyedit_split.analysis.regions import breakdown
-from easyedit_split.analysis.strength import AIMS, MARGIN, Aim, Direction, Rule
 from easyedit_split.types import ConfigError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, pair_rows, sweep_curve
 
@@ -25,7 +34,7 @@ def fitted(pref: CurveParams = PREF, util: CurveParams = UTIL, m: FloatArray = M
 
 def by_search(pref: CurveParams, util: CurveParams, nats: float, aim: Aim = "preference", sign: float = 1.0) -> float:
     p, u = sign * preference(FINE, pref), utility(FINE, util)
-    wanted = p if aim == "preference" else np.log(1 / (1 + np.exp(MARGIN - p))) + np.log(1 / (1 + np.exp(-u)))
+    wanted = p if aim == "preference" else np.log(1 / (1 + np.exp(-p))) + np.log(1 / (1 + np.exp(-u)))
     return float(FINE[np.where(u >= u.max() - nats, wanted, -np.inf).argmax()])
 
 
@@ -93,14 +102,14 @@ def test_one_sided_sweep_has_one_side() -> None:
 
 @pytest.mark.parametrize("nats", [0.5, 2.0, 10.0])
 def test_recommended_m_equals_a_brute_force_search(nats: float) -> None:
-    advice = recommend(*fitted(), budget=Budget(share=None, nats=nats), aim="preference")
+    advice = from_curves(*fitted(), budget=Budget(share=None, nats=nats), aim="preference")
     assert advice.m == pytest.approx(by_search(PREF, UTIL, nats), abs=0.03)
     assert advice.below_max <= nats + 1e-6
     assert advice.gain == pytest.approx(float(np.diff(preference(np.array([0.0, advice.m or 0.0]), PREF))[0]), rel=1e-2)
 
 
 def test_default_budget_is_a_tenth_of_the_swept_range() -> None:
-    advice = recommend(*fitted(), aim="preference")
+    advice = from_curves(*fitted(), aim="preference")
     assert advice.budget == pytest.approx(0.1 * np.ptp(utility(FINE, UTIL)), rel=1e-3)
     assert advice.m == pytest.approx(by_search(PREF, UTIL, advice.budget), abs=0.03)
     assert "budget" in advice.reason
@@ -110,23 +119,14 @@ def test_default_budget_is_a_tenth_of_the_swept_range() -> None:
 @pytest.mark.parametrize("nats", [0.5, 30.0])
 def test_the_answer_aim_equals_a_brute_force_search(nats: float, sign: float) -> None:
     direction: Direction = "raise" if sign > 0 else "lower"
-    advice = recommend(*fitted(), budget=Budget(share=None, nats=nats), direction=direction)
+    advice = from_curves(*fitted(), aim="answer", budget=Budget(share=None, nats=nats), direction=direction)
     assert advice.m == pytest.approx(by_search(PREF, UTIL, nats, "answer", sign), abs=0.03)
-
-
-def test_the_answer_aim_is_the_wanted_answers_log_probability() -> None:
-    """With no margin: log p_p = log sigma(pref) + log sigma(util), by Eq. 7 and 8 from two losses."""
-    L_p, L_n = np.array([0.7, 3.0, 40.0]), np.array([2.0, 0.4, 41.0])
-    both = np.exp(-L_p) + np.exp(-L_n)
-    pref, util = L_n - L_p, np.log(both) - np.log1p(-both)
-    assert Rule(margin=0.0).score(pref, util) == pytest.approx(-L_p, rel=1e-12)
-    assert Rule(sign=-1.0, margin=0.0).score(pref, util) == pytest.approx(-L_n, rel=1e-12)
 
 
 def test_the_answer_aim_stops_where_the_preference_is_clear() -> None:
     """With the same budget, the other aim goes on paying for preference that no answer needs."""
     certain = replace(PREF, alpha=8.0)
-    modest, greedy = (recommend(*fitted(pref=certain), budget=Budget(share=0.5), aim=aim) for aim in AIMS)
+    modest, greedy = (from_curves(*fitted(pref=certain), budget=Budget(share=0.5), aim=aim) for aim in AIMS)
     assert modest.below_max < 0.25 * greedy.below_max
     assert 0 < modest.gain < greedy.gain
     assert "likeliest" in modest.reason
@@ -134,7 +134,7 @@ def test_the_answer_aim_stops_where_the_preference_is_clear() -> None:
 
 
 def test_more_budget_never_gains_less() -> None:
-    gains = [recommend(*fitted(), budget=Budget(share=s), aim="preference").gain for s in (0.02, 0.1, 0.5, 1.0)]
+    gains = [from_curves(*fitted(), budget=Budget(share=s), aim="preference").gain for s in (0.02, 0.1, 0.5, 1.0)]
     assert gains == sorted(gains)
     assert gains[0] < gains[1]
 
@@ -143,10 +143,10 @@ def test_lowering_is_raising_the_mirror_image() -> None:
     pref, util = fitted()
     mirrored = replace(PREF, alpha=-PREF.alpha, beta=-PREF.beta, b=-PREF.b)
     for aim in AIMS:
-        down = recommend(pref, util, direction="lower", aim=aim)
-        up = recommend(fitted(pref=mirrored)[0], util, aim=aim)
+        down = from_curves(pref, util, direction="lower", aim=aim)
+        up = from_curves(fitted(pref=mirrored)[0], util, aim=aim)
         assert down.m == pytest.approx(up.m, abs=0.03)
-        assert recommend(pref, util, aim=aim).m != pytest.approx(up.m, abs=1.0)
+        assert from_curves(pref, util, aim=aim).m != pytest.approx(up.m, abs=1.0)
 
 
 def refused(advice: Recommendation, because: str) -> None:
@@ -159,11 +159,11 @@ def test_no_usable_m_says_why() -> None:
     pref, util = fitted()
     positive = M[M > 0]
     shifted = [fit_curve(positive, f(positive), k) for f, k in ((pref, "preference"), (util, "utility"))]  # type: ignore[arg-type]
-    refused(recommend(*shifted), "without m = 0")
-    refused(recommend(replace(pref, ok=False, message="gave up"), util), "gave up")
-    refused(recommend(replace(pref, r2=0.3), util), "R2 = 0.300")
+    refused(from_curves(*shifted), "without m = 0")
+    refused(from_curves(replace(pref, ok=False, message="gave up"), util), "gave up")
+    refused(from_curves(replace(pref, r2=0.3), util), "R2 = 0.300")
     falls = fit_curve(M, -np.abs(M) - 0.01 * M**2, "preference", on_failure="return")
-    refused(recommend(falls, util), "no m within the budget raises preference")
+    refused(from_curves(falls, util), "no m within the budget raises preference")
 
 
 def test_a_gain_that_other_pairs_would_undo_is_refused() -> None:
@@ -175,7 +175,7 @@ def test_a_gain_that_other_pairs_would_undo_is_refused() -> None:
         pref = pair_rows(preference(M, replace(PREF, alpha=1.0, beta=0.0)), rng, 12, 0.2) + slopes * validity(M, PREF)
         curve = sweep_curve(pref, util)
         fits = fit_curve(M, curve.preference.mean, "preference"), fit_curve(M, curve.table("utility").mean, "utility")
-        advice = recommend(*fits, spread=spread_of(curve, *fits, method="sandwich"))
+        advice = from_curves(*fits, spread=spread_of(curve, *fits, method="sandwich"))
         assert (advice.m is not None) is usable
         if usable:
             assert advice.m_interval is not None
@@ -188,7 +188,7 @@ def test_an_interval_of_m_that_holds_zero_is_said() -> None:
     pref, util = fitted()
     curve = sweep_curve(*(pair_rows(f(M), np.random.default_rng(1), 12, 0.01) for f in (pref, util)))
     varied = spread_of(curve, pref, util, method="sandwich")
-    sure = recommend(pref, util, spread=varied)
+    sure = from_curves(pref, util, spread=varied)
     assert sure.m_interval is not None
     assert sure.m_interval.low > 0
     assert "contains 0" not in sure.reason
@@ -197,7 +197,7 @@ def test_an_interval_of_m_that_holds_zero_is_said() -> None:
     linear = varied.draws.utility.linear.copy()
     linear[::3, 2] = -500.0  # in every third version utility allows negative m only
     torn = replace(varied.draws, utility=replace(varied.draws.utility, linear=linear))
-    unsure = recommend(pref, util, spread=replace(varied, draws=torn))
+    unsure = from_curves(pref, util, spread=replace(varied, draws=torn))
     assert unsure.m_interval is not None
     assert unsure.m_interval.low <= 0 <= unsure.m_interval.high
     assert unsure.reason.startswith(sure.reason)
@@ -206,10 +206,10 @@ def test_an_interval_of_m_that_holds_zero_is_said() -> None:
 
 def test_end_of_the_sweep_is_said() -> None:
     m = np.linspace(-2.0, 2.0, 41)
-    advice = recommend(*fitted(m=m), budget=Budget(share=1.0), aim="preference")
+    advice = from_curves(*fitted(m=m), budget=Budget(share=1.0), aim="preference")
     assert advice.at_edge
     assert "wider sweep" in advice.reason
-    assert not recommend(*fitted()).at_edge
+    assert not from_curves(*fitted()).at_edge
 
 
 @pytest.mark.parametrize(
@@ -227,9 +227,10 @@ def test_budget_text_that_is_none(text: str) -> None:
 
 def test_bad_arguments() -> None:
     pref, util = fitted()
+    (item,) = fit_sweep([sweep_curve(preference(M, PREF)[None], utility(M, UTIL)[None])])
     with pytest.raises(ConfigError, match="'raise' or 'lower'"):
-        inspect.unwrap(recommend)(pref, util, direction="up")
+        inspect.unwrap(recommend)(item, direction="up")
     with pytest.raises(ConfigError, match="aim 'most' is unknown; use one of answer, preference"):
-        inspect.unwrap(recommend)(pref, util, aim="most")
+        inspect.unwrap(recommend)(item, aim="most")
     with pytest.raises(ConfigError, match="a preference and a utility fit"):
-        recommend(util, pref)
+        from_curves(util, pref)

@@ -97,13 +97,14 @@ def test_one_unusable_curve_does_not_cost_the_others(run: Run, tmp_path: Path) -
     code, out, err = run("recommend", good, single, few)
     assert code == 0, err
     assert out.count("no usable m: ") == 2
-    assert "needs at least two pairs in every concept" in out
+    assert "1 of 1 pairs: chance would do as well" in out
     assert "5 points cannot fit" in out
     assert run("recommend", good)[1].splitlines()[1].split() == out.splitlines()[1].split()
     code, _, err = run(*line("plot", tmp_path, good, single, few))
     assert code == 0, err
     assert "drawn without a band: " in err
-    code, out, err = run("recommend", single, few)
+    assert run("recommend", single)[0] == 0, "no usable m is an answer"
+    code, out, err = run("recommend", few, few)
     assert code == 2
     assert "no curve could be used" in err
 
@@ -136,14 +137,23 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 def test_what_intervals_rest_on_is_said(run: Run, tmp_path: Path) -> None:
-    residual, over_pairs = "intervals from residuals: the table has no pairs", "intervals from a bootstrap over pairs"
-    for table, words, others in ((rows(), residual, over_pairs), (rows(pairs=4), over_pairs, residual)):
+    residual, refitted = "from residuals: the table has no pairs", "from a bootstrap over pairs"
+    cases = (
+        (rows(), "answer", residual, residual),
+        (rows(pairs=4), "answer", "from the scatter between pairs", refitted),
+        (rows(pairs=4), "preference", refitted, refitted),
+    )
+    for table, aim, words, band in cases:
         file = saved(table, tmp_path)
-        _, out, err = run("recommend", file)
-        assert f"95 % {words}" in out
-        assert others not in out
-        assert "bootstrap" not in err  # the progress bar is of both
-        assert words in run(*line("plot", tmp_path, file), "--overwrite")[2]
+        _, out, err = run("recommend", file, "--aim", aim)
+        assert f"95 % intervals {words}" in out
+        assert out.count("intervals from") == 1
+        assert ("of 4 pairs" in out) is (aim == "answer" and "pair" in table)
+        assert "bootstrap" not in err  # the progress bar is of all
+        if aim == "answer":
+            said = run(*line("plot", tmp_path, file), "--overwrite")[2]
+            assert f"bands {band}" in said
+            assert f"intervals of m {words}" in said
 
 
 def test_pairs_without_utility_are_counted(run: Run, tmp_path: Path) -> None:
@@ -216,15 +226,13 @@ def test_the_table_of_fits_is_whole_at_80_columns(run: Run, tmp_path: Path) -> N
     assert [text.split() for text in narrow.splitlines()] == [text.split() for text in wide.splitlines()]
 
 
-def test_a_closer_grid_is_not_broken_over_lines(run: Run, tmp_path: Path) -> None:
-    m = np.linspace(-200.0, 200.0, 41)
-    table = pd.DataFrame({"m1": m, "pref": preference(m, PREF), "util": 20 * utility(m, UTIL)})
-    code, out, err = run("recommend", saved(table, tmp_path), width=40)
-    assert code == 0, err
-    (text,) = [text for text in out.splitlines() if "--m" in text]
-    start, stop, count = text.split("to look closer, sweep again with --m ")[1].split(":")
-    assert float(start) < 0 < float(stop)
-    assert count == "31"
+def test_a_sweep_with_wide_gaps_is_told_to_look_closer(run: Run, tmp_path: Path) -> None:
+    wide, narrow = np.linspace(-200.0, 200.0, 41), np.linspace(0.0, 3.0, 301)
+    for m, told in ((wide, True), (narrow, False)):
+        table = pd.DataFrame({"m1": m, "pref": preference(m, PREF), "util": utility(m, UTIL)})
+        code, out, err = run("recommend", saved(table, tmp_path))
+        assert code == 0, err
+        assert ("`sweep --refine` looks closer" in out) is told
 
 
 @pytest.mark.parametrize("words", [("fit", "--help"), ("plot", "--help"), ("fit", "s.csv"), ("recommend", "s.csv")])

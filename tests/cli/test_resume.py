@@ -71,6 +71,20 @@ def test_a_stopped_sweep_says_so_and_goes_on(
     assert again.equals(whole)
 
 
+def test_a_refined_sweep_looks_closer_and_goes_on_too(
+    run: Run, stop: Stop, model: Path, data: Path, artifact: Path, tmp_path: Path
+) -> None:
+    plain, _ = swept(run, stop, *sweep_line(model, data, artifact, tmp_path / "plain.csv"))
+    whole, scored = swept(run, stop, *sweep_line(model, data, artifact, tmp_path / "whole.csv", "--refine"))
+    assert scored > 5 + 4
+    assert whole[: len(plain)].equals(plain), "the grid comes first"
+    line = sweep_line(model, data, artifact, tmp_path / "s.csv", "--refine")
+    stopped(run, stop, *line, parts=7)
+    again, rest = swept(run, stop, *line)
+    assert rest == scored - 7
+    assert again.equals(whole)
+
+
 def test_swapped_columns_are_another_run(
     run: Run, stop: Stop, model: Path, data: Path, artifact: Path, tmp_path: Path
 ) -> None:

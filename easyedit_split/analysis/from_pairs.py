@@ -1,0 +1,183 @@
+"""The m at which the wanted answer is likeliest, from the pairs themselves.
+
+    m* = argmax of the mean over pairs, then concepts, of    log p(wanted answer) = log sigma(+-pref) + log sigma(util)
+
+By Eq. 7 and 8, sigma(util) is the probability that both answers share and sigma(pref) the wanted one's part of it; so
+the score is minus the wanted answer's loss, held out. Preference counts for as long as it makes the wanted answer
+likelier, and utility pays for it in the same nats: no budget is needed, and none is asked for unless one is given. Each
+pair counts by itself: a pair that m has not turned yet weighs more than one that it turned long ago, which a curve of
+means cannot show. Between the swept m, modified Akima interpolation; nothing is extrapolated.
+
+The interval of m holds every m that these pairs cannot tell from m*: whose score, pair by pair, is not lower by more
+than t standard errors. An m is usable if it makes the wanted answers likelier than m = 0 does, and raises the
+preference of more than half of the pairs, beyond chance (Wilson's interval). Pairs whose utility is undefined somewhere
+are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.interpolate import Akima1DInterpolator
+
+from easyedit_split.analysis.budget import Budget
+from easyedit_split.analysis.recommendation import (
+    Direction,
+    Interval,
+    Recommendation,
+    nothing,
+    worded,
+)
+from easyedit_split.analysis.table import SweepCurve, pair_weights
+from easyedit_split.types import FloatArray, IntArray
+
+FINER = 32  # m between two swept ones
+
+
+def wanted_log_p(pref: FloatArray, util: FloatArray, sign: float) -> FloatArray:
+    """``log sigma(sign * pref) + log sigma(util)``, nats: the wanted answer's log-probability; any one shape."""
+    return np.asarray(-np.logaddexp(0.0, -sign * pref) - np.logaddexp(0.0, -util), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class ScoredPairs:
+    """The pairs that utility keeps: ``[pairs n]`` nats over ``[n]`` swept m; preference as wanted, up is good."""
+
+    m: FloatArray
+    score: FloatArray
+    pref: FloatArray
+    util: FloatArray
+    concepts: IntArray
+
+    @classmethod
+    def of(cls, curve: SweepCurve, direction: Direction) -> ScoredPairs:
+        """Scores of the pairs of a curve.
+
+        Raises:
+            DataError: utility is undefined for every pair.
+        """
+        utility, sign = curve.table("utility"), 1.0 if direction == "raise" else -1.0
+        pref = curve.preference.values[curve.kept]
+        score = wanted_log_p(pref, utility.values, sign)
+        return cls(utility.m, score, sign * pref, utility.values, utility.concepts)
+
+    @property
+    def weights(self) -> Float[FloatArray, " pairs"]:
+        """Of each pair in the mean over pairs, then concepts."""
+        return pair_weights(self.concepts)
+
+    @property
+    def mean_score(self) -> Float[FloatArray, " n"]:
+        """What m* maximises, at the swept m."""
+        return self.weights @ self.score
+
+    @property
+    def degrees(self) -> int | None:
+        """Pairs less concepts; None where a concept has a single pair, so that nothing says how its pairs scatter."""
+        sizes = np.unique(self.concepts, return_counts=True)[1]
+        return None if sizes.min() < 2 else int(sizes.sum() - len(sizes))
+
+    def standard_error(self, values: Float[FloatArray, pairs * f]) -> Float[FloatArray, "*f"]:
+        """Of the mean over pairs, then concepts: sqrt(sum over concepts of s_c^2 / n_c) / C."""
+        names = np.unique(self.concepts)
+        members = [values[self.concepts == name] for name in names]
+        return np.asarray(np.sqrt(sum(part.var(axis=0, ddof=1) / len(part) for part in members)) / len(names))
+
+
+def from_pairs(
+    curve: SweepCurve, *, budget: Budget | None = None, direction: Direction = "raise", level: float = 0.95
+) -> Recommendation:
+    """Choose m where the wanted answers of a curve's pairs are likeliest.
+
+    Args:
+        curve: with pairs.
+        budget: a limit on utility besides; None for none.
+        direction: "raise" wants the positive answers, "lower" the negative ones.
+        level: of the intervals (none where a concept has a single pair), and of what is beyond chance.
+
+    Raises:
+        DataError: utility is undefined for every pair.
+    """
+    pairs = ScoredPairs.of(curve, direction)
+    if len(pairs.m) < 2:
+        return nothing("one swept m leaves nothing to choose from")
+    if not pairs.m[0] <= 0 <= pairs.m[-1]:
+        swept = f"{pairs.m[0]:g} to {pairs.m[-1]:g}"
+        return nothing(f"the sweep covers {swept}, without m = 0, so no gain can be stated")
+    fine = _between(pairs.m)
+    score, pref, util = (_rows(pairs.m, rows, fine) for rows in (pairs.score, pairs.pref, pairs.util))
+    mean_util = pairs.weights @ util
+    allowed = None if budget is None else float(budget.allowed(mean_util[None])[0])
+    usable = np.ones(len(fine), dtype=bool) if allowed is None else mean_util >= mean_util.max() - allowed
+    best, zero = int(np.where(usable, pairs.weights @ score, -np.inf).argmax()), int(np.searchsorted(fine, 0.0))
+    if best == zero:
+        within = "" if budget is None else " within the budget"
+        return nothing(f"no m{within} makes the wanted answers likelier than m = 0", allowed)
+    m, gains, losses = float(fine[best]), pref[:, best] - pref[:, zero], util[:, zero] - util[:, best]
+    behind = (score[:, [best]] - score)[:, usable]
+    m_interval = _told_apart(pairs, fine[usable], behind, level)
+    gain_interval, paid_interval = (_around(pairs, values, level) for values in (gains, losses))
+    gain, helped = float(pairs.weights @ gains), (int((gains > 0).sum()), len(gains))
+    refusal = _refusal(m, gain, helped, level)
+    if refusal:
+        return nothing(refusal, allowed)
+    reason = "the wanted answers are likeliest here" if budget is None else "likeliest within the utility budget"
+    ends = (float(fine[0]), float(fine[-1]))
+    reason, at_edge = worded(m, ends, float(np.diff(fine).min()), reason, m_interval)
+    return Recommendation(
+        m=m,
+        reason=reason,
+        gain=gain,
+        paid=float(pairs.weights @ losses),
+        below_max=float(mean_util.max() - mean_util[best]),
+        budget=allowed,
+        m_interval=m_interval,
+        gain_interval=gain_interval,
+        paid_interval=paid_interval,
+        helped=helped,
+        at_edge=at_edge,
+        method=None if m_interval is None else "pairs",
+    )
+
+
+def _between(m: FloatArray) -> FloatArray:
+    """The swept m with `FINER` steps between neighbours, and 0."""
+    share = np.arange(FINER) / FINER
+    steps = (m[:-1, None] + share * np.diff(m)[:, None]).ravel()
+    return np.union1d(np.append(steps, m[-1]), [0.0])
+
+
+def _rows(m: FloatArray, rows: Float[FloatArray, "B n"], at: Float[FloatArray, " f"]) -> Float[FloatArray, "B f"]:
+    return np.asarray(Akima1DInterpolator(m, rows, axis=1, method="makima")(at), dtype=np.float64)
+
+
+def _told_apart(
+    pairs: ScoredPairs, m: Float[FloatArray, " f"], behind: Float[FloatArray, "pairs f"], level: float
+) -> Interval | None:
+    """The outermost m whose score is not behind the best one's by more than chance."""
+    if pairs.degrees is None:
+        return None
+    limit = stats.t.ppf((1 + level) / 2, pairs.degrees) * pairs.standard_error(behind)
+    as_good = m[pairs.weights @ behind <= limit]
+    return Interval(float(as_good[0]), float(as_good[-1]), level)
+
+
+def _around(pairs: ScoredPairs, values: Float[FloatArray, " pairs"], level: float) -> Interval | None:
+    """Student's interval of the mean."""
+    if pairs.degrees is None:
+        return None
+    mean = float(pairs.weights @ values)
+    half = float(stats.t.ppf((1 + level) / 2, pairs.degrees) * pairs.standard_error(values))
+    return Interval(mean - half, mean + half, level)
+
+
+def _refusal(m: float, gain: float, helped: tuple[int, int], level: float) -> str | None:
+    """Why the m of the likeliest answers is no steering; None where it is."""
+    if gain <= 0:
+        return f"the wanted answers are likeliest at m = {m:.3g}, but the preference for them is no higher there"
+    if stats.binomtest(*helped).proportion_ci(level, method="wilson").low <= 0.5:
+        return f"m = {m:.3g} raises the preference of {helped[0]} of {helped[1]} pairs: chance would do as well"
+    return None
