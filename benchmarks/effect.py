@@ -2,15 +2,21 @@
 
     python benchmarks/effect.py [--models gemma2,qwen2] [--datasets ...] [--keep FOLDER]
 
-A cell is model x dataset x form x objective, trained on the testbed's train split with the recipe's defaults and swept
-over m on its test split. It shows the greatest rise in preference (nats, mean over pairs) among the m at which utility
-has lost at most 15 % of its swept range; for persona also the share of pairs whose right answer is the likelier one,
-before and there. Beside it: random parameters of the same norms (the negative control), and Gemma-2's LoRA and local
-weight at `site` instead of at the block's output. As 15 % of a range that reaches far can be tens of nats, a last line
-counts the same with at most 3 nats of utility lost.
+A cell is model x dataset x form x objective, trained on the testbed's train split with the recipe's defaults. Its test
+split is swept twice, as users are told to: far out (ten times the largest training factor), to see where utility
+falls, and then closely, over the m at which utility has lost at most 20 nats (`near_range`). On the close sweep the
+table shows the greatest rise in preference (nats, mean over pairs) among the m at which utility has lost at most 15 %
+of its swept range, some 3 nats; for persona also the share of pairs whose right answer is the likelier one, before and
+there, and that answer's mean probability among the two.
 
-With --keep, each trained cell's artifact and its sweeps (of the test split, and of those in --splits) stay in FOLDER,
-which `benchmarks/testbed_study.py` reads. What lies there already is read, not made again: an interrupted run goes on.
+Beside it: random parameters of the same norms (the negative control, three draws, each swept over its own close
+range), and Gemma-2's LoRA and local weight at `site` instead of at the block's output. The last lines count the same
+for other amounts of utility, and on the far sweep, where 15 % of the range can be tens of nats and any strong push tips
+an open prompt.
+
+With --keep, each trained cell's artifact and its sweeps (of the test split, and far ones of those in --splits) stay in
+FOLDER, which `benchmarks/testbed_study.py` reads. What lies there already is read, not made again: an interrupted run
+goes on.
 """
 
 from __future__ import annotations
@@ -25,13 +31,17 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 
 from easyedit_split import Artifact, Source, compose, load_dataset, load_model
-from easyedit_split.analysis import read_sweep
+from easyedit_split.analysis import curves_of, near_range, read_sweep
 from easyedit_split.pipeline import sweep, train
+from easyedit_split.run import RunConfig
 from easyedit_split.sweep import write_table
+from easyedit_split.types import DataError
 
 MODELS = ("gemma2", "qwen2")
 DATASETS = ("reviews", "persona", "power", "concepts")
@@ -41,9 +51,12 @@ FORMS = {
     "local_weight": ("split", "sft", "reps"),
 }
 BUDGET = 0.15  # of the swept range
-STRICT = 3.0  # nats
+NEAR = 20.0  # nats of utility that the close sweep covers
+CLOSE = 31  # its points
+ALLOWED = (1.0, 2.0, 3.0, 5.0, 10.0)  # nats, for the last lines
 RISE = 3.0
 ACCURACY = 0.9
+DRAWS = 3  # of the control
 # In units of the largest training factor; the curve's ends are far beyond where utility breaks down.
 MULTIPLES = (0, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 4, 10)
 # DiffMean is not trained at any m: its natural unit is the distance between the two means.
@@ -52,25 +65,43 @@ DIFF_MEAN_REACH = 10.0
 
 @dataclass(frozen=True)
 class Cell:
+    """One row; `passed_at` tells for each of ALLOWED whether it would pass with that many nats to lose."""
+
     model: str
     dataset: str
     form: str
     objective: str
     placement: str
-    kind: str  # trained, or random
+    kind: str  # trained, or random with its draw
     m: float
     rise: float
-    utility_lost: float
+    allowed: float  # nats of utility
+    lost: float
     accuracy_before: float
     accuracy: float
+    share_before: float
+    share: float
     passed: bool
-    passed_strictly: bool
+    passed_far: bool
+    passed_at: tuple[bool, ...]
+
+    @property
+    def counted(self) -> bool:
+        """Whether the cell is among the trained ones that are to steer."""
+        return self.kind == "trained" and self.objective != "diff_mean" and self.placement == "block_output"
 
 
-def grid(reach: float) -> list[float]:
+def far_grid(reach: float) -> list[float]:
     """m from -10 to 10 times the reach, dense near zero."""
     ups = [reach * multiple for multiple in MULTIPLES]
     return sorted({-m for m in ups} | set(ups))
+
+
+def close_grid(far: pd.DataFrame) -> list[float]:
+    """The m at which utility is near its best, evenly spaced, and 0."""
+    curve = means(far)
+    low, high = near_range(curve.index.to_numpy(), curve.util.to_numpy(), NEAR)
+    return sorted({0.0, *np.linspace(low, high, CLOSE).tolist()})
 
 
 def randomised(artifact: Artifact, seed: int) -> Artifact:
@@ -93,34 +124,80 @@ def randomised(artifact: Artifact, seed: int) -> Artifact:
     return control
 
 
-def measure(table: pd.DataFrame, **labels: str) -> Cell:
-    """The best m of a sweep within the utility budget, from means over pairs."""
-    bad = table.assign(bad=table["status"] != "ok").groupby(["concept", "pair"])["bad"].transform("any")
-    by_m = table.groupby("m1")
-    means = pd.DataFrame({"pref": by_m["pref"].mean(), "util": table[~bad].groupby("m1")["util"].mean()})
-    means = means.reset_index(names="m")
-    right = table.assign(right=table["pref"] > 0).groupby("m1")["right"].mean()
-    zero = means[means.m == 0].iloc[0]
-    persona = labels["dataset"] == "persona"
+def means(table: pd.DataFrame) -> pd.DataFrame:
+    """Preference and utility (nats), share of right answers and their mean probability, for each m."""
+    (curve,) = curves_of(table)
+    if curve.utility is None:
+        raise DataError("utility is undefined for all pairs")
+    values, weights = curve.preference.values, curve.preference.weights
+    columns = {"pref": curve.preference.mean, "util": curve.utility.mean, "right": weights @ (values > 0)}
+    return pd.DataFrame(columns | {"share": weights @ expit(values)}, index=pd.Index(curve.preference.m, name="m"))
 
-    def best_within(nats: float) -> tuple[pd.Series, bool]:
-        allowed = [row for _, row in means[means.util >= means.util.max() - nats].iterrows()]
-        # In persona the goal is the share of right answers.
-        best = max(allowed, key=lambda row: (right[row.m], row.pref) if persona else row.pref)
-        return best, bool(right[best.m] >= ACCURACY) if persona else bool(best.pref - zero.pref >= RISE)
 
-    span = means.util.max() - means.util.min()
-    best, passed = best_within(BUDGET * span)
+def best_within(curve: pd.DataFrame, nats: float, persona: bool) -> tuple[float, bool]:
+    """The best m at which utility has lost at most so much, and whether it is good enough."""
+    allowed = curve[curve.util >= curve.util.max() - nats]
+    if persona:  # the goal is the share of right answers
+        best = allowed.sort_values(["right", "pref"]).iloc[-1]
+        return float(best.name), bool(best.right >= ACCURACY)
+    best = allowed.loc[allowed.pref.idxmax()]
+    return float(best.name), bool(best.pref - curve.pref[0.0] >= RISE)
+
+
+def measure(close: pd.DataFrame, far: pd.DataFrame, **labels: str) -> Cell:
+    """The best m of a close sweep within the utility budget, from means over pairs."""
+    curve, whole, persona = means(close), means(far), labels["dataset"] == "persona"
+    allowed = BUDGET * float(np.ptp(curve.util))
+    m, passed = best_within(curve, allowed, persona)
+    zero, best = curve.loc[0.0], curve.loc[m]
     return Cell(
         **labels,
-        m=float(best.m),
+        m=m,
         rise=float(best.pref - zero.pref),
-        utility_lost=float((means.util.max() - best.util) / span),
-        accuracy_before=float(right[0.0]),
-        accuracy=float(right[best.m]),
+        allowed=allowed,
+        lost=float(curve.util.max() - best.util),
+        accuracy_before=float(zero.right),
+        accuracy=float(best.right),
+        share_before=float(zero.share),
+        share=float(best.share),
         passed=passed,
-        passed_strictly=best_within(STRICT)[1],
+        passed_far=best_within(whole, BUDGET * float(np.ptp(whole.util)), persona)[1],
+        passed_at=tuple(best_within(curve, nats, persona)[1] for nats in ALLOWED),
     )
+
+
+class Sweeper:
+    """Sweeps of one model and dataset; those with a file are kept there, and read where they lie there already."""
+
+    def __init__(self, model_name: str, dataset: str) -> None:
+        self.name, self.data = f"testbed:{model_name}", f"testbed:{dataset}"
+        self.model, self.tokenizer = load_model(self.name)
+        self.pairs = {split: load_dataset(self.data, split=split).pairs for split in ("train", "dev", "test")}
+
+    def trained(self, run: RunConfig, file: Path | None) -> Artifact:
+        """The artifact of a run."""
+        if file is not None and file.exists():
+            return Artifact.from_pretrained(file)
+        source = Source(self.data, "train")
+        artifact = train(self.model, self.tokenizer, self.pairs["train"], run, model_name=self.name, source=source)
+        if file is not None:
+            artifact.save_pretrained(file)
+        return artifact
+
+    def sweep(self, artifact: Artifact, split: str, grid: list[float], file: Path | None) -> pd.DataFrame:
+        """The sweep table of a split."""
+        if file is not None and file.exists():
+            return read_sweep(file)
+        source = Source(self.data, split)
+        table = sweep(self.model, self.tokenizer, self.pairs[split], artifact, grid, source=source)
+        if file is not None:
+            write_table(table, file)
+        return table
+
+    def both(self, artifact: Artifact, reach: float, place: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The close and the far sweep of the test split."""
+        far = self.sweep(artifact, "test", far_grid(reach), place and place / "test.parquet")
+        return self.sweep(artifact, "test", close_grid(far), place and place / "test_close.parquet"), far
 
 
 def cells(
@@ -132,49 +209,25 @@ def cells(
     splits: tuple[str, ...] = (),
 ) -> Iterator[Cell]:
     """All cells of one model and dataset."""
-    name, data = f"testbed:{model_name}", f"testbed:{dataset}"
-    model, tokenizer = load_model(name)
-    pairs = {split: load_dataset(data, split=split).pairs for split in ("train", "dev", "test")}
+    on = Sweeper(model_name, dataset)
     for form, objectives in forms.items():
         placements = ["block_output"] if form == "vector" or model_name != "gemma2" else ["block_output", "site"]
         for objective, placement in itertools.product(objectives, placements):
             overrides = [f"placement={placement}", f"train.seed={seed}"]
-            run = compose(form, objective, model=name, dataset=data, overrides=overrides).run()
+            run = compose(form, objective, model=on.name, dataset=on.data, overrides=overrides).run()
             place = None
             if keep is not None and placement == "block_output":
                 place = keep / "-".join((model_name, dataset, form, objective))
-            if place is not None and (place / "artifact").exists():
-                artifact = Artifact.from_pretrained(place / "artifact")
-            else:
-                artifact = train(model, tokenizer, pairs["train"], run, model_name=name, source=Source(data, "train"))
-                if place is not None:
-                    artifact.save_pretrained(place / "artifact")
+            artifact = on.trained(run, place and place / "artifact")
             reach = DIFF_MEAN_REACH if objective == "diff_mean" else max(run.train.steering_factors)
-            tables = {}
-            for split in ("test", *splits):
-                file = None if place is None else place / f"{split}.parquet"
-                if file is not None and file.exists():
-                    tables[split] = read_sweep(file)
-                    continue
-                tables[split] = sweep(model, tokenizer, pairs[split], artifact, grid(reach), source=Source(data, split))
-                if file is not None:
-                    write_table(tables[split], file)
-            kinds = {"trained": tables["test"]}
-            if objective == "split" and placement == "block_output":
-                control = randomised(artifact, seed + 1)
-                kinds["random"] = sweep(
-                    model, tokenizer, pairs["test"], control, grid(reach), source=Source(data, "test")
-                )
-            for kind, table in kinds.items():
-                yield measure(
-                    table,
-                    model=model_name,
-                    dataset=dataset,
-                    form=form,
-                    objective=objective,
-                    placement=placement,
-                    kind=kind,
-                )
+            for split in splits if place else ():
+                on.sweep(artifact, split, far_grid(reach), place and place / f"{split}.parquet")
+            labels = {"model": model_name, "dataset": dataset, "form": form}
+            labels |= {"objective": objective, "placement": placement}
+            yield measure(*on.both(artifact, reach, place), **labels, kind="trained")
+            for draw in range(1, DRAWS + 1) if (objective, placement) == ("split", "block_output") else ():
+                control = randomised(artifact, seed + draw)
+                yield measure(*on.both(control, reach, None), **labels, kind=f"random {draw}")
 
 
 def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None, tuple[str, ...]]) -> list[Cell]:
@@ -183,25 +236,36 @@ def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None, tup
 
 
 def report(found: list[Cell]) -> str:
-    """The table and its two verdicts, as Markdown."""
+    """The table and its verdicts, as Markdown."""
     lines = [
-        "| model | dataset | form | objective | placement | parameters | m | preference gained (nats) | utility lost "
-        "| right answers | |",
-        "|-|-|-|-|-|-|-:|-:|-:|-|-|",
+        "| model | dataset | form | objective | placement | parameters | m | preference gained (nats) "
+        "| utility lost (nats) | of allowed | right answers | their probability | |",
+        "|-|-|-|-|-|-|-:|-:|-:|-:|-|-|-|",
     ]
     for c in found:
-        right = f"{c.accuracy_before:.0%} to {c.accuracy:.0%}" if c.dataset == "persona" else ""
+        persona = c.dataset == "persona"
+        right = f"{c.accuracy_before:.0%} to {c.accuracy:.0%}" if persona else ""
+        share = f"{c.share_before:.2f} to {c.share:.2f}" if persona else ""
         mark = "yes" if c.passed else "no"
         lines.append(
-            f"| {c.model} | {c.dataset} | {c.form} | {c.objective} | {c.placement} | {c.kind} | {c.m:g} "
-            f"| {c.rise:+.2f} | {c.utility_lost:.0%} | {right} | {mark} |"
+            f"| {c.model} | {c.dataset} | {c.form} | {c.objective} | {c.placement} | {c.kind} | {c.m:.3g} "
+            f"| {c.rise:+.2f} | {c.lost:.2f} | {c.allowed:.2f} | {right} | {share} | {mark} |"
         )
-    trained = [c for c in found if c.kind == "trained" and c.objective != "diff_mean" and c.placement == "block_output"]
-    controls = [c for c in found if c.kind == "random"]
-    good, bad = sum(c.passed for c in trained), sum(c.passed for c in controls)
-    lines += ["", f"{good} of {len(trained)} trained cells steer; {bad} of {len(controls)} random controls do."]
-    good, bad = sum(c.passed_strictly for c in trained), sum(c.passed_strictly for c in controls)
-    lines.append(f"Within {STRICT:g} nats of utility: {good} of {len(trained)} and {bad} of {len(controls)}.")
+    trained = [c for c in found if c.counted]
+    controls = [c for c in found if c.kind.startswith("random")]
+    lines += [
+        "",
+        f"{sum(c.passed for c in trained)} of {len(trained)} trained cells steer; "
+        f"{sum(c.passed for c in controls)} of {len(controls)} random controls do.",
+        "",
+        "| utility that may be lost | trained cells that steer | random controls that do |",
+        "|-|-:|-:|",
+    ]
+    for k, nats in enumerate(ALLOWED):
+        good, bad = (sum(c.passed_at[k] for c in group) for group in (trained, controls))
+        lines.append(f"| {nats:g} nats | {good} of {len(trained)} | {bad} of {len(controls)} |")
+    good, bad = (sum(c.passed_far for c in group) for group in (trained, controls))
+    lines.append(f"| {BUDGET:.0%} of the far sweep's range | {good} of {len(trained)} | {bad} of {len(controls)} |")
     return "\n".join(lines)
 
 

@@ -5,12 +5,12 @@
 curves: R2 of the paper's preference and utility curves on every test sweep of persona, power and concepts, beside the
 rival curves' (all fitted to the same points), and the five worst with their pictures.
 
-which: the m that `recommend` takes from the log-odds of the dev split against the m that the exact judge finds best by
-reading generated dev answers (harmonic mean of concept, instruction and fluency, 0-2; m = 0 is among them), both then
-judged on the test split; the ratio says what choosing m without reading any text costs. A second dev sweep looks
-closer, over the m at which utility is near its best (`near_range`). "No usable m" leaves the model unsteered. Beside
-the default aim, other rules are judged: as much preference as 1, 2, 3 or 5 nats of utility or a tenth of the swept
-range buy, and both on the wide sweep alone. The judge's scores are kept in FOLDER and not made again.
+which, on all four datasets: the m that `recommend` takes from the log-odds of the dev split against the m that the
+exact judge finds best by reading generated dev answers (harmonic mean of concept, instruction and fluency, 0-2; m = 0
+is among them), both then judged on the test split; the ratio says what choosing m without reading any text costs. The
+dev sweep is the far one, refined as `easyedit-split sweep --refine` does. "No usable m" leaves the model unsteered.
+Beside the default aim, others are judged: the same on the far sweep alone, and as much preference as 3 nats of utility
+or a tenth of the far sweep's range buy. The judge's scores are kept in FOLDER and not made again.
 
 mechanism: Fig. 3 and Assumptions 4.1, 4.2 at the block where the intervention acts, on the test pairs: rank correlation
 of the distance from the activation manifold with the fitted D over the swept m, the m of least distance beside the
@@ -39,8 +39,8 @@ from easyedit_split.analysis import (
     compare_models,
     curves_of,
     fit_sweep,
+    look_closer,
     mechanism,
-    near_range,
     read_activations,
     read_sweep,
     recommend,
@@ -56,22 +56,22 @@ from easyedit_split.sweep import write_table
 from easyedit_split.tokens import encode_pairs
 
 DATASETS = ("persona", "power", "concepts")
-JUDGED = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1, 1.25, 1.5, 2, 3)  # in units of the largest training factor
-CLOSE = 31  # points of the closer dev sweep
-DEFAULT = "clear and likely (default)"
-RULES: dict[str, tuple[str, Aim, Budget]] = {
-    DEFAULT: ("close", "answer", Budget()),
-    "clear and likely": ("wide", "answer", Budget()),
-    **{f"most preference for {n} nats": ("close", "preference", Budget(None, n)) for n in (1.0, 2.0, 3.0, 5.0)},
-    "most preference for a tenth of the range": ("close", "preference", Budget()),
-    "most preference for a tenth of the wide range": ("wide", "preference", Budget()),
+CHOSEN_ON = ("reviews", *DATASETS)
+# In units of the largest training factor.
+JUDGED = (0, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1, 1.25, 1.5, 2, 3)
+DEFAULT = "the wanted answers are likeliest (default)"
+RULES: dict[str, tuple[str, Aim, Budget | None]] = {
+    DEFAULT: ("refined", "answer", None),
+    "the wanted answers are likeliest": ("far", "answer", None),
+    "most preference for 3 nats": ("refined", "preference", Budget(None, 3.0)),
+    "most preference for a tenth of the range": ("far", "preference", Budget()),
 }
 
 
-def folders(root: Path) -> list[Path]:
-    """The kept cells of the datasets studied here."""
+def folders(root: Path, datasets: tuple[str, ...] = DATASETS) -> list[Path]:
+    """The kept cells of some datasets."""
     found = sorted(p.parent for p in root.glob("*/artifact"))
-    return [p for p in found if p.name.split("-")[1] in DATASETS]
+    return [p for p in found if p.name.split("-")[1] in datasets]
 
 
 def fitted(path: Path) -> SweepFit:
@@ -150,26 +150,23 @@ def judged_score(
     return total / len(pairs)
 
 
-def look_closer(
+def refined(
     path: Path, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, artifact: Artifact, pairs: Sequence[Pair]
 ) -> pd.DataFrame:
-    """The dev sweep over the m at which utility is near its best, kept beside the wide one."""
-    file = path / "dev_close.parquet"
+    """The far dev sweep and what `look_closer` adds to it, kept beside it."""
+    file = path / "dev_refined.parquet"
     if not file.exists():
-        (curve,) = curves_of(read_sweep(path / "dev.parquet"))
-        low, high = near_range(curve.utility.m, curve.utility.mean)
-        grid = sorted({0.0, *np.linspace(low, high, CLOSE)})
-        data = f"testbed:{path.name.split('-')[1]}"
-        write_table(sweep(model, tokenizer, pairs, artifact, grid, source=Source(data, "dev")), file)
+        table, source = read_sweep(path / "dev.parquet"), Source(f"testbed:{path.name.split('-')[1]}", "dev")
+        while points := look_closer(table):
+            table = pd.concat([table, sweep(model, tokenizer, pairs, artifact, points, source=source)])
+        write_table(table, file)
     return read_sweep(file)
 
 
-def recommended(table: pd.DataFrame, aim: Aim, budget: Budget) -> float | None:
+def recommended(table: pd.DataFrame, aim: Aim, budget: Budget | None) -> float | None:
     """The m that `recommend` takes from a sweep; None where it finds none usable."""
     (fit,) = fit_sweep(curves_of(table), keep_going=True)
-    if fit.preference is None or fit.utility is None:
-        return None
-    return recommend(fit.preference, fit.utility, aim=aim, budget=budget).m
+    return recommend(fit, aim=aim, budget=budget).m
 
 
 def choose(path: Path) -> Choice:
@@ -189,10 +186,10 @@ def choose(path: Path) -> Choice:
             journal.append({"split": split, "m": m, "score": known[split, m]})
         return float(known[split, m])
 
-    wide = read_sweep(path / "dev.parquet")
-    reach = float(wide.m1.max()) / 10
+    far = read_sweep(path / "dev.parquet")
+    reach = float(far.m1.max()) / 10
     best = max((multiple * reach for multiple in JUDGED), key=lambda m: score("dev", m))
-    tables = {"wide": wide, "close": look_closer(path, model, tokenizer, artifact, pairs["dev"])}
+    tables = {"far": far, "refined": refined(path, model, tokenizer, artifact, pairs["dev"])}
     chosen = {name: recommended(tables[which], aim, budget) for name, (which, aim, budget) in RULES.items()}
     tested = {name: score("test", m or 0.0) for name, m in chosen.items()}
     return Choice(path.name, best, score("test", best), chosen, tested)
@@ -201,7 +198,7 @@ def choose(path: Path) -> Choice:
 def study_choice(root: Path, workers: int) -> None:
     """Print the table of choices and each rule's mean ratio."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        choices = list(pool.map(choose, folders(root)))
+        choices = list(pool.map(choose, folders(root, CHOSEN_ON)))
     print("| cell | m by log-odds | m by the judge | test score by log-odds | test score by the judge | ratio |")
     print("|-|-:|-:|-:|-:|-:|")
     for c in choices:
@@ -215,9 +212,14 @@ def study_choice(root: Path, workers: int) -> None:
         print(
             f"| {rule} | {swept} | {ratios.mean():.3f} | {np.median(ratios):.3f} | {ratios.min():.2f} | {len(ratios)} |"
         )
-    for model in sorted({c.cell.split("-")[0] for c in choices}):
-        ratios = np.array([c.ratio(DEFAULT) for c in choices if c.cell.startswith(model)])
-        print(f"mean ratio of {DEFAULT!r} on {model}: {np.nanmean(ratios):.3f}")
+    print(f"\nmean ratio of {DEFAULT!r}:")
+    for part in range(4):
+        for word in dict.fromkeys(c.cell.split("-")[part] for c in choices):
+            ratios = np.array([c.ratio(DEFAULT) for c in choices if c.cell.split("-")[part] == word])
+            print(f"  {word:<12} {np.nanmean(ratios):.3f} over {len(ratios)}")
+    for name in (DATASETS, CHOSEN_ON):
+        ratios = np.array([c.ratio(DEFAULT) for c in choices if c.cell.split("-")[1] in name])
+        print(f"  {', '.join(name)}: {np.nanmean(ratios):.3f} over {len(ratios)}")
 
 
 @dataclass(frozen=True)
