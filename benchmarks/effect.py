@@ -14,7 +14,7 @@ range), and Gemma-2's LoRA and local weight at `site` instead of at the block's 
 for other amounts of utility, and on the far sweep, where 15 % of the range can be tens of nats and any strong push tips
 an open prompt.
 
-With --keep, each trained cell's artifact and its sweeps (of the test split, and far ones of those in --splits) stay in
+With --keep, artifacts and sweeps (of the test split, and of trained cells far ones of those in --splits) stay in
 FOLDER, which `benchmarks/testbed_study.py` reads. What lies there already is read, not made again: an interrupted run
 goes on.
 """
@@ -52,7 +52,7 @@ FORMS = {
 }
 BUDGET = 0.15  # of the swept range
 NEAR = 20.0  # nats of utility that the close sweep covers
-CLOSE = 31  # its points
+CLOSE = 24  # its points on either side of zero
 ALLOWED = (1.0, 2.0, 3.0, 5.0, 10.0)  # nats, for the last lines
 RISE = 3.0
 ACCURACY = 0.9
@@ -98,10 +98,11 @@ def far_grid(reach: float) -> list[float]:
 
 
 def close_grid(far: pd.DataFrame) -> list[float]:
-    """The m at which utility is near its best, evenly spaced, and 0."""
+    """The m at which utility is near its best, dense near zero: m = end (k / CLOSE)^2."""
     curve = means(far)
-    low, high = near_range(curve.index.to_numpy(), curve.util.to_numpy(), NEAR)
-    return sorted({0.0, *np.linspace(low, high, CLOSE).tolist()})
+    ends = near_range(curve.index.to_numpy(), curve.util.to_numpy(), NEAR)
+    squares = np.square(np.arange(CLOSE + 1) / CLOSE)
+    return sorted({float(m) for end in ends for m in end * squares + 0.0})
 
 
 def randomised(artifact: Artifact, seed: int) -> Artifact:
@@ -215,19 +216,19 @@ def cells(
         for objective, placement in itertools.product(objectives, placements):
             overrides = [f"placement={placement}", f"train.seed={seed}"]
             run = compose(form, objective, model=on.name, dataset=on.data, overrides=overrides).run()
-            place = None
-            if keep is not None and placement == "block_output":
-                place = keep / "-".join((model_name, dataset, form, objective))
+            name = "-".join((model_name, dataset, form, objective))
+            place = keep and (keep / name if placement == "block_output" else keep / placement / name)
             artifact = on.trained(run, place and place / "artifact")
             reach = DIFF_MEAN_REACH if objective == "diff_mean" else max(run.train.steering_factors)
-            for split in splits if place else ():
+            for split in splits if placement == "block_output" else ():
                 on.sweep(artifact, split, far_grid(reach), place and place / f"{split}.parquet")
             labels = {"model": model_name, "dataset": dataset, "form": form}
             labels |= {"objective": objective, "placement": placement}
             yield measure(*on.both(artifact, reach, place), **labels, kind="trained")
             for draw in range(1, DRAWS + 1) if (objective, placement) == ("split", "block_output") else ():
                 control = randomised(artifact, seed + draw)
-                yield measure(*on.both(control, reach, None), **labels, kind=f"random {draw}")
+                beside = keep and keep / "random" / f"{name}-{draw}"
+                yield measure(*on.both(control, reach, beside), **labels, kind=f"random {draw}")
 
 
 def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None, tuple[str, ...]]) -> list[Cell]:
@@ -253,19 +254,23 @@ def report(found: list[Cell]) -> str:
         )
     trained = [c for c in found if c.counted]
     controls = [c for c in found if c.kind.startswith("random")]
+    groups = {"trained": trained, **{f"random {form}": [c for c in controls if c.form == form] for form in FORMS}}
+    groups = {name: cells for name, cells in groups.items() if cells}
     lines += [
         "",
         f"{sum(c.passed for c in trained)} of {len(trained)} trained cells steer; "
         f"{sum(c.passed for c in controls)} of {len(controls)} random controls do.",
         "",
-        "| utility that may be lost | trained cells that steer | random controls that do |",
-        "|-|-:|-:|",
+        f"| utility that may be lost | {' | '.join(groups)} |",
+        "|-|" + "-:|" * len(groups),
     ]
-    for k, nats in enumerate(ALLOWED):
-        good, bad = (sum(c.passed_at[k] for c in group) for group in (trained, controls))
-        lines.append(f"| {nats:g} nats | {good} of {len(trained)} | {bad} of {len(controls)} |")
-    good, bad = (sum(c.passed_far for c in group) for group in (trained, controls))
-    lines.append(f"| {BUDGET:.0%} of the far sweep's range | {good} of {len(trained)} | {bad} of {len(controls)} |")
+    prices = {f"{nats:g} nats": [c.passed_at[k] for c in found] for k, nats in enumerate(ALLOWED)}
+    prices[f"{BUDGET:.0%} of the close sweep's range"] = [c.passed for c in found]
+    prices[f"{BUDGET:.0%} of the far sweep's range"] = [c.passed_far for c in found]
+    for price, passed in prices.items():
+        lucky = {id(c) for c, good in zip(found, passed, strict=True) if good}
+        counts = [f"{sum(id(c) in lucky for c in cells)} of {len(cells)}" for cells in groups.values()]
+        lines.append(f"| {price} | {' | '.join(counts)} |")
     return "\n".join(lines)
 
 

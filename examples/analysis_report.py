@@ -89,7 +89,7 @@ def advise(item: SweepFit, budget: Budget | None, aim: Aim | None) -> Drawn:
         print(f"no usable m: {error}")
         return Drawn(item)
     advice = recommend(item, aim=aim, budget=budget, spread=varied)
-    print(f"{item.curve.key.label()}: {sentence(advice)}")
+    print(f"{item.curve.name}: {sentence(advice)}")
     return Drawn(item, varied, advice)
 
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -41,11 +43,16 @@ def test_a_trained_cell_steers_held_out_pairs_and_random_parameters_do_not(model
     trained = train(network, tokenizer, training, run, model_name=name)
     reach = max(run.train.steering_factors)
 
+    effect.CLOSE = 10  # fewer points than the benchmark's
+
+    def swept(artifact: Artifact, grid: list[float]) -> pd.DataFrame:
+        return sweep(network, tokenizer, held_out, artifact, grid, source=Source(data, "test"))
+
     def cell(artifact: Artifact) -> object:
-        grid = [reach * multiple for multiple in (-10, -2, -1, 0, 0.5, 1, 1.5, 2, 10)]
-        table = sweep(network, tokenizer, held_out, artifact, grid, source=Source(data, "test"))
+        far = swept(artifact, [reach * multiple for multiple in (-10, -4, -2, -1, 0, 1, 2, 4, 10)])
+        close = swept(artifact, effect.close_grid(far))
         labels = {"form": form, "objective": "split", "placement": "block_output", "kind": "trained"}
-        return effect.measure(table, model=model, dataset=dataset, **labels)
+        return effect.measure(close, far, model=model, dataset=dataset, **labels)
 
     found, control = cell(trained), cell(effect.randomised(trained, seed=1))
     assert found.passed, found  # type: ignore[attr-defined]
@@ -70,3 +77,14 @@ def test_the_control_has_the_norms_of_what_it_controls(form: str) -> None:
                 here, there = here.detach(), there.detach()
                 assert float(there.norm()) == pytest.approx(float(here.norm()), rel=1e-5)
                 assert abs(float((here * there).sum() / (here.norm() * there.norm()))) < 0.5, "another direction"
+
+
+def test_the_close_grid_is_where_utility_is_near_its_best_and_dense_near_zero() -> None:
+    m = np.linspace(-20.0, 20.0, 41)
+    far = pd.DataFrame({"m1": m, "pref": m, "util": -(m**2), "pair": "0"})
+    grid = np.array(_benchmark().close_grid(far))
+    assert 4.4 <= -grid[0] == grid[-1] <= 4.6, "20 nats lost"
+    assert 0.0 in grid
+    steps = np.diff(grid[grid >= 0])
+    assert (np.diff(steps) > 0).all()
+    assert steps[0] < 0.01 < 0.3 < steps[-1]

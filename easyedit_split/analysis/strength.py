@@ -51,7 +51,7 @@ def recommend(
     if aim == "answer" and item.curve.preference.has_pairs:
         return from_pairs(item.curve, budget=budget, direction=direction, level=level)
     if item.preference is None or item.utility is None:
-        return nothing(" ".join(item.problems) or f"{item.curve.key.label()}: not fitted")
+        return nothing(" ".join(item.problems) or f"{item.curve.name}: not fitted")
     return from_curves(
         item.preference, item.utility, aim=aim, budget=budget, direction=direction, spread=spread, min_r2=min_r2
     )

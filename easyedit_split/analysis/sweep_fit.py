@@ -68,7 +68,7 @@ def fit_sweep(
                 table = curve.table(kind)
                 fits[kind] = fit_curve(table.m, table.mean, kind, solver=solver)
             except (DataError, FitError) as error:
-                sentence = str(error) if str(error).startswith(curve.key.label()) else f"{curve.key.label()}: {error}"
+                sentence = str(error) if str(error).startswith(curve.name) else f"{curve.name}: {error}"
                 if not keep_going:
                     raise type(error)(sentence) from error
                 fits[kind] = None
@@ -116,7 +116,7 @@ def fit_records(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | Non
 def _record(item: SweepFit, kind: Kind, varied: Spread | None) -> dict[str, Any]:
     fit = item.fit(kind)
     if fit is None:
-        reason = item.problem(kind) or f"{item.curve.key.label()}: no fit was made"
+        reason = item.problem(kind) or f"{item.curve.name}: no fit was made"
         record: dict[str, Any] = {**asdict(item.curve.key), "kind": kind, "ok": False, "message": reason}
     else:
         record = _fitted(item, kind, fit, varied)

@@ -99,6 +99,7 @@ class SweepCurve:
         utility: the pairs whose utility is defined at every m; None when there are none.
         kept: rows of the preference pairs that utility keeps, in order.
         excluded: labels of the pairs that utility leaves out.
+        source: the file or table that it was read from.
     """
 
     key: CurveKey
@@ -106,6 +107,12 @@ class SweepCurve:
     utility: PairTable | None
     kept: IntArray
     excluded: tuple[str, ...]
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from others in a sentence: its key, or the file where the table has no key columns."""
+        return self.key.label() if self.key != CurveKey() else Path(self.source).name or "curve"
 
     def table(self, kind: Kind) -> PairTable:
         """Pairs of one kind.
@@ -117,7 +124,7 @@ class SweepCurve:
             return self.preference
         if self.utility is None:
             raise DataError(
-                f"{self.key.label()}: utility is undefined for all {len(self.excluded)} pairs at some m; "
+                f"{self.name}: utility is undefined for all {len(self.excluded)} pairs at some m; "
                 "score with summed losses, or sweep smaller |m|."
             )
         return self.utility
@@ -210,7 +217,7 @@ def _curve(key: CurveKey, rows: pd.DataFrame, source: str) -> SweepCurve:
     utility = PairTable(m, util[kept].to_numpy(dtype=np.float64), codes[keep], has_pairs) if keep.any() else None
     excluded = tuple(str(name) or "the only row" for name in util.index[~kept])
     preference = PairTable(m, pref.to_numpy(dtype=np.float64), codes, has_pairs)
-    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded)
+    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded, source)
 
 
 def _check_grid(rows: pd.DataFrame, where: str, has_pairs: bool) -> None:

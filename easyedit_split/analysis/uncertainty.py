@@ -50,7 +50,7 @@ def spread_of(
     if method == "residual":
         return residual(inputs, level)
     for given in inputs:
-        _check_pairs(given.table, curve.key.label(), method)
+        _check_pairs(given.table, curve.name, method)
     if method == "sandwich":
         return sandwich(inputs, level)
     return bootstrap(inputs, level, replicates, seed)

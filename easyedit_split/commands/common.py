@@ -17,7 +17,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from ..analysis import CurveKey
+from ..analysis import SweepCurve
 from ..datasets.base import PairTable, Split
 from ..datasets.load import default_split_of, load_dataset
 from ..storage import Journal
@@ -144,10 +144,11 @@ def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, A
         return load_model(name, dtype=dtype, device=device)
 
 
-def short_label(key: CurveKey) -> str:
+def short_label(curve: SweepCurve) -> str:
     """A curve's name in a table: form x objective, data, model, and the placement where it is not the usual one."""
+    key = curve.key
     method = " x ".join(part for part in (key.form, key.objective) if part)
     data = " ".join(part for part in (key.dataset.removeprefix("testbed:"), key.split) if part)
     where = f"at {key.site}" if key.site else ""
     place = "(site)" if key.placement == "site" else ""
-    return ", ".join(p for p in (method, data, key.model, f"{where} {place}".strip()) if p) or "curve"
+    return ", ".join(p for p in (method, data, key.model, f"{where} {place}".strip()) if p) or curve.name

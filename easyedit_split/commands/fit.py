@@ -9,15 +9,16 @@ from typing import Annotated, cast, get_args
 import typer
 from rich.table import Table
 
-from ..analysis import CurveFit, SweepFit, fit_sweep, fits_json, read_curves, regions_of
+from ..analysis import CurveFit, Spread, SweepFit, fit_sweep, fits_json, read_curves, regions_of
 from ..analysis.fit import Solver
 from ..analysis.problem import KINDS
 from ..registry import nearest
 from ..storage import write_whole
 from ..types import ConfigError
-from .common import out, say, say_written, short_label
+from .common import bar, out, say, say_written, short_label
 from .options import OverwriteOption
 from .places import check_file
+from .plot import vary
 from .recommend import left_out
 
 EPILOG = "Example: easyedit-split fit power.parquet --out fit.json"
@@ -28,20 +29,35 @@ def command(
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
     solver: Annotated[str, typer.Option(help="least_squares, or slsqp as in the paper.")] = "least_squares",
     to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="In --out, 95 % intervals of slopes, breakdown m and borders.")
+    ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Fit validity decay to preference and utility (Eq. 12, 15, 17): R2, parameters, slope, regions."""
     chosen = parse_solver(solver)
+    if intervals and to is None:
+        raise ConfigError("--intervals are written with the fits: say where with --out fit.json")
     if to is not None:
         check_file(to, overwrite)
     fits = fit_sweep(read_curves(sweeps), solver=chosen, keep_going=True)
     print_fits(fits)
     if to is not None:
-        text = fits_json(fits) + "\n"
+        text = fits_json(fits, spreads_of(fits) if intervals else None) + "\n"
         write_whole(to, lambda path: _write(path, text))
         say_written(f"{len(fits)} curve(s)", to)
     if not any(fit.preference or fit.utility for fit in fits):
         raise ConfigError("no curve could be fitted; the reasons stand above")
+
+
+def spreads_of(fits: list[SweepFit]) -> list[Spread | None]:
+    """How each fitted curve varies over pairs; None, and why is said, where nothing tells."""
+    found: list[Spread | None] = []
+    with bar("intervals") as advance:
+        for done, item in enumerate(fits, 1):
+            found.append(vary(item, "without intervals"))
+            advance(done, len(fits))
+    return found
 
 
 def _write(path: Path, text: str) -> None:
@@ -74,7 +90,7 @@ def print_fits(fits: list[SweepFit]) -> None:
     out.print(quality)
     out.print(shape)
     for n, item in enumerate(fits, 1):
-        out.print(f"#{n}: {short_label(item.curve.key)}", soft_wrap=True)
+        out.print(f"#{n}: {short_label(item.curve)}", soft_wrap=True)
         for problem in item.problems:
             say(problem, "yellow")
         for fit in (item.preference, item.utility):

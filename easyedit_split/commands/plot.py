@@ -40,7 +40,7 @@ def command(
         for problem in item.problems:
             say(problem, "yellow")
         if item.curve.excluded:
-            say(f"{short_label(item.curve.key)}: {left_out(item.curve)}")
+            say(f"{short_label(item.curve)}: {left_out(item.curve)}")
     draw(fits, to, overlay=overlay, title=title, sources=[name for _, name in found])
     say_written("figure", to)
 
@@ -68,7 +68,7 @@ def draw(
     check_figure_suffix(to)
     drawn = []
     for item, source in zip(fits, sources or [""] * len(fits), strict=True):
-        varied, advice = vary(item), None
+        varied, advice = vary(item, "drawn without a band"), None
         if varied is not None and item.preference is not None and item.utility is not None:
             advice = choose(item, budget=budget, spread=varied)
         drawn.append(Drawn(item, varied, advice, source=source))
@@ -85,12 +85,12 @@ def draw(
     write_whole(to, save)
 
 
-def vary(item: SweepFit) -> Spread | None:
-    """The spread of what was fitted; None, and why is said, where there is none."""
+def vary(item: SweepFit, without: str) -> Spread | None:
+    """The spread of what was fitted; None, and what it is without, and why, is said where there is none."""
     if item.preference is None and item.utility is None:
         return None
     try:
         return spread_of(item.curve, item.preference, item.utility)
     except (DataError, FitError) as error:
-        say(f"drawn without a band: {error}", "yellow")
+        say(f"{without}: {error}", "yellow")
         return None

@@ -100,7 +100,7 @@ def recommend_fit(
     """
     if aim == "preference" or not fit.curve.preference.has_pairs:
         if fit.preference is None or fit.utility is None:
-            raise FitError(" ".join(fit.problems) or f"{short_label(fit.curve.key)}: not fitted")
+            raise FitError(" ".join(fit.problems) or f"{short_label(fit.curve)}: not fitted")
         spread = spread or spread_of(fit.curve, fit.preference, fit.utility, level=level)
     return choose(fit, aim=aim, budget=budget, direction=direction, level=level, spread=spread)
 
@@ -121,7 +121,7 @@ def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
     out.print(shown)
     for number, (fit, choice) in enumerate(found, 1):
         reason = f": {choice.reason}" if choice.reason else ""
-        out.print(f"#{number}, {short_label(fit.curve.key)}{reason}", soft_wrap=True)
+        out.print(f"#{number}, {short_label(fit.curve)}{reason}", soft_wrap=True)
         for line in remarks(fit, choice):
             out.print(f"    {line}", soft_wrap=True)
 

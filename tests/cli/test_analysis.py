@@ -86,7 +86,7 @@ def test_rows_may_come_in_any_order(run: Run, tmp_path: Path) -> None:
     table = rows()
     files = saved(table, tmp_path), saved(table.sample(frac=1, random_state=1), tmp_path, "other.csv")
     for command in ("fit", "recommend"):
-        texts = [run(command, file)[1] for file in files]
+        texts = [run(command, file)[1].replace(file.name, "") for file in files]
         assert "preference" in texts[0]
         assert texts[0] == texts[1]
 
@@ -256,3 +256,26 @@ def loaded(folder: Path, *words: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()[-1]
+
+
+def test_a_table_without_names_goes_by_its_file(run: Run, tmp_path: Path) -> None:
+    bad, good = saved(rows(M[::5]), tmp_path, "few.csv"), saved(rows(), tmp_path, "many.csv")
+    _, out, err = run("fit", bad, good)
+    assert "few.csv: 5 points cannot fit" in err
+    assert "#2: many.csv" in out
+    named = saved(rows(form="lora"), tmp_path, "named.csv")
+    assert "#1: lora" in run("fit", named)[1], "control: a key is enough"
+
+
+def test_intervals_are_written_where_asked_for(run: Run, sentence: Sentence, tmp_path: Path) -> None:
+    pairs, single = saved(rows(pairs=6), tmp_path), saved(rows(pairs=1), tmp_path, "single.csv")
+    code, _, err = run("fit", pairs, single, "--intervals", "--out", tmp_path / "fit.json")
+    assert code == 0, err
+    assert "without intervals: " in err
+    first, _, third, _ = json.loads((tmp_path / "fit.json").read_text())
+    low, high = (first["intervals"]["slope_right"][end] for end in ("low", "high"))
+    assert low < first["slope_right"] < high
+    assert "intervals" not in third
+    assert run("fit", pairs, "--out", tmp_path / "plain.json")[0] == 0
+    assert "intervals" not in json.loads((tmp_path / "plain.json").read_text())[0]
+    assert "say where with --out" in sentence("fit", pairs, "--intervals")
