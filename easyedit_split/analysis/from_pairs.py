@@ -80,7 +80,7 @@ class ScoredPairs:
         sizes = np.unique(self.concepts, return_counts=True)[1]
         return None if sizes.min() < 2 else int(sizes.sum() - len(sizes))
 
-    def standard_error(self, values: Float[FloatArray, pairs * f]) -> Float[FloatArray, "*f"]:
+    def standard_error(self, values: Float[FloatArray, "pairs ..."]) -> Float[FloatArray, " ..."]:
         """Of the mean over pairs, then concepts: sqrt(sum over concepts of s_c^2 / n_c) / C."""
         names = np.unique(self.concepts)
         members = [values[self.concepts == name] for name in names]

@@ -43,8 +43,8 @@ class Spread:
     draws: Spread | None = None
 
     def interval(
-        self, draws: Float[FloatArray, B * shape], estimate: Float[FloatArray, "*shape"]
-    ) -> tuple[Float[FloatArray, "*shape"], Float[FloatArray, "*shape"]]:
+        self, draws: Float[FloatArray, "B ..."], estimate: Float[FloatArray, " ..."]
+    ) -> tuple[Float[FloatArray, " ..."], Float[FloatArray, " ..."]]:
         """Lower and upper ends for a number derived from each row; `estimate` is its value at the fit."""
         if self.draws is None:
             low, high = np.quantile(draws, [self.tail, 1 - self.tail], axis=0)
