@@ -106,7 +106,7 @@ def close_grid(far: pd.DataFrame) -> list[float]:
 
 
 def randomised(artifact: Artifact, seed: int) -> Artifact:
-    """The same artifact with random parameters, each of the trained one's norm, and with dW as a whole of its norm."""
+    """The same artifact with random parameters; dW and db as a whole have the trained ones' norms."""
     generator = torch.Generator().manual_seed(seed)
     control = copy.deepcopy(artifact)
     with torch.no_grad():

@@ -81,13 +81,14 @@ def write_tables(fits: Sequence[SweepFit], out: Path) -> None:
 
 def advise(item: SweepFit, budget: Budget | None, aim: Aim | None) -> Drawn:
     """Intervals and the recommended m of one intervention."""
-    if item.preference is None or item.utility is None:
+    if item.curve.utility is None:
         return Drawn(item)
-    try:
-        varied = spread_of(item.curve, item.preference, item.utility)
-    except DataError as error:
-        print(f"no usable m: {error}")
-        return Drawn(item)
+    varied = None
+    if item.preference is not None and item.utility is not None:
+        try:
+            varied = spread_of(item.curve, item.preference, item.utility)
+        except DataError as error:
+            print(f"drawn without a band: {error}")
     advice = recommend(item, aim=aim, budget=budget, spread=varied)
     print(f"{item.curve.name}: {sentence(advice)}")
     return Drawn(item, varied, advice)

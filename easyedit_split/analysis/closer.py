@@ -19,7 +19,7 @@ from easyedit_split.types import DataError, FloatArray
 WITHIN = 30.0  # nats
 CLOSE_ENOUGH = 0.01  # nats
 EACH_SIDE = 4
-NARROWEST = 1e-6  # of the sweep
+NARROWEST = 1e-5  # of the sweep
 
 
 def near_range(
@@ -50,19 +50,17 @@ def near_range(
 def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[float, ...]:
     """Further m to sweep: between the one at which the wanted answers are likeliest and its swept neighbours.
 
-    None are left once both neighbours score within 0.01 nats of the best; so `sweep(next_points=look_closer)` ends.
+    None are left once both neighbours score within 0.01 nats of the best, so `sweep(next_points=look_closer)` ends;
+    none either where utility is undefined for every pair, or with a single swept m.
 
     Args:
-        curve: with at least two swept m.
+        curve: what was swept so far.
         direction: which answers are wanted.
-
-    Raises:
-        DataError: fewer than two points, or utility is undefined for every pair.
     """
+    if curve.utility is None:
+        return ()
     pairs = ScoredPairs.of(curve, direction)
     m, score = pairs.m, pairs.mean_score
-    if len(m) < 2:
-        raise DataError(f"{len(m)} swept m do not show where to look; sweep at least two.")
     best = int(score.argmax())
     sides = [near for near in (best - 1, best + 1) if 0 <= near < len(m)]
     wide = [near for near in sides if abs(m[near] - m[best]) > NARROWEST * (m[-1] - m[0])]
@@ -72,9 +70,18 @@ def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[fl
     return tuple(sorted(float(m[best] + (m[near] - m[best]) * step) for near in wide for step in steps))
 
 
-def look_closer(table: pd.DataFrame) -> tuple[float, ...]:
-    """`closer_points` of a sweep table, for `sweep(next_points=...)`; of several curves, those of each."""
-    return tuple(dict.fromkeys(m for curve in curves_of(table) for m in closer_points(curve)))
+def look_closer(table: pd.DataFrame, direction: Direction = "raise") -> tuple[tuple[float, float], ...]:
+    """`closer_points` of a sweep table as ``(m1, m2)``, for `sweep(next_points=...)`; of several curves, those of each.
+
+    Where m2 is not m1, it goes from one swept m1 to the next in a straight line.
+
+    Raises:
+        DataError: the table is no sweep, or an m1 comes with several m2.
+    """
+    points = dict.fromkeys(m for curve in curves_of(table) for m in closer_points(curve, direction))
+    known = table.drop_duplicates("m1").sort_values("m1")
+    second = known["m2"] if "m2" in known else known["m1"]
+    return tuple((m, m if second.equals(known["m1"]) else float(np.interp(m, known["m1"], second))) for m in points)
 
 
 def _outwards(value: float) -> float:

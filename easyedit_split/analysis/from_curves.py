@@ -24,13 +24,14 @@ from easyedit_split.analysis.recommendation import (
     Direction,
     Interval,
     Recommendation,
+    between,
+    could_be_nothing,
     nothing,
     worded,
 )
 from easyedit_split.analysis.spread import Spread
 from easyedit_split.types import ConfigError, FloatArray
 
-RESOLUTION = 2001
 NO_LIMIT = 1e300  # nats
 MIN_R2 = 0.8
 
@@ -115,10 +116,10 @@ def from_curves(
     refusal = _refusal(preference, utility, low, high, min_r2)
     if refusal:
         return nothing(refusal, None if budget is None else budget.nats)
-    m = _grid(low, high)
+    m = between(preference.m[(preference.m >= low) & (preference.m <= high)])
     chosen = _evaluate(m, preference(m)[None], utility(m)[None], rule)
     intervals = _intervals(m, chosen, spread, rule)
-    return _answer(chosen, intervals, (low, high), rule, None if spread is None else spread.method)
+    return _answer(m, chosen, intervals, rule, None if spread is None else spread.method)
 
 
 def _refusal(preference: CurveFit, utility: CurveFit, low: float, high: float, min_r2: float) -> str | None:
@@ -130,11 +131,6 @@ def _refusal(preference: CurveFit, utility: CurveFit, low: float, high: float, m
     if not low <= 0 <= high:
         return f"the sweep covers {low:g} to {high:g}, without m = 0, so no gain can be stated"
     return None
-
-
-def _grid(low: float, high: float) -> FloatArray:
-    """Fine grid over the sweep that contains 0."""
-    return np.union1d(np.linspace(low, high, RESOLUTION), [0.0])
 
 
 def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> _Choice:
@@ -171,26 +167,21 @@ def _intervals(m: FloatArray, chosen: _Choice, spread: Spread | None, rule: Rule
 
 
 def _answer(
-    chosen: _Choice,
-    intervals: dict[str, Interval],
-    swept: tuple[float, float],
-    rule: Rule,
-    method: str | None,
+    fine: FloatArray, chosen: _Choice, intervals: dict[str, Interval], rule: Rule, method: str | None
 ) -> Recommendation:
     m, gain, below = float(chosen.m[0]), float(chosen.gain[0]), float(chosen.below_max[0])
     budget = None if rule.budget is None else float(chosen.budget[0])
-    tolerance = (swept[1] - swept[0]) / RESOLUTION
-    if gain <= 0 or abs(m) < tolerance:
-        word = "raises" if rule.sign > 0 else "lowers"
-        return nothing(f"no m {'' if budget is None else 'within the budget '}{word} preference beyond m = 0", budget)
+    within = "" if budget is None else " within the budget"
+    if m == 0.0 and rule.aim == "answer":
+        return nothing(f"no m{within} makes the wanted answers likelier than m = 0", budget)
+    if m == 0.0 or gain <= 0:
+        return nothing(f"no m{within} {'raises' if rule.sign > 0 else 'lowers'} preference beyond m = 0", budget)
     if "gain" in intervals and intervals["gain"].low <= 0:
-        level = f"{100 * intervals['gain'].level:g} %"
-        reason = f"the gain of {gain:.2f} nats at m = {m:.3g} could be nothing: its {level} interval reaches 0"
-        return nothing(reason, budget)
+        return nothing(could_be_nothing(gain, m, intervals["gain"]), budget)
     reason = "preference peaks here" if rule.aim == "preference" else "the wanted answer is likeliest here"
     if budget is not None and budget - below < 1e-3 * budget:
         reason = "limited by the utility budget"
-    reason, at_edge = worded(m, swept, tolerance, reason, intervals.get("m"))
+    reason, at_edge = worded(m, fine, reason, intervals.get("m"))
     return Recommendation(
         m=m,
         reason=reason,

@@ -8,10 +8,11 @@ likelier, and utility pays for it in the same nats: no budget is needed, and non
 pair counts by itself: a pair that m has not turned yet weighs more than one that it turned long ago, which a curve of
 means cannot show. Between the swept m, modified Akima interpolation; nothing is extrapolated.
 
-The interval of m holds every m that these pairs cannot tell from m*: whose score, pair by pair, is not lower by more
-than t standard errors. An m is usable if it makes the wanted answers likelier than m = 0 does, and raises the
-preference of more than half of the pairs, beyond chance (Wilson's interval). Pairs whose utility is undefined somewhere
-are left out.
+The interval of m holds every m that these pairs do not tell from m*: whose score, pair by pair, is not lower by more
+than t standard errors. (Where pairs are smooth in m that is more than an interval of that coverage needs; where m* may
+jump from one peak to another, it is not.) An m is usable if it makes the wanted answers likelier than m = 0 does and
+raises the preference of the pairs: the interval of the gain lies above 0, and more of them gain than chance would have
+it (exact binomial test). Pairs whose utility is undefined somewhere are left out.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from easyedit_split.analysis.recommendation import (
     Direction,
     Interval,
     Recommendation,
+    between,
+    could_be_nothing,
     nothing,
     worded,
 )
 from easyedit_split.analysis.table import SweepCurve, pair_weights
 from easyedit_split.types import FloatArray, IntArray
-
-FINER = 32  # m between two swept ones
 
 
 def wanted_log_p(pref: FloatArray, util: FloatArray, sign: float) -> FloatArray:
@@ -107,47 +108,62 @@ def from_pairs(
     if not pairs.m[0] <= 0 <= pairs.m[-1]:
         swept = f"{pairs.m[0]:g} to {pairs.m[-1]:g}"
         return nothing(f"the sweep covers {swept}, without m = 0, so no gain can be stated")
-    fine = _between(pairs.m)
-    score, pref, util = (_rows(pairs.m, rows, fine) for rows in (pairs.score, pairs.pref, pairs.util))
-    mean_util = pairs.weights @ util
+    fine = between(pairs.m)
+    score, util = (_rows(pairs.m, rows, fine) for rows in (pairs.score, pairs.util))
+    mean_score, mean_util = pairs.weights @ score, pairs.weights @ util
     allowed = None if budget is None else float(budget.allowed(mean_util[None])[0])
     usable = np.ones(len(fine), dtype=bool) if allowed is None else mean_util >= mean_util.max() - allowed
-    best, zero = int(np.where(usable, pairs.weights @ score, -np.inf).argmax()), int(np.searchsorted(fine, 0.0))
-    if best == zero:
+    best = int(np.where(usable, mean_score, -np.inf).argmax())
+    m = float(fine[best])
+    if m == 0.0:
         within = "" if budget is None else " within the budget"
         return nothing(f"no m{within} makes the wanted answers likelier than m = 0", allowed)
-    m, gains, losses = float(fine[best]), pref[:, best] - pref[:, zero], util[:, zero] - util[:, best]
-    behind = (score[:, [best]] - score)[:, usable]
-    m_interval = _told_apart(pairs, fine[usable], behind, level)
-    gain_interval, paid_interval = (_around(pairs, values, level) for values in (gains, losses))
-    gain, helped = float(pairs.weights @ gains), (int((gains > 0).sum()), len(gains))
-    refusal = _refusal(m, gain, helped, level)
-    if refusal:
+    found = effect_at(pairs, m, level)
+    if refusal := _refusal(m, found, level):
         return nothing(refusal, allowed)
-    reason = "the wanted answers are likeliest here" if budget is None else "likeliest within the utility budget"
-    ends = (float(fine[0]), float(fine[-1]))
-    reason, at_edge = worded(m, ends, float(np.diff(fine).min()), reason, m_interval)
+    m_interval = _told_apart(pairs, fine[usable], (score[:, [best]] - score)[:, usable], level)
+    limited = bool(mean_score.max() > mean_score[best])
+    reason = "likeliest within the utility budget" if limited else "the wanted answers are likeliest here"
+    reason, at_edge = worded(m, fine, reason, m_interval)
     return Recommendation(
         m=m,
         reason=reason,
-        gain=gain,
-        paid=float(pairs.weights @ losses),
+        gain=found.gain,
+        paid=found.paid,
         below_max=float(mean_util.max() - mean_util[best]),
         budget=allowed,
         m_interval=m_interval,
-        gain_interval=gain_interval,
-        paid_interval=paid_interval,
-        helped=helped,
+        gain_interval=found.gain_interval,
+        paid_interval=found.paid_interval,
+        helped=found.helped,
         at_edge=at_edge,
         method=None if m_interval is None else "pairs",
     )
 
 
-def _between(m: FloatArray) -> FloatArray:
-    """The swept m with `FINER` steps between neighbours, and 0."""
-    share = np.arange(FINER) / FINER
-    steps = (m[:-1, None] + share * np.diff(m)[:, None]).ravel()
-    return np.union1d(np.append(steps, m[-1]), [0.0])
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an m does to the pairs, against m = 0; the names are those of `Recommendation`."""
+
+    gain: float
+    paid: float
+    gain_interval: Interval | None
+    paid_interval: Interval | None
+    helped: tuple[int, int]
+
+
+def effect_at(pairs: ScoredPairs, m: float, level: float) -> Effect:
+    """Measured on the pairs, between swept m interpolated."""
+    at = np.array([m, 0.0])
+    pref, util = (_rows(pairs.m, rows, at) for rows in (pairs.pref, pairs.util))
+    gains, losses = pref[:, 0] - pref[:, 1], util[:, 1] - util[:, 0]
+    return Effect(
+        float(pairs.weights @ gains),
+        float(pairs.weights @ losses),
+        _around(pairs, gains, level),
+        _around(pairs, losses, level),
+        (int((gains > 0).sum()), len(gains)),
+    )
 
 
 def _rows(m: FloatArray, rows: Float[FloatArray, "B n"], at: Float[FloatArray, " f"]) -> Float[FloatArray, "B f"]:
@@ -174,10 +190,13 @@ def _around(pairs: ScoredPairs, values: Float[FloatArray, " pairs"], level: floa
     return Interval(mean - half, mean + half, level)
 
 
-def _refusal(m: float, gain: float, helped: tuple[int, int], level: float) -> str | None:
+def _refusal(m: float, found: Effect, level: float) -> str | None:
     """Why the m of the likeliest answers is no steering; None where it is."""
-    if gain <= 0:
+    if found.gain <= 0:
         return f"the wanted answers are likeliest at m = {m:.3g}, but the preference for them is no higher there"
-    if stats.binomtest(*helped).proportion_ci(level, method="wilson").low <= 0.5:
-        return f"m = {m:.3g} raises the preference of {helped[0]} of {helped[1]} pairs: chance would do as well"
+    few, many = found.helped
+    if stats.binomtest(few, many, alternative="greater").pvalue > (1 - level) / 2:
+        return f"m = {m:.3g} raises the preference of {few} of {many} pairs: chance could do as well"
+    if found.gain_interval is not None and found.gain_interval.low <= 0:
+        return could_be_nothing(found.gain, m, found.gain_interval)
     return None

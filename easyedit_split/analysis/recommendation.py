@@ -5,9 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from jaxtyping import Float
+
+from easyedit_split.types import FloatArray
+
 Direction = Literal["raise", "lower"]
 Aim = Literal["answer", "preference"]
 AIMS: tuple[Aim, ...] = ("answer", "preference")
+FINER = 32  # m looked at from one swept m to the next
+ROUNDING = 1e-9  # of the sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +35,8 @@ class Recommendation:
         gain: preference gained over m = 0 in the asked direction, nats; paid: utility lost against m = 0, nats
             (negative where utility rises).
         below_max: utility below its maximum over the sweep, nats; budget: what was allowed, nats; None without a limit.
-        m_interval: of the choice, made anew for each draw of the pairs or version of the curves; gain_interval,
-            paid_interval: at this m. None where nothing says how the pairs vary.
+        m_interval: of m, by `from_pairs` what the pairs do not tell from it, by `from_curves` what other versions of
+            the curves choose; gain_interval, paid_interval: at this m. None where nothing says how the pairs vary.
         helped: of how many pairs preference rises at m, and of how many it was asked; None where there are no pairs.
         at_edge: m is the end of the sweep: a wider one may find better.
         method: of the intervals.
@@ -56,13 +63,27 @@ def nothing(reason: str, budget: float | None = None) -> Recommendation:
     return Recommendation(None, text, nan, nan, nan, budget, None, None, None, None, False, None)
 
 
-def worded(
-    m: float, swept: tuple[float, float], tolerance: float, reason: str, m_interval: Interval | None
-) -> tuple[str, bool]:
+def between(m: Float[FloatArray, " n"]) -> Float[FloatArray, " f"]:
+    """Sorted swept m with `FINER` steps from each to the next, and 0; an m that is 0 but for rounding is 0."""
+    m = np.where(np.abs(m) < ROUNDING * np.ptp(m), 0.0, m)
+    share = np.arange(FINER) / FINER
+    steps = (m[:-1, None] + share * np.diff(m)[:, None]).ravel()
+    return np.union1d(np.append(steps, m[-1]), [0.0])
+
+
+def worded(m: float, fine: Float[FloatArray, " f"], reason: str, m_interval: Interval | None) -> tuple[str, bool]:
     """The reason as it is given, and whether m is the end of the sweep."""
-    at_edge = min(m - swept[0], swept[1] - m) < tolerance
+    at_edge = bool(m < fine[1] or m > fine[-2])
     if at_edge:
         reason = "the end of the sweep: a wider sweep may find better"
     if m_interval is not None and m_interval.low <= 0 <= m_interval.high:
-        reason += f"; the {100 * m_interval.level:g} % interval of m contains 0: other pairs may choose no steering"
+        reason += (
+            f"; the {100 * m_interval.level:g} % interval of m contains 0: these data do not tell it from no steering"
+        )
     return reason, at_edge
+
+
+def could_be_nothing(gain: float, m: float, interval: Interval) -> str:
+    """The refusal of a gain whose interval reaches zero."""
+    level = f"{100 * interval.level:g} %"
+    return f"the gain of {gain:.2f} nats at m = {m:.3g} could be nothing: its {level} interval reaches 0"

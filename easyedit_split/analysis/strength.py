@@ -5,15 +5,18 @@
                                                                                                        (`from_curves`)
 
 The first needs no budget: preference and utility are weighed in one currency, the wanted answer's log-probability. So
-whoever names a budget is taken to want what it buys. A table without pairs has no answers of its own, only their mean;
-there the fitted curves stand for one.
+whoever names a budget is taken to want what it buys. What m gains and costs is measured on the pairs, whichever way it
+was chosen: near m = 0 a fit of a far sweep may be off by nats. A table without pairs has no answers of its own, only
+their mean; there the fitted curves stand for one.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from easyedit_split.analysis.budget import Budget
 from easyedit_split.analysis.from_curves import MIN_R2, from_curves
-from easyedit_split.analysis.from_pairs import from_pairs
+from easyedit_split.analysis.from_pairs import ScoredPairs, effect_at, from_pairs
 from easyedit_split.analysis.recommendation import AIMS, Aim, Direction, Recommendation, nothing
 from easyedit_split.analysis.spread import Spread
 from easyedit_split.analysis.sweep_fit import SweepFit
@@ -52,8 +55,19 @@ def recommend(
         return from_pairs(item.curve, budget=budget, direction=direction, level=level)
     if item.preference is None or item.utility is None:
         return nothing(" ".join(item.problems) or f"{item.curve.name}: not fitted")
-    return from_curves(
+    choice = from_curves(
         item.preference, item.utility, aim=aim, budget=budget, direction=direction, spread=spread, min_r2=min_r2
+    )
+    if choice.m is None or not item.curve.preference.has_pairs:
+        return choice
+    found = effect_at(ScoredPairs.of(item.curve, direction), choice.m, level)
+    return replace(
+        choice,
+        gain=found.gain,
+        paid=found.paid,
+        gain_interval=found.gain_interval,
+        paid_interval=found.paid_interval,
+        helped=found.helped,
     )
 
 

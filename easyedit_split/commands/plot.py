@@ -69,7 +69,7 @@ def draw(
     drawn = []
     for item, source in zip(fits, sources or [""] * len(fits), strict=True):
         varied, advice = vary(item, "drawn without a band"), None
-        if varied is not None and item.preference is not None and item.utility is not None:
+        if item.preference is not None and item.utility is not None:
             advice = choose(item, budget=budget, spread=varied)
         drawn.append(Drawn(item, varied, advice, source=source))
     for method in dict.fromkeys(item.spread.method for item in drawn if item.spread is not None):

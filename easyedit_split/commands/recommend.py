@@ -78,7 +78,7 @@ def command(
             advance(done, len(fits))
     if len(refused) == len(fits) == 1:
         raise refused[0]
-    print_recommendations(found)
+    print_recommendations(found, way if aim == "answer" else None)
     if len(refused) == len(fits):
         raise ConfigError("no curve could be used; the reasons stand above")
 
@@ -105,8 +105,13 @@ def recommend_fit(
     return choose(fit, aim=aim, budget=budget, direction=direction, level=level, spread=spread)
 
 
-def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
-    """One line per sweep; names, reasons, what the intervals rest on and what utility left out below."""
+def print_recommendations(found: list[tuple[SweepFit, Recommendation]], wanted: Direction | None = "raise") -> None:
+    """One line per sweep; below, names, reasons, what the intervals rest on and what utility left out.
+
+    Args:
+        found: sweeps and what was chosen.
+        wanted: which answers were to be likeliest, so that a coarse sweep is told to look closer; None if none were.
+    """
     shown = Table("#", "m", "preference gained (nats)", "utility paid (nats)", box=None)
     for number, (_, choice) in enumerate(found, 1):
         if choice.m is None:
@@ -122,11 +127,11 @@ def print_recommendations(found: list[tuple[SweepFit, Recommendation]]) -> None:
     for number, (fit, choice) in enumerate(found, 1):
         reason = f": {choice.reason}" if choice.reason else ""
         out.print(f"#{number}, {short_label(fit.curve)}{reason}", soft_wrap=True)
-        for line in remarks(fit, choice):
+        for line in remarks(fit, choice, wanted):
             out.print(f"    {line}", soft_wrap=True)
 
 
-def remarks(fit: SweepFit, choice: Recommendation) -> list[str]:
+def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> list[str]:
     """What is to be known of a recommendation: whom it helps, its intervals, pairs left out, whether to look closer."""
     lines = []
     if choice.helped is not None:
@@ -137,8 +142,8 @@ def remarks(fit: SweepFit, choice: Recommendation) -> list[str]:
         lines.append("no intervals: a concept has a single pair")
     if fit.curve.excluded:
         lines.append(left_out(fit.curve))
-    if fit.curve.utility is not None and len(fit.curve.utility.m) > 1 and closer_points(fit.curve):
-        lines.append("the swept m lie wide apart there: `sweep --refine` looks closer")
+    if wanted is not None and fit.curve.preference.has_pairs and closer_points(fit.curve, wanted):
+        lines.append("the swept m lie wide apart there; to look closer, sweep anew with --refine")
     return lines
 
 

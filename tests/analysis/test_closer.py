@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -45,8 +47,10 @@ def test_looking_closer_ends_and_finds_what_a_far_sweep_jumps_over() -> None:
     m = np.linspace(-20.0, 20.0, 9)
     rounds = 0
     while points := look_closer(table_of(pairs_at(m))):
-        assert not set(points) & set(m.tolist())
-        m, rounds = np.union1d(m, points), rounds + 1
+        assert all(m1 == m2 for m1, m2 in points)
+        further = [m1 for m1, _ in points]
+        assert not set(further) & set(m.tolist())
+        m, rounds = np.union1d(m, further), rounds + 1
     assert 2 <= rounds <= 6
     fine = np.linspace(-0.1, 0.2, 30_001)
     score = ScoredPairs.of(pairs_at(fine), "raise").mean_score
@@ -83,5 +87,16 @@ def test_the_range_keeps_zero_and_stays_inside_the_sweep() -> None:
 def test_one_point_is_refused() -> None:
     with pytest.raises(DataError, match="at least two"):
         near_range(np.zeros(1), np.zeros(1))
-    with pytest.raises(DataError, match="at least two"):
-        closer_points(pairs_at(np.zeros(1)))
+
+
+def test_what_cannot_be_looked_at_is_left_alone() -> None:
+    assert closer_points(pairs_at(np.zeros(1))) == ()
+    assert closer_points(replace(pairs_at(np.linspace(-4.0, 2.0, 4)), utility=None)) == ()
+
+
+def test_m2_goes_its_own_straight_way() -> None:
+    table = table_of(pairs_at(np.linspace(-20.0, 20.0, 9)))
+    points = look_closer(table.assign(m2=-0.5 * table["m1"]))
+    assert points
+    assert all(m2 == pytest.approx(-0.5 * m1) for m1, m2 in points)
+    assert tuple(m1 for m1, _ in points) == tuple(m1 for m1, _ in look_closer(table))

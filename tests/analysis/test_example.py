@@ -36,7 +36,8 @@ def test_example_goes_on_where_a_curve_has_a_single_pair(tmp_path: Path) -> None
     table.drop(columns="pair").assign(form="lora").to_csv(tmp_path / "bare.csv", index=False)
     done = run(str(tmp_path / "single.csv"), str(tmp_path / "bare.csv"), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert "no usable m: vector: bootstrap needs at least two pairs" in done.stdout
+    assert "drawn without a band: vector: bootstrap needs at least two pairs" in done.stdout
+    assert "of 1 pairs: chance could do as well" in done.stdout
     assert done.stdout.count("interval from residuals: the table has no pairs") == 1
     assert (tmp_path / "out" / "curves.png").is_file()
 

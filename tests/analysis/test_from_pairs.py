@@ -144,7 +144,7 @@ def test_no_usable_m_says_why() -> None:
     pref, util = planted_pairs(M)
     refused(from_pairs(sweep_curve(pref * 0.0, util * 0.0 - M**2)), "no m makes the wanted answers likelier than m = 0")
     halves = np.where(np.arange(len(pref))[:, None] % 2, pref - pref[:, [20]], pref[:, [20]] - 0.4 * pref)
-    refused(from_pairs(sweep_curve(halves, util)), "of 24 pairs: chance would do as well")
+    refused(from_pairs(sweep_curve(halves, util)), "of 24 pairs: chance could do as well")
     assert from_pairs(sweep_curve(pref, util)).m is not None, "control"
     easier = np.broadcast_to(-((M - 10.0) ** 2), util.shape)
     refused(from_pairs(sweep_curve(-0.01 * np.abs(M) + 0 * pref, easier)), "the preference for them is no higher there")
@@ -156,8 +156,39 @@ def test_no_usable_m_says_why() -> None:
 
 def test_few_pairs_must_agree() -> None:
     pref, util = planted_pairs(M)
-    refused(from_pairs(sweep_curve(pref[:3], util[:3])), "3 of 3 pairs: chance would do as well")
-    assert from_pairs(sweep_curve(pref[:4], util[:4])).m is not None
+    refused(from_pairs(sweep_curve(pref[:5], util[:5])), "5 of 5 pairs: chance could do as well")
+    assert from_pairs(sweep_curve(pref[:6], util[:6])).m is not None
+
+
+def test_a_gain_that_a_few_pairs_make_is_refused() -> None:
+    rates = np.array([0.1] * 22 + [40.0, -18.0])
+    easier = np.broadcast_to(-((M - 10.0) ** 2), (24, len(M)))
+    refused(from_pairs(sweep_curve(rates[:, None] * M, easier)), "could be nothing: its 95 % interval reaches 0")
+    assert from_pairs(sweep_curve(0.0 * rates[:, None] + 0.1 * M, easier)).helped == (24, 24), "control"
+
+
+def test_a_zero_that_is_rounding_error_is_zero() -> None:
+    m = np.arange(-1.0, 1.01, 0.1)
+    assert 0.0 not in m, "control"
+    pref, util = np.tile(0.5 * m, (8, 1)), np.tile(-60.0 * np.abs(m), (8, 1))
+    refused(from_pairs(sweep_curve(pref, util, m)), "no m makes the wanted answers likelier than m = 0")
+
+
+def test_gain_and_cost_are_measured_on_the_pairs_whatever_chose_m() -> None:
+    """A fit that is off at m = 0 by nats says nothing of what m gains there."""
+    pref, util = planted_pairs(M)
+    curve = sweep_curve(pref, util)
+    (item,) = fit_sweep([curve])
+    assert item.utility is not None
+    off = fit_sweep([sweep_curve(pref, util - 8.0 * np.exp(-(M**2)))])[0].utility
+    assert off is not None
+    assert abs(float(off(np.zeros(1))[0]) - float(util[:, 20].mean())) > 2.0, "control: the fit is off"
+    advice = recommend(replace(item, utility=off), budget=Budget(None, 6.0))
+    assert advice.m is not None
+    at = planted_pairs(np.array([0.0, advice.m]))
+    assert advice.gain == pytest.approx(float((at[0][:, 1] - at[0][:, 0]).mean()), abs=0.05)
+    assert advice.paid == pytest.approx(float((at[1][:, 0] - at[1][:, 1]).mean()), abs=0.05)
+    assert advice.helped == (24, 24)
 
 
 def test_pairs_without_utility_are_left_out() -> None:
@@ -197,5 +228,6 @@ def test_recommend_reads_pairs_and_stands_on_curves_without_them() -> None:
 def test_whoever_names_a_budget_wants_what_it_buys() -> None:
     (item,) = fit_sweep([planted()])
     assert recommend(item, budget=Budget()) == recommend(item, aim="preference")
+    assert "limited by the utility budget" in recommend(item, budget=Budget(None, 2.0)).reason
     assert recommend(item, aim="answer", budget=Budget()) == from_pairs(item.curve, budget=Budget())
     assert len({recommend(item).m, recommend(item, budget=Budget()).m}) == 2, "control"

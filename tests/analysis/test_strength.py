@@ -201,7 +201,7 @@ def test_an_interval_of_m_that_holds_zero_is_said() -> None:
     assert unsure.m_interval is not None
     assert unsure.m_interval.low <= 0 <= unsure.m_interval.high
     assert unsure.reason.startswith(sure.reason)
-    assert unsure.reason.endswith("; the 95 % interval of m contains 0: other pairs may choose no steering")
+    assert unsure.reason.endswith("; the 95 % interval of m contains 0: these data do not tell it from no steering")
 
 
 def test_end_of_the_sweep_is_said() -> None:

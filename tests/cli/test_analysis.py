@@ -97,7 +97,7 @@ def test_one_unusable_curve_does_not_cost_the_others(run: Run, tmp_path: Path) -
     code, out, err = run("recommend", good, single, few)
     assert code == 0, err
     assert out.count("no usable m: ") == 2
-    assert "1 of 1 pairs: chance would do as well" in out
+    assert "of 1 pairs: chance could do as well" in out
     assert "5 points cannot fit" in out
     assert run("recommend", good)[1].splitlines()[1].split() == out.splitlines()[1].split()
     code, _, err = run(*line("plot", tmp_path, good, single, few))
@@ -116,7 +116,7 @@ def test_a_curve_of_one_pair_is_drawn_with_its_fit(run: Run, tmp_path: Path, mon
     single, half = drawn
     assert single.fit.preference is not None
     assert single.spread is None
-    assert single.recommendation is None
+    assert single.recommendation.m is None, "one pair is no evidence"
     assert half.fit.utility is None
     assert half.spread.preference is not None  # the kind that fits keeps its band
 
@@ -140,15 +140,15 @@ def test_what_intervals_rest_on_is_said(run: Run, tmp_path: Path) -> None:
     residual, refitted = "from residuals: the table has no pairs", "from a bootstrap over pairs"
     cases = (
         (rows(), "answer", residual, residual),
-        (rows(pairs=4), "answer", "from the scatter between pairs", refitted),
-        (rows(pairs=4), "preference", refitted, refitted),
+        (rows(pairs=6), "answer", "from the scatter between pairs", refitted),
+        (rows(pairs=6), "preference", refitted, refitted),
     )
     for table, aim, words, band in cases:
         file = saved(table, tmp_path)
         _, out, err = run("recommend", file, "--aim", aim)
         assert f"95 % intervals {words}" in out
         assert out.count("intervals from") == 1
-        assert ("of 4 pairs" in out) is (aim == "answer" and "pair" in table)
+        assert ("of 6 pairs" in out) is ("pair" in table)
         assert "bootstrap" not in err  # the progress bar is of all
         if aim == "answer":
             said = run(*line("plot", tmp_path, file), "--overwrite")[2]
@@ -230,9 +230,11 @@ def test_a_sweep_with_wide_gaps_is_told_to_look_closer(run: Run, tmp_path: Path)
     wide, narrow = np.linspace(-200.0, 200.0, 41), np.linspace(0.0, 3.0, 301)
     for m, told in ((wide, True), (narrow, False)):
         table = pd.DataFrame({"m1": m, "pref": preference(m, PREF), "util": utility(m, UTIL)})
-        code, out, err = run("recommend", saved(table, tmp_path))
+        file = saved(pd.concat([table.assign(pair=pair) for pair in range(6)]), tmp_path)
+        code, out, err = run("recommend", file)
         assert code == 0, err
-        assert ("`sweep --refine` looks closer" in out) is told
+        assert ("sweep anew with --refine" in out) is told
+        assert "--refine" not in run("recommend", file, "--budget", "10%")[1], "no other aim looks for it"
 
 
 @pytest.mark.parametrize("words", [("fit", "--help"), ("plot", "--help"), ("fit", "s.csv"), ("recommend", "s.csv")])
