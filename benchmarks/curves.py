@@ -383,7 +383,7 @@ def main() -> None:
             print_speed(speed(100 if given.quick else 1000, given.jobs, pool), given.jobs)
             print()
         if given.what in ("recovery", "all"):
-            recovered = recovery(*((25, 1) if given.quick else (1000, 25)), pool)
+            recovered = recovery(*((25, 1) if given.quick else (1000, 100)), pool)
             print_recovery(recovered)
             print()
         if given.what in ("coverage", "all"):
