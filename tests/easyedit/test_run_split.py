@@ -45,6 +45,10 @@ def test_the_guides_commands_run_as_written(tmp_path: Path) -> None:
     preference = table.groupby("m1")["pref"].mean()
     assert preference[8.0] > preference[0.0] + 0.5  # it steers
     assert preference[-4.0] < preference[0.0]
+    told = done.stdout.split("the wanted answers are likeliest here")
+    assert len(told) == 3, "two recommendations"
+    assert "--refine" in told[1]
+    assert "--refine" not in told[2]
 
 
 def test_the_guide_names_files_that_the_datasets_read() -> None:
