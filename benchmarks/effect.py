@@ -7,7 +7,7 @@ split is swept twice, as users are told to: far out (ten times the largest train
 falls, and then closely, over the m at which utility has lost at most 20 nats (`near_range`). On the close sweep the
 table shows the greatest rise in preference (nats, mean over pairs) among the m at which utility has lost at most 15 %
 of its swept range, some 3 nats; for persona also the share of pairs whose right answer is the likelier one, before and
-there, and that answer's mean probability among the two.
+there (answers within 0.1 nats are even and count as half right), and that answer's mean probability among the two.
 
 Beside it: random parameters of the same norms (the negative control, three draws, each swept over its own close
 range), and Gemma-2's LoRA and local weight at `site` instead of at the block's output. The last lines count the same
@@ -56,6 +56,7 @@ CLOSE = 24  # its points on either side of zero
 ALLOWED = (1.0, 2.0, 3.0, 5.0, 10.0)  # nats, for the last lines
 RISE = 3.0
 ACCURACY = 0.9
+EVEN = 0.1  # nats: answers closer than this are even, and count as half right
 DRAWS = 3  # of the control
 # In units of the largest training factor; the curve's ends are far beyond where utility breaks down.
 MULTIPLES = (0, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 4, 10)
@@ -131,7 +132,8 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
     if curve.utility is None:
         raise DataError("utility is undefined for all pairs")
     values, weights = curve.preference.values, curve.preference.weights
-    columns = {"pref": curve.preference.mean, "util": curve.utility.mean, "right": weights @ (values > 0)}
+    right = np.where(np.abs(values) < EVEN, 0.5, values > 0)
+    columns = {"pref": curve.preference.mean, "util": curve.utility.mean, "right": weights @ right}
     return pd.DataFrame(columns | {"share": weights @ expit(values)}, index=pd.Index(curve.preference.m, name="m"))
 
 

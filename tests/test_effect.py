@@ -88,3 +88,11 @@ def test_the_close_grid_is_where_utility_is_near_its_best_and_dense_near_zero() 
     steps = np.diff(grid[grid >= 0])
     assert (np.diff(steps) > 0).all()
     assert steps[0] < 0.01 < 0.3 < steps[-1]
+
+
+def test_answers_that_are_all_but_even_count_as_half_right() -> None:
+    pref = [0.05, -0.05, 0.2, -0.2, 3.0, 0.0]
+    table = pd.DataFrame({"m1": 0.0, "pref": pref, "util": -1.0, "pair": [str(k) for k in range(6)]})
+    again = table.assign(m1=1.0, pref=4.0)
+    means = _benchmark().means(pd.concat([table, again], ignore_index=True))
+    assert means["right"].tolist() == pytest.approx([(3 * 0.5 + 2) / 6, 1.0])
