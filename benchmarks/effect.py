@@ -3,7 +3,7 @@
     python benchmarks/effect.py [--models gemma2,qwen2] [--datasets ...] [--keep FOLDER]
 
 A cell is model x dataset x form x objective, trained on the testbed's train split with the recipe's defaults. Its test
-split is swept twice, as users are told to: far out (ten times the largest training factor), to see where utility
+split is swept twice: far out (ten times the largest training factor), to see where utility
 falls, and then closely, over the m at which utility has lost at most 20 nats (`near_range`). On the close sweep the
 table shows the greatest rise in preference (nats, mean over pairs) among the m at which utility has lost at most 15 %
 of its swept range, some 3 nats; for persona also the share of pairs whose right answer is the likelier one, before and

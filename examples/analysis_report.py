@@ -96,9 +96,11 @@ def advise(item: SweepFit, budget: Budget | None, aim: Aim | None) -> Drawn:
 
 def sentence(advice: Recommendation) -> str:
     """A recommendation in words."""
-    if advice.m is None or advice.m_interval is None:
+    if advice.m is None:
         return advice.reason
-    ends = f"{advice.m_interval.low:.2f} to {advice.m_interval.high:.2f}"
+    ends = "no interval"
+    if advice.m_interval is not None:
+        ends = f"{advice.m_interval.low:.2f} to {advice.m_interval.high:.2f}"
     rest = " (interval from residuals: the table has no pairs)" if advice.method == "residual" else ""
     return f"m = {advice.m:.2f} ({ends}): +{advice.gain:.2f} nats for {advice.paid:.2f}; {advice.reason}{rest}"
 

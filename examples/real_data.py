@@ -60,7 +60,7 @@ def run(name: str, model_name: str, given: argparse.Namespace) -> None:
     print_summary(table)
     fits = fit_sweep(curves_of(table), keep_going=True)
     draw(fits, given.out / name / "curves.png", title=f"SPLIT on {name}")
-    print_recommendations([(fit, recommend_fit(fit)) for fit in fits])
+    print_recommendations([(fit, recommend_fit(fit)) for fit in fits if fit.curve.utility is not None])
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from easyedit_split.analysis.recommendation import (
     Interval,
     Recommendation,
     between,
+    check_wish,
     could_be_nothing,
     nothing,
     worded,
@@ -105,8 +106,9 @@ def from_curves(
         min_r2: a curve fitted worse than this is not used.
 
     Raises:
-        ConfigError: fits of the wrong kinds.
+        ConfigError: fits of the wrong kinds, unknown direction.
     """
+    check_wish(direction, 0.95 if spread is None else spread.level)
     if (preference.kind, utility.kind) != ("preference", "utility"):
         raise ConfigError(f"m needs a preference and a utility fit, got {preference.kind} and {utility.kind}.")
     if budget is None and aim == "preference":

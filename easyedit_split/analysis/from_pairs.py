@@ -30,11 +30,12 @@ from easyedit_split.analysis.recommendation import (
     Interval,
     Recommendation,
     between,
+    check_wish,
     could_be_nothing,
     nothing,
     worded,
 )
-from easyedit_split.analysis.table import SweepCurve, pair_weights
+from easyedit_split.analysis.table import SweepCurve, mean_deviations, pair_weights
 from easyedit_split.types import FloatArray, IntArray
 
 
@@ -81,11 +82,9 @@ class ScoredPairs:
         sizes = np.unique(self.concepts, return_counts=True)[1]
         return None if sizes.min() < 2 else int(sizes.sum() - len(sizes))
 
-    def standard_error(self, values: Float[FloatArray, "pairs ..."]) -> Float[FloatArray, " ..."]:
-        """Of the mean over pairs, then concepts: sqrt(sum over concepts of s_c^2 / n_c) / C."""
-        names = np.unique(self.concepts)
-        members = [values[self.concepts == name] for name in names]
-        return np.asarray(np.sqrt(sum(part.var(axis=0, ddof=1) / len(part) for part in members)) / len(names))
+    def standard_error(self, values: Float[FloatArray, "pairs f"]) -> Float[FloatArray, " f"]:
+        """Of the means over pairs, then concepts."""
+        return np.asarray(np.sqrt(np.square(mean_deviations(values, self.concepts)).sum(axis=0)), dtype=np.float64)
 
 
 def from_pairs(
@@ -100,8 +99,10 @@ def from_pairs(
         level: of the intervals (none where a concept has a single pair), and of what is beyond chance.
 
     Raises:
+        ConfigError: unknown direction, level outside (0, 1).
         DataError: utility is undefined for every pair.
     """
+    check_wish(direction, level)
     pairs = ScoredPairs.of(curve, direction)
     if len(pairs.m) < 2:
         return nothing("one swept m leaves nothing to choose from")
@@ -186,7 +187,7 @@ def _around(pairs: ScoredPairs, values: Float[FloatArray, " pairs"], level: floa
     if pairs.degrees is None:
         return None
     mean = float(pairs.weights @ values)
-    half = float(stats.t.ppf((1 + level) / 2, pairs.degrees) * pairs.standard_error(values))
+    half = float(stats.t.ppf((1 + level) / 2, pairs.degrees) * pairs.standard_error(values[:, None])[0])
     return Interval(mean - half, mean + half, level)
 
 

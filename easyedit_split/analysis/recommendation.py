@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from easyedit_split.types import FloatArray
+from easyedit_split.types import ConfigError, FloatArray
 
 Direction = Literal["raise", "lower"]
 Aim = Literal["answer", "preference"]
@@ -61,6 +61,14 @@ def nothing(reason: str, budget: float | None = None) -> Recommendation:
     nan = float("nan")
     text = f"no usable m: {reason}"
     return Recommendation(None, text, nan, nan, nan, budget, None, None, None, None, False, None)
+
+
+def check_wish(direction: str, level: float) -> None:
+    """Raise ConfigError unless the direction is known and the level a coverage."""
+    if direction not in ("raise", "lower"):
+        raise ConfigError(f"direction {direction!r} is unknown; use 'raise' or 'lower'.")
+    if not 0 < level < 1:
+        raise ConfigError(f"level is {level}; it must lie between 0 and 1, e.g. 0.95.")
 
 
 def between(m: Float[FloatArray, " n"]) -> Float[FloatArray, " f"]:

@@ -20,7 +20,7 @@ from easyedit_split.analysis.ensemble import Ensemble, ensemble
 from easyedit_split.analysis.identify import Coordinates
 from easyedit_split.analysis.problem import Kind
 from easyedit_split.analysis.spread import FittedPairs, Method, Spread, degrees_of_freedom
-from easyedit_split.analysis.table import PairTable
+from easyedit_split.analysis.table import mean_deviations
 from easyedit_split.types import DataError, FloatArray
 
 PSEUDO_INVERSE_TOL = 1e-10
@@ -35,22 +35,14 @@ def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
     influences = []
     for given in inputs:
         influence = np.zeros((size, len(given.fit.coordinates.z)))
-        influence[given.rows] = _deviations(given.table) @ pseudo_inverse(given.fit.coordinates.jacobian()).T
+        influence[given.rows] = (
+            mean_deviations(given.table.values, given.table.concepts)
+            @ pseudo_inverse(given.fit.coordinates.jacobian()).T
+        )
         influences.append(influence)
     _, singular, V = np.linalg.svd(np.concatenate(influences, axis=1), full_matrices=False)
     quantile = float(stats.t.ppf((1 + level) / 2, degrees))
     return _delta_spread("sandwich", level, n, inputs, singular[:, None] * V, quantile)
-
-
-def _deviations(table: PairTable) -> Float[FloatArray, "pairs n"]:
-    """Rows whose outer products sum to the covariance of the mean curve."""
-    out = np.empty_like(table.values)
-    for concept in np.unique(table.concepts):
-        members = table.concepts == concept
-        size = int(members.sum())
-        centred = table.values[members] - table.values[members].mean(axis=0)
-        out[members] = centred * np.sqrt(size / (size - 1))
-    return out * table.weights[:, None]
 
 
 def residual(inputs: list[FittedPairs], level: float) -> Spread:

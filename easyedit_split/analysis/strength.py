@@ -17,7 +17,7 @@ from dataclasses import replace
 from easyedit_split.analysis.budget import Budget
 from easyedit_split.analysis.from_curves import MIN_R2, from_curves
 from easyedit_split.analysis.from_pairs import ScoredPairs, effect_at, from_pairs
-from easyedit_split.analysis.recommendation import AIMS, Aim, Direction, Recommendation, nothing
+from easyedit_split.analysis.recommendation import AIMS, Aim, Direction, Recommendation, check_wish, nothing
 from easyedit_split.analysis.spread import Spread
 from easyedit_split.analysis.sweep_fit import SweepFit
 from easyedit_split.types import ConfigError
@@ -46,11 +46,13 @@ def recommend(
         min_r2: a curve fitted worse than this is not used.
 
     Raises:
-        ConfigError: unknown aim or direction.
+        ConfigError: unknown aim or direction, level outside (0, 1).
         DataError: aim "answer", and utility is undefined for every pair.
     """
     aim = aim or ("answer" if budget is None else "preference")
-    check_wish(aim, direction)
+    if aim not in AIMS:
+        raise ConfigError(f"aim {aim!r} is unknown; use one of {', '.join(AIMS)}.")
+    check_wish(direction, level)
     if aim == "answer" and item.curve.preference.has_pairs:
         return from_pairs(item.curve, budget=budget, direction=direction, level=level)
     if item.preference is None or item.utility is None:
@@ -61,6 +63,9 @@ def recommend(
     if choice.m is None or not item.curve.preference.has_pairs:
         return choice
     found = effect_at(ScoredPairs.of(item.curve, direction), choice.m, level)
+    if found.gain <= 0:
+        promised = f"the fitted curves gain {choice.gain:.2f} nats at m = {choice.m:.3g}"
+        return nothing(f"{promised}, but the pairs' preference is no better there", choice.budget)
     return replace(
         choice,
         gain=found.gain,
@@ -69,11 +74,3 @@ def recommend(
         paid_interval=found.paid_interval,
         helped=found.helped,
     )
-
-
-def check_wish(aim: str, direction: str) -> None:
-    """Raise ConfigError unless both are known."""
-    if aim not in AIMS:
-        raise ConfigError(f"aim {aim!r} is unknown; use one of {', '.join(AIMS)}.")
-    if direction not in ("raise", "lower"):
-        raise ConfigError(f"direction {direction!r} is unknown; use 'raise' or 'lower'.")

@@ -89,6 +89,21 @@ def pair_weights(concepts: Int[IntArray, " pairs"]) -> Float[FloatArray, " pairs
     return np.asarray(1.0 / (len(counts) * counts[inverse]), dtype=np.float64)
 
 
+def mean_deviations(
+    values: Float[FloatArray, "pairs n"], concepts: Int[IntArray, " pairs"]
+) -> Float[FloatArray, "pairs n"]:
+    """Rows whose outer products sum to the covariance of the mean over pairs, then over concepts.
+
+    With sizes n_c of C concepts: (value - its concept's mean) sqrt(n_c / (n_c - 1)) / (C n_c); every n_c above 1.
+    """
+    out = np.empty_like(values)
+    for concept in np.unique(concepts):
+        members = concepts == concept
+        size = int(members.sum())
+        out[members] = (values[members] - values[members].mean(axis=0)) * np.sqrt(size / (size - 1))
+    return out * pair_weights(concepts)[:, None]
+
+
 @dataclass(frozen=True)
 class SweepCurve:
     """One intervention's curves.

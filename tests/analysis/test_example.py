@@ -42,6 +42,15 @@ def test_example_goes_on_where_a_curve_has_a_single_pair(tmp_path: Path) -> None
     assert (tmp_path / "out" / "curves.png").is_file()
 
 
+def test_example_names_m_where_it_has_no_interval(tmp_path: Path) -> None:
+    table = sweep_table(np.random.default_rng(0), [{"form": "vector"}], n_pairs=9)
+    table["concept"] = np.where(table["pair"] == "8", "rare", "common")
+    table.to_csv(tmp_path / "s.csv", index=False)
+    done = run(str(tmp_path / "s.csv"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"vector: m = \d+\.\d+ \(no interval\)", done.stdout), done.stdout
+
+
 def test_example_wants_a_sweep(tmp_path: Path) -> None:
     assert run("--out", str(tmp_path)).returncode == 2
 

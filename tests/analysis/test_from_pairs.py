@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from easyedit_split.analysis import (
 )
 from easyedit_split.analysis.curves import preference, utility
 from easyedit_split.analysis.from_pairs import ScoredPairs, wanted_log_p
-from easyedit_split.types import DataError, FloatArray
+from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, sweep_curve
 
 FINE = np.linspace(-20.0, 20.0, 8001)
@@ -231,3 +232,26 @@ def test_whoever_names_a_budget_wants_what_it_buys() -> None:
     assert "limited by the utility budget" in recommend(item, budget=Budget(None, 2.0)).reason
     assert recommend(item, aim="answer", budget=Budget()) == from_pairs(item.curve, budget=Budget())
     assert len({recommend(item).m, recommend(item, budget=Budget()).m}) == 2, "control"
+
+
+def test_a_gain_that_only_the_fit_sees_is_refused() -> None:
+    (item,) = fit_sweep([planted()])
+    (other,) = fit_sweep([sweep_curve(-item.curve.preference.values, item.curve.table("utility").values)])
+    refused(recommend(replace(item, preference=other.preference), aim="preference"), "preference is no better there")
+    assert recommend(item, aim="preference").m is not None, "control"
+
+
+def test_what_is_asked_for_is_checked_wherever_one_enters() -> None:
+    (item,) = fit_sweep([planted()])
+    ways = (
+        lambda **wish: recommend(item, **wish),
+        lambda **wish: recommend(item, aim="preference", **wish),
+        lambda **wish: from_pairs(item.curve, **wish),
+    )
+    for way in ways:
+        for level in (0.0, 1.0, 95.0, float("nan")):
+            with pytest.raises(ConfigError, match="it must lie between 0 and 1"):
+                way(level=level)
+    for function, given in ((from_pairs, (item.curve,)), (from_curves, (item.preference, item.utility))):
+        with pytest.raises(ConfigError, match="'raise' or 'lower'"):
+            inspect.unwrap(function)(*given, direction="up")
