@@ -14,8 +14,9 @@ from ..sweep_table import read_sweep
 from .choose_m.budget import Budget
 from .choose_m.from_curves import from_curves
 from .choose_m.from_pairs import from_pairs
+from .choose_m.interval import Direction, Interval
 from .choose_m.recommend import recommend
-from .choose_m.recommendation import AIMS, Aim, Direction, Interval, Recommendation
+from .choose_m.recommendation import AIMS, Aim, Recommendation
 from .choose_m.refine import closer_points, look_closer, near_range
 from .compare import ModelScore, compare_models
 from .fit.curves import CurveParams, preference, utility, validity
