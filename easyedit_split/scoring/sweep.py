@@ -54,7 +54,7 @@ class Scorer(Protocol):
         ...
 
 
-def sweep(
+def sweep_encoded(
     model: nn.Module,
     pairs: Sequence[EncodedPair],
     artifact: Artifact,
