@@ -19,7 +19,6 @@ from torch import nn
 from ..config import TokenConfig, build
 from ..log_odds import Normalize
 from ..model.load import describe, name_of
-from ..model.sites import Unwrap, same
 from ..scoring.sweep import Factors, NextPoints, Progress
 from ..scoring.sweep import sweep as sweep_encoded
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
@@ -84,7 +83,6 @@ def train(
     source: Source | None = None,
     drop_bad: bool = False,
     progress: Callable[[str, int, int, float], None] | None = None,
-    unwrap: Unwrap = same,
 ) -> Artifact:
     """Train one intervention per concept.
 
@@ -107,9 +105,7 @@ def train(
     for concept, members in _concepts(encoded.rows).items():
         report = None if progress is None else _named(progress, concept)
         try:
-            interventions[concept], steps = train_one(
-                model, template, members, run, concept=concept, progress=report, unwrap=unwrap
-            )
+            interventions[concept], steps = train_one(model, template, members, run, concept=concept, progress=report)
         except TrainingStopped as stop:
             interventions[concept] = stop.intervention
             history[concept] = [dataclasses.asdict(step) for step in stop.history]
@@ -208,7 +204,6 @@ def sweep(
     next_points: NextPoints | None = None,
     progress: Progress | None = None,
     journal: Journal | None = None,
-    unwrap: Unwrap = same,
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained; see `sweep.sweep`.
 
@@ -235,7 +230,6 @@ def sweep(
         next_points=next_points,
         progress=progress,
         journal=journal,
-        unwrap=unwrap,
     )
 
 

@@ -16,8 +16,8 @@ from easyedit_split.scoring.score import score
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.types import ConfigError, DataError, FloatArray
 
-from ..test_attach import made
-from ..test_scoring import pairs
+from ..steering.test_attach import made
+from .test_scoring import pairs
 from ..tiny import tiny_model
 
 
