@@ -25,7 +25,7 @@ from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
 from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
-from .host.wrappers import unwrap, use_defined_attention
+from .host.wrappers import use_defined_attention
 from .settings import TrainSettings, train_settings
 
 logger = logging.getLogger(__name__)
@@ -154,7 +154,6 @@ def _train(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, mod
             model_name=model_name,
             drop_bad=settings.drop_bad,
             progress=progress,
-            unwrap=unwrap,
         )
     concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
     if concepts:

@@ -10,7 +10,6 @@ from torch import nn
 
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..log_odds import Normalize
-from ..model.sites import Unwrap, same
 from ..steering.artifact import Artifact
 from ..storage import Journal
 from ..text.template import Template
@@ -31,7 +30,6 @@ def sweep_pairs(
     next_points: NextPoints | None = None,
     progress: Progress | None = None,
     journal: Journal | None = None,
-    unwrap: Unwrap = same,
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained; see ``sweep_encoded``.
 
@@ -58,5 +56,4 @@ def sweep_pairs(
         next_points=next_points,
         progress=progress,
         journal=journal,
-        unwrap=unwrap,
     )

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..config import TokenConfig, build, require
 from ..model.load import describe, name_of
-from ..model.sites import Site, Unwrap, same, widths
+from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
 from ..types import ArtifactError, ConfigError
@@ -222,7 +222,6 @@ class Artifact:
     def check_model(
         self,
         model: nn.Module,
-        unwrap: Unwrap = same,
         *,
         name: str | None = None,
         revision: str | None = None,
@@ -242,7 +241,7 @@ class Artifact:
         require_architecture(self.record.get("model", {}), found)
         for key, shape in self._shapes().items():
             try:
-                fits = widths(model, Site.parse(key), self.config.placement, unwrap)
+                fits = widths(model, Site.parse(key), self.config.placement)
             except ConfigError as error:
                 raise ArtifactError(f"does not fit this model: {error}") from error
             if fits != shape:

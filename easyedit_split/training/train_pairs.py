@@ -9,7 +9,6 @@ from typing import Any
 from torch import nn
 
 from ..datasets.in_memory import PairsLike, as_pairs
-from ..model.sites import Unwrap, same
 from ..scoring.encode_table import encode_table
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..steering.intervention import Intervention
@@ -43,7 +42,6 @@ def train_artifact(
     revision: str | None = None,
     drop_bad: bool = False,
     progress: Callable[[str, int, int, float], None] | None = None,
-    unwrap: Unwrap = same,
 ) -> Artifact:
     """Train one intervention per concept.
 
@@ -67,7 +65,7 @@ def train_artifact(
         report = None if progress is None else _named(progress, concept)
         try:
             interventions[concept], steps = train_intervention(
-                model, template, members, run, concept=concept, progress=report, unwrap=unwrap
+                model, template, members, run, concept=concept, progress=report
             )
         except TrainingStopped as stop:
             interventions[concept] = stop.intervention
