@@ -198,6 +198,26 @@ def _check_complete(pref: pd.DataFrame, where: str) -> None:
         )
 
 
+SweepLike: TypeAlias = pd.DataFrame | str | Path | Sequence[SweepCurve]
+"""A sweep table, its file, or the curves of one."""
+
+
+def as_curves(sweep: SweepLike) -> list[SweepCurve]:
+    """The curves of whatever holds a sweep.
+
+    Args:
+        sweep: a table, the path of one, or curves, which are given back.
+
+    Raises:
+        DataError: a table that is none of a sweep, as ``curves_of``.
+    """
+    if isinstance(sweep, pd.DataFrame):
+        return curves_of(sweep)
+    if isinstance(sweep, str | Path):
+        return curves_of(read_sweep(sweep), str(sweep))
+    return list(sweep)
+
+
 def read_curves(paths: Sequence[str | Path]) -> list[SweepCurve]:
     """Curves of several sweep files, in order; each file is checked on its own."""
     return [curve for path in paths for curve in curves_of(read_sweep(path), str(path))]

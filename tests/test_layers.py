@@ -20,7 +20,7 @@ ROWS = (
     ("steering",),
     ("scoring",),
     ("training",),
-    ("judges", "testbed"),
+    ("judges", "testbed", "api"),
     ("easyedit",),
     ("cli",),
 )

@@ -59,6 +59,32 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
 
 
+@torch.no_grad()
+def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Put a file's tensors into parameters of the same names.
+
+    Args:
+        path: the file, for messages.
+        parameters: what is to be filled.
+        tensors: what the file holds.
+
+    Raises:
+        ArtifactError: another set of names, or a tensor of another shape or dtype, or with a value that is not finite.
+    """
+    if set(parameters) != set(tensors):
+        off = ", ".join(sorted(set(parameters) ^ set(tensors))[:4])
+        raise ArtifactError(f"{path}: tensors missing or unexpected: {off}")
+    for name, parameter in parameters.items():
+        tensor = tensors[name]
+        if tensor.shape != parameter.shape:
+            raise ArtifactError(f"{path}: {name} is {list(tensor.shape)}, wanted {list(parameter.shape)}")
+        if tensor.dtype != parameter.dtype:
+            raise ArtifactError(f"{path}: {name} is {tensor.dtype}, wanted {parameter.dtype}")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ArtifactError(f"{path}: {name} holds a value that is not finite")
+        parameter.copy_(tensor)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration file's content.
 

@@ -63,7 +63,7 @@ class Generated:
     text: str
 
 
-def generate(
+def generate_texts(
     model: nn.Module,
     template: Template,
     prompts: Sequence[str],

@@ -58,7 +58,7 @@ class Recipe:
     settings: dict[str, Any]
     origins: dict[str, str]
 
-    def run(self) -> RunConfig:
+    def run_config(self) -> RunConfig:
         """The checked configuration.
 
         Raises:
@@ -70,7 +70,7 @@ class Recipe:
 
     def lines(self) -> tuple[Line, ...]:
         """Every setting in effect, defaults included."""
-        run = self.run()
+        run = self.run_config()
         form = FORMS[run.form]
         classes = {"form": form.config_class, "objective": OBJECTIVES[run.objective].config_class}
         of_form = {"site": form.default_site, "skip_prefix": form.skip_prefix}

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ...config import parse_grid
 from ...steering.artifact import DEFAULT_CONCEPT, Artifact
-from ...steering.generate import GenerateConfig, Generated, generate
+from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import Journal, write_whole
 from ...text.template import Template
 from ...types import ConfigError
@@ -60,11 +60,11 @@ def command(
         say(f"the artifact's model differs: {note}", "yellow")
     journal = None
     if to is not None:
-        known = {"artifact": artifact.digest(), "concept": name, "prompts": texts, **asdict(config)}
+        known = {"artifact": artifact.identity(), "concept": name, "prompts": texts, **asdict(config)}
         journal = Journal.beside(to, {**known, **model_identity(network, tokenizer, model)})
     template = Template(tokenizer, artifact.tokens)
     with bar("writing") as advance, resumable(journal):
-        answers = generate(
+        answers = generate_texts(
             network, template, texts, artifact[name], points, config=config, journal=journal, progress=advance
         )
     if to is None or journal is None:

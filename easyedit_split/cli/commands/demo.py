@@ -12,7 +12,7 @@ from ...config import parse_grid
 from ...datasets.load import load_dataset
 from ...model.load import load_model
 from ...scoring.sweep_pairs import sweep_pairs
-from ...steering.generate import GenerateConfig, generate
+from ...steering.generate import GenerateConfig, generate_texts
 from ...sweep_table import write_table
 from ...text.template import Template
 from ...training.recipes import compose
@@ -37,7 +37,7 @@ def command(
     check_place(to, overwrite)
     model, tokenizer = load_model(MODEL)
     training, held_out = (load_dataset(DATA, split=split) for split in ("train", "test"))
-    run = compose(FORM, OBJECTIVE, model=MODEL, dataset=DATA).run()
+    run = compose(FORM, OBJECTIVE, model=MODEL, dataset=DATA).run_config()
     console.print(f"1. train a steering vector with SPLIT on {len(training)} pairs, {training[0].prompt!r} and so on")
     with bar("training") as advance:
         artifact = train_artifact(
@@ -74,7 +74,7 @@ def command(
     template = Template(tokenizer, artifact.tokens)
     prompts = [pair.prompt for pair in held_out[:3]]
     config = GenerateConfig(max_new_tokens=30)
-    answers = generate(model, template, prompts, artifact.only(), (0.0, strength, 4 * strength), config=config)
+    answers = generate_texts(model, template, prompts, artifact.only(), (0.0, strength, 4 * strength), config=config)
     print_answers(answers)
     out.print(f"written: {to / 'artifact'}, {to / 'sweep.parquet'}, {to / 'curves.png'}", soft_wrap=True)
 

@@ -84,7 +84,7 @@ def command(
         limit=limit,
     )
     network, tokenizer = open_model(model, dtype, device)
-    known = {"artifact": artifact.digest(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
+    known = {"artifact": artifact.identity(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
     journal = Journal.beside(to, known)
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(

@@ -71,7 +71,7 @@ def command(
     if show:
         print_settings(recipe)
         return
-    run = recipe.run()
+    run = recipe.run_config()
     check_folder(to, overwrite)
     check_folder(last_good(to), overwrite=True)
     if unpaired:
