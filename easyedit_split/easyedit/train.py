@@ -18,10 +18,10 @@ from typing import Any
 
 import torch
 
+from ..datasets.base import PairTable, pairs_hash
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..storage import write_whole
-from ..training.pipeline import Source
-from ..training.pipeline import train as train_artifact
+from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
 from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
@@ -149,10 +149,9 @@ def _train(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, mod
         artifact = train_artifact(
             wrapper.model,
             wrapper.tokenizer,
-            pairs,
+            PairTable(name, tuple(pairs), numbers, name, pairs_hash(pairs), split="train"),
             settings.run,
             model_name=model_name,
-            source=Source(name=name, split="train", rows=numbers),
             drop_bad=settings.drop_bad,
             progress=progress,
         )

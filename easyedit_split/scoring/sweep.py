@@ -52,7 +52,7 @@ class Scorer(Protocol):
         ...
 
 
-def sweep(
+def sweep_encoded(
     model: nn.Module,
     pairs: Sequence[EncodedPair],
     artifact: Artifact,

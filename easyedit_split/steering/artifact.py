@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..config import build, require
+from ..config import TokenConfig, build, require
 from ..model.load import describe, name_of
 from ..model.sites import Site, widths
 from ..registry import nearest
@@ -95,6 +95,15 @@ class Artifact:
 
     def __getitem__(self, concept: str | None) -> Intervention:
         return self.interventions[self.resolve(concept)]
+
+    @property
+    def tokens(self) -> TokenConfig:
+        """The token settings it was trained under: scoring and generation use the same.
+
+        Raises:
+            ConfigError: the record holds none that can be read.
+        """
+        return build(TokenConfig, self.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
 
     def only(self) -> Intervention:
         """The one intervention of a single-concept artifact.

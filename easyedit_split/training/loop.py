@@ -35,7 +35,7 @@ Progress: TypeAlias = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss)."""
 
 
-def train(
+def train_intervention(
     model: nn.Module,
     template: Template,
     pairs: Sequence[EncodedPair],
@@ -254,4 +254,4 @@ def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
     return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
 
 
-__all__ = ["Progress", "Step", "TrainingStopped", "train", "untrained"]
+__all__ = ["Progress", "Step", "TrainingStopped", "train_intervention", "untrained"]

@@ -22,7 +22,7 @@ from ..text.template import Template
 from .closed_form import fit_answers
 from .loop import untrained
 from .objectives.base import OBJECTIVES, FittedObjective
-from .pipeline import record_of
+from .record import record_of
 from .run_config import RunConfig
 
 
