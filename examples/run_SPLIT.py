@@ -20,7 +20,7 @@ from typing import Any
 
 from easyedit_split.datasets import load_dataset
 from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
-from easyedit_split.easyedit.train import save, states_of
+from easyedit_split.easyedit.train import save_vectors, states_of
 from easyedit_split.means import mean_curve
 from easyedit_split.model.load import TESTBED, load_model
 from easyedit_split.scoring.encode_table import encode_table
@@ -96,7 +96,7 @@ def train_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     )
     if artifact.concepts != ("default",):
         artifact.record["concept_ids"] = {str(i): concept for i, concept in enumerate(artifact.concepts)}
-    save(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
+    save_vectors(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
     print(f"trained on {len(data.pairs)} pairs: {case.vectors}")
 
 
