@@ -27,7 +27,7 @@ def test_the_python_block_runs(
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
     printed = capsys.readouterr().out
     assert "pref" in printed
-    assert "Applied(site='3.residual'" in printed
+    assert "Applied(site='1.residual'" in printed
     assert (tmp_path / "reviews-vector" / "steering_config.json").is_file()
 
 
