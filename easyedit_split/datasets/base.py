@@ -27,7 +27,12 @@ DROPPED = "dropped "
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A pair and its row in the file."""
+    """A pair and its row in the file.
+
+    Attributes:
+        row: its row number in the file.
+        pair: the texts.
+    """
 
     row: int
     pair: Pair
@@ -55,7 +60,14 @@ class PairTable:
 
     @classmethod
     def of(cls, name: str, items: Sequence[Numbered], table: Table, notes: Sequence[str]) -> PairTable:
-        """The table of ``items``, chosen from a file."""
+        """The table of ``items``, chosen from a file.
+
+        Args:
+            name: what the pairs are called in records.
+            items: the chosen pairs with their rows.
+            table: the file that they come from.
+            notes: one sentence for each thing that was done to them.
+        """
         return cls(
             name=name,
             pairs=tuple(item.pair for item in items),
@@ -82,7 +94,14 @@ class PairTable:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns make a pair; ``concept`` may be absent from a file."""
+    """Which columns make a pair; ``concept`` may be absent from a file.
+
+    Attributes:
+        prompt: column of the query.
+        positive: column of the answer with the concept.
+        negative: column of the answer without it.
+        concept: column of the concept's name; None where there is one concept.
+    """
 
     prompt: str = "prompt"
     positive: str = "positive"
@@ -94,13 +113,27 @@ class Columns:
         return self.prompt, self.positive, self.negative
 
     def fit(self, names: tuple[str, ...]) -> bool:
-        """Whether a file with these column names holds pairs of this shape."""
+        """Whether a file with these column names holds pairs of this shape.
+
+        Args:
+            names: the file's column names.
+        """
         return set(self.fields()) <= set(names)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the caller asks of a dataset; see `load_dataset`."""
+    """What the caller asks of a dataset; see ``load_dataset``.
+
+    Attributes:
+        path: the file or folder; None for the data folder.
+        split: ``train``, ``dev`` or ``test``; None for the dataset's default.
+        seed: of the split and of ``limit``.
+        columns: which columns make a pair, for a file of the user's own.
+        concept_id: number of one concept, for a dataset that has several.
+        drop_bad: leave bad rows out and name them, instead of raising.
+        limit: pairs at most, of each concept.
+    """
 
     path: Path | None = None
     split: Split | None = None
@@ -133,6 +166,9 @@ class Dataset(ABC):
     @abstractmethod
     def load(self, request: Request) -> PairTable:
         """The pairs asked for.
+
+        Args:
+            request: what is asked of it.
 
         Raises:
             DataError: a missing file, a bad row, a split that cannot be made.
