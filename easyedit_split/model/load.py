@@ -45,9 +45,9 @@ def model_path(name: str) -> str:
     """What transformers is given: the shipped folder of ``testbed:NAME``, else ``name`` itself."""
     if not name.startswith(TESTBED):
         return name
-    from ..testbed.models import path  # the testbed stands above the models, so it is not loaded with them
+    from ..testbed.models import checkpoint_folder  # the testbed stands above the models, so it is not loaded with them
 
-    return str(path(name.removeprefix(TESTBED)))
+    return str(checkpoint_folder(name.removeprefix(TESTBED)))
 
 
 def load_model(
