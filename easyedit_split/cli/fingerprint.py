@@ -16,7 +16,6 @@ from ..datasets.base import PairTable
 from ..model.hooks import device_of
 from ..model.load import describe
 from ..text.template import tokenizer_hash
-from ..training.pipeline import pairs_hash
 
 _VALUES = 64
 
@@ -43,7 +42,7 @@ def pairs_identity(table: PairTable) -> dict[str, Any]:
     Args:
         table: the pairs and their source.
     """
-    return {"pairs": pairs_hash(table.pairs), "rows": list(table.rows)}
+    return {"pairs": table.pairs_sha256, "rows": list(table.rows)}
 
 
 @torch.no_grad()

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..config import build, require
+from ..config import TokenConfig, build, require
 from ..model.load import describe, name_of
-from ..model.sites import Site, Unwrap, same, widths
+from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
 from ..types import ArtifactError, ConfigError
@@ -80,6 +80,9 @@ class Artifact:
     def resolve(self, concept: str | None) -> str:
         """The artifact's own name for a pair's concept; one trained without concepts serves every pair.
 
+        Args:
+            concept: the pair's concept; None where it has none.
+
         Raises:
             ConfigError: it is not among them, or none is named and there are several.
         """
@@ -95,6 +98,15 @@ class Artifact:
 
     def __getitem__(self, concept: str | None) -> Intervention:
         return self.interventions[self.resolve(concept)]
+
+    @property
+    def tokens(self) -> TokenConfig:
+        """The token settings it was trained under: scoring and generation use the same.
+
+        Raises:
+            ConfigError: the record holds none that can be read.
+        """
+        return build(TokenConfig, self.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
 
     def only(self) -> Intervention:
         """The one intervention of a single-concept artifact.
@@ -139,6 +151,7 @@ class Artifact:
         """Write the artifact; a reader sees all of it or nothing.
 
         Args:
+            folder: where to write.
             overwrite: replace the artifact that is there, with everything else in its folder.
 
         Raises:
@@ -169,6 +182,9 @@ class Artifact:
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Artifact:
         """Read an artifact.
+
+        Args:
+            folder: what ``save_pretrained`` wrote.
 
         Raises:
             ArtifactError: a file is missing, damaged or of a newer format, or its digest, names, shapes or values are
@@ -213,7 +229,6 @@ class Artifact:
     def check_model(
         self,
         model: nn.Module,
-        unwrap: Unwrap = same,
         *,
         name: str | None = None,
         revision: str | None = None,
@@ -222,6 +237,7 @@ class Artifact:
         """Raise unless the model has every site with the stored widths; return what else differs from the record.
 
         Args:
+            model: a Hugging Face causal LM.
             name: the model's id; as it was loaded where None. One that nobody knows is no difference.
             revision: the revision that was asked for, where the model does not know its own.
             tokenizer: compared too where it is given.
@@ -233,7 +249,7 @@ class Artifact:
         require_architecture(self.record.get("model", {}), found)
         for key, shape in self._shapes().items():
             try:
-                fits = widths(model, Site.parse(key), self.config.placement, unwrap)
+                fits = widths(model, Site.parse(key), self.config.placement)
             except ConfigError as error:
                 raise ArtifactError(f"does not fit this model: {error}") from error
             if fits != shape:
@@ -253,7 +269,11 @@ def _copy(folder: Path, name: str, tensors: Mapping[str, Tensor], parameter: nn.
 
 
 def norm(intervention: Intervention) -> float:
-    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA)."""
+    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
+
+    Args:
+        intervention: any intervention.
+    """
     return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
 
 
