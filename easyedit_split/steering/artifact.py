@@ -87,6 +87,9 @@ class Artifact:
     def resolve(self, concept: str | None) -> str:
         """The artifact's own name for a pair's concept; one trained without concepts serves every pair.
 
+        Args:
+            concept: the pair's concept; None where it has none.
+
         Raises:
             ConfigError: it is not among them, or none is named and there are several.
         """
@@ -195,6 +198,7 @@ class Artifact:
         """Write the artifact; a reader sees all of it or nothing.
 
         Args:
+            folder: where to write.
             overwrite: replace the artifact that is there, with everything else in its folder.
 
         Raises:
@@ -225,6 +229,9 @@ class Artifact:
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Artifact:
         """Read an artifact.
+
+        Args:
+            folder: what ``save_pretrained`` wrote.
 
         Raises:
             ArtifactError: a file is missing, damaged or of a newer format, or its digest, names, shapes or values are
@@ -270,6 +277,7 @@ class Artifact:
         """Raise unless the model has every site with the stored widths; return what else differs from the record.
 
         Args:
+            model: a Hugging Face causal LM.
             name: the model's id; as it was loaded where None. One that nobody knows is no difference.
             revision: the revision that was asked for, where the model does not know its own.
             tokenizer: compared too where it is given.
@@ -290,7 +298,11 @@ class Artifact:
 
 
 def norm(intervention: Intervention) -> float:
-    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA)."""
+    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
+
+    Args:
+        intervention: any intervention.
+    """
     return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
 
 

@@ -28,17 +28,30 @@ HISTORY_FILE = "history.jsonl"
 
 
 def replaceable(folder: Path) -> bool:
-    """Whether a folder may be overwritten by an artifact: it is one, or is empty."""
+    """Whether a folder may be overwritten by an artifact: it is one, or is empty.
+
+    Args:
+        folder: where an artifact would be written.
+    """
     return folder.is_dir() and ((folder / CONFIG_FILE).exists() or not any(folder.iterdir()))
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
-    """Canonical JSON of a configuration."""
+    """Canonical JSON of a configuration.
+
+    Args:
+        value: plain JSON values.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over a configuration (without its digest) and tensors."""
+    """SHA-256 over a configuration (without its digest) and tensors.
+
+    Args:
+        config: plain JSON values.
+        tensors: by name.
+    """
     total = hashlib.sha256(canonical(config))
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
@@ -49,6 +62,9 @@ def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors file.
+
+    Args:
+        path: the file.
 
     Raises:
         ArtifactError: missing or not readable.
@@ -88,6 +104,9 @@ def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Ten
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration file's content.
 
+    Args:
+        folder: an artifact's folder.
+
     Raises:
         ArtifactError: missing, not JSON, not of this package, or of a newer format.
     """
@@ -108,6 +127,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Training history by concept; empty where there is none. It stands outside the digest.
+
+    Args:
+        folder: an artifact's folder.
 
     Raises:
         ArtifactError: a line that is not a concept's step with its numbers.

@@ -1,4 +1,4 @@
-"""`easyedit-split demo`: a quick tour on the testbed. SPLIT steers a tiny model; curves, a figure and text come out."""
+"""``easyedit-split demo``: a quick tour on the testbed, from training a tiny model's steering to a figure and text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EPILOG = "Example: easyedit-split demo --out demo-out"
 MODEL, DATA, FORM, OBJECTIVE = "testbed:gemma2", "testbed:reviews", "vector", "split"
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     to: Annotated[Path, typer.Option("--out", help="Folder for artifact, table and figure.")] = Path("demo-out"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into an existing folder.")] = False,
 ) -> None:
@@ -82,8 +82,12 @@ def command(
 def check_place(to: Path, overwrite: bool) -> None:
     """Raise before any work where the tour's folder is taken, or holds something else under one of its names.
 
+    Args:
+        to: the tour's folder.
+        overwrite: whether ``--overwrite`` was given.
+
     Raises:
-        ConfigError: see `places`.
+        ConfigError: as ``output_paths`` raises it.
     """
     if to.exists() and not overwrite:
         raise ConfigError(f"{to} exists already: choose another --out, or say --overwrite")
