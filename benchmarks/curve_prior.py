@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from easyedit_split.analysis.fit.curves import CurveParams, validity
+from easyedit_split.analysis.regions import breakdown
 from easyedit_split.sweep_curves import Kind
 
 M = np.linspace(-20.0, 20.0, 41)
