@@ -20,14 +20,8 @@ from easyedit_split.training.recipes import Recipe, compose, hparams_folder
 from easyedit_split.types import ConfigError
 
 ROOT = Path(__file__).parents[2]
-
-
 REFERENCE = ROOT.parent / "shared" / "reference" / "hyperparameters.csv"
-
-
 FORMS = ("vector", "lora", "local_weight")
-
-
 RUNS = [
     (form, objective)
     for form, objective in itertools.product(FORMS, ("split", "sft", "reps", "diff_mean"))
