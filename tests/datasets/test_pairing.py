@@ -32,7 +32,7 @@ def test_a_bad_row_is_named_and_dropped_only_on_demand(
         load_dataset(str(path))
     table = load_dataset(str(path), drop_bad=True)
     assert table.rows == (0, 1, 3, 4)
-    assert table.notes == (f"dropped {path}, row 2: {message}",)
+    assert table.dropped == (f"{path}, row 2: {message}",)
 
 
 def test_missing_keys_nan_and_numbers_are_bad_rows(tmp_path: Path) -> None:

@@ -48,5 +48,5 @@ def test_real_powerseeking_names_its_two_bad_rows(real: Path) -> None:
     assert str(caught.value).count("row ") == 2
     table = load_dataset(f"powerseeking:{real}", drop_bad=True)
     assert len(table.pairs) == 500
-    assert len(table.notes) == 2
+    assert len(table.dropped) == 2
     assert len(load_dataset(f"powerseeking:{real}", split="test").pairs) == 200
