@@ -13,7 +13,6 @@ an error.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
@@ -27,9 +26,7 @@ from ..types import ConfigError
 from .call_layout import CallReader
 from .forms.base import Factor, Form, Strength, factors
 from .intervention import Intervention
-from .report import Applied, Tally
-
-logger = logging.getLogger(__name__)
+from .report import Applied, Tally, check_report
 
 Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 """``(form, x, m) -> dy``: what is added. The default is ``form.delta``; an objective may bring its own for training."""
@@ -38,21 +35,38 @@ Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 class Attachment:
     """A live attachment: the strength, the token mask of the running call, and the tally of what was touched.
 
-    Made by `attach` only.
+    Made by `attach` only. `set_m` changes the strength of the calls to come.
     """
 
     def __init__(self, intervention: Intervention, m: Strength, layout: Layout | None, measure: bool) -> None:
         config = intervention.config
         self.intervention = intervention
-        self.m = factors(m)
         self.measure = measure
-        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self.m)
+        self.set_m(m)
         self._layout = layout
         self._reader = CallReader(config.prefix_ids, config.bos_id, config.skip_prefix)
         self._mask: Tensor | None = None
         self._seen: Tensor | None = None
         self._steers: Tensor | None = None
+        self._last: tuple[Factor, Factor] = (0.0, 0.0)
         self._hooks: list[_SiteHooks] = []
+
+    @property
+    def m(self) -> tuple[Factor, Factor]:
+        """``(m1, m2)`` of the calls to come."""
+        return self._m
+
+    def set_m(self, m: Strength) -> None:
+        """Steer the calls to come at another strength; 0 makes them the bare model's, bit for bit.
+
+        Args:
+            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as `attach` takes it.
+
+        Raises:
+            ConfigError: m is not finite, or of another shape.
+        """
+        self._m = factors(m)
+        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self._m)
 
     def report(self) -> tuple[Applied, ...]:
         """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
@@ -65,6 +79,7 @@ class Attachment:
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
         self._seen = layout.index >= 0
         if not self.bare:  # no read of the device here: `require_steered` does it once
+            self._last = self._m
             steers = self._mask.any()
             self._steers = steers if self._steers is None else self._steers | steers.to(self._steers.device)
 
@@ -74,7 +89,7 @@ class Attachment:
         Raises:
             ConfigError: so it was.
         """
-        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self.m):
+        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self._last):
             return
         config = self.intervention.config
         raise ConfigError(
@@ -102,7 +117,7 @@ class Attachment:
 
     def factors_for(self, h: Tensor) -> tuple[Factor, Factor]:
         """``(m1, m2)`` for a call's rows: a row's beams share its m."""
-        m1, m2 = (_rowwise(value, len(h), h.device) for value in self.m)
+        m1, m2 = (_rowwise(value, len(h), h.device) for value in self._m)
         return m1, m2
 
 
@@ -217,7 +232,7 @@ def attach(
         yield attachment
     attachment.require_steered()
     if check:
-        _check_report(attachment)
+        check_report(attachment.report())
 
 
 def _attach_site(
@@ -248,19 +263,6 @@ def _attach_site(
     for handle in handles:
         stack.callback(handle.remove)
     attachment._hooks.append(hooks)
-
-
-def _check_report(attachment: Attachment) -> None:
-    for applied in attachment.report():
-        if applied.calls == 0:
-            raise ConfigError(f"{applied.site}: the model was never called while the intervention was attached")
-        if applied.tokens_touched and not applied.tokens_changed:
-            logger.warning(
-                "%s: %d tokens were steered and no value changed: the intervention is 0 there, or too small for the "
-                "model's dtype",
-                applied.site,
-                applied.tokens_touched,
-            )
 
 
 __all__ = ["Applied", "Attachment", "Delta", "attach"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from ..types import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +61,24 @@ class Tally:
         """The account so far."""
         mean = self.ratio / self.touched if self.touched else 0.0
         return Applied(self.site, self.module, self.calls, self.seen, self.touched, self.changed, mean)
+
+
+def check_report(report: Sequence[Applied]) -> None:
+    """Raise where the model was never called; warn where tokens were steered and no value changed.
+
+    Args:
+        report: one account per site.
+
+    Raises:
+        ConfigError: a site without a call.
+    """
+    for applied in report:
+        if applied.calls == 0:
+            raise ConfigError(f"{applied.site}: the model was never called while the intervention was attached")
+        if applied.tokens_touched and not applied.tokens_changed:
+            logger.warning(
+                "%s: %d tokens were steered and no value changed: the intervention is 0 there, or too small for the "
+                "model's dtype",
+                applied.site,
+                applied.tokens_touched,
+            )

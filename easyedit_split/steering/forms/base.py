@@ -90,9 +90,9 @@ class Form(nn.Module, ABC):
 
         Args:
             x: the map's input.
-            m: float, one value per row ``[b]``, or ``(m1, m2)``.
+            m: float, one value per row ``[b]``, or ``(m1, m2)``; taken as it is, `attach` has checked it (`factors`).
         """
-        m1, m2 = factors(m)
+        m1, m2 = m if isinstance(m, tuple) else (m, m)
         parameter = next(self.parameters())
         x = x.to(torch.promote_types(x.dtype, parameter.dtype))
         dy: Tensor | None = None
