@@ -2,13 +2,13 @@
 
 | columns                                                                        | whose                     |
 |--------------------------------------------------------------------------------|---------------------------|
-| `prompt, positive, negative` (and `concept`)                                   | this package's            |
-| `question, matching, not_matching`                                             | EasyEdit2's               |
-| `question, answer_matching_behavior, answer_not_matching_behavior`             | Anthropic's persona evals |
-| `input, winning_output, losing_output, output_concept`                         | AxBench's paired table    |
+| ``prompt, positive, negative`` (and ``concept``)                                   | this package's            |
+| ``question, matching, not_matching``                                             | EasyEdit2's               |
+| ``question, answer_matching_behavior, answer_not_matching_behavior``             | Anthropic's persona evals |
+| ``input, winning_output, losing_output, output_concept``                         | AxBench's paired table    |
 
-Without a split the whole file is taken. A split needs a `split` column, or files named ``*_train``, ``*_test``,
-``*_dev``; none is invented. `declares` says whether a file has one.
+Without a split the whole file is taken. A split needs a ``split`` column, or files named ``*_train``, ``*_test``,
+``*_dev``; none is invented. ``declares`` says whether a file has one.
 """
 
 from __future__ import annotations
@@ -42,13 +42,17 @@ class Local(Dataset):
     columns = Columns()
 
     def load(self, request: Request) -> PairTable:
-        """The file's pairs, or those of the split that it declares."""
+        """The file's pairs, or those of the split that it declares.
+
+        Args:
+            request: what is asked of the file.
+        """
         if request.path is None:
             raise DataError("local needs a file: write its path, or local:PATH")
         refuse(Local, {"concept_id": request.concept_id})
         path = _split_file(request.path, request.split)
         table = read_table(path)
-        columns = request.columns or _recognise(table)
+        columns = request.columns or recognise(table)
         need_columns(table, columns.fields(), "a pair")
         only = _split_rows(table, request.split)
         if only is None and request.split is not None and _declared(path) != request.split:
@@ -56,12 +60,21 @@ class Local(Dataset):
                 f"{path}: has no split {request.split!r}: leave split out to take the whole file, add a 'split' column "
                 f"or name the files *_train and *_test{_paper_split(columns, path)}"
             )
-        items, notes = read_pairs(table, columns, drop_bad=request.drop_bad, only=only)
+        items, dropped = read_pairs(table, columns, drop_bad=request.drop_bad, only=only)
         chosen = limited(items, request.limit, name=path.stem, seed=request.seed)
-        return PairTable.of(path.stem, chosen, table, notes)
+        split = request.split or _declared(path)
+        return PairTable.of(path.stem, chosen, table, split=split, dropped=dropped)
 
 
-def _recognise(table: Table) -> Columns:
+def recognise(table: Table) -> Columns:
+    """Which of the known shapes the columns of a table are.
+
+    Args:
+        table: rows under named columns.
+
+    Raises:
+        DataError: none of them.
+    """
     refuse_unpaired(table)
     for columns in _KNOWN:
         if columns.fit(table.columns):
@@ -102,6 +115,10 @@ def _split_rows(table: Table, split: Split | None) -> list[int] | None:
 
 def declares(path: Path, split: Split) -> bool:
     """Whether this file says, by its name or its ``split`` column, which of its rows are of ``split``.
+
+    Args:
+        path: the file.
+        split: the split looked for.
 
     Raises:
         DataError: it cannot be read.

@@ -24,10 +24,14 @@ class Psychopathy(Dataset):
     sizes = Sizes(train=500, test=100)
 
     def load(self, request: Request) -> PairTable:
-        """The pairs of one split; train by default."""
+        """The pairs of one split; train by default.
+
+        Args:
+            request: what is asked of the dataset.
+        """
         refuse(Psychopathy, {"columns": request.columns, "concept_id": request.concept_id})
         table = read_named(Psychopathy, locate(Psychopathy, "all", request.path))
         items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad)
         chosen, notes = take(items, request.split or "train", self.sizes, name=self.name, seed=request.seed)
         chosen = limited(chosen, request.limit, name=self.name, seed=request.seed)
-        return PairTable.of(self.name, chosen, table, (*dropped, *notes))
+        return PairTable.of(self.name, chosen, table, split=request.split or "train", dropped=dropped, notes=notes)

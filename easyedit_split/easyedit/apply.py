@@ -22,7 +22,7 @@ from ..steering.intervention import Intervention
 from ..text.template import Template
 from ..types import ArtifactError, ConfigError
 from . import vectors as formats
-from .host.wrappers import unwrap, use_defined_attention
+from .host.wrappers import use_defined_attention
 from .live import put
 from .settings import ApplySettings, apply_settings
 
@@ -39,7 +39,7 @@ class SteeringVectors(dict[str, Any]):
         self.artifact = artifact
 
 
-def apply(hparams: Any, wrapper: Any = None, vectors: Mapping[str, Any] | None = None) -> Any:
+def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str, Any] | None = None) -> Any:
     """Steer a wrapper (loaded here where it is None) and return it.
 
     Args:
@@ -80,7 +80,7 @@ def _intervention(
 ) -> Intervention:
     artifact, where = _artifact(settings, vectors)
     if artifact is not None:
-        for note in artifact.check_model(wrapper.model, unwrap):
+        for note in artifact.check_model(wrapper.model):
             logger.warning("the vectors' model differs: %s", note)
         intervention = single_layer(_of_concept(artifact, settings.concept_id), layer, where)
     else:

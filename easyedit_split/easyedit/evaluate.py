@@ -1,6 +1,6 @@
 """Preference and utility log-odds (Eq. 7, 8) of any EasyEdit2 method, ours or not, as it is applied to a model.
 
-    pref = L_n - L_p        util = log-odds of the pair's whole mass        accuracy = share of pairs with pref > 0
+    pref = L_n - L_p    util = log-odds of the pair's whole mass    accuracy = share of pairs with pref > 0, ties half
 
 ``m`` multiplies what is applied: 1 is the model as it stands, 0 the bare model, so a method applied with multiplier 1
 is swept over its own m. EasyEdit2's ``Evaluator`` sees texts alone; log-odds need the model and both answers of a
@@ -35,7 +35,6 @@ from ..text.encode import EncodedPair, encode_pairs
 from ..text.template import Template
 from ..types import ConfigError, DataError, Pair, Scores
 from .evaluation_data import load_pairs, pairs_of, tokens_of
-from .host.wrappers import unwrap
 from .strength import applied_methods, at_strength, prompt_of
 
 logger = logging.getLogger(__name__)
@@ -199,16 +198,16 @@ class LogOddsEvaluator:
                 batch = collate([rows[i] for i in chosen], pad_id=pad_id).to(device_of(model))
                 with ExitStack() as stack:
                     for intervention, strength in ours:
-                        steered = attach(model, intervention, strength, layout=layout_of(batch), unwrap=unwrap)
+                        steered = attach(model, intervention, strength, layout=layout_of(batch))
                         stack.enter_context(steered)
-                    losses[chosen] = row_losses(model, batch, unwrap=unwrap).cpu().numpy()
+                    losses[chosen] = row_losses(model, batch).cpu().numpy()
         n, counts = len(encoded), np.array([len(row.answer) for row in rows])
         return Scores(L_p=losses[:n], L_n=losses[n:], T_p=counts[:n], T_n=counts[n:])
 
     def _summary(self, dataset_name: str) -> dict[str, Any]:
         assert self.table is not None
         curve = mean_curve(self.table).set_index("m1").loc[list(self.m)]
-        accuracy = (self.table["pref"] > 0).groupby(self.table["m1"]).mean()
+        counted = pd.Series(log_odds.credit(self.table["pref"].to_numpy())).groupby(self.table["m1"].to_numpy())
         return {
             "methods": list(applied_methods(self.wrapper)),
             "dataset": dataset_name,
@@ -216,9 +215,14 @@ class LogOddsEvaluator:
             "undefined_pairs": int(curve["excluded"].iloc[0]),
             "m": list(self.m),
             "preference": curve["pref"].tolist(),
-            "utility": [None if math.isnan(value) else value for value in curve["util"]],
-            "accuracy": [float(accuracy[m]) for m in self.m],
+            "utility": [_number(value) for value in curve["util"]],
+            "accuracy": [_number(counted.get_group(m).mean(skipna=False)) for m in self.m],
         }
+
+
+def _number(value: float) -> float | None:
+    """A number as JSON writes it: None where it is undefined."""
+    return None if math.isnan(value) else float(value)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

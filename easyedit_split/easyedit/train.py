@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
+from ..datasets.base import PairTable, pairs_hash
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..storage import write_whole
-from ..training.pipeline import Source
-from ..training.pipeline import train as train_artifact
+from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
 from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
-from .host.wrappers import unwrap, use_defined_attention
+from .host.wrappers import use_defined_attention
 from .settings import TrainSettings, train_settings
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ Row = Mapping[str, Any]
 FIELDS = {"prompt": "question", "positive": "matching", "negative": "not_matching"}
 
 
-def train(
+def train_on_host_rows(
     hparams: Any,
     dataset: Any,
     dataset_name: str | None,
@@ -61,11 +61,11 @@ def train(
 
         wrapper, _ = get_model(hparams)
         use_defined_attention(wrapper.model)
-    vectors = _train(wrapper, groups, settings, name, str(hparams.model_name_or_path))
+    vectors = _train_groups(wrapper, groups, settings, name, str(hparams.model_name_or_path))
     if hparams.save_vectors:
         short = hparams.alg_name.rsplit("/", 1)[-1]
         folder = Path(str(hparams.steer_vector_output_dir)) / f"{short}_{settings.run.form}"
-        save(vectors, folder, wrapper.model)
+        save_vectors(vectors, folder, wrapper.model)
         logger.info("saved in %s", folder)
     if loaded:
         wrapper.model.to("cpu")
@@ -143,19 +143,17 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
     return pairs, tuple(numbers)
 
 
-def _train(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
+def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
     pairs, numbers = _pairs(groups, settings, name)
     with _bar() as progress:
         artifact = train_artifact(
             wrapper.model,
             wrapper.tokenizer,
-            pairs,
+            PairTable(name, tuple(pairs), numbers, name, pairs_hash(pairs), split="train"),
             settings.run,
             model_name=model_name,
-            source=Source(name=name, split="train", rows=numbers),
             drop_bad=settings.drop_bad,
             progress=progress,
-            unwrap=unwrap,
         )
     concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
     if concepts:
@@ -178,7 +176,7 @@ def states_of(artifact: Artifact) -> dict[str, Any]:
     return states
 
 
-def save(vectors: SteeringVectors, folder: Path, model: torch.nn.Module) -> None:
+def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module) -> None:
     """Write the artifact, and beside it EasyEdit2's own files where its format can say the same."""
     artifact = vectors.artifact
     artifact.save_pretrained(folder / ARTIFACT_FOLDER, overwrite=True)

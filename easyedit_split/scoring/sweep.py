@@ -19,7 +19,6 @@ from torch import nn
 from .. import log_odds
 from ..log_odds import Normalize
 from ..model.load import name_of
-from ..model.sites import Unwrap, same
 from ..steering.artifact import Artifact
 from ..steering.intervention import Intervention
 from ..storage import Journal
@@ -38,7 +37,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What `sweep` needs of a scorer; `scoring.score` is the plain one."""
+    """What ``sweep`` needs of a scorer; ``scoring.score`` is the plain one."""
 
     def __call__(
         self,
@@ -48,13 +47,20 @@ class Scorer(Protocol):
         m: Factors,
         *,
         pad_id: int,
-        unwrap: Unwrap,
     ) -> Scores:
-        """Losses of ``pairs`` under ``intervention`` at ``m``."""
+        """Losses of pairs under an intervention at one m.
+
+        Args:
+            model: a Hugging Face causal LM.
+            pairs: encoded pairs.
+            intervention: what to apply; None for the bare model.
+            m: ``(m1, m2)`` or a float.
+            pad_id: any valid id.
+        """
         ...
 
 
-def sweep(
+def sweep_encoded(
     model: nn.Module,
     pairs: Sequence[EncodedPair],
     artifact: Artifact,
@@ -70,18 +76,24 @@ def sweep(
     scorer: Scorer = score,
     progress: Progress | None = None,
     journal: Journal | None = None,
-    unwrap: Unwrap = same,
 ) -> pd.DataFrame:
     """Score every pair at every m, each pair under its own concept's intervention.
 
     Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded pairs.
+        artifact: an intervention for each concept.
         m: floats, or ``(m1, m2)``.
+        pad_id: any valid id; it changes nothing.
         model_name: how the table names the model that is scored; as it was loaded where None.
         tokenizer: what ``pairs`` were encoded with; compared with the artifact's where given.
+        dataset: name of the dataset, for the table.
+        split: name of the split, for the table.
         normalize: log-odds from summed losses (the paper's curves) or from means per token.
         next_points: given the table so far, returns further m to score, until it returns none; what it names again is
             not scored again.
-        scorer: anything with `scoring.score`'s meaning.
+        scorer: anything with ``scoring.score``'s meaning.
+        progress: called with (scored, to score).
         journal: keeps each finished (concept, m); what it holds already is not scored again.
 
     Raises:
@@ -89,7 +101,7 @@ def sweep(
         ArtifactError: the artifact does not fit the model.
     """
     labels = _labels(model, artifact, model_name, dataset, split)
-    for note in artifact.check_model(model, unwrap, name=model_name, tokenizer=tokenizer):
+    for note in artifact.check_model(model, name=model_name, tokenizer=tokenizer):
         logger.warning("the artifact's model differs: %s", note)
     groups = by_concept(pairs, artifact)
     points = [_pair_of(value) for value in m]
@@ -102,7 +114,7 @@ def sweep(
         for (m1, m2), (concept, members) in itertools.product(points, groups.items()):
             scores = finished.get((concept, m1, m2))
             if scores is None:
-                scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id, unwrap=unwrap)
+                scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id)
                 _keep(journal, concept, m1, m2, scores)
             tables.append(_rows(labels, members, scores, m1, m2, normalize))
             if progress is not None:
@@ -134,7 +146,11 @@ def _keep(journal: Journal | None, concept: str, m1: float, m2: float, scores: S
 
 
 def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, list[EncodedPair]]:
-    """The pairs under each of the artifact's concepts.
+    """Group the pairs by the artifact's concepts.
+
+    Args:
+        pairs: encoded pairs.
+        artifact: an intervention for each concept.
 
     Raises:
         ConfigError: no pairs, or a pair whose concept the artifact has not.

@@ -13,7 +13,6 @@ an error.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
@@ -21,15 +20,13 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ..model.sites import RESIDUAL, Site, Unwrap, blocks_of, family_of, find_linear, same, walk, widths
+from ..model.sites import RESIDUAL, Site, blocks_of, family_of, find_linear, walk, widths
 from ..text.positions import Layout, position_mask
 from ..types import ConfigError
 from .call_layout import CallReader
 from .forms.base import Factor, Form, Strength, factors
 from .intervention import Intervention
-from .report import Applied, Tally
-
-logger = logging.getLogger(__name__)
+from .report import Applied, Tally, check_report
 
 Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 """``(form, x, m) -> dy``: what is added. The default is ``form.delta``; an objective may bring its own for training."""
@@ -38,33 +35,63 @@ Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 class Attachment:
     """A live attachment: the strength, the token mask of the running call, and the tally of what was touched.
 
-    Made by `attach` only.
+    Made by ``attach`` only. ``set_m`` changes the strength of the calls to come.
+
+    Args:
+        intervention: what is applied.
+        m: its strength.
+        layout: where prompt and answer lie; None to read it off each call.
+        measure: count the tokens touched and the size of the change.
     """
 
     def __init__(self, intervention: Intervention, m: Strength, layout: Layout | None, measure: bool) -> None:
         config = intervention.config
         self.intervention = intervention
-        self.m = factors(m)
         self.measure = measure
-        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self.m)
+        self.set_m(m)
         self._layout = layout
         self._reader = CallReader(config.prefix_ids, config.bos_id, config.skip_prefix)
         self._mask: Tensor | None = None
         self._seen: Tensor | None = None
         self._steers: Tensor | None = None
+        self._last: tuple[Factor, Factor] = (0.0, 0.0)
         self._hooks: list[_SiteHooks] = []
+
+    @property
+    def m(self) -> tuple[Factor, Factor]:
+        """``(m1, m2)`` of the calls to come."""
+        return self._m
+
+    def set_m(self, m: Strength) -> None:
+        """Steer the calls to come at another strength; 0 makes them the bare model's, bit for bit.
+
+        Args:
+            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as `attach` takes it.
+
+        Raises:
+            ConfigError: m is not finite, or of another shape.
+        """
+        self._m = factors(m)
+        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self._m)
 
     def report(self) -> tuple[Applied, ...]:
         """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
         return tuple(hooks.tally.applied() for hooks in self._hooks)
 
     def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Hook on the module that receives the tokens: decide which of this call's tokens are steered."""
+        """Hook on the module that receives the tokens: decide which of this call's tokens are steered.
+
+        Args:
+            module: the decoder.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        """
         layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
         config = self.intervention.config
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
         self._seen = layout.index >= 0
         if not self.bare:  # no read of the device here: `require_steered` does it once
+            self._last = self._m
             steers = self._mask.any()
             self._steers = steers if self._steers is None else self._steers | steers.to(self._steers.device)
 
@@ -74,7 +101,7 @@ class Attachment:
         Raises:
             ConfigError: so it was.
         """
-        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self.m):
+        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self._last):
             return
         config = self.intervention.config
         raise ConfigError(
@@ -85,6 +112,9 @@ class Attachment:
 
     def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """``(steered, real)`` tokens ``[b s]`` of the running call, for hidden states ``[b s d]``.
+
+        Args:
+            h: ``[b s d]`` of the running call.
 
         Raises:
             ConfigError: a block ran outside a call of the whole model, or the layout is for another shape.
@@ -101,8 +131,12 @@ class Attachment:
         return self._mask.to(h.device), self._seen.to(h.device)
 
     def factors_for(self, h: Tensor) -> tuple[Factor, Factor]:
-        """``(m1, m2)`` for a call's rows: a row's beams share its m."""
-        m1, m2 = (_rowwise(value, len(h), h.device) for value in self.m)
+        """``(m1, m2)`` for a call's rows: a row's beams share its m.
+
+        Args:
+            h: ``[b s d]`` of the running call.
+        """
+        m1, m2 = (_rowwise(value, len(h), h.device) for value in self._m)
         return m1, m2
 
 
@@ -133,7 +167,14 @@ def _hidden(output: Any) -> Tensor:
 
 
 class _SiteHooks:
-    """The hooks of one site: where x is read, where dy is added, and what came of it."""
+    """The hooks of one site: where x is read, where dy is added, and what came of it.
+
+    Args:
+        attachment: the attachment that the hooks belong to.
+        site: where they act.
+        module: dotted name of the module whose output they change.
+        delta: computes dy.
+    """
 
     def __init__(self, attachment: Attachment, site: Site, module: str, delta: Delta) -> None:
         self.attachment = attachment
@@ -144,15 +185,15 @@ class _SiteHooks:
         self.x: Tensor | None = None
 
     def linear_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Placement ``site``: add at the map's own output."""
+        # placement site: add at the map's own output
         return self._changed(args[0], output)
 
     def linear_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Placement ``block_output``: keep the map's input for the end of the block."""
+        # placement block_output: keep the map's input for the end of the block
         self.x = args[0]
 
     def block_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Placement ``block_output``: add at the block's output."""
+        # placement block_output: add at the block's output
         x, self.x = (_hidden(output), None) if self.site.name == RESIDUAL else (self.x, None)
         if x is None:
             raise ConfigError(f"{self.site.key} did not run in its block: there is nothing to compute its change from")
@@ -189,21 +230,20 @@ def attach(
     layout: Layout | None = None,
     delta: Delta | None = None,
     check: bool = False,
-    unwrap: Unwrap = same,
 ) -> Iterator[Attachment]:
     """Steer ``model`` by ``intervention`` at strength ``m`` while inside.
 
     Args:
-        model: a Hugging Face causal LM (or a model around one, with ``unwrap``).
+        model: a Hugging Face causal LM.
+        intervention: what to apply; where it acts is its own configuration.
         m: one float, one value per row of the batch ``[b]`` (beams of a row share it), or ``(m1, m2)``.
         layout: where prompt and answer lie, for calls that hold both; without it every call is read as generation: a
             call without cache holds the prompts, later ones what follows.
         delta: what is added instead of ``form.delta(x, m)``.
         check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
-        unwrap: looks through wrappers around the model's own modules.
 
     Yields:
-        An `Attachment`, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
+        An ``Attachment``, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
 
     Raises:
         ConfigError: a site the model has not, widths that do not fit, m not finite; at the end, that not one token was
@@ -213,13 +253,13 @@ def attach(
     names = {id(module): name for name, module in model.named_modules()}
     with ExitStack() as stack:
         for site in intervention.sites:
-            _attach_site(stack, attachment, model, site, delta or _plain_delta, unwrap, names)
-        decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
+            _attach_site(stack, attachment, model, site, delta or _plain_delta, names)
+        decoder = walk(model, family_of(model).decoder)
         stack.callback(decoder.register_forward_pre_hook(attachment.enter_call, with_kwargs=True).remove)
         yield attachment
     attachment.require_steered()
     if check:
-        _check_report(attachment)
+        check_report(attachment.report())
 
 
 def _attach_site(
@@ -228,18 +268,17 @@ def _attach_site(
     model: nn.Module,
     site: Site,
     delta: Delta,
-    unwrap: Unwrap,
     names: dict[int, str],
 ) -> None:
     placement = attachment.intervention.config.placement
-    form, wanted = attachment.intervention[site], widths(model, site, placement, unwrap)
+    form, wanted = attachment.intervention[site], widths(model, site, placement)
     if (form.d_in, form.d_out) != wanted:
         raise ConfigError(
             f"{site.key}: the intervention maps {form.d_in} to {form.d_out}, this model's site maps {wanted[0]} to "
             f"{wanted[1]}: it was made for another model"
         )
-    block = unwrap(blocks_of(model, unwrap)[site.block])
-    linear = None if site.name == RESIDUAL else find_linear(model, site, unwrap)
+    block = blocks_of(model)[site.block]
+    linear = None if site.name == RESIDUAL else find_linear(model, site)
     touched = linear if linear is not None and placement == "site" else block
     hooks = _SiteHooks(attachment, site, names[id(touched)], delta)
     if touched is linear:
@@ -251,19 +290,6 @@ def _attach_site(
     for handle in handles:
         stack.callback(handle.remove)
     attachment._hooks.append(hooks)
-
-
-def _check_report(attachment: Attachment) -> None:
-    for applied in attachment.report():
-        if applied.calls == 0:
-            raise ConfigError(f"{applied.site}: the model was never called while the intervention was attached")
-        if applied.tokens_touched and not applied.tokens_changed:
-            logger.warning(
-                "%s: %d tokens were steered and no value changed: the intervention is 0 there, or too small for the "
-                "model's dtype",
-                applied.site,
-                applied.tokens_touched,
-            )
 
 
 __all__ = ["Applied", "Attachment", "Delta", "attach"]

@@ -1,11 +1,11 @@
 """The only optimisation loop: fit an intervention's parameters while the model stays as it is.
 
 AdamW, gradient norm clipped, dropout on dy, accumulation that equals a larger batch, one m per pair and step drawn from
-``steering_factors`` and shared by both answers, the learning rate of `schedule`. Everything random derives from (seed,
-concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
+``steering_factors`` and shared by both answers, the learning rate of ``schedule``. Everything random derives from
+(seed, concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
 
 A loss, gradient or update that is not finite stops the run with its step and rows named; what is kept is the last state
-whose loss and gradient were finite, see `stopping`.
+whose loss and gradient were finite, see ``stopping``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen
-from ..model.sites import Unwrap, same
 from ..scoring.score import row_losses, score
 from ..steering.attach import Delta
 from ..steering.forms.base import Form, Strength
@@ -36,7 +35,7 @@ Progress: TypeAlias = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss)."""
 
 
-def train(
+def train_intervention(
     model: nn.Module,
     template: Template,
     pairs: Sequence[EncodedPair],
@@ -44,13 +43,16 @@ def train(
     *,
     concept: str = "default",
     progress: Progress | None = None,
-    unwrap: Unwrap = same,
 ) -> tuple[Intervention, tuple[Step, ...]]:
-    """An intervention for one concept, and its history (empty for closed forms).
+    """Train an intervention for one concept; returns it with its history (empty for closed forms).
 
     Args:
+        model: a Hugging Face causal LM; its own parameters are not changed.
+        template: how its tokenizer writes a prompt and its answer.
         pairs: encoded by ``template``; all of one concept.
+        run: form, objective, sites and optimiser settings.
         concept: enters the seed, so that concepts differ but each repeats.
+        progress: called after each optimiser step with (steps done, steps in all, loss).
 
     Raises:
         ConfigError: no pairs, or a configuration that does not fit the model.
@@ -58,21 +60,27 @@ def train(
     """
     if not pairs:
         raise ConfigError(f"concept {concept!r} has no pairs to train on")
-    intervention = untrained(model, template, run, concept, unwrap)
+    intervention = untrained(model, template, run, concept)
     objective = run.make_objective()
     with frozen(model):
         if isinstance(objective, FittedObjective):
-            fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
+            fit_closed_form(model, template.pad_id, pairs, intervention, objective)
             return intervention, ()
-        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept, unwrap)
+        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept)
         try:
             return intervention, loop.run_all(progress)
         finally:
             intervention.zero_grad()
 
 
-def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str, unwrap: Unwrap) -> Intervention:
+def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str) -> Intervention:
     """The run's intervention for one concept, as its training starts: at the bare model.
+
+    Args:
+        model: a Hugging Face causal LM.
+        template: how its tokenizer writes a prompt and its answer.
+        run: form, sites and seed.
+        concept: enters the seed.
 
     Raises:
         ConfigError: a configuration that does not fit the model.
@@ -90,13 +98,18 @@ def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str
         prefix_ids=template.prefix_ids,
         bos_id=template.bos_id,
         generator=generator,
-        unwrap=unwrap,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Micro:
-    """One forward's worth of pairs with the m of each: for the own and for the other answer."""
+    """One forward pass's worth of pairs, with the m of each.
+
+    Attributes:
+        pairs: the pairs.
+        m_own: ``[n]`` m for the answer that the direction makes likely.
+        m_other: ``[n]`` m for the other answer.
+    """
 
     pairs: list[int]
     m_own: Tensor
@@ -104,7 +117,17 @@ class _Micro:
 
 
 class _Loop:
-    """One run of AdamW over one concept's pairs."""
+    """One run of AdamW over one concept's pairs.
+
+    Args:
+        model: a Hugging Face causal LM.
+        template: how its tokenizer writes a prompt and its answer.
+        pairs: encoded pairs of one concept.
+        run: form, objective, sites and optimiser settings.
+        objective: turns answer losses into a loss.
+        intervention: what is trained, in place.
+        concept: enters the seeds.
+    """
 
     def __init__(
         self,
@@ -115,10 +138,9 @@ class _Loop:
         objective: TrainedObjective,
         intervention: Intervention,
         concept: str,
-        unwrap: Unwrap,
     ) -> None:
         self.model, self.template, self.pairs, self.run = model, template, pairs, run
-        self.objective, self.intervention, self.concept, self.unwrap = objective, intervention, concept, unwrap
+        self.objective, self.intervention, self.concept = objective, intervention, concept
         self.device = device_of(model)
         self.draws = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "draws"))
         self.noise = torch.Generator(self.device).manual_seed(derive_seed(run.train.seed, concept, "dropout"))
@@ -137,7 +159,11 @@ class _Loop:
         self.good = LastGood(intervention)
 
     def run_all(self, progress: Progress | None) -> tuple[Step, ...]:
-        """All epochs."""
+        """Train for all epochs.
+
+        Args:
+            progress: called after each optimiser step.
+        """
         config = self.run.train
         for epoch in range(config.epochs):
             order = torch.randperm(len(self.pairs), generator=self.draws).tolist()
@@ -204,9 +230,7 @@ class _Loop:
         rows = [Row(pair.prompt, getattr(pair, name), pair.prefix_length) for name in names for pair in pairs]
         m = sign * torch.cat([micro.m_own, micro.m_other] if len(names) == 2 else [micro.m_own])
         batch = collate(rows, pad_id=self.template.pad_id).to(self.device)
-        losses = row_losses(
-            self.model, batch, self.intervention, m.to(self.device), delta=self._dropped(delta), unwrap=self.unwrap
-        )
+        losses = row_losses(self.model, batch, self.intervention, m.to(self.device), delta=self._dropped(delta))
         sides = _split(losses, batch.lengths - batch.prompt_lengths, batch.prompt_lengths, len(pairs))
         bare_own = bare_other = None
         if self.bare is not None:
@@ -231,7 +255,7 @@ class _Loop:
         return change
 
     def _bare_losses(self) -> dict[str, Tensor]:
-        scores = score(self.model, self.pairs, pad_id=self.template.pad_id, unwrap=self.unwrap)
+        scores = score(self.model, self.pairs, pad_id=self.template.pad_id)
         return {
             "positive": torch.from_numpy(scores.L_p).to(self.device),
             "negative": torch.from_numpy(scores.L_n).to(self.device),
@@ -256,8 +280,8 @@ class _Loop:
 
 
 def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
-    """Losses of stacked rows back into one `AnswerLosses` per answer."""
+    """Losses of stacked rows back into one ``AnswerLosses`` per answer."""
     return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
 
 
-__all__ = ["Progress", "Step", "TrainingStopped", "train", "untrained"]
+__all__ = ["Progress", "Step", "TrainingStopped", "train_intervention", "untrained"]

@@ -1,7 +1,7 @@
 """What is measured beside a sweep: side effects on prompts that steering should leave alone, and quality of texts.
 
-    collateral    m1, kl (summed over an answer's tokens, nats), tokens                            a row per m and prompt
-    texts         m1, prompt, overall (0 to 2), and what it is made of; text, where it is to be shown              the same
+    collateral    m1, kl (summed over an answer's tokens, nats), tokens                         a row per m and prompt
+    texts         m1, prompt, overall (0 to 2), and what it is made of; text, if it is to be shown            the same
 
 KL per token is the sum over prompts of ``kl`` over that of ``tokens``; between measured m it is read off in a straight
 line, beyond them no m is within a budget. At m = 0 it is 0.

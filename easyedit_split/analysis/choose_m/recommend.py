@@ -18,8 +18,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...types import ConfigError
-from ..fit.sweep_fit import SweepFit
+from ...sweep_curves import SweepLike
+from ...types import ConfigError, DataError
+from ..fit.sweep_fit import SweepFit, fit_sweep
 from ..uncertainty.spread import Spread
 from .beside import Collateral, Texts
 from .budget import Budget
@@ -43,7 +44,7 @@ def default_aim(budget: Budget | None, collateral: Collateral | None, texts: Tex
 
 
 def recommend(
-    item: SweepFit,
+    item: SweepFit | SweepLike,
     *,
     aim: Aim | None = None,
     budget: Budget | None = None,
@@ -57,7 +58,7 @@ def recommend(
     """Choose m for one intervention.
 
     Args:
-        item: a sweep and its fits.
+        item: a sweep of one intervention (table, path or curve), or its fits where there are some already.
         aim: see the top of the module; None weighs all there is.
         budget: utility that may be lost; under "preference" 10 % of the swept range unless given, under the others no
             limit unless given.
@@ -72,6 +73,8 @@ def recommend(
         ConfigError: unknown aim or direction, level outside (0, 1), or an aim without what it needs.
         DataError: an aim that reads pairs, and utility is undefined for every pair.
     """
+    if not isinstance(item, SweepFit):
+        item = _one(item)
     aim = aim or default_aim(budget, collateral, texts)
     if aim not in AIMS:
         raise ConfigError(f"aim {aim!r} is unknown; use one of {', '.join(AIMS)}.")
@@ -118,3 +121,16 @@ def _measured(choice: Recommendation, pairs: ScoredPairs, level: float) -> Recom
         evidence=found,
         style=style,
     )
+
+
+def _one(sweep: SweepLike) -> SweepFit:
+    """The fits of a sweep of one intervention.
+
+    Raises:
+        DataError: the sweep holds several.
+    """
+    fits = fit_sweep(sweep, keep_going=True)
+    if len(fits) != 1:
+        names = "; ".join(fit.curve.name for fit in fits[:4])
+        raise DataError(f"the sweep holds {len(fits)} interventions ({names}): give the rows of one")
+    return fits[0]

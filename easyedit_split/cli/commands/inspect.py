@@ -1,4 +1,4 @@
-"""`easyedit-split inspect`: what an artifact is, and, given the model, whether and where it applies."""
+"""``easyedit-split inspect``: what an artifact is, and, given the model, whether and where it applies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from ...steering.artifact import HISTORY_FILE, Artifact, norm
 from ...steering.attach import Applied, attach
 from ...text.batching import Row, collate
 from ...text.template import Template
-from ...training.pipeline import artifact_tokens
 from ...types import ArtifactError
 from ..console import open_model, out, say
 from ..options import MODEL_HELP, DeviceOption, DtypeOption
@@ -26,7 +25,7 @@ EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"
 PROMPT = "Tell me in one sentence what you would do."
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     folder: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     model: Annotated[str | None, typer.Option(help=f"Apply it to one prompt of this model. {MODEL_HELP}")] = None,
     m: Annotated[float, typer.Option(help="Strength for that.")] = 1.0,
@@ -45,7 +44,7 @@ def command(
     network, tokenizer = open_model(model, dtype, device)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
-    template = Template(tokenizer, artifact_tokens(artifact))
+    template = Template(tokenizer, artifact.tokens)
     shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
     shown.title = f"one prompt at m = {m:g}"
     for concept in artifact.concepts:
@@ -60,6 +59,14 @@ def try_out(
 ) -> tuple[Applied, ...]:
     """Apply one concept's intervention to one prompt and report.
 
+    Args:
+        model: a Hugging Face causal LM.
+        template: how its tokenizer writes a prompt.
+        artifact: what to apply.
+        concept: which of its concepts.
+        m: strength.
+        prompt: the user's message.
+
     Raises:
         ConfigError: nothing was touched.
     """
@@ -71,7 +78,12 @@ def try_out(
 
 
 def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
-    """The loss of a concept's last step, or a dash where it took none.
+    """The training loss of a concept's last step, or a dash where it took none.
+
+    Args:
+        artifact: the artifact.
+        concept: which of its concepts.
+        file: its configuration file, for messages.
 
     Raises:
         ArtifactError: the step has none, or one that is no number.
@@ -89,7 +101,12 @@ def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
 
 
 def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
-    """The configuration and the record, for people; ``losses`` is what stands for each concept's last loss."""
+    """Print the configuration and the training record.
+
+    Args:
+        artifact: the artifact.
+        losses: each concept's last loss, as text.
+    """
     config, record = artifact.config, artifact.record
     data, model = record.get("data", {}), record.get("model", {})
     rows = {

@@ -1,4 +1,4 @@
-"""`easyedit-split sweep`: score answer pairs over m, as a table of losses and log-odds."""
+"""``easyedit-split sweep``: score answer pairs over m, as a table of losses and log-odds."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import typer
 from ...analysis import look_closer
 from ...config import parse_grid
 from ...means import check_aggregate
+from ...scoring.sweep_pairs import sweep_pairs
 from ...steering.artifact import Artifact
 from ...storage import Journal
 from ...sweep_table import check_suffix, write_table
-from ...training.pipeline import sweep as sweep_pairs
 from ...types import ConfigError
 from ..console import bar, open_data, open_model, resumable, say_written
 from ..fingerprint import model_identity, pairs_identity
@@ -38,7 +38,7 @@ EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:
 --m -20:20:41 --out power.parquet"""
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
     intervention: InterventionOption,
@@ -73,7 +73,7 @@ def command(
     check_suffix(to)
     check_file(to, overwrite)
     artifact = Artifact.from_pretrained(intervention)
-    table, source = open_data(
+    table = open_data(
         data,
         split,
         default_split="test",
@@ -84,17 +84,16 @@ def command(
         limit=limit,
     )
     network, tokenizer = open_model(model, dtype, device)
-    known = {"artifact": artifact.digest(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
+    known = {"artifact": artifact.identity(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
     journal = Journal.beside(to, known)
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(
             network,
             tokenizer,
-            table.pairs,
+            table,
             artifact,
             points,
             model_name=model,
-            source=source,
             normalize=kind,
             drop_bad=drop_bad,
             next_points=look_closer if refine else None,
@@ -108,7 +107,10 @@ def command(
 
 
 def parse_normalize(text: str) -> Literal["sum", "mean"]:
-    """``sum`` or ``mean``.
+    """The normalisation that ``--normalize`` names: ``sum`` or ``mean``.
+
+    Args:
+        text: the option's text.
 
     Raises:
         ConfigError: anything else.
