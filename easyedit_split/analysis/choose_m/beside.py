@@ -80,6 +80,11 @@ class Collateral:
         read = np.interp(m, known, values, left=np.nan, right=np.nan)
         return np.where(np.asarray(m) == 0, 0.0, read)
 
+    def kl_at(self, m: float) -> float | None:
+        """KL per token at one m, nats; None beyond what was measured."""
+        value = float(self.at(np.array([m]))[0])
+        return None if np.isnan(value) else value
+
     def within(self, m: Float[FloatArray, " f"]) -> Bool[np.ndarray, " f"]:
         """Which m were measured and stay within what is allowed."""
         return np.asarray(np.nan_to_num(self.at(m), nan=np.inf) <= self.most)
@@ -122,6 +127,14 @@ class Texts:
         samples = first["text"].astype(str).reindex(wide.columns).tolist() if "text" in table else [""] * wide.shape[1]
         m = wide.columns.to_numpy(dtype=np.float64)
         return cls(m, wide.to_numpy(dtype=np.float64), tuple(samples))
+
+    def nearest(self, m: float) -> int:
+        """Place of the judged m that is nearest to one.
+
+        Args:
+            m: any.
+        """
+        return int(np.abs(self.m - m).argmin())
 
     @classmethod
     def read(cls, path: str | Path) -> Texts:

@@ -18,12 +18,13 @@ from ...text.template import Template
 from ...training.recipes import compose
 from ...training.train_pairs import train_artifact
 from ...types import ConfigError
+from ..advice import print_recommendations
 from ..console import bar, console, out
 from ..output_paths import check_file, check_folder
 from ..summary import print_summary
 from .apply import print_answers
 from .plot import draw
-from .recommend import print_recommendations, recommend_fit
+from .recommend import recommend_fit
 
 EPILOG = "Example: easyedit-split demo --out demo-out"
 MODEL, DATA, FORM, OBJECTIVE = "testbed:gemma2", "testbed:reviews", "vector", "split"
