@@ -30,7 +30,6 @@ from easyedit_split.analysis.uncertainty.spread import Method, Spread
 from easyedit_split.sweep_curves import KINDS, CurveKey, Kind, PairOdds, SweepCurve
 from easyedit_split.types import FloatArray
 
-
 AIMS: tuple[Aim, ...] = ("capped", "answer", "preference")
 
 
