@@ -24,7 +24,7 @@ RUN_BY = {
     "docs/analysis.md": "tests/analysis/test_example.py",
     "examples/SPLIT.md": "tests/easyedit/test_run_split.py",
 }
-"""The test that runs the Python and shell blocks of a page, each in the folder and with the files that they speak of."""
+"""The test that runs the Python and shell blocks of a page, in a folder with the files that they speak of."""
 LANGUAGES = {"", "python", "bash", "console", "yaml", "ini", "text", "bibtex"}
 NEEDS = re.compile(r"\*Needs .+: not run in the tests\.\*")
 """What stands above a block that needs a download, a clone or a GPU, for its reader as much as for this test."""

@@ -102,7 +102,7 @@ def options_without_help(tree: ast.Module) -> list[str]:
 CHECKS: dict[Callable[[ast.Module], list[str]], str] = {
     single_backticks: '"""See `x`."""',
     first_sentences: '"""no sentence"""',
-    undocumented_fields: '@dataclass\nclass A:\n    """A.\n\n    Attributes:\n        x: it.\n    """\n    x: int\n    y: int',
+    undocumented_fields: '@dataclass\nclass A:\n    """A.\n\n    Attributes:\n        x: it.\n    """\n    x: A; y: A',
     absolute_imports: "def f():\n    from easyedit_split.types import Pair",
     options_without_help: 'import typer\nx = typer.Option("--x")',
 }

@@ -66,7 +66,7 @@ class Attachment:
         """Steer the calls to come at another strength; 0 makes them the bare model's, bit for bit.
 
         Args:
-            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as `attach` takes it.
+            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as ``attach`` takes it.
 
         Raises:
             ConfigError: m is not finite, or of another shape.

@@ -103,7 +103,7 @@ class Form(nn.Module, ABC):
 
         Args:
             x: the map's input.
-            m: float, one value per row ``[b]``, or ``(m1, m2)``; taken as it is, `attach` has checked it (`factors`).
+            m: float, one value per row ``[b]``, or ``(m1, m2)``; ``attach`` has checked it already.
         """
         m1, m2 = m if isinstance(m, tuple) else (m, m)
         parameter = next(self.parameters())
