@@ -25,7 +25,7 @@ from .applied import Applied, Tally
 from .calls import CallReader
 from .forms.base import Factor, Form, Strength, factors
 from .intervention import Intervention
-from .positions import Layout, position_mask
+from .positions import Layout, TokenLayout, position_mask
 from .sites import RESIDUAL, Site, Unwrap, blocks_of, family_of, find_linear, same, walk, widths
 from .types import ConfigError
 
@@ -41,7 +41,9 @@ class Attachment:
     Made by `attach` only.
     """
 
-    def __init__(self, intervention: Intervention, m: Strength, layout: Layout | None, measure: bool) -> None:
+    def __init__(
+        self, intervention: Intervention, m: Strength, layout: Layout | TokenLayout | None, measure: bool
+    ) -> None:
         config = intervention.config
         self.intervention = intervention
         self.m = factors(m)
@@ -60,6 +62,9 @@ class Attachment:
 
     def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Hook on the module that receives the tokens: decide which of this call's tokens are steered."""
+        if isinstance(self._layout, TokenLayout):
+            self._mask, self._seen = self._layout.steered, self._layout.real
+            return
         layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
         config = self.intervention.config
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
@@ -113,6 +118,8 @@ def _is_nonzero(value: Factor) -> bool:
 def _rowwise(m: Factor, b: int, device: torch.device) -> Factor:
     if not isinstance(m, Tensor):
         return m
+    if m.ndim == 2 and len(m) == b:
+        return m.to(device)
     if b % len(m):
         raise ConfigError(f"{len(m)} values of m for {b} rows: give one per row (beams of a row share it)")
     return m.to(device).repeat_interleave(b // len(m))
@@ -123,7 +130,8 @@ def _nonzero(m1: Factor, m2: Factor, mask: Tensor) -> Tensor:
     for_rows = [value for value in (m1, m2) if isinstance(value, Tensor)]
     if not for_rows or any(not isinstance(value, Tensor) and value != 0 for value in (m1, m2)):
         return mask
-    return mask & torch.stack([value != 0 for value in for_rows]).any(0)[:, None]
+    nonzero = torch.stack([value != 0 for value in for_rows]).any(0)
+    return mask & (nonzero[:, None] if nonzero.ndim == 1 else nonzero)
 
 
 def _hidden(output: Any) -> Tensor:
@@ -175,7 +183,14 @@ class _SiteHooks:
         return (new, *output[1:]) if isinstance(output, tuple) else new
 
 
-def _plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
+def plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
+    """The form's own change.
+
+    Args:
+        form: the form.
+        x: its site's input ``[b s d_in]``.
+        m: strength, see `attach`.
+    """
     dy: Tensor = form.delta(x, m)
     return dy
 
@@ -186,7 +201,7 @@ def attach(
     intervention: Intervention,
     m: Strength = 1.0,
     *,
-    layout: Layout | None = None,
+    layout: Layout | TokenLayout | None = None,
     delta: Delta | None = None,
     check: bool = False,
     unwrap: Unwrap = same,
@@ -195,9 +210,10 @@ def attach(
 
     Args:
         model: a Hugging Face causal LM (or a model around one, with ``unwrap``).
-        m: one float, one value per row of the batch ``[b]`` (beams of a row share it), or ``(m1, m2)``.
-        layout: where prompt and answer lie, for calls that hold both; without it every call is read as generation: a
-            call without cache holds the prompts, later ones what follows.
+        m: one float, one value per row of the batch ``[b]`` (beams of a row share it) or per token ``[b s]``, or
+            ``(m1, m2)``.
+        layout: where prompt and answer lie, for calls that hold both, or which tokens are steered; without it every
+            call is read as generation: a call without cache holds the prompts, later ones what follows.
         delta: what is added instead of ``form.delta(x, m)``.
         check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
         unwrap: looks through wrappers around the model's own modules.
@@ -213,7 +229,7 @@ def attach(
     names = {id(module): name for name, module in model.named_modules()}
     with ExitStack() as stack:
         for site in intervention.sites:
-            _attach_site(stack, attachment, model, site, delta or _plain_delta, unwrap, names)
+            _attach_site(stack, attachment, model, site, delta or plain_delta, unwrap, names)
         decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
         stack.callback(decoder.register_forward_pre_hook(attachment.enter_call, with_kwargs=True).remove)
         yield attachment
@@ -266,4 +282,4 @@ def _check_report(attachment: Attachment) -> None:
             )
 
 
-__all__ = ["Applied", "Attachment", "Delta", "attach"]
+__all__ = ["Applied", "Attachment", "Delta", "attach", "plain_delta"]
