@@ -10,7 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -96,10 +96,15 @@ class Sized(Protocol):
 
 
 class Shelf:
-    """What has been computed for one model, the latest used last; what is used least goes when room is wanted."""
+    """What has been computed for one model, the latest used last; what is used least goes when room is wanted.
+
+    Attributes:
+        checked: what comparisons with the plain scorer found, by kind of intervention.
+    """
 
     def __init__(self) -> None:
         self._held: OrderedDict[Hashable, tuple[Sized, str]] = OrderedDict()
+        self.checked: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable) -> Sized | None:
         """What stands under ``key``, if anything does."""

@@ -38,7 +38,7 @@ def rows_of_bare(trie: Trie, lengths: Sequence[int], order: Sequence[int], cost:
     cut = Trie(trie.parent, trie.depth, trie.token, tuple(p[:n] for p, n in zip(trie.paths, lengths, strict=True)))
     nothing = np.zeros(0, dtype=np.int64)
     texts = [Scored(n + 1, nothing, np.zeros(n, dtype=np.bool_), 0) for n in lengths]
-    return [row for row, _ in pack(cut, texts, [[Member(i)] for i in order if lengths[i]], cost)]
+    return pack(cut, texts, [[Member(i)] for i in order if lengths[i]], cost)
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ def run_bare(anatomy: Anatomy, trie: Trie, entry: Entry, row: PackedRow) -> dict
         entry: what is wanted.
         row: which tokens.
     """
-    inputs = inputs_of(Launch((row,), (), _NONE), anatomy.device)
+    inputs = inputs_of(Launch((row,), _NONE), anatomy.device)
     ids = tokens_of(torch.from_numpy(trie.token), inputs)
     above = range(entry.block + 1, len(anatomy.blocks))
     with ExitStack() as stack:
@@ -125,7 +125,7 @@ def keys_of(anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, r
 def _recorded(
     anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, row: PackedRow
 ) -> dict[int, tuple[Tensor, Tensor]]:
-    inputs = inputs_of(Launch((row,), (), _NONE), anatomy.device)
+    inputs = inputs_of(Launch((row,), _NONE), anatomy.device)
     recorder = Recorder()
     if states is None:
         ids = tokens_of(torch.from_numpy(trie.token), inputs)

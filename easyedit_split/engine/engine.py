@@ -9,6 +9,7 @@ bit for bit. What the engine cannot promise it refuses (`EngineRefused`), before
 from __future__ import annotations
 
 import dataclasses
+import logging
 import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -36,6 +37,8 @@ from .stand_ins import standing_in
 from .states import Plan, States
 from .strengths import strength_of
 from .texts import Texts, scored_texts
+
+logger = logging.getLogger(__name__)
 
 _SHELVES: weakref.WeakKeyDictionary[nn.Module, Shelf] = weakref.WeakKeyDictionary()
 
@@ -78,6 +81,12 @@ class Prepared:
     keys: KeptKeys | None
     cost: Cost
 
+    def typical_norm(self) -> float:
+        """Median length of what enters, in the unit of the hidden state; 1 where that is not cached."""
+        if self.states is None:
+            return 1.0
+        return float(self.states.sample()[HIDDEN].float().norm(dim=-1).median())
+
 
 class Engine:
     """Scores texts under interventions of one model.
@@ -97,6 +106,7 @@ class Engine:
         self.anatomy = Anatomy(model, unwrap)
         self.anatomy.check_hooks()
         self.head = self.anatomy.own_head()
+        self.shelf = shelf_of(model)
         self._digests: dict[int, str] = {}
         on_cpu = self.anatomy.device.type == "cpu"
         self.launch_tokens = self.config.launch_tokens or (1 if on_cpu else 8192)
@@ -130,14 +140,12 @@ class Engine:
             strengths: for each repeat, ``(m1, m2)`` of each slot.
         """
         packed = pack(prepared.texts.trie, prepared.scored, units, prepared.cost)
-        packed.sort(key=lambda entry: -len(entry[0].node))
-        together = max(1, min(len(strengths), self.launch_tokens // len(packed[0][0].node)))
+        packed.sort(key=lambda row: -len(row.node))
+        together = max(1, min(len(strengths), self.launch_tokens // len(packed[0].node)))
         launches: list[Launch] = []
         for first in range(0, len(strengths), together):
             repeats = tuple(strengths[first : first + together])
-            for rows in self._batches(packed, len(repeats)):
-                inside = tuple(place for _, places in rows for place in places)
-                launches.append(Launch(tuple(row for row, _ in rows), inside, repeats))
+            launches += [Launch(tuple(rows), repeats) for rows in self._batches(packed, len(repeats))]
         return launches
 
     def losses(
@@ -165,17 +173,43 @@ class Engine:
         table = token.new_zeros(inputs.texts, inputs.turns)
         return table.index_put((inputs.text, inputs.turn), token).sum(-1)
 
-    def _batches(
-        self, packed: Sequence[tuple[PackedRow, list[int]]], repeats: int
-    ) -> list[list[tuple[PackedRow, list[int]]]]:
+    def run(
+        self,
+        prepared: Prepared,
+        launch: Launch,
+        intervention: Intervention | None = None,
+        delta: Delta | None = None,
+    ) -> list[tuple[Launch, Float64[Tensor, " texts"]]]:
+        """`losses` of a launch, cut in halves where the device has no memory for the whole; without gradients.
+
+        Args:
+            prepared: what the launch was made of.
+            launch: from `launches`.
+            intervention: of the prepared kind; None for the bare model.
+            delta: what is added instead of ``form.delta(x, m)``.
+        """
+        try:
+            return [(launch, self.losses(prepared, launch, intervention, delta))]
+        except torch.OutOfMemoryError:
+            halves = launch.halves()
+            if not halves:
+                raise
+        logger.info("no memory for %d tokens at once: in two halves", launch.tokens)
+        return [part for half in halves for part in self.run(prepared, half, intervention, delta)]
+
+    def digest(self) -> str:
+        """Of the whole model."""
+        return self._digest(len(self.anatomy.blocks) - 1)
+
+    def _batches(self, packed: Sequence[PackedRow], repeats: int) -> list[list[PackedRow]]:
         """Rows of like width, as many as a launch may hold."""
-        batches: list[list[tuple[PackedRow, list[int]]]] = []
-        for entry in packed:
-            width = len(batches[-1][0][0].node) if batches else 0
+        batches: list[list[PackedRow]] = []
+        for row in packed:
+            width = len(batches[-1][0].node) if batches else 0
             if batches and (len(batches[-1]) + 1) * width * repeats <= self.launch_tokens:
-                batches[-1].append(entry)
+                batches[-1].append(row)
             else:
-                batches.append([entry])
+                batches.append([row])
         return batches
 
     def _cost(self, entry: Entry) -> Cost:
@@ -185,7 +219,7 @@ class Engine:
     def _states(self, texts: Texts, entry: Entry) -> States:
         """From the shelf, or filled now."""
         key = ("states", self._digest(entry.block), texts.digest, entry.key, self.config.row_tokens)
-        shelf = shelf_of(self.model)
+        shelf = self.shelf
         held = shelf.get(key)
         if isinstance(held, States):
             return held
@@ -215,7 +249,7 @@ class Engine:
             nodes = {
                 n for text, path in zip(cut, texts.trie.paths, strict=True) for n in path[: text.constant].tolist()
             }
-            room = shelf_of(self.model).room(len(nodes) * per_node, self.anatomy.device, self.config.budget)
+            room = self.shelf.room(len(nodes) * per_node, self.anatomy.device, self.config.budget)
             if room is not None and room.type == self.anatomy.device.type:
                 return cut
         return tuple(dataclasses.replace(text, constant=0) for text in scored)
@@ -226,9 +260,8 @@ class Engine:
         lengths = tuple(text.constant for text in scored)
         if not any(lengths):
             return None
-        whole = self._digest(len(self.anatomy.blocks) - 1)
-        key = ("keys", whole, texts.digest, entry.block, lengths, self.config.row_tokens)
-        shelf = shelf_of(self.model)
+        key = ("keys", self.digest(), texts.digest, entry.block, lengths, self.config.row_tokens)
+        shelf = self.shelf
         held = shelf.get(key)
         if isinstance(held, KeptKeys):
             return held

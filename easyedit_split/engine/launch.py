@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..types import FloatArray, IntArray
 from .head import Targets
-from .packing import PackedRow
+from .packing import Member, PackedRow
 
 Strengths = Sequence[tuple[float, float]]
 """``(m1, m2)`` of each slot."""
@@ -27,18 +27,32 @@ class Launch:
 
     Attributes:
         rows: the packed rows.
-        units: places of the rows' units among those that were packed.
         strengths: for each repeat ``(m1, m2)`` of each slot.
     """
 
     rows: tuple[PackedRow, ...]
-    units: tuple[int, ...]
     strengths: tuple[Strengths, ...]
+
+    @property
+    def members(self) -> list[Member]:
+        """The texts of all rows, in order."""
+        return [member for row in self.rows for member in row.members]
 
     @property
     def tokens(self) -> int:
         """Tokens that run, padding included."""
         return len(self.strengths) * len(self.rows) * max(len(row.node) for row in self.rows)
+
+    def halves(self) -> tuple[Launch, ...]:
+        """Two launches that make up this one, by repeats or else by rows; none where it is a single row."""
+        if len(self.strengths) > 1:
+            half = len(self.strengths) // 2
+            return tuple(Launch(self.rows, part) for part in (self.strengths[:half], self.strengths[half:]))
+        if len(self.rows) > 1:
+            half = len(self.rows) // 2
+            parts = (self.rows[:half], self.rows[half:])
+            return tuple(Launch(rows, self.strengths) for rows in parts)
+        return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class PackedRow:
         text, at, target: ``[e]`` for each answer token: member's place in ``members``, the row's token that predicts
             it, and its id.
         members: the texts of the row.
+        units: places of the row's units among those that were packed.
     """
 
     node: IntArray
@@ -99,6 +100,7 @@ class PackedRow:
     at: IntArray
     target: IntArray
     members: tuple[Member, ...]
+    units: tuple[int, ...]
 
 
 @dataclass
@@ -140,7 +142,7 @@ class _Builder:
             del self.constant[node]
         del self.nodes[state[0] :], self.members[state[2] :], self.paths[state[2] :]
 
-    def finish(self) -> PackedRow:
+    def finish(self, units: Sequence[int]) -> PackedRow:
         node = np.array([key[1] for key in self.nodes], dtype=np.int64)
         constant = np.array(list(self.constant), dtype=np.int64)
         parent = np.array([max(key[0], -1) for key in self.nodes], dtype=np.int64)
@@ -154,6 +156,7 @@ class _Builder:
             key_depth=np.concatenate([kept_depth, depth]),
             **self._targets(),
             members=tuple(self.members),
+            units=tuple(units),
         )
 
     def _constants_seen(self) -> BoolArray:
@@ -181,9 +184,7 @@ class _Builder:
         return {name: np.array(values, dtype=np.int64) for name, values in arrays.items()}
 
 
-def pack(
-    trie: Trie, texts: Sequence[Scored], units: Sequence[Sequence[Member]], cost: Cost
-) -> list[tuple[PackedRow, list[int]]]:
+def pack(trie: Trie, texts: Sequence[Scored], units: Sequence[Sequence[Member]], cost: Cost) -> list[PackedRow]:
     """Rows that hold all units, in the order given, each unit whole in one row.
 
     Args:
@@ -191,11 +192,8 @@ def pack(
         texts: what is scored in each text of the trie.
         units: texts that stay together, such as the two answers of a pair.
         cost: decides which units share a row.
-
-    Returns:
-        Each row with the places of its units in ``units``.
     """
-    rows: list[tuple[PackedRow, list[int]]] = []
+    rows: list[PackedRow] = []
     builder, inside = _Builder(trie, texts), list[int]()
     for place, unit in enumerate(units):
         alone = _Builder(trie, texts)
@@ -205,9 +203,9 @@ def pack(
         joined = cost.of(*builder.state()[:2]) - cost.of(*before[:2])
         if inside and (joined > cost.of(*alone.state()[:2]) or builder.state()[0] > cost.most):
             builder.take_back(before)
-            rows.append((builder.finish(), inside))
+            rows.append(builder.finish(inside))
             builder, inside = alone, []
         inside.append(place)
     if inside:
-        rows.append((builder.finish(), inside))
+        rows.append(builder.finish(inside))
     return rows

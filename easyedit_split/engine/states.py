@@ -85,6 +85,10 @@ class States:
             self._fill(needed, tensors, device)
         return {name: t[nodes.to(t.device)].to(device, non_blocking=True) for name, t in tensors.items()}
 
+    def sample(self) -> dict[str, Tensor]:
+        """States ``[n width]`` of the tokens of the first row."""
+        return self.compute(self.plan.rows[0]) if self.keep is None else self.tensors
+
     def _fill(self, rows: Sequence[int], tensors: dict[str, Tensor], device: torch.device) -> None:
         for row in rows:
             nodes = self.plan.rows[row].node
