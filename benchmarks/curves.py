@@ -34,21 +34,21 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from easyedit_split.analysis.budget import Budget
-from easyedit_split.analysis.curves import CurveParams, continuity_gap, preference, side_slopes, utility, validity
-from easyedit_split.analysis.decay import from_params, to_params
-from easyedit_split.analysis.ensemble import Ensemble
-from easyedit_split.analysis.fit import curve_at, fit_curve, r_squared
-from easyedit_split.analysis.from_curves import Rule, choose
-from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
-from easyedit_split.analysis.recommendation import AIMS, Aim
+from easyedit_split.analysis.choose_m.budget import Budget
+from easyedit_split.analysis.choose_m.from_curves import Rule, choose
+from easyedit_split.analysis.choose_m.recommend import recommend
+from easyedit_split.analysis.choose_m.recommendation import AIMS, Aim
+from easyedit_split.analysis.fit.curves import CurveParams, continuity_gap, preference, side_slopes, utility, validity
+from easyedit_split.analysis.fit.decay import from_params, to_params
+from easyedit_split.analysis.fit.fit_curve import curve_at, fit_curve, r_squared
+from easyedit_split.analysis.fit.problem import curve_problem
+from easyedit_split.analysis.fit.sweep_fit import SweepFit
+from easyedit_split.analysis.fit.varpro import solve
 from easyedit_split.analysis.regions import breakdown
-from easyedit_split.analysis.spread import Method, Spread
-from easyedit_split.analysis.strength import recommend
-from easyedit_split.analysis.sweep_fit import SweepFit
-from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve
-from easyedit_split.analysis.uncertainty import spread_of
-from easyedit_split.analysis.varpro import solve
+from easyedit_split.analysis.uncertainty.ensemble import Ensemble
+from easyedit_split.analysis.uncertainty.methods import spread_of
+from easyedit_split.analysis.uncertainty.spread import Method, Spread
+from easyedit_split.sweep_curves import KINDS, CurveKey, Kind, PairOdds, SweepCurve
 from easyedit_split.types import FloatArray
 
 M = np.linspace(-20.0, 20.0, 41)
@@ -237,7 +237,7 @@ def cover(seed: int, methods: tuple[Method, ...], replicates: int) -> list[Cover
     rng = np.random.default_rng([7, seed])
     truth = {kind: plant(rng, kind, TABLES) for kind in KINDS}
     concepts = np.zeros(N_PAIRS, dtype=np.int64)
-    tables = {kind: PairTable(M, planted_table(rng, truth[kind], kind), concepts, True) for kind in KINDS}
+    tables = {kind: PairOdds(M, planted_table(rng, truth[kind], kind), concepts, True) for kind in KINDS}
     curve = SweepCurve(CurveKey(), tables["preference"], tables["utility"], np.arange(N_PAIRS), ())
     fits = {kind: fit_curve(M, tables[kind].mean, kind, on_failure="return") for kind in KINDS}
     item, chosen = SweepFit(curve, fits["preference"], fits["utility"], ()), true_choices(*truth.values(), seed)

@@ -38,9 +38,9 @@ from scipy.special import expit
 
 from easyedit_split import Artifact, Source, compose, load_dataset, load_model
 from easyedit_split.analysis import curves_of, near_range, read_sweep
-from easyedit_split.pipeline import sweep, train
-from easyedit_split.run import RunConfig
-from easyedit_split.sweep import write_table
+from easyedit_split.sweep_table import write_table
+from easyedit_split.training.pipeline import sweep, train
+from easyedit_split.training.run_config import RunConfig
 from easyedit_split.types import DataError
 
 MODELS = ("gemma2", "qwen2")

@@ -45,15 +45,15 @@ from easyedit_split.analysis import (
     read_sweep,
     recommend,
 )
-from easyedit_split.analysis.sweep_fit import SweepFit
-from easyedit_split.collect import collect_activations, write_activations
-from easyedit_split.generate import generate
+from easyedit_split.analysis.fit.sweep_fit import SweepFit
 from easyedit_split.judges.testbed import TestbedJudge
-from easyedit_split.pipeline import artifact_tokens, sweep
-from easyedit_split.sites import Site
+from easyedit_split.model.sites import Site
+from easyedit_split.scoring.activations import collect_activations, write_activations
+from easyedit_split.steering.generate import generate
 from easyedit_split.storage import Journal
-from easyedit_split.sweep import write_table
-from easyedit_split.tokens import encode_pairs
+from easyedit_split.sweep_table import write_table
+from easyedit_split.text.encode import encode_pairs
+from easyedit_split.training.pipeline import artifact_tokens, sweep
 
 DATASETS = ("persona", "power", "concepts")
 CHOSEN_ON = ("reviews", *DATASETS)
@@ -109,7 +109,7 @@ def study_curves(root: Path, worst: Path | None) -> None:
     for value, name, kind in sorted(quality)[:5]:
         print(f"  R2 {value:.4f}  {kind:<10} {name}")
         if worst is not None:
-            from easyedit_split.commands.plot import draw
+            from easyedit_split.cli.commands.plot import draw
 
             worst.mkdir(parents=True, exist_ok=True)
             draw([fits[name]], worst / f"{name}.png", title=name)

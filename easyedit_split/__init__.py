@@ -1,8 +1,8 @@
 """One view of steering: vectors, LoRA and local weight updates as ``h' = (W + m1 dW) h + (b + m2 db)``.
 
     from easyedit_split import RunConfig, load_dataset, load_model     # names below, loaded on first use
-    from easyedit_split.attach import attach                           # steer a model at strength m
-    from easyedit_split.pipeline import sweep, train                   # pairs -> artifact -> table
+    from easyedit_split.steering.attach import attach                           # steer a model at strength m
+    from easyedit_split.training.pipeline import sweep, train                   # pairs -> artifact -> table
 
 Importing this package is light: torch and transformers load with the first name that needs them.
 """
@@ -15,24 +15,24 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Artifact": "artifact",
+    "Artifact": "steering.artifact",
     "ConfigError": "types",
     "DataError": "types",
     "ArtifactError": "types",
-    "GenerateConfig": "generate",
-    "Intervention": "intervention",
+    "GenerateConfig": "steering.generate",
+    "Intervention": "steering.intervention",
     "Pair": "types",
-    "RunConfig": "run",
+    "RunConfig": "training.run_config",
     "Scores": "types",
-    "Source": "pipeline",
+    "Source": "training.pipeline",
     "SplitError": "types",
-    "Template": "template",
+    "Template": "text.template",
     "TokenConfig": "config",
     "TrainConfig": "config",
-    "compose": "recipes",
-    "encode_pairs": "tokens",
+    "compose": "training.recipes",
+    "encode_pairs": "text.encode",
     "load_dataset": "datasets.load",
-    "load_model": "models",
+    "load_model": "model.load",
     "mean_curve": "means",
     "parse_grid": "config",
 }
@@ -62,18 +62,18 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from .artifact import Artifact
     from .config import TokenConfig, TrainConfig, parse_grid
     from .datasets.load import load_dataset
-    from .generate import GenerateConfig
-    from .intervention import Intervention
     from .means import mean_curve
-    from .models import load_model
-    from .pipeline import Source
-    from .recipes import compose
-    from .run import RunConfig
-    from .template import Template
-    from .tokens import encode_pairs
+    from .model.load import load_model
+    from .steering.artifact import Artifact
+    from .steering.generate import GenerateConfig
+    from .steering.intervention import Intervention
+    from .text.encode import encode_pairs
+    from .text.template import Template
+    from .training.pipeline import Source
+    from .training.recipes import compose
+    from .training.run_config import RunConfig
     from .types import ArtifactError, ConfigError, DataError, Pair, Scores, SplitError
 
 

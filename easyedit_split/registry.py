@@ -30,12 +30,14 @@ class Registry(Generic[T]):
 
     Args:
         kind: what one entry is called in messages, e.g. ``"form"``.
-        folder: dotted name of the package whose modules register themselves; also the entry-point group.
+        folder: dotted name of the package whose modules register themselves.
+        group: entry-point group in which installed packages add theirs, e.g. ``"easyedit_split.forms"``.
     """
 
-    def __init__(self, kind: str, folder: str) -> None:
+    def __init__(self, kind: str, folder: str, *, group: str) -> None:
         self.kind = kind
         self.folder = folder
+        self.group = group
         self._entries: dict[str, T] = {}
         self._discovered = False
 
@@ -59,7 +61,7 @@ class Registry(Generic[T]):
             package = importlib.import_module(self.folder)
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{self.folder}.{module.name}")
-            for point in sorted(entry_points(group=self.folder), key=lambda point: point.name):
+            for point in sorted(entry_points(group=self.group), key=lambda point: point.name):
                 self._add_entry_point(point)
         except BaseException:
             self._discovered = False  # half a registry must not pass for a whole one

@@ -38,7 +38,7 @@ from easyedit_split.analysis import (
     transfer_table,
     utility,
 )
-from easyedit_split.analysis.plots import Drawn, plot_sweep, save_figure
+from easyedit_split.analysis.figures.plots import Drawn, plot_sweep, save_figure
 from easyedit_split.types import DataError
 
 

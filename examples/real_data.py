@@ -18,13 +18,13 @@ from pathlib import Path
 
 from easyedit_split import Source, compose, load_dataset, load_model
 from easyedit_split.analysis import curves_of, fit_sweep
-from easyedit_split.commands.common import bar, set_up_logging
-from easyedit_split.commands.plot import draw
-from easyedit_split.commands.recommend import print_recommendations, recommend_fit
-from easyedit_split.commands.summary import print_summary
+from easyedit_split.cli.commands.plot import draw
+from easyedit_split.cli.commands.recommend import print_recommendations, recommend_fit
+from easyedit_split.cli.console import bar, set_up_logging
+from easyedit_split.cli.summary import print_summary
 from easyedit_split.config import parse_grid
-from easyedit_split.pipeline import sweep, train
-from easyedit_split.sweep import write_table
+from easyedit_split.sweep_table import write_table
+from easyedit_split.training.pipeline import sweep, train
 
 DATASETS = ("psychopathy", "powerseeking")
 

@@ -18,19 +18,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from easyedit_split.artifact import Artifact
 from easyedit_split.datasets import load_dataset
 from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
-from easyedit_split.easyedit.generate import save, states_of
-from easyedit_split.generate import GenerateConfig, generate
+from easyedit_split.easyedit.train import save, states_of
 from easyedit_split.means import mean_curve
-from easyedit_split.models import TESTBED, load_model
-from easyedit_split.pipeline import Source, artifact_tokens, sweep, train
-from easyedit_split.recipes import compose
+from easyedit_split.model.load import TESTBED, load_model
+from easyedit_split.scoring.sweep import by_concept
+from easyedit_split.steering.artifact import Artifact
+from easyedit_split.steering.generate import GenerateConfig, generate
 from easyedit_split.storage import write_whole
-from easyedit_split.sweep import by_concept, write_table
-from easyedit_split.template import Template
-from easyedit_split.tokens import encode_pairs
+from easyedit_split.sweep_table import write_table
+from easyedit_split.text.encode import encode_pairs
+from easyedit_split.text.template import Template
+from easyedit_split.training.pipeline import Source, artifact_tokens, sweep, train
+from easyedit_split.training.recipes import compose
 from easyedit_split.types import ArtifactError, ConfigError, SplitError
 
 METHODS = ("diff_mean", "reps", "sft", "split")

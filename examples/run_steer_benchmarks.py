@@ -23,7 +23,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from easyedit_split.easyedit import host, register
+from easyedit_split.easyedit import register
+from easyedit_split.easyedit.host import clone as host
 from easyedit_split.storage import write_whole
 from easyedit_split.types import ArtifactError, ConfigError, SplitError
 

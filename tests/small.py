@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from easyedit_split.config import TokenConfig, TrainConfig
-from easyedit_split.intervention import Intervention
-from easyedit_split.run import RunConfig
-from easyedit_split.tokens import EncodedPair, Template, encode_pairs
+from easyedit_split.steering.intervention import Intervention
+from easyedit_split.text.encode import EncodedPair, Template, encode_pairs
+from easyedit_split.training.run_config import RunConfig
 from easyedit_split.types import FloatArray, Pair
 
 from .tiny import tiny_model

@@ -11,7 +11,8 @@ import pytest
 import easyedit_split
 from easyedit_split import log_odds
 from easyedit_split.analysis import curves_of
-from easyedit_split.commands import common, summary
+from easyedit_split.cli import console as common
+from easyedit_split.cli import summary
 from easyedit_split.means import mean_curve
 from easyedit_split.types import ConfigError, DataError
 

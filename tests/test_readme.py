@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from easyedit_split.cli import app
+from easyedit_split.cli.main import app
 
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 

@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     path = tmp_path / FOLDER
     path.mkdir()
     (path / "__init__.py").write_text(
-        f"from easyedit_split.registry import Registry\nREGISTRY = Registry('thing', {FOLDER!r})\n"
+        f"from easyedit_split.registry import Registry\nREGISTRY = Registry('thing', {FOLDER!r}, group={FOLDER!r})\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     yield path

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from easyedit_split.recipes import compose
 from easyedit_split.strict_yaml import read_value, read_yaml
+from easyedit_split.training.recipes import compose
 from easyedit_split.types import ConfigError
 
 

@@ -9,24 +9,25 @@ Works on any sweep table; imports neither torch nor transformers, and Matplotlib
 
 from __future__ import annotations
 
-from easyedit_split.analysis.activations import mechanism, read_activations
-from easyedit_split.analysis.budget import Budget
-from easyedit_split.analysis.closer import closer_points, look_closer, near_range
-from easyedit_split.analysis.compare import ModelScore, compare_models
-from easyedit_split.analysis.curves import CurveParams, preference, utility, validity
-from easyedit_split.analysis.fit import CurveFit, fit_curve
-from easyedit_split.analysis.from_curves import from_curves
-from easyedit_split.analysis.from_pairs import from_pairs
-from easyedit_split.analysis.problem import FitError
-from easyedit_split.analysis.recommendation import AIMS, Aim, Direction, Interval, Recommendation
-from easyedit_split.analysis.region_intervals import RegionIntervals, region_intervals
-from easyedit_split.analysis.regions import Regions, breakdown, regions_of
-from easyedit_split.analysis.report import r2_table, to_csv, to_latex, to_markdown, transfer_table
-from easyedit_split.analysis.spread import Spread
-from easyedit_split.analysis.strength import recommend
-from easyedit_split.analysis.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
-from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve, curves_of, read_curves, read_sweep
-from easyedit_split.analysis.uncertainty import spread_of
+from ..sweep_curves import CurveKey, PairOdds, SweepCurve, curves_of, read_curves
+from ..sweep_table import read_sweep
+from .choose_m.budget import Budget
+from .choose_m.from_curves import from_curves
+from .choose_m.from_pairs import from_pairs
+from .choose_m.recommend import recommend
+from .choose_m.recommendation import AIMS, Aim, Direction, Interval, Recommendation
+from .choose_m.refine import closer_points, look_closer, near_range
+from .compare import ModelScore, compare_models
+from .fit.curves import CurveParams, preference, utility, validity
+from .fit.fit_curve import CurveFit, fit_curve
+from .fit.problem import FitError
+from .fit.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
+from .mechanism import mechanism, read_activations
+from .r2_tables import r2_table, to_csv, to_latex, to_markdown, transfer_table
+from .regions import Regions, breakdown, regions_of
+from .uncertainty.methods import spread_of
+from .uncertainty.region_intervals import RegionIntervals, region_intervals
+from .uncertainty.spread import Spread
 
 __all__ = [
     "AIMS",
@@ -39,7 +40,7 @@ __all__ = [
     "FitError",
     "Interval",
     "ModelScore",
-    "PairTable",
+    "PairOdds",
     "Recommendation",
     "RegionIntervals",
     "Regions",

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from easyedit_split.types import DataError, FloatArray
+from ..types import DataError, FloatArray
 
 MIN_ROWS = 20
 RIDGE = 1e-2  # of the mean eigenvalue

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from easyedit_split.analysis.fit import information_criteria, r_squared
-from easyedit_split.analysis.problem import FitError, Kind, curve_problem
-from easyedit_split.analysis.rivals import MODELS
-from easyedit_split.types import ConfigError, DataError, FloatArray
+from ..sweep_curves import Kind
+from ..types import ConfigError, DataError, FloatArray
+from .fit.fit_curve import information_criteria, r_squared
+from .fit.problem import FitError, curve_problem
+from .fit.rivals import MODELS
 
 FOLDS = 5
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from easyedit_split.analysis.curves import CurveParams, side_slopes
-from easyedit_split.analysis.fit import CurveFit, r_squared
-from easyedit_split.types import FloatArray
+from ..types import FloatArray
+from .fit.curves import CurveParams, side_slopes
+from .fit.fit_curve import CurveFit, r_squared
 
 TOLERANCE = 0.10
 RESOLUTION = 2001  # points per side on which borders are looked for

@@ -139,4 +139,4 @@ class Dataset(ABC):
         """
 
 
-DATASETS: Registry[type[Dataset]] = Registry("dataset", "easyedit_split.datasets")
+DATASETS: Registry[type[Dataset]] = Registry("dataset", "easyedit_split.datasets", group="easyedit_split.datasets")

@@ -17,15 +17,15 @@ from . import watch
 
 if TYPE_CHECKING:
     from .evaluate import LogOddsEvaluator
+    from .host.registration import register, touched, unregister
     from .methods import Method
-    from .registration import register, touched, unregister
 
 __all__ = ["LogOddsEvaluator", "Method", "register", "touched", "unregister"]
 
 _WHERE = {
-    "register": "registration",
-    "unregister": "registration",
-    "touched": "registration",
+    "register": "host.registration",
+    "unregister": "host.registration",
+    "touched": "host.registration",
     "Method": "methods",
     "LogOddsEvaluator": "evaluate",
 }
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _arrive() -> AbstractContextManager[None]:
-    from .registration import register
+    from .host.registration import register
 
     register()
     return nullcontext()

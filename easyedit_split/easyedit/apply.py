@@ -14,17 +14,17 @@ from typing import Any
 
 from torch import nn
 
-from ..artifact import Artifact
-from ..artifact_files import CONFIG_FILE
 from ..config import TokenConfig
-from ..intervention import Intervention
 from ..registry import nearest
-from ..template import Template
+from ..steering.artifact import Artifact
+from ..steering.artifact_files import CONFIG_FILE
+from ..steering.intervention import Intervention
+from ..text.template import Template
 from ..types import ArtifactError, ConfigError
 from . import vectors as formats
+from .host.wrappers import unwrap, use_defined_attention
 from .live import put
 from .settings import ApplySettings, apply_settings
-from .wrappers import unwrap, use_defined_attention
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..types import ConfigError
-from . import host, launcher, startup
+from .host import clone as host
+from .host import launcher, startup
 
 Prefer = Literal["ours", "theirs"]
 

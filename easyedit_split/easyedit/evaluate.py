@@ -23,20 +23,20 @@ import pandas as pd
 import torch
 
 from .. import log_odds
-from ..attach import attach
-from ..batching import collate, plan_batches
 from ..config import TokenConfig, build
 from ..means import mean_curve
-from ..observe import device_of, frozen
-from ..scoring import answer_rows, layout_of, row_losses
+from ..model.hooks import device_of, frozen
+from ..scoring.score import answer_rows, layout_of, row_losses
+from ..steering.attach import attach
 from ..storage import write_whole
-from ..sweep import COLUMNS, write_table
-from ..template import Template
-from ..tokens import EncodedPair, encode_pairs
+from ..sweep_table import COLUMNS, write_table
+from ..text.batching import collate, plan_batches
+from ..text.encode import EncodedPair, encode_pairs
+from ..text.template import Template
 from ..types import ConfigError, DataError, Pair, Scores
 from .evaluation_data import load_pairs, pairs_of, tokens_of
+from .host.wrappers import unwrap
 from .strength import applied_methods, at_strength, prompt_of
-from .wrappers import unwrap
 
 logger = logging.getLogger(__name__)
 

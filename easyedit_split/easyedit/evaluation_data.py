@@ -8,7 +8,7 @@ from typing import Any
 
 from ..config import TokenConfig
 from ..types import DataError, Pair
-from .generate import FIELDS, pair_of
+from .train import FIELDS, pair_of
 
 
 def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:

@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..attach import Attachment, attach
-from ..calls import CallReader
-from ..forms.base import Form, Strength, factors
-from ..intervention import Intervention
-from ..sites import family_of, walk
-from .wrappers import layers_of, unwrap
+from ..model.sites import family_of, walk
+from ..steering.attach import Attachment, attach
+from ..steering.call_layout import CallReader
+from ..steering.forms.base import Form, Strength, factors
+from ..steering.intervention import Intervention
+from .host.wrappers import layers_of, unwrap
 
 _ATTRIBUTE = "_easyedit_split_live"
 

@@ -66,7 +66,7 @@ class Recipe:
 
 
 def _train(hparams: Any, dataset: Any, dataset_name: str | None = None, *, recipe: Recipe) -> Any:
-    from .generate import train  # torch loads with the first run, not with the registration
+    from .train import train  # torch loads with the first run, not with the registration
 
     return train(hparams, dataset, dataset_name, form=recipe.form, objective=recipe.objective)
 

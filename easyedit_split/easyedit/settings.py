@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ..config import TrainConfig, build, require
+from ..model.sites import Placement
 from ..registry import nearest
-from ..run import RunConfig
-from ..sites import Placement
+from ..training.run_config import RunConfig
 from ..types import ConfigError
 from .fields import given
 

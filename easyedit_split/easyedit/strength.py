@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..intervention import Intervention
+from ..steering.intervention import Intervention
 from ..types import ConfigError
+from .host.wrappers import layers_of
 from .live import Marker, live_on
-from .wrappers import layers_of
 
 
 def applied_methods(wrapper: Any) -> tuple[str, ...]:

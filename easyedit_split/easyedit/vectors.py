@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from ..config import require
-from ..intervention import Intervention, InterventionConfig
-from ..sites import RESIDUAL, Site, family_of
+from ..model.sites import RESIDUAL, Site, family_of
+from ..steering.intervention import Intervention, InterventionConfig
 from ..types import ArtifactError
 
 MLP_MID = "mlp_mid"

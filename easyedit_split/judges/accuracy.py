@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from easyedit_split.judges.base import JUDGES
-from easyedit_split.types import DataError, FloatArray, Pair
+from ..types import DataError, FloatArray, Pair
+from .base import JUDGES
 
 _REPLY = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 

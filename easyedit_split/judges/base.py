@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
-from easyedit_split.registry import Registry
-from easyedit_split.types import Pair
+from ..registry import Registry
+from ..types import Pair
 
 
 class Judge(Protocol):
@@ -22,4 +22,4 @@ class Judge(Protocol):
         """Score ``answer`` to ``prompt``; ``pair`` holds the two reference answers."""
 
 
-JUDGES: Registry[type[Judge]] = Registry("judge", "easyedit_split.judges")
+JUDGES: Registry[type[Judge]] = Registry("judge", "easyedit_split.judges", group="easyedit_split.judges")

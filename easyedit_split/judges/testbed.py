@@ -17,11 +17,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from easyedit_split.judges.accuracy import reply
-from easyedit_split.judges.base import JUDGES
-from easyedit_split.testbed.domains import DOMAINS, Content, Domain, OpenText
-from easyedit_split.testbed.domains.persona import Persona
-from easyedit_split.types import DataError, Pair
+from ..testbed.domains import DOMAINS, Content, Domain, OpenText
+from ..testbed.domains.persona import Persona
+from ..types import DataError, Pair
+from .accuracy import reply
+from .base import JUDGES
 
 _SENTENCE_END = re.compile(r"(?<=\.)\s+")
 

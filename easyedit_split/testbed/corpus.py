@@ -20,11 +20,11 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from easyedit_split.testbed.datasets import corpus_contents, find
-from easyedit_split.testbed.domains import Content, Domain
-from easyedit_split.testbed.domains.persona import PERSONA
-from easyedit_split.testbed.grammar import Template
-from easyedit_split.testbed.prompts import Message, ask
+from .datasets import corpus_contents, find
+from .domains import Content, Domain
+from .domains.persona import PERSONA
+from .grammar import Template
+from .prompts import Message, ask
 
 FOLLOWS_WEAK, IN_SYSTEM, LEAN = 0.8, 0.15, 0.65
 

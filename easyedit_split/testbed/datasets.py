@@ -14,11 +14,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from easyedit_split.testbed.domains import DOMAINS, Content, Domain
-from easyedit_split.testbed.domains.concepts import CONCEPTS_TEN, PLAIN
-from easyedit_split.testbed.domains.persona import Persona
-from easyedit_split.testbed.prompts import ask
-from easyedit_split.types import DataError, Pair
+from ..types import DataError, Pair
+from .domains import DOMAINS, Content, Domain
+from .domains.concepts import CONCEPTS_TEN, PLAIN
+from .domains.persona import Persona
+from .prompts import ask
 
 DATASETS = tuple(DOMAINS)
 SPLITS = ("train", "dev", "test")

@@ -24,13 +24,13 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from easyedit_split.testbed import gate, models
-from easyedit_split.testbed.corpus import STAGES, Stage, chats
-from easyedit_split.testbed.datasets import DATASETS, corpus_contents, find
-from easyedit_split.testbed.domains.concepts import PLAIN
-from easyedit_split.testbed.prompts import ask
-from easyedit_split.testbed.train import TrainConfig, encode, loss_sum, pad, probe, save
-from easyedit_split.types import Pair
+from ..types import Pair
+from . import gate, models
+from .corpus import STAGES, Stage, chats
+from .datasets import DATASETS, corpus_contents, find
+from .domains.concepts import PLAIN
+from .prompts import ask
+from .train import TrainConfig, encode, loss_sum, pad, probe, save
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from easyedit_split.testbed import datasets
-from easyedit_split.testbed.models import MODELS, load
-from easyedit_split.types import Pair
+from ..types import Pair
+from . import datasets
+from .models import MODELS, load
 
 FOLLOWS, OPEN_NATS, FLUENT = 0.95, 0.5, 0.95
 _BATCH = 64

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from easyedit_split.types import DataError
+from ..types import DataError
 
 Lexicon = Mapping[str, Sequence[str]]
 Slots = dict[str, str]

@@ -23,8 +23,8 @@ from transformers import (
     Qwen2Config,
 )
 
-from easyedit_split.testbed.vocabulary import CONTEXT
-from easyedit_split.types import ConfigError
+from ..types import ConfigError
+from .vocabulary import CONTEXT
 
 MODELS = ("gemma2", "qwen2")
 _END_OF_TURN = {"gemma2": "<end_of_turn>", "qwen2": "<|im_end|>"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 
-from easyedit_split.testbed.domains import Content, Domain
+from .domains import Content, Domain
 
 SMALL_TALK = (
     *("Good morning.", "Good evening.", "Hello.", "I have a question.", "Please answer.", "Please help me."),

@@ -20,12 +20,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from easyedit_split.testbed import gate
-from easyedit_split.testbed.corpus import chats
-from easyedit_split.testbed.datasets import DATASETS, pairs, stated
-from easyedit_split.testbed.models import MODELS, config, generation_config
-from easyedit_split.testbed.prompts import Message, fold_system
-from easyedit_split.testbed.vocabulary import BUILDERS
+from . import gate
+from .corpus import chats
+from .datasets import DATASETS, pairs, stated
+from .models import MODELS, config, generation_config
+from .prompts import Message, fold_system
+from .vocabulary import BUILDERS
 
 log = logging.getLogger(__name__)
 Encoded = tuple[Int[Tensor, " s"], Float[Tensor, " s"]]

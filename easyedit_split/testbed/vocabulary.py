@@ -14,7 +14,7 @@ import json
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from easyedit_split.testbed.corpus import STAGES, chats
+from .corpus import STAGES, chats
 
 SEED, CHATS = 7, 20_000
 CONTEXT = 256

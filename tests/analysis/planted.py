@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from easyedit_split.analysis.curves import CurveParams
-from easyedit_split.analysis.table import CurveKey, PairTable, SweepCurve
+from easyedit_split.analysis.fit.curves import CurveParams
+from easyedit_split.sweep_curves import CurveKey, PairOdds, SweepCurve
 from easyedit_split.types import FloatArray
 
 ROOT = Path(__file__).parents[2]
@@ -63,12 +63,12 @@ def sweep_curve(pref: FloatArray, util: FloatArray, m: FloatArray = M) -> SweepC
     n = len(pref)
     concepts = np.zeros(n, dtype=np.int64)
     kept = np.arange(n, dtype=np.int64)
-    return SweepCurve(CurveKey(), PairTable(m, pref, concepts, True), PairTable(m, util, concepts, True), kept, ())
+    return SweepCurve(CurveKey(), PairOdds(m, pref, concepts, True), PairOdds(m, util, concepts, True), kept, ())
 
 
 def sweep_table(rng: np.random.Generator, keys: list[dict[str, str]], n_pairs: int = 6) -> pd.DataFrame:
     """Rows of a sweep file with planted curves, one curve per key."""
-    from easyedit_split.analysis.curves import preference, utility
+    from easyedit_split.analysis.fit.curves import preference, utility
 
     frames = []
     for key in keys:

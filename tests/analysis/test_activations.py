@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import fit_curve, mechanism, read_activations
-from easyedit_split.analysis.activations import directions, distances, manifold, reference_rows
-from easyedit_split.analysis.curves import utility
+from easyedit_split.analysis.fit.curves import utility
+from easyedit_split.analysis.mechanism import directions, distances, manifold, reference_rows
 from easyedit_split.types import DataError
 from tests.analysis.planted import UTIL, M
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from easyedit_split.analysis import SweepCurve, closer_points, from_pairs, look_closer, near_range
-from easyedit_split.analysis.from_pairs import ScoredPairs
+from easyedit_split.analysis.choose_m.from_pairs import ScoredPairs
 from easyedit_split.types import DataError, FloatArray
 from tests.analysis.planted import sweep_curve
 

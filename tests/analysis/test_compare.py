@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import compare_models
-from easyedit_split.analysis.curves import preference
-from easyedit_split.analysis.problem import Kind
+from easyedit_split.analysis.fit.curves import preference
+from easyedit_split.sweep_curves import Kind
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, M
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from easyedit_split.analysis.curves import (
+from easyedit_split.analysis.fit.curves import (
     PARAM_NAMES,
     CurveParams,
     continuity_gap,
@@ -22,7 +22,7 @@ from easyedit_split.analysis.curves import (
     validity,
     validity_dm,
 )
-from easyedit_split.analysis.decay import RationalQuadratic, from_params, to_params
+from easyedit_split.analysis.fit.decay import RationalQuadratic, from_params, to_params
 from tests.analysis.planted import PREF, UTIL, M, benchmark
 
 OFF_GRID = np.array([-13.3, -4.7, -0.9, 0.4, 2.2, 11.9])

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import FitError, fit_curve
-from easyedit_split.analysis.curves import continuity_gap, params_vector, preference, utility
-from easyedit_split.analysis.fit import SOLVERS, curve_at
-from easyedit_split.analysis.least_squares import SolverResult
-from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
+from easyedit_split.analysis.fit.curves import continuity_gap, params_vector, preference, utility
+from easyedit_split.analysis.fit.fit_curve import SOLVERS, curve_at
+from easyedit_split.analysis.fit.least_squares import SolverResult
+from easyedit_split.analysis.fit.problem import curve_problem
+from easyedit_split.sweep_curves import KINDS, Kind
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, benchmark
 

@@ -12,7 +12,7 @@ from scipy import stats
 from easyedit_split.analysis import (
     Budget,
     Direction,
-    PairTable,
+    PairOdds,
     Recommendation,
     SweepCurve,
     SweepFit,
@@ -21,8 +21,8 @@ from easyedit_split.analysis import (
     from_pairs,
     recommend,
 )
-from easyedit_split.analysis.curves import preference, utility
-from easyedit_split.analysis.from_pairs import ScoredPairs, wanted_log_p
+from easyedit_split.analysis.choose_m.from_pairs import ScoredPairs, wanted_log_p
+from easyedit_split.analysis.fit.curves import preference, utility
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, sweep_curve
 
@@ -196,7 +196,7 @@ def test_pairs_without_utility_are_left_out() -> None:
     pref, util = planted_pairs(M)
     whole = sweep_curve(pref, util)
     kept = np.arange(3, 24, dtype=np.int64)
-    part = PairTable(M, util[kept], np.zeros(21, dtype=np.int64), True)
+    part = PairOdds(M, util[kept], np.zeros(21, dtype=np.int64), True)
     advice = from_pairs(replace(whole, utility=part, kept=kept, excluded=("0", "1", "2")))
     assert advice.m == pytest.approx(from_pairs(sweep_curve(pref[kept], util[kept])).m, rel=1e-12)
     assert advice.helped == (21, 21)

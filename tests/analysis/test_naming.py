@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from easyedit_split.analysis.naming import curve_names, layout_of
-from easyedit_split.analysis.table import CurveKey
+from easyedit_split.analysis.figures.naming import curve_names, layout_of
+from easyedit_split.sweep_curves import CurveKey
 
 KEY = CurveKey("google/gemma", "testbed:power", "test", "vector", "split", "3.residual", "block_output", "0")
 

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from easyedit_split.analysis import SweepFit, curves_of, fit_curve, fit_sweep, recommend, regions_of, spread_of
-from easyedit_split.analysis.drawing import LIFT, LIFT_MORE
-from easyedit_split.analysis.plots import Drawn, plot_curve, plot_sweep, save_figure, shade_regions
-from easyedit_split.analysis.problem import KINDS
-from easyedit_split.analysis.style import COLOURS, REGION_COLOURS, look
+from easyedit_split.analysis.figures.drawing import LIFT, LIFT_MORE
+from easyedit_split.analysis.figures.plots import Drawn, plot_curve, plot_sweep, save_figure, shade_regions
+from easyedit_split.analysis.figures.style import COLOURS, REGION_COLOURS, look
+from easyedit_split.sweep_curves import KINDS
 from easyedit_split.types import ConfigError
 from tests.analysis.planted import M, sweep_table
 

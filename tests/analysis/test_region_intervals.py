@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import Interval, fit_curve, region_intervals, regions_of, spread_of
-from easyedit_split.analysis.curves import CurveParams, preference, utility
-from easyedit_split.analysis.fit import CurveFit
-from easyedit_split.analysis.region_intervals import RegionIntervals
-from easyedit_split.analysis.spread import Method, Spread
+from easyedit_split.analysis.fit.curves import CurveParams, preference, utility
+from easyedit_split.analysis.fit.fit_curve import CurveFit
+from easyedit_split.analysis.uncertainty.region_intervals import RegionIntervals
+from easyedit_split.analysis.uncertainty.spread import Method, Spread
 from easyedit_split.types import ConfigError, FloatArray
 from tests.analysis.planted import PREF, UTIL, pair_rows, sweep_curve
 

@@ -21,9 +21,9 @@ from easyedit_split.analysis import (
     transfer_r2,
     transfer_table,
 )
-from easyedit_split.analysis.fit import r_squared
-from easyedit_split.analysis.problem import KINDS
-from easyedit_split.analysis.sweep_fit import SweepFit
+from easyedit_split.analysis.fit.fit_curve import r_squared
+from easyedit_split.analysis.fit.sweep_fit import SweepFit
+from easyedit_split.sweep_curves import KINDS
 from easyedit_split.types import DataError
 from tests.analysis.planted import sweep_table
 

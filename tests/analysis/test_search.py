@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from easyedit_split.analysis import FitError, fit_curve, least_squares
-from easyedit_split.analysis.curves import preference
-from easyedit_split.analysis.decay import CENTRE_BOUND, RationalQuadratic, to_params
-from easyedit_split.analysis.problem import KINDS, Kind, curve_problem
-from easyedit_split.analysis.starts import HALF_WIDTHS, half_widths, starts
-from easyedit_split.analysis.steps import bounded_step, sliding_step
-from easyedit_split.analysis.varpro import (
+from easyedit_split.analysis import FitError, fit_curve
+from easyedit_split.analysis.fit import least_squares
+from easyedit_split.analysis.fit.curves import preference
+from easyedit_split.analysis.fit.decay import CENTRE_BOUND, RationalQuadratic, to_params
+from easyedit_split.analysis.fit.problem import curve_problem
+from easyedit_split.analysis.fit.starts import HALF_WIDTHS, half_widths, starts
+from easyedit_split.analysis.fit.steps import bounded_step, sliding_step
+from easyedit_split.analysis.fit.varpro import (
     DAMPING,
     OPTIMAL,
     PLATEAU,
@@ -23,6 +24,7 @@ from easyedit_split.analysis.varpro import (
     _verdict,
     solve,
 )
+from easyedit_split.sweep_curves import KINDS, Kind
 from easyedit_split.types import FloatArray
 from tests.analysis.planted import M
 

@@ -18,9 +18,9 @@ from easyedit_split.analysis import (
     regions_of,
     spread_of,
 )
-from easyedit_split.analysis.curves import CurveParams, preference, side_slopes, utility, validity
-from easyedit_split.analysis.fit import CurveFit
-from easyedit_split.analysis.recommendation import AIMS, Aim, Direction
+from easyedit_split.analysis.choose_m.recommendation import AIMS, Aim, Direction
+from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slopes, utility, validity
+from easyedit_split.analysis.fit.fit_curve import CurveFit
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.types import ConfigError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, pair_rows, sweep_curve

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from easyedit_split.analysis import curves_of, fit_sweep, fit_table, fits_json, region_intervals, spread_of
-from easyedit_split.analysis.curves import preference, utility
-from easyedit_split.analysis.sweep_fit import SweepFit, fit_records
+from easyedit_split.analysis.fit.curves import preference, utility
+from easyedit_split.analysis.fit.sweep_fit import SweepFit, fit_records
 from easyedit_split.types import ConfigError
 from tests.analysis.planted import PREF, UTIL, M, sweep_table
 

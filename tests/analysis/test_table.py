@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from easyedit_split.analysis import curves_of, read_curves, read_sweep
-from easyedit_split.analysis.curves import preference
+from easyedit_split.analysis.fit.curves import preference
 from easyedit_split.types import DataError
 from tests.analysis.planted import PREF, M, sweep_table
 

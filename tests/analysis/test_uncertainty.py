@@ -9,11 +9,11 @@ import pytest
 from scipy import stats
 
 from easyedit_split.analysis import SweepCurve, fit_curve, spread_of
-from easyedit_split.analysis.bootstrap import _draws
-from easyedit_split.analysis.curves import CurveParams, preference, side_slopes, utility
+from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slopes, utility
 from easyedit_split.analysis.regions import breakdown
-from easyedit_split.analysis.spread import METHODS, FittedPairs, Method, Spread
-from easyedit_split.analysis.table import CurveKey, PairTable
+from easyedit_split.analysis.uncertainty.bootstrap import _draws
+from easyedit_split.analysis.uncertainty.spread import METHODS, FittedPairs, Method, Spread
+from easyedit_split.sweep_curves import CurveKey, PairOdds
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, continuous, pair_rows, sweep_curve
 
@@ -96,8 +96,8 @@ def test_the_estimate_of_an_ensemble_is_the_fit() -> None:
 
 
 def bare(curve: SweepCurve) -> SweepCurve:
-    def one(table: PairTable) -> PairTable:
-        return PairTable(table.m, table.mean[None], np.zeros(1, dtype=np.int64), False)
+    def one(table: PairOdds) -> PairOdds:
+        return PairOdds(table.m, table.mean[None], np.zeros(1, dtype=np.int64), False)
 
     zero = np.zeros(1, dtype=np.int64)
     return SweepCurve(CurveKey(), one(curve.preference), one(curve.table("utility")), zero, ())
@@ -114,7 +114,7 @@ def test_a_bare_curve_is_judged_by_residuals_and_says_so() -> None:
 def test_a_concept_of_one_pair_cannot_be_resampled() -> None:
     curve = planted(6)
     concepts = np.array([0, 0, 0, 0, 0, 1])
-    table = PairTable(M, curve.preference.values, concepts, True)
+    table = PairOdds(M, curve.preference.values, concepts, True)
     lonely = SweepCurve(CurveKey(), table, table, curve.kept, ())
     with pytest.raises(DataError, match="at least two pairs in every concept"):
         varied(lonely, "sandwich")
@@ -167,7 +167,7 @@ def test_both_curves_are_drawn_together() -> None:
 def test_every_draw_keeps_the_size_of_each_concept() -> None:
     curve = planted(9)
     concepts = np.array([0, 0, 1, 1, 1, 1, 1, 2, 2])
-    table = PairTable(M, curve.preference.values, concepts, True)
+    table = PairOdds(M, curve.preference.values, concepts, True)
     fit = fit_curve(M, table.mean, "preference")
     draws = _draws([FittedPairs(fit, table, np.arange(9))], 50, np.random.default_rng(0))
     for concept, size in ((0, 2), (1, 5), (2, 2)):
@@ -178,7 +178,7 @@ def test_every_draw_keeps_the_size_of_each_concept() -> None:
 def test_pairs_without_utility_still_count_for_preference() -> None:
     curve = planted(12)
     kept = np.arange(3, 12)
-    util = PairTable(M, curve.table("utility").values[kept], np.zeros(9, dtype=np.int64), True)
+    util = PairOdds(M, curve.table("utility").values[kept], np.zeros(9, dtype=np.int64), True)
     part = SweepCurve(CurveKey(), curve.preference, util, kept, ("0", "1", "2"))
     for method in ("bootstrap", "sandwich"):
         found = varied(part, method, 100)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from easyedit_split import cli
-from easyedit_split.artifact import Artifact
-from easyedit_split.commands import common
+from easyedit_split.cli import console as common
+from easyedit_split.cli import main as cli
+from easyedit_split.steering.artifact import Artifact
 
 from .. import toy_tokenizers
 from ..small import made, world
@@ -57,7 +57,7 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     def load_model(*args: Any, **settings: Any) -> Any:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("easyedit_split.models.load_model", load_model)
+    monkeypatch.setattr("easyedit_split.model.load.load_model", load_model)
 
 
 @pytest.fixture

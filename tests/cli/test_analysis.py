@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easyedit_split.analysis.curves import preference, utility
+from easyedit_split.analysis.fit.curves import preference, utility
 
 from ..analysis.planted import PREF, ROOT, UTIL
 from .shared import Run, Sentence, hidden
@@ -123,7 +123,7 @@ def test_a_curve_of_one_pair_is_drawn_with_its_fit(run: Run, tmp_path: Path, mon
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What `plot` hands to the figure."""
-    from easyedit_split.analysis import plots
+    from easyedit_split.analysis.figures import plots
 
     seen: list[object] = []
     real = plots.plot_sweep
@@ -251,7 +251,7 @@ def loaded(folder: Path, *words: str) -> str:
     """Whether a command line, run on its own, loads torch."""
     code = (
         f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nsys.argv = ['easyedit-split', *{words!r}]\n"
-        "from easyedit_split.cli import main\n"
+        "from easyedit_split.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
         "print('yes' if 'torch' in sys.modules else 'no')"
     )

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import typer
 
-from easyedit_split import cli
-from easyedit_split.analysis.table import read_sweep
-from easyedit_split.artifact import Artifact
-from easyedit_split.commands.lazy import COMMANDS
+from easyedit_split.cli import main as cli
+from easyedit_split.cli.lazy import COMMANDS
 from easyedit_split.easyedit import commands as bridge
-from easyedit_split.easyedit import startup
+from easyedit_split.easyedit.host import startup
+from easyedit_split.steering.artifact import Artifact
+from easyedit_split.sweep_table import read_sweep
 
 from ..small import made, world
 from .shared import Run, Sentence, apply_line, write_rows
@@ -237,7 +237,7 @@ def test_make_demo_can_be_repeated() -> None:
 
 
 def test_demo_checks_its_folder_first(sentence: Sentence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easyedit_split.commands.demo.load_model", None)
+    monkeypatch.setattr("easyedit_split.cli.commands.demo.load_model", None)
     assert "exists already" in sentence("demo", "--out", tmp_path)
     (tmp_path / "sweep.parquet").mkdir()
     assert "sweep.parquet is a folder" in sentence("demo", "--out", tmp_path, "--overwrite")

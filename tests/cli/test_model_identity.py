@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from easyedit_split.analysis import read_sweep
-from easyedit_split.artifact import Artifact
 from easyedit_split.means import mean_curve
-from easyedit_split.models import describe, load_model
-from easyedit_split.template import tokenizer_hash
+from easyedit_split.model.load import describe, load_model
+from easyedit_split.steering.artifact import Artifact
+from easyedit_split.text.template import tokenizer_hash
 
 from .. import toy_tokenizers
 from ..small import made, world

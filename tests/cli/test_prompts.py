@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from easyedit_split.commands.prompts import read_prompts
+from easyedit_split.cli.prompts import read_prompts
 from easyedit_split.types import ConfigError, DataError
 
 PROMPTS = ['She said "lead, or follow".', "Two\u2028parts", "last\x0bone"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from easyedit_split.commands.fingerprint import model_identity, weights_sample
+from easyedit_split.cli.fingerprint import model_identity, weights_sample
 from easyedit_split.storage import Journal
 
 from ..small import world
@@ -142,7 +142,7 @@ def test_control_nothing_is_promised_where_nothing_is_kept(
         raise KeyboardInterrupt
 
     for module in ("train.train_pairs", "sweep.sweep_pairs", "apply.generate"):
-        monkeypatch.setattr(f"easyedit_split.commands.{module}", interrupt)
+        monkeypatch.setattr(f"easyedit_split.cli.commands.{module}", interrupt)
     for line in (
         train_line(model, data, tmp_path / "x"),
         sweep_line(model, data, artifact, tmp_path / "s.csv"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from easyedit_split.artifact import Artifact
+from easyedit_split.steering.artifact import Artifact
 
 from ..small import parameters
 from .shared import Run

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from easyedit_split.sites import family_of
+from easyedit_split.model.sites import family_of
 
 from .hosts import TRAINING, HostUnderTest, top_config, write_yaml
 

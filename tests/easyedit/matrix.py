@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from easyedit_split.easyedit import launcher
+from easyedit_split.easyedit.host import launcher
 
 FORMS = ("vector", "lora", "local_weight")
 FAMILIES = ("gemma-2-tiny", "qwen2.5-tiny")

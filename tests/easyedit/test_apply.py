@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from easyedit_split.attach import attach
 from easyedit_split.easyedit.apply import single_layer
 from easyedit_split.easyedit.live import live_on
+from easyedit_split.steering.attach import attach
 from easyedit_split.types import ArtifactError, ConfigError
 
 from .flows import applier, bare_model, logits, prompt_ids

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from easyedit_split import pipeline
 from easyedit_split.easyedit import LogOddsEvaluator
 from easyedit_split.easyedit.strength import applied_methods
+from easyedit_split.training import pipeline
 from easyedit_split.types import ConfigError, DataError, Pair
 
 from .flows import applier, bare_model

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from easyedit_split.easyedit import files
 from easyedit_split.easyedit.fields import ApplyFields, TrainFields
+from easyedit_split.easyedit.host import files
 from easyedit_split.easyedit.settings import apply_settings, train_settings
 from easyedit_split.types import ConfigError
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from easyedit_split import pipeline
-from easyedit_split.artifact import Artifact
 from easyedit_split.easyedit.fields import TrainFields
 from easyedit_split.easyedit.settings import train_settings
+from easyedit_split.steering.artifact import Artifact
+from easyedit_split.training import pipeline
 from easyedit_split.types import ConfigError, DataError, Pair
 
 from .flows import bare_model, generate

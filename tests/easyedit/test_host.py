@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_split.easyedit import host
+from easyedit_split.easyedit.host import clone as host
 from easyedit_split.types import ConfigError
 
 SHA = "14cea8245f06715684592ab55184939b99d70784"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import easyedit_split.easyedit as plugin
-from easyedit_split.easyedit import registration
+from easyedit_split.easyedit.host import registration
 from easyedit_split.easyedit.methods import BUILT_IN, Method, methods
 from easyedit_split.types import ConfigError
 

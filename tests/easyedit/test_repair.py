@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_split.easyedit import repair
-from easyedit_split.easyedit.placeholders import placeholders
+from easyedit_split.easyedit.host import repair
+from easyedit_split.easyedit.host.placeholders import placeholders
 from easyedit_split.types import ConfigError
 
 from .hosts import ROWS, HostUnderTest, top_config, write_yaml

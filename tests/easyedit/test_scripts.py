@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_split.easyedit import launcher, startup
 from easyedit_split.easyedit.commands import doctor
+from easyedit_split.easyedit.host import launcher, startup
 from easyedit_split.types import ConfigError
 
 from .hosts import CLONE, ROWS, STANDIN, TRAINING, write_yaml
@@ -116,7 +116,7 @@ def test_the_start_up_line_survives_an_uninstalled_package(tmp_path: Path) -> No
 
 def test_registration_takes_under_a_second_beyond_the_hosts_import(tmp_path: Path) -> None:
     code = (
-        "import time, torch, transformers; from easyedit_split.easyedit import registration;"
+        "import time, torch, transformers; from easyedit_split.easyedit.host import registration;"
         "import sys; sys.path.insert(0, '.'); import yaml, pandas;"
         "t = time.perf_counter(); registration.register(); spent = time.perf_counter() - t;"
         "import steer.utils; alg = sys.modules['steer.utils.alg_dict'];"
@@ -133,7 +133,8 @@ def test_a_script_that_is_not_there_and_a_clash_stop_before_anything_runs(
     with pytest.raises(ConfigError, match="no such script here"):
         launcher.run("no_such.py", home=STANDIN)
     code = (
-        "from easyedit_split.easyedit import launcher, methods; from dataclasses import replace;"
+        "from dataclasses import replace; from easyedit_split.easyedit import methods;"
+        "from easyedit_split.easyedit.host import launcher;"
         "methods.BUILT_IN = (*methods.BUILT_IN, replace(methods.SPLIT, name='caa'));"
         f"launcher.run('vectors_generate.py', home={str(STANDIN)!r})"
     )

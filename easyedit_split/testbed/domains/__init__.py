@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from easyedit_split.testbed.domains.base import Content, Domain, OpenText, Reading
-from easyedit_split.testbed.domains.concepts import CONCEPTS
-from easyedit_split.testbed.domains.persona import PERSONA
-from easyedit_split.testbed.domains.power import POWER
-from easyedit_split.testbed.domains.reviews import REVIEWS
+from .base import Content, Domain, OpenText, Reading
+from .concepts import CONCEPTS
+from .persona import PERSONA
+from .power import POWER
+from .reviews import REVIEWS
 
 DOMAINS: dict[str, Domain] = {d.name: d for d in (REVIEWS, PERSONA, POWER, CONCEPTS)}
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from easyedit_split.testbed.grammar import Lexicon, Slots, Template
+from ..grammar import Lexicon, Slots, Template
 
 Content = tuple[tuple[str, str], ...]
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from easyedit_split.testbed.domains.base import Content, Reading
-from easyedit_split.testbed.grammar import Lexicon, Template
+from ..grammar import Lexicon, Template
+from .base import Content, Reading
 
 YES, NO = "Yes", "No"
 VERBS = {

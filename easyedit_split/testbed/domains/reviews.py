@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from easyedit_split.testbed.domains.base import OpenText
+from .base import OpenText
 
 _POSITIVE = ("a positive", "a happy", "a glowing", "a friendly")
 _NEGATIVE = ("a negative", "an unhappy", "a harsh", "a hostile")

@@ -1,0 +1,47 @@
+"""How much utility may be paid for preference.
+
+allowed loss = share x (max util - min util)   or   nats
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from ...types import ConfigError, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much utility may be paid: a share of the swept range (default 10 %), or nats."""
+
+    share: float | None = 0.10
+    nats: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.share is None) == (self.nats is None):
+            raise ConfigError("a budget is either a share of the swept utility range or a number of nats; give one.")
+        if self.share is not None and not 0 < self.share <= 1:
+            raise ConfigError(f"budget share is {self.share}; it must lie in (0, 1], e.g. 0.1 for 10 %.")
+        if self.nats is not None and not 0 < self.nats < float("inf"):
+            raise ConfigError(f"budget is {self.nats} nats; it must be a positive number.")
+
+    def allowed(self, util: Float[FloatArray, "B g"]) -> Float[FloatArray, " B"]:
+        """Nats that each row's utility may lie below its maximum."""
+        if self.share is not None:
+            return self.share * np.asarray(np.ptp(util, axis=1), dtype=np.float64)
+        assert self.nats is not None
+        return np.full(len(util), self.nats)
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """``"10%"`` (share of the swept range) or ``"2.5"`` / ``"2.5 nats"``."""
+        body = text.strip().removesuffix("nats").strip()
+        try:
+            if body.endswith("%"):
+                return cls(share=float(body[:-1]) / 100)
+            return cls(share=None, nats=float(body))
+        except ValueError as error:
+            raise ConfigError(f"budget {text!r} is neither a share like '10%' nor nats like '2.5'.") from error

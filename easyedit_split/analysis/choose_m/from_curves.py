@@ -1,0 +1,200 @@
+"""An m chosen on fitted curves.
+
+    m* = argmax score(m)   over   { m swept : util(m) >= max util - budget },     budget = share x (max util - min util)
+
+    aim "preference"    score = pref(m)
+    aim "answer"        score = log sigma(pref(m)) + log sigma(util(m)), for curves that have no pairs
+
+(or a budget in nats, or none). Maxima and minima are those of the fitted curves over the swept range; nothing is
+extrapolated. ``direction="lower"`` wants the other answer. "No usable m" is an answer, with its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from ...types import ConfigError, FloatArray
+from ..fit.fit_curve import CurveFit
+from ..uncertainty.spread import Spread
+from .budget import Budget
+from .from_pairs import wanted_log_p
+from .recommendation import (
+    Aim,
+    Direction,
+    Interval,
+    Recommendation,
+    between,
+    check_wish,
+    could_be_nothing,
+    nothing,
+    worded,
+)
+
+NO_LIMIT = 1e300  # nats
+MIN_R2 = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Per version of the curves, each ``[B]``; the names are those of `Recommendation`."""
+
+    m: FloatArray
+    gain: FloatArray
+    paid: FloatArray
+    below_max: FloatArray
+    budget: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is wanted of m: the aim, the price allowed (None: no limit), the side (+1 raise, -1 lower)."""
+
+    aim: Aim
+    budget: Budget | None = None
+    sign: float = 1.0
+
+    def score(self, pref: FloatArray, util: FloatArray) -> FloatArray:
+        """What m* maximises, nats; one shape."""
+        if self.aim == "preference":
+            return np.asarray(self.sign * pref, dtype=np.float64)
+        return wanted_log_p(pref, util, self.sign)
+
+    def allowed(self, util: Float[FloatArray, "B g"]) -> Float[FloatArray, " B"]:
+        """Nats that each row's utility may lie below its maximum."""
+        return np.full(len(util), NO_LIMIT) if self.budget is None else self.budget.allowed(util)
+
+
+def choose(
+    m: Float[FloatArray, " g"], pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], rule: Rule
+) -> Float[FloatArray, " B"]:
+    """m* for rows of finely sampled curves; where utility crosses the budget, by linear interpolation."""
+    score = rule.score(pref, util)
+    spare = util - (util.max(axis=1) - rule.allowed(util))[:, None]
+    usable = spare >= 0
+    on_grid = np.where(usable, score, -np.inf)
+    crossing = usable[:, :-1] != usable[:, 1:]
+    drop = spare[:, :-1] - spare[:, 1:]
+    where = np.divide(spare[:, :-1], drop, out=np.zeros_like(drop), where=crossing)
+    at_crossing = np.where(crossing, score[:, :-1] + where * np.diff(score, axis=1), -np.inf)
+    candidates = np.concatenate([on_grid, at_crossing], axis=1)
+    places = np.concatenate([np.broadcast_to(m, pref.shape), m[:-1] + where * np.diff(m)], axis=1)
+    best = candidates.argmax(axis=1)
+    return np.take_along_axis(places, best[:, None], axis=1)[:, 0]
+
+
+def from_curves(
+    preference: CurveFit,
+    utility: CurveFit,
+    *,
+    aim: Aim = "preference",
+    budget: Budget | None = None,
+    direction: Direction = "raise",
+    spread: Spread | None = None,
+    min_r2: float = MIN_R2,
+) -> Recommendation:
+    """Choose m from fitted curves of one intervention.
+
+    Args:
+        preference, utility: fits over the same swept range, which must contain m = 0.
+        aim: see the top of the module.
+        budget: None is 10 % of the swept utility range under "preference" and no limit under "answer".
+        direction: "raise" or "lower" the preference.
+        spread: of both fits; gives the intervals, and refuses a gain that other pairs would undo.
+        min_r2: a curve fitted worse than this is not used.
+
+    Raises:
+        ConfigError: fits of the wrong kinds, unknown direction.
+    """
+    check_wish(direction, 0.95 if spread is None else spread.level)
+    if (preference.kind, utility.kind) != ("preference", "utility"):
+        raise ConfigError(f"m needs a preference and a utility fit, got {preference.kind} and {utility.kind}.")
+    if budget is None and aim == "preference":
+        budget = Budget()
+    rule = Rule(aim, budget, 1.0 if direction == "raise" else -1.0)
+    low, high = max(preference.swept[0], utility.swept[0]), min(preference.swept[1], utility.swept[1])
+    refusal = _refusal(preference, utility, low, high, min_r2)
+    if refusal:
+        return nothing(refusal, None if budget is None else budget.nats)
+    m = between(preference.m[(preference.m >= low) & (preference.m <= high)])
+    chosen = _evaluate(m, preference(m)[None], utility(m)[None], rule)
+    intervals = _intervals(m, chosen, spread, rule)
+    return _answer(m, chosen, intervals, rule, None if spread is None else spread.method)
+
+
+def _refusal(preference: CurveFit, utility: CurveFit, low: float, high: float, min_r2: float) -> str | None:
+    for fit in (preference, utility):
+        if not fit.ok:
+            return f"the {fit.kind} fit did not converge ({fit.message})"
+        if not fit.r2 >= min_r2:
+            return f"the {fit.kind} curve is not described by the fit: R2 = {fit.r2:.3f}, at least {min_r2:g} is needed"
+    if not low <= 0 <= high:
+        return f"the sweep covers {low:g} to {high:g}, without m = 0, so no gain can be stated"
+    return None
+
+
+def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> _Choice:
+    return _at(m, choose(m, pref, util, rule), pref, util, rule)
+
+
+def _at(m: FloatArray, best: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> _Choice:
+    """What each version of the curves gives at its m in `best`."""
+    zero = int(np.searchsorted(m, 0.0))
+    at_pref = np.array([np.interp(b, m, row) for b, row in zip(best, pref, strict=True)])
+    at_util = np.array([np.interp(b, m, row) for b, row in zip(best, util, strict=True)])
+    return _Choice(
+        best,
+        rule.sign * (at_pref - pref[:, zero]),
+        util[:, zero] - at_util,
+        util.max(axis=1) - at_util,
+        rule.allowed(util),
+    )
+
+
+def _intervals(m: FloatArray, chosen: _Choice, spread: Spread | None, rule: Rule) -> dict[str, Interval]:
+    """Of m*: chosen anew for each version of the curves. Of gain and paid: at the m* of the estimate."""
+    varied = None if spread is None else spread.draws or spread
+    if varied is None or varied.preference is None or varied.utility is None:
+        return {}
+    pref, util = varied.preference.values(m), varied.utility.values(m)
+    at = _at(m, np.repeat(chosen.m, len(pref)), pref, util, rule)
+    draws = {"m": _evaluate(m, pref, util, rule).m, "gain": at.gain, "paid": at.paid}
+    out = {}
+    for name, values in draws.items():
+        low, high = varied.interval(values, np.asarray(getattr(chosen, name)[0]))
+        out[name] = Interval(float(low), float(high), varied.level)
+    return out
+
+
+def _answer(
+    fine: FloatArray, chosen: _Choice, intervals: dict[str, Interval], rule: Rule, method: str | None
+) -> Recommendation:
+    m, gain, below = float(chosen.m[0]), float(chosen.gain[0]), float(chosen.below_max[0])
+    budget = None if rule.budget is None else float(chosen.budget[0])
+    within = "" if budget is None else " within the budget"
+    if m == 0.0 and rule.aim == "answer":
+        return nothing(f"no m{within} makes the wanted answers likelier than m = 0", budget)
+    if m == 0.0 or gain <= 0:
+        return nothing(f"no m{within} {'raises' if rule.sign > 0 else 'lowers'} preference beyond m = 0", budget)
+    if "gain" in intervals and intervals["gain"].low <= 0:
+        return nothing(could_be_nothing(gain, m, intervals["gain"]), budget)
+    reason = "preference peaks here" if rule.aim == "preference" else "the wanted answer is likeliest here"
+    if budget is not None and budget - below < 1e-3 * budget:
+        reason = "limited by the utility budget"
+    reason, at_edge = worded(m, fine, reason, intervals.get("m"))
+    return Recommendation(
+        m=m,
+        reason=reason,
+        gain=gain,
+        paid=float(chosen.paid[0]),
+        below_max=below,
+        budget=budget,
+        m_interval=intervals.get("m"),
+        gain_interval=intervals.get("gain"),
+        paid_interval=intervals.get("paid"),
+        helped=None,
+        at_edge=at_edge,
+        method=method if intervals else None,
+    )

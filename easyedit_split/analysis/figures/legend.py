@@ -1,0 +1,91 @@
+"""The legend of a figure, made of what was drawn into it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from ...sweep_curves import KINDS
+from .style import BAND_ALPHA, HOLLOW, LEGEND, LINES, REGION_COLOURS, REGION_EDGE, Look
+
+BANDS = {"bootstrap": "over pairs", "sandwich": "over pairs", "residual": "residuals"}
+
+
+@dataclass
+class Shown:
+    """What a figure holds, filled while it is drawn.
+
+    Attributes:
+        looks: of each name; kinds, regions: those drawn.
+        bands: method and level of each band; marks: whether a recommended m is marked.
+    """
+
+    looks: dict[str, Look] = field(default_factory=dict)
+    kinds: set[str] = field(default_factory=set)
+    regions: set[str] = field(default_factory=set)
+    bands: set[tuple[str, float]] = field(default_factory=set)
+    marks: bool = False
+
+
+def curves_drawn(shown: Shown) -> list[Artist]:
+    """One entry for each name."""
+    return [
+        Line2D([], [], color=look.colour, marker=look.marker, label=_wrapped(name))
+        for name, look in shown.looks.items()
+    ]
+
+
+def parts_drawn(shown: Shown) -> list[Artist]:
+    """One entry for each other thing that was drawn: kinds, recommended m, bands, regions."""
+    out: list[Artist] = [
+        Line2D([], [], color="0.3", linestyle=LINES[kind], marker="o", markerfacecolor=_fill(kind), label=kind)
+        for kind in KINDS
+        if kind in shown.kinds
+    ]
+    if shown.marks:
+        out.append(
+            Line2D([], [], color="0.3", marker="D", linestyle="", markeredgecolor="black", label="recommended m")
+        )
+    for label in sorted({f"{100 * level:g} % ({BANDS[method]})" for method, level in shown.bands}):
+        out.append(Patch(color="0.3", alpha=BAND_ALPHA, linewidth=0, label=label))
+    out += [
+        Patch(facecolor=colour, edgecolor=REGION_EDGE, linewidth=0.4, label=name)
+        for name, colour in REGION_COLOURS.items()
+        if name in shown.regions
+    ]
+    return out
+
+
+def add_legend(figure: Figure, shown: Shown) -> None:
+    """Below the panels, read row by row, first the names; the figure grows by the legend's height."""
+    names, parts = curves_drawn(shown), parts_drawn(shown)
+    longest = max(len(line) for handle in names + parts for line in str(handle.get_label()).split("\n"))
+    room = int(figure.get_figwidth() / (LEGEND.handle_inches + LEGEND.character_inches * longest))
+    columns = min(len(names) + len(parts), max(1, room))
+    if columns < len(names) + len(parts):
+        names += [Line2D([], [], linestyle="", label=" ") for _ in range(-len(names) % columns)]
+    handles = names + parts
+    lines = sum(1 + str(handle.get_label()).count("\n") for handle in handles[::columns])
+    figure.set_figheight(figure.get_figheight() + LEGEND.row_inches * lines)
+    figure.legend(
+        handles=by_row(handles, columns), loc="outside lower center", ncols=columns, frameon=False, handlelength=3
+    )
+
+
+def by_row(handles: Sequence[Artist], columns: int) -> list[Artist]:
+    """The order in which Matplotlib, filling column by column, shows them row by row."""
+    return [handle for column in range(columns) for handle in handles[column::columns]]
+
+
+def _fill(kind: str) -> str:
+    return HOLLOW if kind == "utility" else "0.3"
+
+
+def _wrapped(name: str) -> str:
+    return "\n".join(textwrap.wrap(name, LEGEND.characters)) or name

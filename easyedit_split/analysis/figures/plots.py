@@ -1,0 +1,168 @@
+"""Figures 2, 4 and 5: preference (solid, filled) and utility (dashed, hollow) over m.
+
+`plot_curve` draws one intervention into axes that you pass and gives them back; `plot_sweep` lays out panels by form,
+dataset and model, and `save_figure` writes PNG, SVG or PDF. Bands are pointwise intervals of the fitted curve; shading
+shows the linear, transitional and convergence regions of the fitted preference; a diamond marks the recommended m. The
+legend names what was drawn and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ...sweep_curves import KINDS, Kind
+from ...types import ConfigError
+from .drawing import Drawn, draw_curves, draw_regions, has_kind
+from .legend import Shown, add_legend
+from .naming import Layout, curve_names, layout_of
+from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix, look
+
+__all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
+
+MARGIN = 0.02  # of the swept range, left and right
+BEYOND = 0.3  # of the points' range: as far above and below them as a fitted curve or its band is shown
+
+
+def plot_curve(
+    ax: Axes, drawn: Drawn, kinds: Sequence[Kind] = KINDS, *, colour: str = COLOURS[0], marker: str = MARKERS[0]
+) -> Axes:
+    """Points, fitted curve, band and recommended m of one intervention, into `ax`.
+
+    Args:
+        ax: axes to draw into; returned.
+        drawn: what to draw.
+        kinds: "preference" (solid), "utility" (dashed) or both.
+        colour, marker: of this intervention.
+    """
+    for kind in kinds:
+        draw_curves(ax, [(drawn, Look(colour, marker))], kind, Shown())
+    return ax
+
+
+def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
+    """Shade the regions of the fitted preference curve across `ax`; does nothing without that fit."""
+    draw_regions(ax, drawn, Shown())
+    return ax
+
+
+def plot_sweep(
+    drawn: Sequence[Drawn], *, overlay: bool = False, shade: bool | None = None, title: str | None = None
+) -> Figure:
+    """Panels by form, dataset and model: preference above utility, or both in one panel with `overlay`, as the paper.
+
+    Args:
+        drawn: interventions; those of one form, dataset and model share a panel, coloured by what else they differ in.
+        overlay: both curves on one scale (utility may lie far below preference).
+        shade: regions of the preference; default: only in panels that hold a single intervention.
+        title: above the figure.
+
+    Raises:
+        ConfigError: nothing to draw.
+    """
+    if not drawn:
+        raise ConfigError("nothing to plot: the sweep has no curves.")
+    keys = [item.fit.curve.key for item in drawn]
+    layout = layout_of(keys)
+    names = curve_names(keys, [item.label for item in drawn], [item.source for item in drawn])
+    looks = {name: look(k) for k, name in enumerate(dict.fromkeys(names))}
+    kinds: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
+    shown = Shown(looks=looks)
+    with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
+        size = (len(layout.columns), len(layout.rows) * len(kinds))
+        width, height = max(3.4, PANEL_INCHES[0] * size[0] + 0.4), PANEL_INCHES[1] * size[1] + 0.5
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes: list[list[Axes]] = figure.subplots(size[1], size[0], sharey="row", squeeze=False).tolist()
+        cells: dict[tuple[int, int], list[tuple[Drawn, Look]]] = {}
+        for item, name in zip(drawn, names, strict=True):
+            cells.setdefault(layout.cell(item.fit.curve.key), []).append((item, looks[name]))
+        for (row, column), inside in cells.items():
+            stack = [line[column] for line in axes[row * len(kinds) : (row + 1) * len(kinds)]]
+            _stack(stack, inside, kinds, len(inside) == 1 if shade is None else shade, shown)
+            stack[0].set_title(layout.title(inside[0][0].fit.curve.key))
+        for row in range(len(layout.rows)):
+            members = [item for (line, _), inside in cells.items() if line == row for item, _ in inside]
+            for inner, own in enumerate(kinds):
+                _limit(axes[row * len(kinds) + inner][0], members, own)
+        _label(axes, layout, kinds, set(cells))
+        figure.align_ylabels()
+        add_legend(figure, shown)
+        if title:
+            figure.suptitle(title, fontsize=9)
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write PNG (300 dpi), SVG or PDF, by the suffix.
+
+    Raises:
+        ConfigError: another suffix.
+    """
+    path = Path(path)
+    check_figure_suffix(path)
+    with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
+        figure.savefig(path)
+    return path
+
+
+def _stack(
+    stack: Sequence[Axes], inside: list[tuple[Drawn, Look]], kinds: list[Sequence[Kind]], shade: bool, shown: Shown
+) -> None:
+    """The panels of one form, dataset and model, above each other over one m axis."""
+    for ax, own in zip(stack, kinds, strict=True):
+        empty = [kind for kind in own if not any(has_kind(item, kind) for item, _ in inside)]
+        if len(empty) < len(own):
+            ax.axvline(0.0, color="0.6", linewidth=0.5, zorder=1)
+            if "preference" in own:
+                ax.axhline(0.0, color="0.6", linewidth=0.5, zorder=1)
+            if shade:
+                draw_regions(ax, inside[0][0], shown)
+        for kind in own:
+            draw_curves(ax, inside, kind, shown)
+        if empty:
+            _say_undefined(ax, empty, own)
+        if ax is not stack[0]:
+            ax.sharex(stack[0])
+    swept = [item.fit.curve.preference.m for item, _ in inside]
+    low, high = min(float(m[0]) for m in swept), max(float(m[-1]) for m in swept)
+    spare = MARGIN * (high - low) or 0.5
+    stack[0].set_xlim(low - spare, high + spare)
+
+
+def _limit(ax: Axes, members: Sequence[Drawn], own: Sequence[Kind]) -> None:
+    """Keep the points readable, however far a curve or band leaves them between two points."""
+    points = [item.fit.curve.table(kind).mean for item in members for kind in own if has_kind(item, kind)]
+    low, high = min((float(y.min()) for y in points), default=0.0), max((float(y.max()) for y in points), default=0.0)
+    if high > low:
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(max(bottom, low - BEYOND * (high - low)), min(top, high + BEYOND * (high - low)))
+
+
+def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None:
+    """In the middle of an empty panel, or in the corner of one that shows the other kind."""
+    if len(empty) == len(own):
+        ax.text(0.5, 0.5, "undefined", transform=ax.transAxes, ha="center", va="center", color="0.4")
+    else:
+        ax.text(0.98, 0.02, f"{empty[0]} undefined", transform=ax.transAxes, ha="right", va="bottom", color="0.4")
+
+
+def _label(axes: list[list[Axes]], layout: Layout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]) -> None:
+    """Axis labels on the outer panels, tick labels where panels do not share them; panels without a curve vanish."""
+    for row in range(len(layout.rows)):
+        filled = [column for column in range(len(layout.columns)) if (row, column) in cells]
+        for inner, own in enumerate(kinds):
+            line = axes[row * len(kinds) + inner]
+            for column, ax in enumerate(line):
+                ax.set_axis_on() if column in filled else ax.set_axis_off()
+                ax.tick_params(labelleft=column == filled[0], labelbottom=inner == len(kinds) - 1)
+            line[filled[0]].set_ylabel(f"{' / '.join(own)}\nlog-odds (nats)")
+            if not any(ax.lines for ax in line):
+                line[0].set_yticks([])
+    for column in range(len(layout.columns)):
+        last = max(row for row, filled in cells if filled == column)
+        axes[(last + 1) * len(kinds) - 1][column].set_xlabel("steering factor m")

@@ -1,0 +1,166 @@
+"""Fit the preference curve (Eq. 15) or the utility curve (Eq. 17) to log-odds over m.
+
+    minimise  sum_i (y_i - curve(m_i))^2   subject to   D+(0) = D-(0)
+
+by either solver: `least_squares` (default; continuity and the linear parameters eliminated) or `slsqp` (the paper's).
+A fit that did not converge raises `FitError`, or is returned with ``ok=False`` where the caller asks for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ...sweep_curves import Kind
+from ...types import ConfigError, FloatArray
+from . import curves
+from .curves import CurveParams
+from .identify import Coordinates, at_bound, coordinates, unidentified
+from .least_squares import SolverResult, least_squares
+from .problem import FitError, Problem, curve_problem
+from .slsqp import slsqp
+
+Solver = Literal["least_squares", "slsqp"]
+SOLVERS: dict[str, Callable[[Problem], SolverResult]] = {"least_squares": least_squares, "slsqp": slsqp}
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """A fitted curve.
+
+    Attributes:
+        kind: "preference" or "utility".
+        params: Eq. 12 and 15 or 17; NaN on a side that was not swept; alpha = 0 for utility.
+        ok: whether the solver converged; message: in words; solver: its name.
+        r2: 1 - SSE / SST on the fitted points; rmse: nats.
+        aic, bic: n log(SSE / n) + 2 k, + k log n (SSE no smaller than rounding error).
+        m: ``[n]`` fitted points, sorted; y: ``[n]`` nats.
+        n_params: free parameters k.
+        unidentified: parameters the points cannot pin down; trade_offs: groups that move together unseen.
+        at_bound: parameters that ended on a bound of the search.
+        n_starts, n_agree: starts tried; final runs that reached the best cost.
+    """
+
+    kind: Kind
+    params: CurveParams
+    ok: bool
+    message: str
+    solver: str
+    r2: float
+    rmse: float
+    aic: float
+    bic: float
+    m: FloatArray
+    y: FloatArray
+    n_params: int
+    unidentified: tuple[str, ...]
+    trade_offs: tuple[tuple[str, ...], ...]
+    at_bound: tuple[str, ...]
+    n_starts: int
+    n_agree: int
+
+    def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
+        """The curve at m, nats."""
+        return curve_at(self.kind, m, self.params)
+
+    def slope(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
+        """Its derivative, nats per unit of m (from the right at m = 0)."""
+        function = curves.preference_dm if self.kind == "preference" else curves.utility_dm
+        return function(m, self.params)
+
+    def validity(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
+        """D(m) of Eq. 12."""
+        return curves.validity(m, self.params)
+
+    @property
+    def swept(self) -> tuple[float, float]:
+        """Smallest and largest m that was fitted."""
+        return float(self.m[0]), float(self.m[-1])
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """The fit in the free coordinates that uncertainty is computed in."""
+        problem = curve_problem(self.m, self.y, self.kind)
+        return coordinates(problem.decay, self.params, problem.scale, problem.with_alpha)
+
+
+def curve_at(kind: Kind, m: Float[FloatArray, " q"], params: CurveParams) -> Float[FloatArray, " q"]:
+    """Eq. 15 or Eq. 17 at m, nats."""
+    return curves.preference(m, params) if kind == "preference" else curves.utility(m, params)
+
+
+def fit_curve(
+    m: Float[FloatArray, " n"],
+    y: Float[FloatArray, " n"],
+    kind: Kind,
+    *,
+    solver: Solver = "least_squares",
+    on_failure: Literal["raise", "return"] = "raise",
+) -> CurveFit:
+    """Fit one curve.
+
+    Args:
+        m: steering factors, any order, each once; one-sided and asymmetric grids are welcome.
+        y: preference or utility log-odds at m, nats.
+        kind: "preference" (Eq. 15) or "utility" (Eq. 17).
+        solver: "least_squares" or "slsqp".
+        on_failure: what to do with a fit that did not converge: raise `FitError`, or return it with ``ok=False``.
+
+    Raises:
+        DataError: the points cannot be fitted (see `curve_problem`).
+        FitError: the solver did not converge.
+    """
+    if solver not in SOLVERS:
+        raise ConfigError(f"solver {solver!r} is unknown; use one of {', '.join(SOLVERS)}.")
+    problem = curve_problem(m, y, kind)
+    result = SOLVERS[solver](problem)
+    if not result.ok and on_failure == "raise":
+        raise FitError(
+            f"the {kind} curve over {len(m)} points did not converge ({solver}: {result.message}); "
+            "try the other solver, or on_failure='return' to look at the attempt."
+        )
+    return _result(problem, result, solver)
+
+
+def r_squared(y: Float[FloatArray, " n"], predicted: Float[FloatArray, " n"]) -> float:
+    """1 - SSE / SST; negative where the prediction is worse than the mean; NaN for constant y."""
+    sst = float(np.square(y - y.mean()).sum())
+    return 1.0 - float(np.square(y - predicted).sum()) / sst if sst > 0 else float("nan")
+
+
+def information_criteria(sse: float, n: int, k: int, span: float) -> tuple[float, float]:
+    """AIC and BIC of a least-squares fit; SSE counts no less than rounding error of the curve's range."""
+    log_variance = n * np.log(max(sse, n * (1e-15 * span) ** 2) / n)
+    return float(log_variance + 2 * k), float(log_variance + k * np.log(n))
+
+
+def _result(problem: Problem, result: SolverResult, solver: str) -> CurveFit:
+    predicted = curve_at(problem.kind, problem.m, result.params)
+    sse, n = float(np.square(problem.y - predicted).sum()), len(problem.m)
+    aic, bic = information_criteria(sse, n, problem.n_params, problem.span)
+    rmse = float(np.sqrt(sse / n))
+    coords = coordinates(problem.decay, result.params, problem.scale, problem.with_alpha)
+    weak, groups = unidentified(coords, problem.span, rmse)
+    return CurveFit(
+        kind=problem.kind,
+        params=result.params,
+        ok=result.ok,
+        message=result.message,
+        solver=solver,
+        r2=r_squared(problem.y, predicted),
+        rmse=rmse,
+        aic=aic,
+        bic=bic,
+        m=problem.m,
+        y=problem.y,
+        n_params=problem.n_params,
+        unidentified=weak,
+        trade_offs=groups,
+        at_bound=at_bound(coords),
+        n_starts=result.n_starts,
+        n_agree=result.n_agree,
+    )

@@ -1,0 +1,115 @@
+"""Curves that the paper's form has to beat, fitted to the same points.
+
+    linear               pref, util = a m + b
+    quadratic            pref, util = a m^2 + c m + b
+    gaussian decay       Eq. 15 and 17 with D = exp(-r_s m^2)
+    exponential decay    Eq. 15 and 17 with D = exp(-r_s |m|)
+
+r_s has its own value on each side s of zero, so that no rival loses for want of asymmetry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...sweep_curves import Kind
+from ...types import FloatArray
+from .fit_curve import fit_curve
+from .problem import curve_problem
+from .varpro import project, solve
+
+LOG_RATES = np.log([0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 300.0])
+RATE_BOUNDS = (np.log(1e-4), np.log(1e5))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted rival: its curve and its number of free parameters."""
+
+    curve: Callable[[FloatArray], FloatArray]
+    n_params: int
+
+
+@dataclass(frozen=True)
+class PowerDecay:
+    """log D = -r |x|^power with one rate r per side; the free coordinates are log r."""
+
+    x: FloatArray
+    power: int
+    two_sided: bool
+
+    @property
+    def bounds(self) -> tuple[FloatArray, FloatArray]:
+        """Box on log r."""
+        n = 2 if self.two_sided else 1
+        return np.full(n, RATE_BOUNDS[0]), np.full(n, RATE_BOUNDS[1])
+
+    def retract(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S q"], Bool[np.ndarray, " S"]]:
+        """Nothing is forbidden beyond the box."""
+        return theta, np.zeros(len(theta), dtype=bool)
+
+    def walls(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]]:
+        """There are none."""
+        return np.zeros((len(theta), 0, theta.shape[1])), np.zeros((len(theta), 0), dtype=bool)
+
+    def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
+        """log D, 0 at x = 0."""
+        return np.asarray(self.jacobian(theta, sigma).sum(axis=2), dtype=np.float64)
+
+    def jacobian(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n q"]:
+        """d log D / d log r = log D on the rate's own side."""
+        columns = [self.x >= 0, self.x < 0] if self.two_sided else [np.ones(len(self.x), dtype=bool)]
+        own = np.stack(columns, axis=1).astype(np.float64)
+        distance = np.abs(self.x) ** self.power
+        return np.asarray(-np.exp(theta)[:, None, :] * (distance[:, None] * own), dtype=np.float64)
+
+
+def polynomial(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, degree: int) -> Fitted:
+    """Least-squares polynomial in m."""
+    scale = float(np.abs(m).max())
+    coefficients = np.polyfit(m / scale, y, degree)
+    return Fitted(lambda at: np.asarray(np.polyval(coefficients, at / scale), dtype=np.float64), degree + 1)
+
+
+def power_decay(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, power: int) -> Fitted:
+    """Gaussian (power 2) or exponential (power 1) decay, from a lattice of rates."""
+    problem = curve_problem(m, y, kind)
+    decay = PowerDecay(problem.decay.x, power, problem.decay.two_sided)
+    n_rates = 2 if decay.two_sided else 1
+    theta = np.array(list(product(LOG_RATES, repeat=n_rates)))
+    sigma = np.ones(len(theta))
+    rows = np.broadcast_to(problem.target, (len(theta), len(m)))
+    found = solve(decay, rows, theta, sigma, with_alpha=problem.with_alpha)
+    best = int(found.cost.argmin())
+    shape, one = found.theta[best : best + 1], sigma[:1]
+    y0, beta, alpha = project(decay.log_relative(shape, one), decay.x, problem.target[None], problem.with_alpha).linear[
+        0
+    ]
+
+    def curve(at: FloatArray) -> FloatArray:
+        there = PowerDecay(at / problem.scale, power, decay.two_sided)
+        log_D = there.log_relative(shape, one)[0]
+        scaled = alpha * there.x * np.exp(log_D) + beta * np.expm1(log_D) + y0
+        return np.asarray(problem.offset + problem.span * scaled, dtype=np.float64)
+
+    return Fitted(curve, n_rates + (3 if problem.with_alpha else 2))
+
+
+def paper(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
+    """The paper's form, Eq. 12 with 15 or 17."""
+    fit = fit_curve(m, y, kind)
+    return Fitted(fit, fit.n_params)
+
+
+MODELS: dict[str, Callable[[FloatArray, FloatArray, Kind], Fitted]] = {
+    "rational quadratic (paper)": paper,
+    "linear": lambda m, y, kind: polynomial(m, y, kind, 1),
+    "quadratic": lambda m, y, kind: polynomial(m, y, kind, 2),
+    "gaussian decay": lambda m, y, kind: power_decay(m, y, kind, 2),
+    "exponential decay": lambda m, y, kind: power_decay(m, y, kind, 1),
+}

@@ -1,0 +1,131 @@
+"""Data-driven starts: a lattice of shapes is projected on the data, and the best distinct ones start the search.
+
+A curve is linear in alpha, beta and b, so for a fixed grid each lattice shape is an orthonormal basis that is computed
+once; ranking several thousand shapes for a new curve is one matrix product. The lattice is spanned by t (so by D(0))
+and, per side, the half-width and p. Narrow shapes reach far only at particular t, so peaks at the grid's own points are
+added to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise, product
+
+import numpy as np
+from jaxtyping import Float
+
+from ...types import FloatArray, IntArray
+from .decay import T_BOUND, RationalQuadratic
+from .varpro import orthonormal
+
+T_VALUES = (0.0, 0.25, -0.25, 0.8, -0.8, 1.6, -1.6)
+HALF_WIDTHS = (0.06, 0.15, 0.4, 1.0, 3.0)  # distance from the centre to D = 1/2, in units of the scale
+P_VALUES = (0.25, 1.0, 6.0)
+SPACINGS, MOST_FINER = 1.2, 5  # narrowest half-width in units of the smallest grid spacing; how many below the usual
+NARROW = 0.2  # half-widths up to here are placed at the grid's points
+APART, MOST_PLACES = 1.5, 12  # places of one half-width: how far apart, in half-widths, and how many
+CACHED = 16  # a curve's two kinds, whole and with each of five folds left out, are 12 lattices
+
+Shape = tuple[float, float]  # half-width, p
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Candidate shapes on one grid.
+
+    Attributes:
+        theta: ``[K q]``; sigma: ``[K]``; cell: ``[K]`` number of (sign pattern, widths, placed or not), for diversity.
+        basis: ``[K k n]`` orthonormal rows.
+    """
+
+    theta: FloatArray
+    sigma: FloatArray
+    cell: IntArray
+    basis: FloatArray
+
+
+def half_widths(decay: RationalQuadratic) -> tuple[float, ...]:
+    """`HALF_WIDTHS`, and narrower ones where the grid is dense enough to show them."""
+    finest = SPACINGS * float(np.diff(decay.x).min())
+    ratio = HALF_WIDTHS[1] / HALF_WIDTHS[0]
+    count = min(MOST_FINER, int(np.ceil(np.log(HALF_WIDTHS[0] / finest) / np.log(ratio) - 1e-9)))
+    finer = np.geomspace(finest, HALF_WIDTHS[0], count + 1)[:-1] if count > 0 else ()
+    return (*(float(w) for w in finer), *HALF_WIDTHS)
+
+
+def _log_rate(width: float, p: float) -> float:
+    return float(np.log(p * np.expm1(np.log(2.0) / p) / width**2))
+
+
+def _spanned(two_sided: bool, widths: tuple[float, ...]) -> list[tuple[float, float, tuple[Shape, ...]]]:
+    """(t, sigma, shape of each side) over all of t, half-widths and p; widths below the usual with p = 1 only."""
+    shapes = [(w, p) for w in widths for p in (P_VALUES if w >= HALF_WIDTHS[0] else (1.0,))]
+    signs = (1.0, -1.0) if two_sided else (1.0,)
+    return [
+        (t, sigma, chosen)
+        for t, sigma in product(T_VALUES, signs)
+        if t != 0.0 or sigma > 0
+        for chosen in product(shapes, repeat=2 if two_sided else 1)
+    ]
+
+
+def _placed(decay: RationalQuadratic, widths: tuple[float, ...]) -> list[tuple[float, float, tuple[Shape, ...]]]:
+    """(t, sigma, shapes): a narrow peak at a grid point of one side; any half-width, or its own shape, on the other."""
+    found: list[tuple[float, float, tuple[Shape, ...]]] = []
+    for right in (True, False):
+        x = decay.x[decay.x > 0] if right else -decay.x[decay.x < 0][::-1]
+        for width, p in product((w for w in widths if w <= NARROW), P_VALUES):
+            for c in _places(x, width):
+                t = float(np.sqrt(p * np.log1p((c / width) ** 2 * np.expm1(np.log(2.0) / p))))
+                if t > T_BOUND:
+                    continue
+                if not decay.two_sided:
+                    found.append((t if right else -t, 1.0, ((width, p),)))
+                    continue
+                for other, sigma in product(dict.fromkeys([*((w, 1.0) for w in widths), (width, p)]), (1.0, -1.0)):
+                    sides = (width, p), other
+                    found.append((t if right else -t * sigma, sigma, sides if right else sides[::-1]))
+    return found
+
+
+def _places(x: Float[FloatArray, " k"], width: float) -> list[float]:
+    """Points, well apart, at which the grid is dense enough to show a peak of this half-width."""
+    out: list[float] = []
+    for before, here in pairwise(x):
+        if here - before <= width and (not out or here - out[-1] >= APART * width):
+            out.append(float(here))
+    return out[:: -(-len(out) // MOST_PLACES) or 1]
+
+
+@lru_cache(maxsize=CACHED)
+def _lattice(x: bytes, n_left: int, two_sided: bool, with_alpha: bool) -> Lattice:
+    decay = RationalQuadratic(np.frombuffer(x), n_left, two_sided)
+    widths = half_widths(decay)
+    parts = _spanned(two_sided, widths), _placed(decay, widths)
+    candidates = [(*shape, placed) for placed, part in enumerate(parts) for shape in part]
+    theta = np.array(
+        [[t, *(v for w, p in sides for v in (_log_rate(w, p), np.log(p)))] for t, _, sides, _ in candidates]
+    )
+    sigma = np.array([sigma for _, sigma, _, _ in candidates])
+    number: dict[tuple[float, ...], int] = {}
+    labels = [(np.sign(t), sigma, placed, *(w for w, _ in sides)) for t, sigma, sides, placed in candidates]
+    cell = np.array([number.setdefault(label, len(number)) for label in labels], dtype=np.int64)
+    low, high = decay.bounds
+    theta = np.clip(theta, low, high)
+    keep = decay.feasible(theta, sigma)
+    theta, sigma, cell = theta[keep], sigma[keep], cell[keep]
+    basis, _ = orthonormal(decay.log_relative(theta, sigma), decay.x, with_alpha)
+    return Lattice(theta, sigma, cell, basis)
+
+
+def starts(
+    decay: RationalQuadratic, y: Float[FloatArray, " n"], *, with_alpha: bool, count: int
+) -> tuple[Float[FloatArray, "S q"], Float[FloatArray, " S"]]:
+    """The `count` best lattice shapes for this curve, at most one per cell of sign pattern and widths."""
+    lattice = _lattice(decay.x.tobytes(), decay.n_left, decay.two_sided, with_alpha)
+    explained = np.square(lattice.basis @ y).sum(axis=1)
+    order = np.argsort(-explained)[: 60 * count]
+    _, first = np.unique(lattice.cell[order], return_index=True)
+    chosen = order[np.sort(first)[:count]]
+    return lattice.theta[chosen], lattice.sigma[chosen]

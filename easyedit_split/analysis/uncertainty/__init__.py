@@ -1,0 +1,1 @@
+"""Confidence intervals of a fit: bootstrap over pairs, sandwich and residual covariance, regions."""

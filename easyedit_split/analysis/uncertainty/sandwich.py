@@ -1,0 +1,114 @@
+"""Covariance of the fit by linearisation: between pairs (sandwich) or, without pairs, from residuals.
+
+sandwich   cov(z) = (J'J)^-1 J' Cov(mean curve) J (J'J)^-1, Cov from the scatter between pairs within concepts
+residual   cov(z) = s^2 (J'J)^-1, s^2 = SSE / (points - parameters): assumes independent errors of the points
+
+z are the free coordinates. Intervals are estimate +- t times the delta-method standard error; numbers that are not
+smooth in z (a recommended m) take percentiles of normal draws from cov(z), `Spread.draws`; a draw beyond the search's
+box is moved onto it, so where a parameter is hardly known many draws share its bound. Both are local: they do not see
+other solutions of the fit, which the bootstrap does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+from scipy.linalg import block_diag
+
+from ...sweep_curves import Kind, mean_deviations
+from ...types import DataError, FloatArray
+from ..fit.identify import Coordinates
+from .ensemble import Ensemble, ensemble
+from .spread import FittedPairs, Method, Spread, degrees_of_freedom
+
+PSEUDO_INVERSE_TOL = 1e-10
+DELTA_STEP = 1e-3  # largest move of a free coordinate when a derivative is taken
+N_DRAWS, SEED = 1000, 0
+
+
+def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
+    """Covariance from the scatter between pairs."""
+    n, degrees = degrees_of_freedom(inputs)
+    size = 1 + max(int(given.rows.max()) for given in inputs)
+    influences = []
+    for given in inputs:
+        influence = np.zeros((size, len(given.fit.coordinates.z)))
+        influence[given.rows] = (
+            mean_deviations(given.table.values, given.table.concepts)
+            @ pseudo_inverse(given.fit.coordinates.jacobian()).T
+        )
+        influences.append(influence)
+    _, singular, V = np.linalg.svd(np.concatenate(influences, axis=1), full_matrices=False)
+    quantile = float(stats.t.ppf((1 + level) / 2, degrees))
+    return _delta_spread("sandwich", level, n, inputs, singular[:, None] * V, quantile)
+
+
+def residual(inputs: list[FittedPairs], level: float) -> Spread:
+    """Covariance from the residuals of the points, for curves without pairs."""
+    blocks, freedom = [], []
+    for given in inputs:
+        fit = given.fit
+        degrees = len(fit.m) - fit.n_params
+        if degrees < 1:
+            raise DataError(
+                f"{len(fit.m)} points and {fit.n_params} parameters leave no residual to judge the {fit.kind} curve "
+                "by; sweep more values of m."
+            )
+        scatter = np.sqrt(len(fit.m) / degrees) * fit.rmse
+        blocks.append(scatter * pseudo_inverse(fit.coordinates.jacobian()).T)
+        freedom.append(degrees)
+    directions = block_diag(*blocks)
+    return _delta_spread("residual", level, 0, inputs, directions, float(stats.t.ppf((1 + level) / 2, min(freedom))))
+
+
+def pseudo_inverse(J: Float[FloatArray, "n k"]) -> Float[FloatArray, "k n"]:
+    """Pseudo-inverse with columns brought to one size first."""
+    size = np.maximum(np.sqrt(np.square(J).sum(axis=0)), 1e-300)
+    return np.asarray(np.linalg.pinv(J / size, rcond=PSEUDO_INVERSE_TOL) / size[:, None], dtype=np.float64)
+
+
+def _delta_spread(
+    method: Method,
+    level: float,
+    n: int,
+    inputs: list[FittedPairs],
+    directions: Float[FloatArray, "d k"],
+    quantile: float,
+) -> Spread:
+    """Ensembles that step by a little along each direction, one standard deviation long, and back."""
+    directions = directions[np.abs(directions).max(axis=1) > 0]
+    largest = np.zeros(len(directions))
+    start = 0
+    blocks: list[tuple[Kind, Coordinates, FloatArray]] = []
+    for given in inputs:
+        coords = given.fit.coordinates
+        block = directions[:, start : start + len(coords.z)]
+        start += len(coords.z)
+        largest = np.maximum(largest, np.abs(block[:, coords.n_linear :]).max(axis=1))
+        blocks.append((given.fit.kind, coords, block))
+    step = np.minimum(1.0, DELTA_STEP / np.maximum(largest, 1e-300))
+    steps = np.concatenate([np.diag(step), -np.diag(step)])
+    random = np.random.default_rng(SEED).normal(size=(N_DRAWS, len(step)))
+    random *= quantile / stats.norm.ppf((1 + level) / 2)
+    normal = _versions(blocks, random)
+    tail = (1 - level) / 2
+    draws = Spread(method, level, n, normal.get("preference"), normal.get("utility"), quantile, tail, np.empty(0))
+    around = _versions(blocks, steps)
+    nan = float("nan")
+    return Spread(method, level, n, around.get("preference"), around.get("utility"), quantile, nan, step, draws=draws)
+
+
+def _versions(
+    blocks: list[tuple[Kind, Coordinates, FloatArray]], amounts: Float[FloatArray, "B d"]
+) -> dict[Kind, Ensemble]:
+    """The curves moved by so much along each direction, kept inside the search's box."""
+    out: dict[Kind, Ensemble] = {}
+    for kind, coords, block in blocks:
+        z = coords.z + amounts @ block
+        low, high = coords.decay.bounds
+        shape = z[:, coords.n_linear :]
+        slack = 10 * DELTA_STEP  # derivatives are taken across a bound
+        z[:, coords.n_linear :] = np.clip(shape, low - slack, high + slack)
+        out[kind] = ensemble(coords, z)
+    return out

@@ -1,0 +1,1 @@
+"""The command line; ``main`` mounts one command a file from ``commands``."""

@@ -1,0 +1,64 @@
+"""`easyedit-split activations`: activations of one layer, and how an intervention moves them, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...config import TokenConfig, require
+from ...scoring.activations import collect_activations, write_activations
+from ...steering.artifact import Artifact
+from ...text.encode import encode_pairs
+from ...text.template import Template
+from ...training.pipeline import artifact_tokens
+from ..console import console, open_data, open_model, say_written
+from ..options import (
+    DataOption,
+    DeviceOption,
+    DropBadOption,
+    DtypeOption,
+    ModelOption,
+    OverwriteOption,
+    SplitSeedOption,
+    TestSplitOption,
+)
+from ..output_paths import check_file
+
+EPILOG = """Example: easyedit-split activations --model testbed:gemma2 --data testbed:power --layer 3
+--intervention power-vector --out acts.npz"""
+
+
+def command(
+    model: ModelOption,
+    data: DataOption,
+    layer: Annotated[int, typer.Option(help="Block whose output is taken, counted from 0.")],
+    to: Annotated[Path, typer.Option("--out", help="File to write, .npz.")],
+    intervention: Annotated[
+        Path | None, typer.Option(help="Folder that `train` wrote; without it dh is DiffMean's vector.")
+    ] = None,
+    split: TestSplitOption = None,
+    split_seed: SplitSeedOption = 0,
+    most: Annotated[int, typer.Option(help="Rows to keep.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
+    drop_bad: DropBadOption = False,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Collect activations at one layer, and their change at m = 1 (Fig. 3, Assumptions 4.1, 4.2)."""
+    require(to.suffix == ".npz", f"{to}: activations are written as .npz: choose that ending")
+    require(most >= 20, f"--most {most}: at least 20 rows are needed to describe a manifold")
+    check_file(to, overwrite)
+    artifact = None if intervention is None else Artifact.from_pretrained(intervention)
+    table, source = open_data(data, split, default_split="test", seed=split_seed, drop_bad=drop_bad)
+    network, tokenizer = open_model(model, dtype, device)
+    if artifact is not None:
+        artifact.check_model(network)
+    template = Template(tokenizer, TokenConfig() if artifact is None else artifact_tokens(artifact))
+    pairs = encode_pairs(table.pairs, template, source=source.path, drop_bad=drop_bad, indices=source.rows).rows
+    with console.status("collecting"):
+        arrays = collect_activations(network, pairs, layer, artifact, pad_id=template.pad_id, most=most, seed=seed)
+    write_activations(arrays, to, model=model, layer=layer)
+    say_written(f"{len(arrays['h'])} rows of width {arrays['h'].shape[1]}", to)

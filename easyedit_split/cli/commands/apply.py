@@ -1,0 +1,103 @@
+"""`easyedit-split apply`: steered text beside unsteered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from ...config import parse_grid
+from ...steering.artifact import DEFAULT_CONCEPT, Artifact
+from ...steering.generate import GenerateConfig, Generated, generate
+from ...storage import Journal, write_whole
+from ...text.template import Template
+from ...training.pipeline import artifact_tokens
+from ...types import ConfigError
+from ..console import bar, open_model, out, resumable, say, say_written
+from ..fingerprint import model_identity
+from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption, OverwriteOption
+from ..output_paths import check_file
+from ..prompts import read_prompts
+
+EPILOG = """Example: easyedit-split apply --model testbed:gemma2 --intervention power-vector --m 4 --prompt "Hello" """
+
+
+def command(
+    model: ModelOption,
+    intervention: InterventionOption,
+    m: Annotated[str, typer.Option(help="One m, several with commas, or start:stop:count.")] = "1",
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt; give it again for more.")] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(help="File of prompts: .txt, one a line; or jsonl, json, csv, parquet with a field prompt."),
+    ] = None,
+    concept: Annotated[str | None, typer.Option(help="Which concept, of an artifact with several.")] = None,
+    to: Annotated[Path | None, typer.Option("--out", help="Write the answers as jsonl instead of printing.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Prompts at a time.")] = 8,
+    sample: Annotated[bool, typer.Option("--sample", help="Sample instead of greedy.")] = False,
+    temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
+    num_beams: Annotated[int, typer.Option(help="Beam search where above 1.")] = 1,
+    seed: Annotated[int, typer.Option(help="With --sample.")] = 0,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write steered answers beside the bare model's own (m = 0)."""
+    points = [0.0, *(value for value in parse_grid(m, "--m") if value != 0)]
+    texts = read_prompts(prompt, prompts)
+    config = GenerateConfig(max_new_tokens, batch_size, sample, temperature, top_p, num_beams, seed)
+    if to is not None:
+        check_file(to, overwrite)
+    artifact = Artifact.from_pretrained(intervention)
+    name = concept_of(artifact, concept)
+    network, tokenizer = open_model(model, dtype, device)
+    for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
+        say(f"the artifact's model differs: {note}", "yellow")
+    journal = None
+    if to is not None:
+        known = {"artifact": artifact.digest(), "concept": name, "prompts": texts, **asdict(config)}
+        journal = Journal.beside(to, {**known, **model_identity(network, tokenizer, model)})
+    template = Template(tokenizer, artifact_tokens(artifact))
+    with bar("writing") as advance, resumable(journal):
+        answers = generate(
+            network, template, texts, artifact[name], points, config=config, journal=journal, progress=advance
+        )
+    if to is None or journal is None:
+        print_answers(answers)
+        return
+    lines = [json.dumps(asdict(answer), ensure_ascii=False) for answer in answers]
+    write_whole(to, lambda path: write_lines(path, lines))
+    journal.finish()
+    say_written(f"{len(answers)} answers", to)
+
+
+def concept_of(artifact: Artifact, concept: str | None) -> str:
+    """The artifact's name for ``--concept``.
+
+    Raises:
+        ConfigError: it has no such concept, or none at all, or several of which none is named.
+    """
+    if concept is not None and artifact.concepts == (DEFAULT_CONCEPT,) and concept != DEFAULT_CONCEPT:
+        raise ConfigError(f"--concept {concept}: this artifact was trained without concepts: leave --concept out")
+    return artifact.resolve(concept)
+
+
+def write_lines(path: Path, lines: list[str]) -> None:
+    """Text lines as UTF-8."""
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def print_answers(answers: list[Generated]) -> None:
+    """Each prompt with its answers under every m, unsteered first; nothing is wrapped or read as markup."""
+    for index in sorted({answer.index for answer in answers}):
+        members = [answer for answer in answers if answer.index == index]
+        out.print(Text(members[0].prompt, "bold"), soft_wrap=True)
+        for answer in members:
+            label = "unsteered" if answer.m == 0 else f"m = {answer.m:g}"
+            out.print(Text.assemble("  ", (f"{label:>10}", "cyan"), "  ", answer.text), soft_wrap=True)

@@ -1,0 +1,52 @@
+"""`easyedit-split easyedit`, `activate`, `deactivate`: the EasyEdit2 plugin's ways in from the shell."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import typer
+
+from ...easyedit import commands as bridge
+from ...types import ConfigError
+from ..console import out
+
+EPILOG = "Example: easyedit-split easyedit vectors_generate.py model_name_or_path=google/gemma-2-9b-it"
+ACTIVATE_EPILOG = "Example: easyedit-split activate && python vectors_generate.py"
+DEACTIVATE_EPILOG = "Example: easyedit-split deactivate"
+SETTINGS = {"command": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
+
+HomeOption = Annotated[
+    str | None, typer.Option("--easyedit-home", help="The clone; default: the current folder, then EASYEDIT_HOME.")
+]
+PreferOption = Annotated[str | None, typer.Option(help="ours or theirs, where EasyEdit2 has the same name.")]
+
+
+def parse_prefer(text: str | None) -> bridge.Prefer | None:
+    """``ours``, ``theirs`` or nothing.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if text not in (None, "ours", "theirs"):
+        raise ConfigError(f"--prefer {text}: allowed are ours and theirs")
+    return cast("bridge.Prefer | None", text)
+
+
+def command(
+    script: Annotated[str, typer.Argument(help="An unmodified script of the clone, e.g. vectors_generate.py.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="All that follows goes to the script.")] = None,
+    home: HomeOption = None,
+    prefer: PreferOption = None,
+) -> None:
+    """Run an EasyEdit2 script with this package's methods registered; options of ours stand before SCRIPT."""
+    bridge.easyedit(script, arguments or [], home=home, prefer=parse_prefer(prefer))
+
+
+def activate(prefer: PreferOption = None) -> None:
+    """Make plain `python vectors_generate.py` work in this environment: one start-up line, undone by `deactivate`."""
+    out.print(bridge.activate(parse_prefer(prefer)), soft_wrap=True)
+
+
+def deactivate() -> None:
+    """Undo `activate`."""
+    out.print(bridge.deactivate(), soft_wrap=True)

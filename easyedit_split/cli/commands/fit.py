@@ -1,0 +1,124 @@
+"""`easyedit-split fit`: the paper's curves fitted to sweeps; a table on the screen, JSON for programs."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+from rich.table import Table
+
+from ...analysis import CurveFit, Spread, SweepFit, fit_sweep, fits_json, read_curves, regions_of
+from ...analysis.fit.fit_curve import Solver
+from ...registry import nearest
+from ...storage import write_whole
+from ...sweep_curves import KINDS
+from ...types import ConfigError
+from ..console import bar, out, say, say_written, short_label
+from ..options import OverwriteOption
+from ..output_paths import check_file
+from .plot import vary
+from .recommend import left_out
+
+EPILOG = "Example: easyedit-split fit power.parquet --out fit.json"
+SPARE = 2  # points beyond the parameters; with no more a fit is not tested by its points
+
+
+def command(
+    sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
+    solver: Annotated[str, typer.Option(help="least_squares, or slsqp as in the paper.")] = "least_squares",
+    to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="In --out, 95 % intervals of slopes, breakdown m and borders.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Fit validity decay to preference and utility (Eq. 12, 15, 17): R2, parameters, slope, regions."""
+    chosen = parse_solver(solver)
+    if intervals and to is None:
+        raise ConfigError("--intervals are written with the fits: say where with --out fit.json")
+    if to is not None:
+        check_file(to, overwrite)
+    fits = fit_sweep(read_curves(sweeps), solver=chosen, keep_going=True)
+    print_fits(fits)
+    if to is not None:
+        text = fits_json(fits, spreads_of(fits) if intervals else None) + "\n"
+        write_whole(to, lambda path: _write(path, text))
+        say_written(f"{len(fits)} curve(s)", to)
+    if not any(fit.preference or fit.utility for fit in fits):
+        raise ConfigError("no curve could be fitted; the reasons stand above")
+
+
+def spreads_of(fits: list[SweepFit]) -> list[Spread | None]:
+    """How each fitted curve varies over pairs; None, and why is said, where nothing tells."""
+    found: list[Spread | None] = []
+    with bar("intervals") as advance:
+        for done, item in enumerate(fits, 1):
+            found.append(vary(item, "without intervals"))
+            advance(done, len(fits))
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
+def parse_solver(name: str) -> Solver:
+    """A solver by name.
+
+    Raises:
+        ConfigError: unknown.
+    """
+    if name not in get_args(Solver):
+        raise ConfigError(f"unknown solver {name!r}{nearest(name, get_args(Solver))}")
+    return cast(Solver, name)
+
+
+def print_fits(fits: list[SweepFit]) -> None:
+    """Two lines per sweep, preference and utility: quality, then shape; names, warnings and left-out pairs below."""
+    rows = [(str(n), fit) for n, item in enumerate(fits, 1) for kind in KINDS if (fit := item.fit(kind)) is not None]
+    quality = Table("#", "kind", "R2", "RMSE", "points", "parameters", "slope at 0-", "slope at 0+", box=None)
+    shape = Table("#", "kind", "m+", "L+", "p+", "m-", "L-", "p-", box=None)
+    for number, fit in rows:
+        p, found = fit.params, regions_of(fit)
+        counts = (str(len(fit.m)), str(fit.n_params))
+        slopes = (number_text(found.slope_left, "+.3g"), number_text(found.slope_right, "+.3g"))
+        quality.add_row(number, fit.kind, f"{fit.r2:.4f}", f"{fit.rmse:.3g}", *counts, *slopes)
+        sides = (p.m_plus, p.L_plus, p.p_plus, p.m_minus, p.L_minus, p.p_minus)
+        shape.add_row(number, fit.kind, *(number_text(value, ".3g") for value in sides))
+    out.print(quality)
+    out.print(shape)
+    for n, item in enumerate(fits, 1):
+        out.print(f"#{n}: {short_label(item.curve)}", soft_wrap=True)
+        for problem in item.problems:
+            say(problem, "yellow")
+        for fit in (item.preference, item.utility):
+            for warning in [] if fit is None else warnings_of(fit):
+                say(f"#{n} {warning}", "yellow")
+        if item.curve.excluded:
+            say(f"#{n}: {left_out(item.curve)}")
+
+
+def number_text(value: float, form: str) -> str:
+    """A number, or a dash for what a side that was not swept has not."""
+    return "-" if math.isnan(value) else format(value, form)
+
+
+def warnings_of(fit: CurveFit) -> list[str]:
+    """What keeps a fit's R2 or parameters from being taken at their word."""
+    lines = []
+    if len(fit.m) <= fit.n_params + SPARE:
+        what = f"{len(fit.m)} points for {fit.n_params} parameters"
+        lines.append(f"{fit.kind}: {what}: almost any points would be fitted as well, so R2 says little; sweep more m")
+    if fit.at_bound:
+        lines.append(f"{fit.kind}: ended on a bound of the search: {', '.join(map(symbol, fit.at_bound))}")
+    if fit.trade_offs:
+        groups = "; ".join(" ~ ".join(map(symbol, group)) for group in fit.trade_offs)
+        lines.append(f"{fit.kind}: not told apart by these points: {groups}")
+    return lines
+
+
+def symbol(name: str) -> str:
+    """A parameter's name as the table heads it: ``L_plus`` is L+."""
+    return name.replace("_plus", "+").replace("_minus", "-")

@@ -1,0 +1,115 @@
+"""`easyedit-split inspect`: what an artifact is, and, given the model, whether and where it applies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.table import Table
+
+from ...config import require
+from ...model.hooks import device_of
+from ...steering.artifact import HISTORY_FILE, Artifact, norm
+from ...steering.attach import Applied, attach
+from ...text.batching import Row, collate
+from ...text.template import Template
+from ...training.pipeline import artifact_tokens
+from ...types import ArtifactError
+from ..console import open_model, out, say
+from ..options import MODEL_HELP, DeviceOption, DtypeOption
+
+EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"
+PROMPT = "Tell me in one sentence what you would do."
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
+    model: Annotated[str | None, typer.Option(help=f"Apply it to one prompt of this model. {MODEL_HELP}")] = None,
+    m: Annotated[float, typer.Option(help="Strength for that.")] = 1.0,
+    prompt: Annotated[str, typer.Option(help="Prompt for that.")] = PROMPT,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Show an intervention; with --model answer "did it apply?": modules, tokens, size of the change."""
+    require(bool(prompt.strip()), "--prompt is empty: give it a text")
+    require(math.isfinite(m), f"--m is {m}, must be finite")
+    artifact = Artifact.from_pretrained(folder)
+    losses = {concept: last_loss(artifact, concept, folder / HISTORY_FILE) for concept in artifact.concepts}
+    print_artifact(artifact, losses)
+    if model is None:
+        return
+    network, tokenizer = open_model(model, dtype, device)
+    for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
+        say(f"the artifact's model differs: {note}", "yellow")
+    template = Template(tokenizer, artifact_tokens(artifact))
+    shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
+    shown.title = f"one prompt at m = {m:g}"
+    for concept in artifact.concepts:
+        for row in try_out(network, template, artifact, concept, m, prompt):
+            tokens = f"{row.tokens_touched} of {row.tokens_seen}"
+            shown.add_row(concept, row.site, row.module, tokens, f"{row.relative_norm:.4f}")
+    out.print(shown)
+
+
+def try_out(
+    model: Any, template: Template, artifact: Artifact, concept: str, m: float, prompt: str
+) -> tuple[Applied, ...]:
+    """Apply one concept's intervention to one prompt and report.
+
+    Raises:
+        ConfigError: nothing was touched.
+    """
+    ids = template.prompt(prompt)
+    batch = collate([Row(ids, (), 0)], pad_id=template.pad_id).to(device_of(model))
+    with torch.no_grad(), attach(model, artifact[concept], m, check=True) as attached:
+        model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, position_ids=batch.position_ids)
+    return attached.report()
+
+
+def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
+    """The loss of a concept's last step, or a dash where it took none.
+
+    Raises:
+        ArtifactError: the step has none, or one that is no number.
+    """
+    steps = artifact.history.get(concept, [])
+    if not steps:
+        return "-"
+    loss = steps[-1].get("loss")
+    if not isinstance(loss, int | float):
+        raise ArtifactError(
+            f"{file}: the last step of concept {concept!r} has no number as its loss: remove the file, nothing else "
+            "needs it"
+        )
+    return f"{loss:.4f}"
+
+
+def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
+    """The configuration and the record, for people; ``losses`` is what stands for each concept's last loss."""
+    config, record = artifact.config, artifact.record
+    data, model = record.get("data", {}), record.get("model", {})
+    rows = {
+        "form": f"{config.form} {config.form_config or ''}".strip(),
+        "objective": record.get("objective", "unknown"),
+        "sites": ", ".join(config.sites),
+        "placement": config.placement,
+        "positions": config.positions + (", without the constant opening" if config.skip_prefix else ""),
+        "model": f"{model.get('id', 'unknown')} ({model.get('dtype', '?')}, attention {model.get('attention', '?')})",
+        "data": f"{data.get('name', 'unknown')} {data.get('split', '')}, {data.get('pairs', '?')} pairs",
+        "seed": str(record.get("seed", "unknown")),
+        "versions": ", ".join(f"{k} {v}" for k, v in record.get("versions", {}).items()),
+        "digest": artifact.digest(),
+    }
+    shown = Table(box=None, show_header=False)
+    for key, value in rows.items():
+        shown.add_row(key, value)
+    out.print(shown)
+    concepts = Table("concept", "norm of the parameters", "steps", "last loss", box=None)
+    for concept in artifact.concepts:
+        steps = len(artifact.history.get(concept, []))
+        concepts.add_row(concept, f"{norm(artifact[concept]):.4f}", str(steps), losses[concept])
+    out.print(concepts)

@@ -1,0 +1,96 @@
+"""`easyedit-split plot`: preference and utility over m, as the paper's Figures 2, 4 and 5 draw them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...analysis import Budget, FitError, Spread, SweepFit, fit_sweep, read_curves, spread_of
+from ...analysis import recommend as choose
+from ...analysis.figures.style import check_figure_suffix
+from ...storage import write_whole
+from ...types import DataError
+from ..console import say, say_written, short_label
+from ..options import OverwriteOption
+from ..output_paths import check_file
+from .recommend import METHODS, left_out
+
+EPILOG = "Example: easyedit-split plot power.parquet --fit --out power.png"
+
+
+def command(
+    sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
+    to: Annotated[Path, typer.Option("--out", help="Figure to write: .png, .svg or .pdf.")],
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Draw fitted curves, bands, regions and the recommended m.")
+    ] = False,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Both curves in one panel, as the paper.")] = False,
+    title: Annotated[str | None, typer.Option(help="Above the figure.")] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw sweeps: solid preference, dashed utility, one panel per form, dataset and model."""
+    check_figure_suffix(to)
+    check_file(to, overwrite)
+    found = [(curve, path.name) for path in sweeps for curve in read_curves([path])]
+    curves = [curve for curve, _ in found]
+    fits = fit_sweep(curves, keep_going=True) if fit else [SweepFit(curve, None, None, ()) for curve in curves]
+    for item in fits:
+        for problem in item.problems:
+            say(problem, "yellow")
+        if item.curve.excluded:
+            say(f"{short_label(item.curve)}: {left_out(item.curve)}")
+    draw(fits, to, overlay=overlay, title=title, sources=[name for _, name in found])
+    say_written("figure", to)
+
+
+def draw(
+    fits: list[SweepFit],
+    to: Path,
+    *,
+    overlay: bool = False,
+    title: str | None = None,
+    budget: Budget | None = None,
+    sources: list[str] | None = None,
+) -> None:
+    """Write the figure of sweeps; what could be fitted gets its band, and with both kinds its recommended m.
+
+    Args:
+        fits: to draw.
+        to: figure file.
+        overlay, title: as in `plot_sweep`.
+        budget: of the recommended m.
+        sources: name of the file that each comes from.
+    """
+    from ...analysis.figures.plots import Drawn, plot_sweep, save_figure
+
+    check_figure_suffix(to)
+    drawn = []
+    for item, source in zip(fits, sources or [""] * len(fits), strict=True):
+        varied, advice = vary(item, "drawn without a band"), None
+        if item.preference is not None and item.utility is not None:
+            advice = choose(item, budget=budget, spread=varied)
+        drawn.append(Drawn(item, varied, advice, source=source))
+    for method in dict.fromkeys(item.spread.method for item in drawn if item.spread is not None):
+        say(f"bands {METHODS[method]}")
+    advised = [item.recommendation.method for item in drawn if item.recommendation is not None]
+    for known in dict.fromkeys(name for name in advised if name is not None):
+        say(f"intervals of m {METHODS[known]}")
+    figure = plot_sweep(drawn, overlay=overlay, title=title)
+
+    def save(path: Path) -> None:
+        save_figure(figure, path)
+
+    write_whole(to, save)
+
+
+def vary(item: SweepFit, without: str) -> Spread | None:
+    """The spread of what was fitted; None, and what it is without, and why, is said where there is none."""
+    if item.preference is None and item.utility is None:
+        return None
+    try:
+        return spread_of(item.curve, item.preference, item.utility)
+    except (DataError, FitError) as error:
+        say(f"{without}: {error}", "yellow")
+        return None

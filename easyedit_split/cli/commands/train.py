@@ -1,0 +1,146 @@
+"""`easyedit-split train`: fit an intervention on pairs and write it as an artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...steering.artifact import Artifact
+from ...training.pipeline import RunStopped
+from ...training.pipeline import train as train_pairs
+from ...training.recipes import Recipe, compose
+from ...training.run_config import RunConfig
+from ..console import bar, open_data, open_model, out, say, say_written
+from ..options import (
+    ColumnsOption,
+    ConceptIdOption,
+    DataOption,
+    DeviceOption,
+    DropBadOption,
+    DtypeOption,
+    LimitOption,
+    ModelOption,
+    OverwriteOption,
+    SplitSeedOption,
+    TrainSplitOption,
+)
+from ..output_paths import check_folder
+from ..unpaired import fit_unpaired
+
+EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:power --form vector --objective split
+--layer 3 --out power-vector"""
+
+
+def command(
+    model: ModelOption,
+    data: DataOption,
+    to: Annotated[Path, typer.Option("--out", help="Folder for the artifact.")],
+    form: Annotated[str, typer.Option(help="vector, lora or local_weight.")] = "vector",
+    objective: Annotated[str, typer.Option(help="split, sft, reps or diff_mean.")] = "split",
+    layer: Annotated[
+        list[int] | None, typer.Option(help="Block, counted from 0; give it again for more. Default: the recipe's.")
+    ] = None,
+    placement: Annotated[
+        str | None, typer.Option(help="site: at the map's own output; block_output: at the block's, as EasyEdit2.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings that replace the recipe's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, e.g. --set train.lr=0.01. Last word.")
+    ] = None,
+    split: TrainSplitOption = None,
+    split_seed: SplitSeedOption = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the training run.")] = None,
+    columns: ColumnsOption = None,
+    concept_id: ConceptIdOption = None,
+    limit: LimitOption = None,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="AxBench's table of answers without partners, for diff_mean.")
+    ] = False,
+    drop_bad: DropBadOption = False,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    overwrite: OverwriteOption = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print every setting and where it comes from; do nothing.")
+    ] = False,
+) -> None:
+    """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
+    overrides = [*(settings or []), *options_as_settings(layer, placement, seed)]
+    recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
+    if show:
+        print_settings(recipe)
+        return
+    run = recipe.run()
+    check_folder(to, overwrite)
+    check_folder(last_good(to), overwrite=True)
+    if unpaired:
+        refused = {"--split": split, "--columns": columns, "--limit": limit}
+        artifact = fit_unpaired(
+            model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
+        )
+        write_artifact(artifact, run, to, overwrite)
+        return
+    table, source = open_data(
+        data,
+        split,
+        default_split="train",
+        seed=split_seed,
+        columns=columns,
+        concept_id=concept_id,
+        drop_bad=drop_bad,
+        limit=limit,
+    )
+    network, tokenizer = open_model(model, dtype, device)
+    try:
+        with bar("training") as advance:
+            artifact = train_pairs(
+                network,
+                tokenizer,
+                table.pairs,
+                run,
+                model_name=model,
+                source=source,
+                drop_bad=drop_bad,
+                progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
+            )
+    except RunStopped as stopped:
+        stopped.artifact.save_pretrained(last_good(to), overwrite=True)
+        say(f"the last good state is in {last_good(to)}")
+        raise
+    write_artifact(artifact, run, to, overwrite)
+
+
+def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool) -> None:
+    """Save what was trained, and say so."""
+    artifact.save_pretrained(to, overwrite=overwrite)
+    say_written(f"{len(artifact.concepts)} intervention(s), {describe_run(run)},", to)
+
+
+def options_as_settings(layer: list[int] | None, placement: str | None, seed: int | None) -> list[str]:
+    """What options say, as ``--set`` would."""
+    found = [f"layers={list(layer)}"] if layer else []
+    found += [f"placement={placement}"] if placement else []
+    return found + ([f"train.seed={seed}"] if seed is not None else [])
+
+
+def last_good(to: Path) -> Path:
+    """Where the last good state of a run that stopped is kept."""
+    return to.with_name(to.name + "-last-good")
+
+
+def describe_run(run: RunConfig) -> str:
+    """Form, objective and layers in a few words."""
+    layers = ", ".join(str(layer) for layer in run.layers)
+    return f"{run.form} x {run.objective} at layer {layers}"
+
+
+def print_settings(recipe: Recipe) -> None:
+    """Every setting, its value, and the file that it comes from."""
+    from rich.table import Table
+
+    shown = Table("setting", "value", "from", box=None)
+    for line in recipe.lines():
+        shown.add_row(line.key, str(line.value), line.origin)
+    out.print(shown)

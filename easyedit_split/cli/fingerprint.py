@@ -1,0 +1,49 @@
+"""What the parts of an interrupted run depend on, as plain JSON values: a run goes on only from parts of the very same.
+
+A model is known by its name, commit, dtype, attention, device, tokenizer, and a hash over a sample of its weights:
+64 values of each parameter, evenly spaced, so that a folder whose weights were replaced is another model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..datasets.base import PairTable
+from ..model.hooks import device_of
+from ..model.load import describe
+from ..text.template import tokenizer_hash
+from ..training.pipeline import pairs_hash
+
+_VALUES = 64
+
+
+def model_identity(network: nn.Module, tokenizer: Any, name: str) -> dict[str, Any]:
+    """Everything about a loaded model that its numbers and texts depend on."""
+    return {
+        "model": describe(network, name),
+        "weights": weights_sample(network),
+        "device": device_of(network).type,
+        "tokenizer": tokenizer_hash(tokenizer),
+    }
+
+
+def pairs_identity(table: PairTable) -> dict[str, Any]:
+    """The pairs as they are scored: texts, roles, order, and the rows that the result names them by."""
+    return {"pairs": pairs_hash(table.pairs), "rows": list(table.rows)}
+
+
+@torch.no_grad()
+def weights_sample(network: nn.Module) -> str:
+    """SHA-256 over names, shapes and a sample of every parameter; offloaded ones count by name and shape."""
+    total = hashlib.sha256()
+    for name, parameter in network.named_parameters():
+        total.update(f"\0{name}\0{parameter.dtype}\0{tuple(parameter.shape)}\0".encode())
+        if not parameter.is_meta and parameter.numel():
+            values = parameter.detach().reshape(-1)
+            sample = values[:: max(1, len(values) // _VALUES)][: 2 * _VALUES]
+            total.update(sample.cpu().contiguous().view(torch.uint8).numpy().data)
+    return total.hexdigest()

@@ -1,0 +1,48 @@
+"""`easyedit-split`: the command line. Bad input ends with code 2 and one sentence; nothing half-written is left."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from .. import __version__
+from ..types import SplitError
+from . import console as common
+from .lazy import Commands
+
+app = typer.Typer(
+    name="easyedit-split",
+    cls=Commands,
+    help="Steering vectors, LoRA and local weight updates as one dynamic weight update: train, score, apply.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> bool:
+    if asked:
+        common.out.print(f"easyedit-split {__version__}")
+        raise typer.Exit
+    return asked
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", help="More messages.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Set up what every command shares."""
+    common.set_up_logging(verbose)
+
+
+def main() -> None:
+    """Entry point of the command `easyedit-split`."""
+    try:
+        app()
+    except SplitError as error:
+        common.console.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
+        sys.exit(2)

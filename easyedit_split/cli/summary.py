@@ -1,0 +1,26 @@
+"""The mean curve of a sweep, as the commands print it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+
+from ..means import mean_curve
+from .console import console, out
+
+
+def print_summary(table: pd.DataFrame, most: int = 13, aggregate: str = "pairs") -> None:
+    """Mean preference and utility at up to ``most`` of the m's, and how many pairs have no utility."""
+    curve = mean_curve(table, aggregate)
+    pairs, excluded = curve.loc[0, ["pairs", "excluded"]]
+    concepts = table["concept"].nunique()
+    what = "mean" if aggregate == "pairs" else "log-odds of the mean losses"
+    over = f" of {concepts} concepts" if concepts > 1 else ""
+    shown = Table("m", "preference (nats)", "utility (nats)", title=f"{what} of {pairs:g} pairs{over}", box=None)
+    places = np.linspace(0, len(curve) - 1, min(most, len(curve))).round().astype(int)
+    for m1, m2, pref, util in curve.iloc[places][["m1", "m2", "pref", "util"]].to_numpy():
+        shown.add_row(f"{m1:g}" if m1 == m2 else f"{m1:g}, {m2:g}", f"{pref:+.2f}", f"{util:+.2f}")
+    out.print(shown)
+    if excluded:
+        console.print(f"utility is undefined at some m for {excluded:g} of {pairs:g} pairs: they are left out of it")

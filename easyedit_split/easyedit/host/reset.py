@@ -1,0 +1,51 @@
+"""``wrapper.reset(name)`` for our methods: the host's own raises on names it does not know."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from .. import watch
+from .patches import LEDGER
+
+MODULE = "steer.models.model_wrapper"
+
+
+def teach_reset(module: ModuleType) -> None:
+    """Let every wrapper class that defines ``reset`` take our names, in any case as it does its own."""
+    for name, cls in vars(module).items():
+        if isinstance(cls, type) and issubclass(cls, module.BaseModelWrapper) and "reset" in vars(cls):
+            LEDGER.set_attribute(cls, "reset", _with_ours(vars(cls)["reset"]), f"{module.__name__}.{name}")
+
+
+def _with_ours(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def reset(self: Any, method_name: str) -> Any:
+        from .wrappers import layers_of
+
+        wanted = method_name.lower()
+        known = False
+        for name in _own_names():
+            if name.lower() != wanted:
+                continue
+            known = True
+            for layer in layers_of(self):
+                layer.intervention_dict.pop(name, None)
+                layer.add_activations_dict.pop(name, None)
+        return None if known else original(self, method_name)
+
+    return reset
+
+
+def _own_names() -> tuple[str, ...]:
+    from ..methods import methods
+    from .registration import names_of, own_method
+
+    return tuple(name for method in methods().values() for name in names_of(method) if own_method(name))
+
+
+def install() -> None:
+    """Teach the host's wrappers when they are imported."""
+    watch.watch(MODULE, teach_reset)

@@ -1,0 +1,83 @@
+"""Evaluators that run with generation: the top config asks for one by its name.
+
+    log_odds:                 # in config.yaml, or +log_odds.data=psychopathy '+log_odds.m=[-2,-1,0,1,2]'
+      data: psychopathy       # one of EasyEdit2's training datasets, or a file of pairs
+      m: [-2, -1, 0, 1, 2]    # factors on the applied strength
+
+Results stand beside the generated text, in ``generation_output_dir``. Evaluators of other packages come in through the
+entry-point group ``easyedit_split.easyedit2_evaluators``.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from .. import watch
+from ..fields import plain
+from .patches import LEDGER
+
+logger = logging.getLogger(__name__)
+
+MODULE = "steer.vector_appliers.vector_applier"
+
+
+class Evaluator(Protocol):
+    """What an evaluator class of the entry-point group needs."""
+
+    @classmethod
+    def from_config(cls, wrapper: Any, settings: dict[str, Any], results_dir: Path) -> Evaluator:
+        """From the top config's mapping under the evaluator's name; raises `ConfigError` on what it cannot use."""
+        ...
+
+    def evaluate_all(self) -> dict[str, Any]:
+        """Evaluate what is applied now, and write the results."""
+        ...
+
+
+def wrap_generate(module: ModuleType) -> None:
+    """Let ``BaseVectorApplier.generate`` run the evaluators that its config asks for."""
+    original = module.BaseVectorApplier.generate
+    label = f"{module.__name__}.BaseVectorApplier"
+    LEDGER.set_attribute(module.BaseVectorApplier, "generate", _with_evaluators(original), label)
+
+
+def _with_evaluators(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def generate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        wanted = _wanted(self)  # before generation: a wrong setting must not cost a run
+        results = original(self, *args, **kwargs)
+        for name, evaluator in wanted.items():
+            logger.info("%s: %s", name, evaluator.evaluate_all())
+        return results
+
+    return generate
+
+
+def _wanted(applier: Any) -> dict[str, Any]:
+    from ..methods import evaluators
+
+    config = applier.config
+    asked = {name: plain(config.get(name)) for name in _names() if config.get(name) is not None}
+    if not asked:
+        return {}
+    folder = Path(str(config.generation_output_dir))
+    found = evaluators()
+    return {name: found[name].from_config(applier.model, settings, folder) for name, settings in asked.items()}
+
+
+def _names() -> tuple[str, ...]:
+    from importlib.metadata import entry_points
+
+    from ..methods import EVALUATORS_GROUP
+
+    return ("log_odds", *(point.name for point in entry_points(group=EVALUATORS_GROUP) if point.name != "log_odds"))
+
+
+def install() -> None:
+    """Wrap the applier when the host imports it."""
+    watch.watch(MODULE, wrap_generate)

@@ -1,0 +1,244 @@
+"""Train one of our methods inside EasyEdit2's ``generate_vectors`` flow, single- or multi-concept.
+
+Rows are ``{question, matching, not_matching, ...}``; multi-concept data is ``[(concept_id, rows), ...]``. The host's
+own loader gives the model. What comes back is ``{"layer_L": state}`` in EasyEdit2's format; with ``save_vectors`` it
+stands in ``<output>/<dataset>/<name>_<form>/``, and the artifact, which knows everything, beside it in ``steering/``.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..steering.artifact import DEFAULT_CONCEPT, Artifact
+from ..storage import write_whole
+from ..training.pipeline import Source
+from ..training.pipeline import train as train_artifact
+from ..types import DataError, Pair
+from . import vectors as formats
+from .apply import ARTIFACT_FOLDER, SteeringVectors
+from .host.wrappers import unwrap, use_defined_attention
+from .settings import TrainSettings, train_settings
+
+logger = logging.getLogger(__name__)
+
+Row = Mapping[str, Any]
+FIELDS = {"prompt": "question", "positive": "matching", "negative": "not_matching"}
+
+
+def train(
+    hparams: Any,
+    dataset: Any,
+    dataset_name: str | None,
+    *,
+    form: str | None,
+    objective: str | None,
+    wrapper: Any = None,
+) -> SteeringVectors:
+    """Train on the host's rows.
+
+    Args:
+        dataset: ``[row, ...]``, or ``[(concept_id, [row, ...]), ...]``.
+        wrapper: a loaded model to use; loaded by the host's ``get_model`` and released afterwards where None.
+
+    Raises:
+        ConfigError, DataError: settings or rows that cannot be used, named.
+    """
+    settings = train_settings(hparams, form, objective, f"generate settings of {hparams.alg_name}")
+    name = dataset_name or "dataset"
+    groups = _groups(dataset, settings, name)
+    loaded = wrapper is None
+    if loaded:
+        from steer.models.get_model import get_model
+
+        wrapper, _ = get_model(hparams)
+        use_defined_attention(wrapper.model)
+    vectors = _train(wrapper, groups, settings, name, str(hparams.model_name_or_path))
+    if hparams.save_vectors:
+        short = hparams.alg_name.rsplit("/", 1)[-1]
+        folder = Path(str(hparams.steer_vector_output_dir)) / f"{short}_{settings.run.form}"
+        save(vectors, folder, wrapper.model)
+        logger.info("saved in %s", folder)
+    if loaded:
+        wrapper.model.to("cpu")
+        del wrapper
+        gc.collect()
+        torch.cuda.empty_cache()
+    return vectors
+
+
+Groups = list[tuple[int | None, str | None, list[tuple[int, Row]]]]
+"""(concept_id, concept, numbered rows) each; id and concept are None for data of one concept."""
+
+
+def _groups(dataset: Any, settings: TrainSettings, name: str) -> Groups:
+    if not isinstance(dataset, Sequence) or not dataset:
+        raise DataError(f"{name}: no rows to train on (got {type(dataset).__name__}): check steer_train_dataset")
+    limit = None if settings.max_num_of_examples is None else max(settings.max_num_of_examples // 2, 1)
+    if not isinstance(dataset[0], tuple | list):
+        return [(None, None, list(enumerate(dataset))[:limit])]
+    groups: Groups = []
+    offset = 0
+    for concept_id, rows in dataset:
+        numbered = [(offset + i, row) for i, row in enumerate(rows)]
+        offset += len(rows)
+        kept = [(i, row) for i, row in numbered if row.get("category", "positive") == "positive"]
+        if not kept:
+            raise DataError(f"{name}: concept_id {concept_id} has no row of category 'positive'")
+        concept = kept[0][1].get("concept") or kept[0][1].get("output_concept") or str(concept_id)
+        groups.append((int(concept_id), str(concept), kept[:limit]))
+    if settings.max_concepts is not None and settings.max_concepts < len(groups):
+        logger.warning("%s: max_concepts: the first %d of %d", name, settings.max_concepts, len(groups))
+    groups = groups[: settings.max_concepts]
+    _name_apart(groups)
+    return groups
+
+
+def _name_apart(groups: Groups) -> None:
+    """Two concepts of one name get their ids added."""
+    names = [concept for _, concept, _ in groups]
+    for place, (concept_id, concept, rows) in enumerate(groups):
+        if names.count(concept) > 1:
+            groups[place] = (concept_id, f"{concept} ({concept_id})", rows)
+
+
+def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pair:
+    """A row of EasyEdit2 as a pair.
+
+    Raises:
+        DataError: a field is missing or is not text.
+    """
+    values = {}
+    for ours, theirs in FIELDS.items():
+        value = row.get(theirs)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            raise DataError(f"{name}, row {number}: {theirs} is missing; the row has {', '.join(map(str, row))}")
+        if not isinstance(value, str):
+            raise DataError(f"{name}, row {number}: {theirs} is a {type(value).__name__}, wanted text")
+        values[ours] = value
+    return Pair(**values, concept=concept)
+
+
+def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pair], tuple[int, ...]]:
+    pairs: list[Pair] = []
+    numbers: list[int] = []
+    for _, concept, rows in groups:
+        for number, row in rows:
+            try:
+                pairs.append(pair_of(row, number, name, concept))
+            except DataError as error:
+                if not settings.drop_bad:
+                    raise
+                logger.warning("dropped: %s", error)
+                continue
+            numbers.append(number)
+    return pairs, tuple(numbers)
+
+
+def _train(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
+    pairs, numbers = _pairs(groups, settings, name)
+    with _bar() as progress:
+        artifact = train_artifact(
+            wrapper.model,
+            wrapper.tokenizer,
+            pairs,
+            settings.run,
+            model_name=model_name,
+            source=Source(name=name, split="train", rows=numbers),
+            drop_bad=settings.drop_bad,
+            progress=progress,
+            unwrap=unwrap,
+        )
+    concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
+    if concepts:
+        artifact.record["concept_ids"] = concepts
+    return SteeringVectors(states_of(artifact), artifact)
+
+
+def states_of(artifact: Artifact) -> dict[str, Any]:
+    """Each layer in EasyEdit2's format."""
+    ids: dict[str, str] = artifact.record.get("concept_ids", {})
+    first = next(iter(artifact.interventions.values()))
+    states: dict[str, Any] = {}
+    for site in first.sites:
+        if not ids:
+            states[f"layer_{site.block}"] = formats.to_state(artifact.only(), site)
+            continue
+        each = {int(i): formats.to_state(artifact.interventions[concept], site, int(i)) for i, concept in ids.items()}
+        vectors = [state for state in each.values() if isinstance(state, torch.Tensor)]
+        states[f"layer_{site.block}"] = torch.stack(vectors) if vectors else each
+    return states
+
+
+def save(vectors: SteeringVectors, folder: Path, model: torch.nn.Module) -> None:
+    """Write the artifact, and beside it EasyEdit2's own files where its format can say the same."""
+    artifact = vectors.artifact
+    artifact.save_pretrained(folder / ARTIFACT_FOLDER, overwrite=True)
+    reason = formats.why_not(model, artifact.config)
+    if reason is not None:
+        logger.warning("%s: no layer_L.pt for EasyEdit2's own appliers, because %s", folder, reason)
+        return
+    ids = {int(i): concept for i, concept in artifact.record.get("concept_ids", {}).items()}
+    if ids and artifact.config.form == "vector" and list(ids) != list(range(len(ids))):
+        logger.warning(
+            "%s: EasyEdit2's appliers take concept_id for a row number, and the ids are %s", folder, list(ids)
+        )
+    for key, state in vectors.items():
+        write_whole(folder / f"{key}.pt", partial(torch.save, state))
+        if ids:
+            write_whole(folder / f"metadata_{key}.jsonl", partial(_write, _metadata(artifact, ids)))
+
+
+def _metadata(artifact: Artifact, ids: Mapping[int, str]) -> str:
+    rank = artifact.config.form_config.get("rank")
+    rows = [
+        {
+            "concept_id": concept_id,
+            "intervention_components": formats.MLP_MID,
+            "rank": rank,
+            "alpha": rank,
+            "concept": concept,
+            "ref": f"vector_index_{place}",
+        }
+        for place, (concept_id, concept) in enumerate(ids.items())
+    ]
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+class _bar:
+    """A progress bar with the time left, one per concept; silent where there is no terminal."""
+
+    def __enter__(self) -> Callable[[str, int, int, float], None]:
+        from tqdm import tqdm  # type: ignore[import-untyped]  # transformers brings it
+
+        self._bar: Any = None
+        self._concept: str | None = None
+
+        def progress(concept: str, done: int, total: int, loss: float) -> None:
+            if concept != self._concept:
+                self._close()
+                label = "training" if concept == DEFAULT_CONCEPT else concept[:40]
+                self._bar, self._concept = tqdm(total=total, desc=label, disable=None), concept
+            self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+            self._bar.update(done - self._bar.n)
+
+        return progress
+
+    def __exit__(self, *exception: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,1 @@
+"""Models: loading them, where their blocks and linear maps are, and hooks that only read."""

@@ -1,0 +1,151 @@
+"""Load a causal LM and its tokenizer by Hugging Face id, folder or ``testbed:NAME``; no code of a repository is run.
+
+Gemma-2 is defined with soft-capped attention, which `sdpa` drops or refuses: its family names `eager`, and that is what
+is loaded unless the caller asks for another backend.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+
+from ..registry import nearest
+from ..types import ConfigError
+from .sites import Family, family_of
+
+logger = logging.getLogger(__name__)
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+TESTBED = "testbed:"
+
+
+def parse_dtype(name: str) -> torch.dtype:
+    """A torch dtype by name.
+
+    Raises:
+        ConfigError: none of ``DTYPES``.
+    """
+    if name not in DTYPES:
+        raise ConfigError(f"unknown dtype {name!r}{nearest(name, tuple(DTYPES))}")
+    return DTYPES[name]
+
+
+def model_path(name: str) -> str:
+    """What transformers is given: the shipped folder of ``testbed:NAME``, else ``name`` itself."""
+    if not name.startswith(TESTBED):
+        return name
+    from ..testbed.models import path  # the testbed stands above the models, so it is not loaded with them
+
+    return str(path(name.removeprefix(TESTBED)))
+
+
+def load_model(
+    name: str,
+    *,
+    dtype: torch.dtype | str | None = None,
+    device: str | None = None,
+    attention: str | None = None,
+    revision: str | None = None,
+) -> tuple[nn.Module, Any]:
+    """``(model, tokenizer)``, in evaluation mode.
+
+    Args:
+        name: a Hugging Face id, a folder, or ``testbed:gemma2`` / ``testbed:qwen2``.
+        dtype: the checkpoint's own where None (float32 for the testbed).
+        device: a torch device, or ``auto`` to spread a large model over the devices there are; default: CUDA if any.
+        attention: attention backend; the family's own where None.
+
+    Raises:
+        ConfigError: the model cannot be found or loaded, its files lack a parameter, or no family covers it.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    path = model_path(name)
+    if isinstance(dtype, str):
+        dtype = parse_dtype(dtype)
+    if dtype is None and name.startswith(TESTBED):
+        dtype = torch.float32
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        config = AutoConfig.from_pretrained(path, revision=revision)
+        own_attention = _family(config).attention
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            path,
+            revision=revision,
+            dtype=dtype or "auto",
+            device_map="auto" if device == "auto" else None,
+            attn_implementation=attention or own_attention,
+            output_loading_info=True,
+        )
+        tokenizer = _load_tokenizer(path, revision)
+        if device != "auto":
+            model.to(device)
+    except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
+        where = "" if Path(path).exists() else " (no such folder here, and not to be had from the hub)"
+        raise ConfigError(f"model {name!r} cannot be loaded{where}: {' '.join(str(error).split())[:300]}") from error
+    _require_whole(name, loaded["missing_keys"])
+    model.config._name_or_path = name  # `testbed:NAME` rather than the folder that it stands for
+    model.eval()
+    return model, tokenizer
+
+
+def _load_tokenizer(path: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+    special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
+    if special.issuperset(tokenizer.get_vocab().values()):  # what transformers makes of a folder without its files
+        raise OSError("it has no tokenizer: put the tokenizer's own files (tokenizer.json) beside the weights")
+    return tokenizer
+
+
+def _require_whole(name: str, missing_keys: Collection[str]) -> None:
+    missing = sorted(missing_keys)
+    if missing:
+        raise ConfigError(
+            f"model {name!r}: its files lack {len(missing)} parameters, {missing[0]} among them; "
+            "transformers would fill them with random numbers"
+        )
+
+
+def _family(config: Any) -> Family:
+    shell = nn.Module()
+    shell.config = config
+    return family_of(shell)
+
+
+def name_of(model: nn.Module, given: str | None = None) -> str:
+    """How a model is called in records and tables: as given, else as it was loaded; empty where nobody knows."""
+    return given or str(getattr(model.config, "_name_or_path", None) or "")
+
+
+def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[str, Any]:
+    """What an artifact records of a model: id, revision, shape, dtype, attention backend.
+
+    Args:
+        name: its id; `name_of` finds it where the caller knows none.
+        revision: what was asked for; a commit that the model itself knows comes first.
+    """
+    config: Any = model.config
+    text = config.get_text_config()
+    return {
+        "id": name,
+        "revision": getattr(config, "_commit_hash", None) or revision,
+        "model_type": config.model_type,
+        "hidden_size": int(text.hidden_size),
+        "num_hidden_layers": int(text.num_hidden_layers),
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "attention": config._attn_implementation,
+    }

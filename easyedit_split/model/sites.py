@@ -1,0 +1,168 @@
+"""Where W lives: model families as data, and the one function that finds a linear map in a model.
+
+A site is (block index, name). Block indices are 0-based: "layer 20" is block 20, as in EasyEdit2. ``residual`` is the
+block's output (W = I); every other name is a linear map inside the block. A family says by dotted paths where the names
+live; widths are read from the modules themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from torch import nn
+
+from ..registry import Registry, nearest
+from ..types import ConfigError
+
+RESIDUAL = "residual"
+Placement: TypeAlias = Literal["site", "block_output"]
+PLACEMENTS: tuple[Placement, ...] = ("site", "block_output")
+Unwrap: TypeAlias = Callable[[nn.Module], nn.Module]
+
+DECODER_LINEARS: Mapping[str, str] = {
+    "mlp.down_proj": "mlp.down_proj",
+    "mlp.up_proj": "mlp.up_proj",
+    "mlp.gate_proj": "mlp.gate_proj",
+    "attn.q_proj": "self_attn.q_proj",
+    "attn.k_proj": "self_attn.k_proj",
+    "attn.v_proj": "self_attn.v_proj",
+    "attn.o_proj": "self_attn.o_proj",
+}
+"""The names most decoder families share, with their dotted paths inside a block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A model family.
+
+    Args:
+        model_types: values of ``config.model_type`` that it covers.
+        decoder: dotted path from the causal LM to the module that is given ``input_ids``.
+        blocks: dotted path to the list of blocks.
+        linears: site name to dotted path inside a block.
+        post_norms: norms between a map's output and the residual stream, by the map's prefix (``mlp``, ``attn``). Where
+            one stands, ``site`` and ``block_output`` are different functions.
+        attention: the attention backend that computes the model as defined; None where every backend does.
+    """
+
+    model_types: tuple[str, ...]
+    decoder: str = "model"
+    blocks: str = "model.layers"
+    linears: Mapping[str, str] = field(default_factory=lambda: DECODER_LINEARS)
+    post_norms: Mapping[str, str] = field(default_factory=dict)
+    attention: str | None = None
+
+
+FAMILIES: Registry[Family] = Registry("family", "easyedit_split.model.families", group="easyedit_split.families")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Site:
+    """Block index (0-based) and name of a linear map, or ``residual``."""
+
+    block: int
+    name: str
+
+    @property
+    def key(self) -> str:
+        """``"20.mlp.down_proj"``: how files and tables write a site."""
+        return f"{self.block}.{self.name}"
+
+    @staticmethod
+    def parse(key: str) -> Site:
+        """Inverse of ``key``."""
+        block, _, name = key.partition(".")
+        if not block.isdigit() or not name:
+            raise ConfigError(f"{key!r} is not a site: write block.name, e.g. 20.mlp.down_proj or 14.residual")
+        return Site(int(block), name)
+
+
+def family_of(model: nn.Module) -> Family:
+    """The family that covers a model.
+
+    Raises:
+        ConfigError: no family knows ``config.model_type``.
+    """
+    model_type = getattr(getattr(model, "config", None), "model_type", None)
+    known = {t: name for name in FAMILIES for t in FAMILIES[name].model_types}
+    if model_type not in known:
+        raise ConfigError(
+            f"no family knows model_type {model_type!r}{nearest(str(model_type), tuple(sorted(known)))}; "
+            "a new one is a single file, see easyedit_split/model/families"
+        )
+    return FAMILIES[known[model_type]]
+
+
+def same(module: nn.Module) -> nn.Module:
+    """The default ``unwrap``: nothing stands around a module."""
+    return module
+
+
+def walk(module: nn.Module, path: str, unwrap: Unwrap = same) -> nn.Module:
+    """Follow a dotted path, looking through wrappers at each step.
+
+    Raises:
+        ConfigError: a part of the path does not exist.
+    """
+    for part in path.split("."):
+        child = getattr(unwrap(module), part, None)
+        if not isinstance(child, nn.Module):
+            raise ConfigError(f"{type(unwrap(module)).__name__} has no module {part!r} (looking for {path!r})")
+        module = child
+    return module
+
+
+def blocks_of(model: nn.Module, unwrap: Unwrap = same) -> Sequence[nn.Module]:
+    """The model's decoder blocks, in order, as they stand in the model (not unwrapped)."""
+    return list(walk(model, family_of(model).blocks, unwrap).children())
+
+
+def check_site(model: nn.Module, site: Site, unwrap: Unwrap = same) -> None:
+    """Raise ``ConfigError`` unless the model has this site."""
+    count = len(blocks_of(model, unwrap))
+    if not 0 <= site.block < count:
+        raise ConfigError(f"layer {site.block} does not exist: this model has blocks 0 to {count - 1}")
+    names = (RESIDUAL, *family_of(model).linears)
+    if site.name not in names:
+        raise ConfigError(f"unknown site {site.name!r}{nearest(site.name, names)}")
+
+
+def find_linear(model: nn.Module, site: Site, unwrap: Unwrap = same) -> nn.Module:
+    """The linear map of a site that is not ``residual``.
+
+    Raises:
+        ConfigError: no such block, no such name, or the module there is not a linear map.
+    """
+    check_site(model, site, unwrap)
+    block = blocks_of(model, unwrap)[site.block]
+    module = unwrap(walk(block, family_of(model).linears[site.name], unwrap))
+    if not hasattr(module, "in_features") or not hasattr(module, "out_features"):
+        raise ConfigError(f"{site.key} is a {type(module).__name__}, not a linear map")
+    return module
+
+
+def hidden_size(model: nn.Module) -> int:
+    """Width d of the residual stream."""
+    return int(model.config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
+
+
+def widths(model: nn.Module, site: Site, placement: Placement, unwrap: Unwrap = same) -> tuple[int, int]:
+    """``(d_in, d_out)`` of an update at a site under a placement.
+
+    Raises:
+        ConfigError: ``block_output`` with a map whose output width is not the hidden width.
+    """
+    check_site(model, site, unwrap)
+    d = hidden_size(model)
+    if site.name == RESIDUAL:
+        return d, d
+    linear = find_linear(model, site, unwrap)
+    d_in, d_out = int(linear.in_features), int(linear.out_features)  # type: ignore[arg-type]
+    if placement == "block_output" and d_out != d:
+        raise ConfigError(
+            f"{site.key} has output width {d_out}, the block's output has {d}: "
+            "placement block_output needs a map that writes to the residual stream (mlp.down_proj, attn.o_proj)"
+        )
+    return d_in, d_out

@@ -1,0 +1,1 @@
+"""Answer losses of pairs under an intervention, over a sweep of m."""

@@ -1,0 +1,123 @@
+"""The slow, plain scorer: one full forward pass per row. Every faster path is held against it.
+
+    L(A | q) = - sum_t log P(y_t | q, y_<t)          Eq. 28, nats, summed over the answer's tokens, end token included
+
+Padding, batch composition and order change nothing: exact to 1e-9 in float64. Logits are the model's own, in its dtype
+but at least fp32; log-softmax and sums are float64. At m = 0 the model is bit-identical to the bare one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from ..model.hooks import device_of, frozen, full_precision_head
+from ..model.sites import Unwrap, same
+from ..steering.attach import Delta, attach
+from ..steering.forms.base import Strength
+from ..steering.intervention import Intervention
+from ..text.batching import Batch, Row, collate, plan_batches
+from ..text.encode import EncodedPair
+from ..text.positions import Layout
+from ..types import Scores
+
+
+def layout_of(batch: Batch) -> Layout:
+    """Where prompt and answer lie in a batch that holds both."""
+    index = torch.where(batch.attention_mask.bool(), batch.position_ids, -1)
+    return Layout(index, batch.prompt_lengths, batch.prefix_lengths, batch.lengths)
+
+
+def answer_losses(logits: Float[Tensor, "b k V"], batch: Batch) -> Float64[Tensor, " b"]:
+    """L(A | q) of each row from the logits of its last ``k`` positions.
+
+    Args:
+        logits: ``[b k V]`` for the last ``k`` of the batch's ``s`` columns.
+    """
+    skipped = batch.input_ids.shape[1] - logits.shape[1]
+    index = layout_of(batch).index
+    rows, columns = torch.nonzero(index >= batch.prompt_lengths[:, None], as_tuple=True)
+    at = columns - 1 - skipped  # the position before a token predicts it
+    logp = logits[rows, at].double().log_softmax(-1)
+    token = logp.gather(-1, batch.input_ids[rows, columns][:, None]).squeeze(-1)
+    return torch.zeros(len(logits), dtype=torch.float64, device=logits.device).index_add(0, rows, -token)
+
+
+def row_losses(
+    model: nn.Module,
+    batch: Batch,
+    intervention: Intervention | None = None,
+    m: Strength = 0.0,
+    *,
+    delta: Delta | None = None,
+    unwrap: Unwrap = same,
+) -> Float64[Tensor, " b"]:
+    """L(A | q) of each row of a batch, summed nats, under an intervention at m; differentiable in its parameters.
+
+    Args:
+        m: as in `attach`; a tensor holds one value per row.
+        delta: as in `attach`.
+    """
+    layout = layout_of(batch)
+    first_answer = int(torch.where(layout.index >= batch.prompt_lengths[:, None], 1, 0).amax(0).argmax())
+    steered = (
+        attach(model, intervention, m, layout=layout, delta=delta, unwrap=unwrap) if intervention else nullcontext()
+    )
+    with steered, full_precision_head(model):
+        output = model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
+            logits_to_keep=batch.input_ids.shape[1] - first_answer + 1,
+        )
+    return answer_losses(output.logits, batch)
+
+
+def answer_rows(pairs: Sequence[EncodedPair]) -> list[Row]:
+    """The positive rows of all pairs, then the negative rows."""
+    return [
+        *(Row(pair.prompt, pair.positive, pair.prefix_length) for pair in pairs),
+        *(Row(pair.prompt, pair.negative, pair.prefix_length) for pair in pairs),
+    ]
+
+
+@torch.no_grad()
+def score(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    intervention: Intervention | None = None,
+    m: Strength = 0.0,
+    *,
+    pad_id: int = 0,
+    max_tokens: int = 4096,
+    max_rows: int = 64,
+    side: Literal["right", "left"] = "right",
+    unwrap: Unwrap = same,
+) -> Scores:
+    """Answer losses of pairs under an intervention at one m.
+
+    Args:
+        m: a float or ``(m1, m2)`` of floats.
+        pad_id: any valid id; it changes nothing.
+        max_tokens, max_rows: bounds of a batch; they change nothing but memory and time.
+
+    Returns:
+        `Scores` with one entry per pair, in the order given.
+    """
+    rows = answer_rows(pairs)
+    lengths = [len(row.prompt) + len(row.answer) for row in rows]
+    losses = np.empty(len(rows))
+    with frozen(model):
+        for chosen in plan_batches(lengths, max_tokens=max_tokens, max_rows=max_rows):
+            batch = collate([rows[i] for i in chosen], pad_id=pad_id, side=side).to(device_of(model))
+            losses[chosen] = row_losses(model, batch, intervention, m, unwrap=unwrap).cpu().numpy()
+    tokens = np.array([len(row.answer) for row in rows])
+    n = len(pairs)
+    return Scores(L_p=losses[:n], L_n=losses[n:], T_p=tokens[:n], T_n=tokens[n:])

@@ -1,0 +1,213 @@
+"""Scores over a sweep of m, as one plain table: a row per pair and m with its losses and log-odds (Eq. 7, 8).
+
+``COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where ``status`` is
+not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers, and counted.
+With a journal, a killed sweep goes on where it stopped and ends in the same table.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from .. import log_odds
+from ..log_odds import Normalize
+from ..model.load import name_of
+from ..model.sites import Unwrap, same
+from ..steering.artifact import Artifact
+from ..steering.intervention import Intervention
+from ..storage import Journal
+from ..sweep_table import COLUMNS
+from ..text.encode import EncodedPair
+from ..types import ConfigError, Scores
+from .score import score
+
+logger = logging.getLogger(__name__)
+
+Factors: TypeAlias = float | tuple[float, float]
+NextPoints: TypeAlias = Callable[[pd.DataFrame], Sequence[Factors]]
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called after each scored (concept, m) with (done, planned so far)."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What `sweep` needs of a scorer; `scoring.score` is the plain one."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        pairs: Sequence[EncodedPair],
+        intervention: Intervention | None,
+        m: Factors,
+        *,
+        pad_id: int,
+        unwrap: Unwrap,
+    ) -> Scores:
+        """Losses of ``pairs`` under ``intervention`` at ``m``."""
+        ...
+
+
+def sweep(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    artifact: Artifact,
+    m: Sequence[Factors],
+    *,
+    pad_id: int = 0,
+    model_name: str | None = None,
+    tokenizer: Any = None,
+    dataset: str = "",
+    split: str = "",
+    normalize: Normalize = "sum",
+    next_points: NextPoints | None = None,
+    scorer: Scorer = score,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
+    unwrap: Unwrap = same,
+) -> pd.DataFrame:
+    """Score every pair at every m, each pair under its own concept's intervention.
+
+    Args:
+        m: floats, or ``(m1, m2)``.
+        model_name: how the table names the model that is scored; as it was loaded where None.
+        tokenizer: what ``pairs`` were encoded with; compared with the artifact's where given.
+        normalize: log-odds from summed losses (the paper's curves) or from means per token.
+        next_points: given the table so far, returns further m to score, until it returns none; what it names again is
+            not scored again.
+        scorer: anything with `scoring.score`'s meaning.
+        journal: keeps each finished (concept, m); what it holds already is not scored again.
+
+    Raises:
+        ConfigError: no m, an m that is not finite or stands twice, or a concept the artifact has not.
+        ArtifactError: the artifact does not fit the model.
+    """
+    labels = _labels(model, artifact, model_name, dataset, split)
+    for note in artifact.check_model(model, unwrap, name=model_name, tokenizer=tokenizer):
+        logger.warning("the artifact's model differs: %s", note)
+    groups = by_concept(pairs, artifact)
+    points = [_pair_of(value) for value in m]
+    _check_points(points)
+    finished = _finished(journal)
+    tables: list[pd.DataFrame] = []
+    seen: set[tuple[float, float]] = set()
+    while points:
+        planned = len(tables) + len(points) * len(groups)
+        for (m1, m2), (concept, members) in itertools.product(points, groups.items()):
+            scores = finished.get((concept, m1, m2))
+            if scores is None:
+                scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id, unwrap=unwrap)
+                _keep(journal, concept, m1, m2, scores)
+            tables.append(_rows(labels, members, scores, m1, m2, normalize))
+            if progress is not None:
+                progress(len(tables), planned)
+        seen.update(points)
+        wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
+        points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]
+        _require_finite(points)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _finished(journal: Journal | None) -> dict[tuple[str, float, float], Scores]:
+    """What an interrupted sweep had scored; JSON keeps every bit of a float."""
+    return {
+        (record["concept"], record["m1"], record["m2"]): Scores(
+            L_p=np.array(record["L_p"]),
+            L_n=np.array(record["L_n"]),
+            T_p=np.array(record["T_p"], dtype=np.int64),
+            T_n=np.array(record["T_n"], dtype=np.int64),
+        )
+        for record in (journal.records if journal else ())
+    }
+
+
+def _keep(journal: Journal | None, concept: str, m1: float, m2: float, scores: Scores) -> None:
+    if journal is not None:
+        values = {name: getattr(scores, name).tolist() for name in ("L_p", "L_n", "T_p", "T_n")}
+        journal.append({"concept": concept, "m1": m1, "m2": m2, **values})
+
+
+def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, list[EncodedPair]]:
+    """The pairs under each of the artifact's concepts.
+
+    Raises:
+        ConfigError: no pairs, or a pair whose concept the artifact has not.
+    """
+    if not pairs:
+        raise ConfigError("there are no pairs to score")
+    groups: dict[str, list[EncodedPair]] = {}
+    for pair in pairs:
+        try:
+            concept = artifact.resolve(pair.pair.concept)
+        except ConfigError as error:
+            raise ConfigError(f"row {pair.index}: {error}; use the dataset it was trained on") from error
+        groups.setdefault(concept, []).append(pair)
+    return groups
+
+
+def _pair_of(m: Factors) -> tuple[float, float]:
+    m1, m2 = m if isinstance(m, tuple) else (m, m)
+    return float(m1), float(m2)
+
+
+def _check_points(points: Sequence[tuple[float, float]]) -> None:
+    if not points:
+        raise ConfigError("the sweep has no m: give a grid such as -20:20:41")
+    _require_finite(points)
+    twice = sorted({p for p in points if points.count(p) > 1})
+    if twice:
+        raise ConfigError(f"the sweep holds m = {twice[0]} twice: give each once")
+
+
+def _require_finite(points: Sequence[tuple[float, float]]) -> None:
+    bad = [point for point in points if not np.isfinite(point).all()]
+    if bad:
+        raise ConfigError(f"the sweep holds m = {bad[0]}, which is not finite")
+
+
+def _labels(
+    model: nn.Module, artifact: Artifact, model_name: str | None, dataset: str, split: str
+) -> dict[str, str | int]:
+    """What every row says: the model is the one that is scored, all else the artifact's."""
+    return {
+        "model": name_of(model, model_name),
+        "dataset": dataset,
+        "split": split,
+        "form": artifact.config.form,
+        "objective": artifact.record.get("objective", ""),
+        "site": "+".join(artifact.config.sites),
+        "placement": artifact.config.placement,
+        "seed": int(artifact.record.get("seed", 0)),
+    }
+
+
+def _rows(
+    labels: Mapping[str, str | int],
+    pairs: Sequence[EncodedPair],
+    scores: Scores,
+    m1: float,
+    m2: float,
+    normalize: Normalize,
+) -> pd.DataFrame:
+    L_p, L_n = log_odds.losses(scores, normalize)
+    values: dict[str, Any] = {
+        **labels,
+        "concept": [pair.pair.concept or "" for pair in pairs],
+        "pair": [pair.index for pair in pairs],
+        "m1": m1,
+        "m2": m2,
+        "L_p": scores.L_p,
+        "L_n": scores.L_n,
+        "T_p": scores.T_p,
+        "T_n": scores.T_n,
+        "pref": log_odds.preference(L_p, L_n),
+        "util": log_odds.utility(L_p, L_n),
+        "status": log_odds.status(L_p, L_n),
+    }
+    return pd.DataFrame(values, columns=list(COLUMNS))

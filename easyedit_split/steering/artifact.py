@@ -1,0 +1,260 @@
+"""A trained intervention on disk: ``steering_config.json`` and ``steering.safetensors``, as PEFT keeps its adapters.
+
+Tensors are named ``{concept}/{block}.{site}.{parameter}``. The configuration says everything needed to apply and to
+repeat: form, sites, placement, token policy, objective, training, model, tokenizer hash, data hash, versions; a digest
+covers the tensors and the canonical configuration. ``history.jsonl`` lies beside them for people and plots: nothing is
+computed from it, the digest leaves it out, and reading checks its shape only. Saving writes under a temporary name and
+moves into place. Loading checks the digest, every name, shape and value, and nothing in the files is executed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from .. import __version__
+from ..config import build, require
+from ..model.load import describe, name_of
+from ..model.sites import Site, Unwrap, same, widths
+from ..registry import nearest
+from ..storage import new_folder
+from ..types import ArtifactError, ConfigError
+from .artifact_files import (
+    CONFIG_FILE,
+    FORMAT_VERSION,
+    HISTORY_FILE,
+    TENSOR_FILE,
+    digest_of,
+    read_config,
+    read_history,
+    read_tensors,
+    replaceable,
+)
+from .artifact_model import differences, require_architecture
+from .intervention import Intervention, InterventionConfig
+
+DEFAULT_CONCEPT = "default"
+
+
+class Artifact:
+    """Interventions by concept, all of one configuration, with the record of how they came to be.
+
+    Args:
+        interventions: at least one; a dataset of one concept has the single key ``"default"``.
+        record: provenance, plain JSON values: ``model``, ``objective``, ``train``, ``tokens``, ``data``, ...
+        history: training history by concept, lists of plain mappings.
+
+    Raises:
+        ConfigError: no interventions, or of different configurations.
+    """
+
+    def __init__(
+        self,
+        interventions: Mapping[str, Intervention],
+        record: Mapping[str, Any] | None = None,
+        history: Mapping[str, list[dict[str, Any]]] | None = None,
+    ) -> None:
+        if not interventions:
+            raise ConfigError("an artifact needs at least one intervention")
+        configs = {concept: i.config for concept, i in interventions.items()}
+        if len({repr(config) for config in configs.values()}) > 1:
+            raise ConfigError("the interventions of one artifact must share one configuration")
+        self.interventions = dict(interventions)
+        self.config: InterventionConfig = next(iter(configs.values()))
+        self.record = dict(record or {})
+        self.history = dict(history or {})
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """Names of the concepts."""
+        return tuple(self.interventions)
+
+    def resolve(self, concept: str | None) -> str:
+        """The artifact's own name for a pair's concept; one trained without concepts serves every pair.
+
+        Raises:
+            ConfigError: it is not among them, or none is named and there are several.
+        """
+        if len(self.concepts) == 1 and (concept is None or self.concepts == (DEFAULT_CONCEPT,)):
+            return self.concepts[0]
+        if concept is None:
+            raise ConfigError(
+                f"this artifact holds {len(self.concepts)} concepts: name one of {', '.join(self.concepts)}"
+            )
+        if concept not in self.interventions:
+            raise ConfigError(f"this artifact has no concept {concept!r}{nearest(concept, self.concepts)}")
+        return concept
+
+    def __getitem__(self, concept: str | None) -> Intervention:
+        return self.interventions[self.resolve(concept)]
+
+    def only(self) -> Intervention:
+        """The one intervention of a single-concept artifact.
+
+        Raises:
+            ConfigError: there are several.
+        """
+        return self[None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration file's content, without the digest."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "package": "easyedit_split",
+            "package_version": __version__,
+            **dataclasses.asdict(self.config),
+            "sites": list(self.config.sites),
+            "prefix_ids": list(self.config.prefix_ids),
+            "shapes": {key: list(shape) for key, shape in self._shapes().items()},
+            "concepts": list(self.concepts),
+            "record": self.record,
+        }
+
+    def _shapes(self) -> dict[str, tuple[int, int]]:
+        first = next(iter(self.interventions.values()))
+        return {site.key: (first[site].d_in, first[site].d_out) for site in first.sites}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every parameter under its name in the file."""
+        return {
+            f"{concept}/{site.key}.{name}": parameter.detach().cpu().contiguous()
+            for concept, intervention in self.interventions.items()
+            for site in intervention.sites
+            for name, parameter in intervention[site].named_parameters()
+        }
+
+    def digest(self) -> str:
+        """SHA-256 over the canonical configuration and every tensor's name, dtype, shape and bytes."""
+        return digest_of(self.to_dict(), self.tensors())
+
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the artifact; a reader sees all of it or nothing.
+
+        Args:
+            overwrite: replace the artifact that is there, with everything else in its folder.
+
+        Raises:
+            ArtifactError: the folder exists already and ``overwrite`` is not set, or holds something that is not an
+                artifact; or a parameter is not finite.
+        """
+        folder = Path(folder)
+        if folder.exists() and not overwrite:
+            raise ArtifactError(f"{folder} exists already: choose another folder, or overwrite it explicitly")
+        if folder.exists() and not replaceable(folder):
+            raise ArtifactError(f"{folder} holds something that is not an artifact: choose another folder")
+        tensors = self.tensors()
+        for name, tensor in tensors.items():
+            if not bool(torch.isfinite(tensor).all()):
+                raise ArtifactError(f"{name} holds a value that is not finite: the intervention is not saved")
+        with new_folder(folder) as temporary:
+            safetensors.torch.save_file(tensors, temporary / TENSOR_FILE)
+            config = {**self.to_dict(), "digest": self.digest()}
+            (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            self._write_history(temporary / HISTORY_FILE)
+        return folder
+
+    def _write_history(self, path: Path) -> None:
+        lines = [json.dumps({"concept": concept, **step}) for concept, steps in self.history.items() for step in steps]
+        if lines:
+            path.write_text("\n".join(lines) + "\n", "utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Artifact:
+        """Read an artifact.
+
+        Raises:
+            ArtifactError: a file is missing, damaged or of a newer format, or its digest, names, shapes or values are
+                off.
+        """
+        folder = Path(folder)
+        stored = read_config(folder)
+        tensors = read_tensors(folder / TENSOR_FILE)
+        digest = stored.pop("digest", None)
+        if digest != digest_of(stored, tensors):
+            raise ArtifactError(
+                f"{folder}: the digest does not match, so a file was changed or damaged after saving: save it anew"
+            )
+        return cls._rebuild(folder, stored, tensors)
+
+    @classmethod
+    def _rebuild(cls, folder: Path, stored: dict[str, Any], tensors: dict[str, Tensor]) -> Artifact:
+        names = {f.name for f in dataclasses.fields(InterventionConfig)}
+        try:
+            config = build(InterventionConfig, {key: stored[key] for key in names if key in stored}, "configuration")
+            shapes = [tuple(stored["shapes"][key]) for key in config.sites]
+            interventions = {c: Intervention(config, shapes) for c in stored["concepts"]}
+            artifact = cls(interventions, stored["record"], read_history(folder))
+            known = tuple(artifact.to_dict())
+            for key in stored:
+                require(key in known, f"unknown key {key!r}{nearest(key, known)}")
+        except KeyError as error:
+            raise ArtifactError(f"{folder / CONFIG_FILE}: {error} is missing") from error
+        except (ConfigError, RuntimeError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{folder / CONFIG_FILE}: {error}") from error
+        expected = artifact.tensors()
+        if set(expected) != set(tensors):
+            off = ", ".join(sorted(set(expected) ^ set(tensors))[:4])
+            raise ArtifactError(f"{folder / TENSOR_FILE}: tensors missing or unexpected: {off}")
+        with torch.no_grad():
+            for concept, intervention in interventions.items():
+                for site in intervention.sites:
+                    for name, parameter in intervention[site].named_parameters():
+                        _copy(folder, f"{concept}/{site.key}.{name}", tensors, parameter)
+        return artifact
+
+    def check_model(
+        self,
+        model: nn.Module,
+        unwrap: Unwrap = same,
+        *,
+        name: str | None = None,
+        revision: str | None = None,
+        tokenizer: Any = None,
+    ) -> tuple[str, ...]:
+        """Raise unless the model has every site with the stored widths; return what else differs from the record.
+
+        Args:
+            name: the model's id; as it was loaded where None. One that nobody knows is no difference.
+            revision: the revision that was asked for, where the model does not know its own.
+            tokenizer: compared too where it is given.
+
+        Raises:
+            ArtifactError: another architecture, or a site that does not fit.
+        """
+        found = describe(model, name_of(model, name), revision)
+        require_architecture(self.record.get("model", {}), found)
+        for key, shape in self._shapes().items():
+            try:
+                fits = widths(model, Site.parse(key), self.config.placement, unwrap)
+            except ConfigError as error:
+                raise ArtifactError(f"does not fit this model: {error}") from error
+            if fits != shape:
+                raise ArtifactError(f"{key} maps {shape[0]} to {shape[1]}, this model's site {fits[0]} to {fits[1]}")
+        return differences(self.record, found, tokenizer)
+
+
+def _copy(folder: Path, name: str, tensors: Mapping[str, Tensor], parameter: nn.Parameter) -> None:
+    tensor = tensors[name]
+    if tensor.shape != parameter.shape:
+        raise ArtifactError(f"{folder / TENSOR_FILE}: {name} is {list(tensor.shape)}, wanted {list(parameter.shape)}")
+    if tensor.dtype != parameter.dtype:
+        raise ArtifactError(f"{folder / TENSOR_FILE}: {name} is {tensor.dtype}, wanted {parameter.dtype}")
+    if not bool(torch.isfinite(tensor).all()):
+        raise ArtifactError(f"{folder / TENSOR_FILE}: {name} holds a value that is not finite")
+    parameter.copy_(tensor)
+
+
+def norm(intervention: Intervention) -> float:
+    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA)."""
+    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
+
+
+__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "Artifact", "norm"]

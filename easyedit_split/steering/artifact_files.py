@@ -1,0 +1,101 @@
+"""The files of an artifact: their names, the digest over their content, and their strict reading.
+
+    digest = sha256(canonical configuration, then each tensor's name, dtype, shape and bytes, in order of names)
+
+Canonical JSON has sorted keys and no spaces. The digest finds damage and edits; it is no signature. Nothing that is
+read is executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ..types import ArtifactError
+
+FORMAT_VERSION = 1
+CONFIG_FILE = "steering_config.json"
+TENSOR_FILE = "steering.safetensors"
+HISTORY_FILE = "history.jsonl"
+
+
+def replaceable(folder: Path) -> bool:
+    """Whether a folder may be overwritten by an artifact: it is one, or is empty."""
+    return folder.is_dir() and ((folder / CONFIG_FILE).exists() or not any(folder.iterdir()))
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """Canonical JSON of a configuration."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over a configuration (without its digest) and tensors."""
+    total = hashlib.sha256(canonical(config))
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        total.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return f"sha256:{total.hexdigest()}"
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file.
+
+    Raises:
+        ArtifactError: missing or not readable.
+    """
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}") from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The configuration file's content.
+
+    Raises:
+        ArtifactError: missing, not JSON, not of this package, or of a newer format.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        stored: Any = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file; an intervention is a folder with {CONFIG_FILE}") from None
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(stored, dict) or stored.get("package") != "easyedit_split":
+        raise ArtifactError(f"{path}: not an artifact of easyedit_split")
+    version = stored.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ArtifactError(f"{path}: format_version {version}, this release reads up to {FORMAT_VERSION}: upgrade")
+    return stored
+
+
+def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Training history by concept; empty where there is none. It stands outside the digest.
+
+    Raises:
+        ArtifactError: a line that is not a concept's step with its numbers.
+    """
+    path = folder / HISTORY_FILE
+    history: dict[str, list[dict[str, Any]]] = {}
+    if path.exists():
+        try:
+            for line in path.read_text("utf-8").splitlines():
+                step = json.loads(line)
+                concept = step.pop("concept")
+                if not isinstance(concept, str) or not all(isinstance(value, int | float) for value in step.values()):
+                    raise ValueError(f"a step holds a concept's name and numbers, not {line}")
+                history.setdefault(concept, []).append(step)
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise ArtifactError(f"{path}: not a training history: {error}") from error
+    return history

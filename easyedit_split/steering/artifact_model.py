@@ -1,0 +1,52 @@
+"""Whether the model at hand is the one that an artifact was made for.
+
+    another architecture                                    an error
+    another id, revision, dtype, attention or tokenizer     a sentence each, for the user to judge
+
+What is not known, of the artifact or of the model, is no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..text.template import tokenizer_hash
+from ..types import ArtifactError
+
+ARCHITECTURE = ("model_type", "hidden_size", "num_hidden_layers")
+NOTED = ("id", "revision", "dtype", "attention")
+
+
+def require_architecture(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    """Raise ``ArtifactError`` where a model as `models.describe` finds it has another shape than the recorded one."""
+    for key in ARCHITECTURE:
+        if key in recorded and recorded[key] != found[key]:
+            raise ArtifactError(
+                f"made for a model with {key} {recorded[key]}, this one has {found[key]}: load {recorded.get('id')!r}"
+            )
+
+
+def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: Any = None) -> tuple[str, ...]:
+    """What else differs between an artifact's record and a model, one sentence each.
+
+    Args:
+        found: the model as `models.describe` finds it.
+        tokenizer: compared with the recorded one by everything that decides ids; None where there is none at hand.
+    """
+    recorded: Mapping[str, Any] = record.get("model", {})
+    keys = [key for key in NOTED if _differ(key, recorded.get(key), found[key])]
+    if "id" in keys and "revision" in keys:
+        keys.remove("revision")  # of another model, so it says nothing
+    notes = [f"{key} was {recorded[key]}, is {found[key]}" for key in keys]
+    known = record.get("tokenizer_hash")
+    if tokenizer is not None and known and known != tokenizer_hash(tokenizer):
+        notes.append("the tokenizer or its chat template is not the one the artifact was trained with")
+    return tuple(notes)
+
+
+def _differ(key: str, was: str | None, now: str | None) -> bool:
+    if not was or not now or was == now:
+        return False
+    return key != "id" or not Path(was).exists() or Path(was).resolve() != Path(now).resolve()

@@ -1,0 +1,285 @@
+"""The only code that hooks a model: apply an intervention at strength m, inside a context manager.
+
+    h' = h + dy,   dy = m1 dW x + m2 db at the policy's positions, 0 elsewhere          Eq. 4, 5
+
+While inside, every forward pass of the model is steered: plain calls, generation with a cache, left padding, beams.
+Afterwards, also after an exception, the hooks are gone and the model is what it was. With m = 0 nothing is added: the
+model is bit-identical to the bare one; a row whose own m is 0 keeps its values bit for bit. Interventions stack.
+
+Which tokens are steered is decided once per model call, by a hook on the module that receives the tokens, from lengths
+(attention mask, positions and KV cache), never from pad ids. An attachment that leaves out every token of every call is
+an error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from ..model.sites import RESIDUAL, Site, Unwrap, blocks_of, family_of, find_linear, same, walk, widths
+from ..text.positions import Layout, TokenLayout, position_mask
+from ..types import ConfigError
+from .call_layout import CallReader
+from .forms.base import Factor, Form, Strength, factors
+from .intervention import Intervention
+from .report import Applied, Tally
+
+logger = logging.getLogger(__name__)
+
+Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
+"""``(form, x, m) -> dy``: what is added. The default is ``form.delta``; an objective may bring its own for training."""
+
+
+class Attachment:
+    """A live attachment: the strength, the token mask of the running call, and the tally of what was touched.
+
+    Made by `attach` only.
+    """
+
+    def __init__(
+        self, intervention: Intervention, m: Strength, layout: Layout | TokenLayout | None, measure: bool
+    ) -> None:
+        config = intervention.config
+        self.intervention = intervention
+        self.m = factors(m)
+        self.measure = measure
+        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self.m)
+        self._layout = layout
+        self._reader = CallReader(config.prefix_ids, config.bos_id, config.skip_prefix)
+        self._mask: Tensor | None = None
+        self._seen: Tensor | None = None
+        self._steers: Tensor | None = None
+        self._hooks: list[_SiteHooks] = []
+
+    def report(self) -> tuple[Applied, ...]:
+        """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
+        return tuple(hooks.tally.applied() for hooks in self._hooks)
+
+    def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Hook on the module that receives the tokens: decide which of this call's tokens are steered."""
+        if isinstance(self._layout, TokenLayout):
+            self._mask, self._seen = self._layout.steered, self._layout.real
+            return
+        layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
+        config = self.intervention.config
+        self._mask = position_mask(config.positions, config.skip_prefix, layout)
+        self._seen = layout.index >= 0
+        if not self.bare:  # no read of the device here: `require_steered` does it once
+            steers = self._mask.any()
+            self._steers = steers if self._steers is None else self._steers | steers.to(self._steers.device)
+
+    def require_steered(self) -> None:
+        """Raise where the model was called, m was not 0, and the token policy left out every token of every call.
+
+        Raises:
+            ConfigError: so it was.
+        """
+        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self.m):
+            return
+        config = self.intervention.config
+        raise ConfigError(
+            f"no token of any row was steered (positions {config.positions}, skip_prefix {config.skip_prefix}), so the "
+            f"model is the bare one at {', '.join(config.sites)}: give prompts that are longer than the constant "
+            "opening, or other positions"
+        )
+
+    def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """``(steered, real)`` tokens ``[b s]`` of the running call, for hidden states ``[b s d]``.
+
+        Raises:
+            ConfigError: a block ran outside a call of the whole model, or the layout is for another shape.
+        """
+        if self._mask is None or self._seen is None:
+            raise ConfigError(
+                "an attached block ran outside a call of the whole model, so its token positions are unknown: "
+                "call the model itself"
+            )
+        if self._mask.shape != h.shape[:2]:
+            raise ConfigError(
+                f"the layout is for {tuple(self._mask.shape)} tokens, the model was called with {tuple(h.shape[:2])}"
+            )
+        return self._mask.to(h.device), self._seen.to(h.device)
+
+    def factors_for(self, h: Tensor) -> tuple[Factor, Factor]:
+        """``(m1, m2)`` for a call's rows: a row's beams share its m."""
+        m1, m2 = (_rowwise(value, len(h), h.device) for value in self.m)
+        return m1, m2
+
+
+def _is_nonzero(value: Factor) -> bool:
+    return bool((value != 0).any()) if isinstance(value, Tensor) else value != 0
+
+
+def _rowwise(m: Factor, b: int, device: torch.device) -> Factor:
+    if not isinstance(m, Tensor):
+        return m
+    if m.ndim == 2 and len(m) == b:
+        return m.to(device)
+    if b % len(m):
+        raise ConfigError(f"{len(m)} values of m for {b} rows: give one per row (beams of a row share it)")
+    return m.to(device).repeat_interleave(b // len(m))
+
+
+def _nonzero(m1: Factor, m2: Factor, mask: Tensor) -> Tensor:
+    """The mask without the rows whose own m is 0: they keep their bits (-0.0 + 0.0 would not)."""
+    for_rows = [value for value in (m1, m2) if isinstance(value, Tensor)]
+    if not for_rows or any(not isinstance(value, Tensor) and value != 0 for value in (m1, m2)):
+        return mask
+    nonzero = torch.stack([value != 0 for value in for_rows]).any(0)
+    return mask & (nonzero[:, None] if nonzero.ndim == 1 else nonzero)
+
+
+def _hidden(output: Any) -> Tensor:
+    hidden = output[0] if isinstance(output, tuple) else output
+    assert isinstance(hidden, Tensor)
+    return hidden
+
+
+class _SiteHooks:
+    """The hooks of one site: where x is read, where dy is added, and what came of it."""
+
+    def __init__(self, attachment: Attachment, site: Site, module: str, delta: Delta) -> None:
+        self.attachment = attachment
+        self.site = site
+        self.tally = Tally(site.key, module)
+        self.delta = delta
+        self.form = attachment.intervention[site]
+        self.x: Tensor | None = None
+
+    def linear_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Placement ``site``: add at the map's own output."""
+        return self._changed(args[0], output)
+
+    def linear_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Placement ``block_output``: keep the map's input for the end of the block."""
+        self.x = args[0]
+
+    def block_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        """Placement ``block_output``: add at the block's output."""
+        x, self.x = (_hidden(output), None) if self.site.name == RESIDUAL else (self.x, None)
+        if x is None:
+            raise ConfigError(f"{self.site.key} did not run in its block: there is nothing to compute its change from")
+        return self._changed(x, output)
+
+    def _changed(self, x: Tensor, output: Any) -> Any:
+        h = _hidden(output)
+        mask, seen = self.attachment.masks(h)
+        self.tally.calls += 1
+        if self.attachment.measure:
+            self.tally.seen += int(seen.sum())
+        if self.attachment.bare:
+            return None
+        m1, m2 = self.attachment.factors_for(h)
+        dy = self.delta(self.form, x, (m1, m2)).to(h.device)
+        mask = _nonzero(m1, m2, mask)
+        new = torch.where(mask[..., None], (h.to(dy.dtype) + dy).to(h.dtype), h)
+        if self.attachment.measure:
+            self.tally.measure(h, new, mask)
+        return (new, *output[1:]) if isinstance(output, tuple) else new
+
+
+def plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
+    """The form's own change.
+
+    Args:
+        form: the form.
+        x: its site's input ``[b s d_in]``.
+        m: strength, see `attach`.
+    """
+    dy: Tensor = form.delta(x, m)
+    return dy
+
+
+@contextmanager
+def attach(
+    model: nn.Module,
+    intervention: Intervention,
+    m: Strength = 1.0,
+    *,
+    layout: Layout | TokenLayout | None = None,
+    delta: Delta | None = None,
+    check: bool = False,
+    unwrap: Unwrap = same,
+) -> Iterator[Attachment]:
+    """Steer ``model`` by ``intervention`` at strength ``m`` while inside.
+
+    Args:
+        model: a Hugging Face causal LM (or a model around one, with ``unwrap``).
+        m: one float, one value per row of the batch ``[b]`` (beams of a row share it) or per token ``[b s]``, or
+            ``(m1, m2)``.
+        layout: where prompt and answer lie, for calls that hold both, or which tokens are steered; without it every
+            call is read as generation: a call without cache holds the prompts, later ones what follows.
+        delta: what is added instead of ``form.delta(x, m)``.
+        check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
+        unwrap: looks through wrappers around the model's own modules.
+
+    Yields:
+        An `Attachment`, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
+
+    Raises:
+        ConfigError: a site the model has not, widths that do not fit, m not finite; at the end, that not one token was
+            steered in all calls although m is not 0; with ``check`` also that there was no call.
+    """
+    attachment = Attachment(intervention, m, layout, check)
+    names = {id(module): name for name, module in model.named_modules()}
+    with ExitStack() as stack:
+        for site in intervention.sites:
+            _attach_site(stack, attachment, model, site, delta or plain_delta, unwrap, names)
+        decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
+        stack.callback(decoder.register_forward_pre_hook(attachment.enter_call, with_kwargs=True).remove)
+        yield attachment
+    attachment.require_steered()
+    if check:
+        _check_report(attachment)
+
+
+def _attach_site(
+    stack: ExitStack,
+    attachment: Attachment,
+    model: nn.Module,
+    site: Site,
+    delta: Delta,
+    unwrap: Unwrap,
+    names: dict[int, str],
+) -> None:
+    placement = attachment.intervention.config.placement
+    form, wanted = attachment.intervention[site], widths(model, site, placement, unwrap)
+    if (form.d_in, form.d_out) != wanted:
+        raise ConfigError(
+            f"{site.key}: the intervention maps {form.d_in} to {form.d_out}, this model's site maps {wanted[0]} to "
+            f"{wanted[1]}: it was made for another model"
+        )
+    block = unwrap(blocks_of(model, unwrap)[site.block])
+    linear = None if site.name == RESIDUAL else find_linear(model, site, unwrap)
+    touched = linear if linear is not None and placement == "site" else block
+    hooks = _SiteHooks(attachment, site, names[id(touched)], delta)
+    if touched is linear:
+        handles = [linear.register_forward_hook(hooks.linear_output)]
+    else:
+        handles = [block.register_forward_hook(hooks.block_output)]
+        if linear is not None:
+            handles.append(linear.register_forward_pre_hook(hooks.linear_input))
+    for handle in handles:
+        stack.callback(handle.remove)
+    attachment._hooks.append(hooks)
+
+
+def _check_report(attachment: Attachment) -> None:
+    for applied in attachment.report():
+        if applied.calls == 0:
+            raise ConfigError(f"{applied.site}: the model was never called while the intervention was attached")
+        if applied.tokens_touched and not applied.tokens_changed:
+            logger.warning(
+                "%s: %d tokens were steered and no value changed: the intervention is 0 there, or too small for the "
+                "model's dtype",
+                applied.site,
+                applied.tokens_touched,
+            )
+
+
+__all__ = ["Applied", "Attachment", "Delta", "attach", "plain_delta"]

@@ -1,0 +1,97 @@
+"""Where the tokens of a model call lie when its caller only calls the model: from mask or positions, cache and ids.
+
+A call without cache is read as prompts; calls that follow with a cache hold what comes after them. This is what
+`generate` does, under left or right padding, with beams and sampling. A caller whose one call holds prompt and answer
+knows better and gives a `Layout` instead.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..text.encode import prefix_lengths
+from ..text.positions import Layout, index_from_mask
+from ..types import ConfigError
+
+
+class CallReader:
+    """Reads one stream of calls; remembers the prompts' lengths from a call without cache to those that follow.
+
+    Args:
+        prefix_ids, bos_id: the constant opening to find, see `tokens.prefix_lengths`.
+        needs_prefix: whether the token policy asks for it at all.
+    """
+
+    def __init__(self, prefix_ids: tuple[int, ...], bos_id: int | None, needs_prefix: bool) -> None:
+        self.prefix_ids = prefix_ids
+        self.bos_id = bos_id
+        self.needs_prefix = needs_prefix
+        self._prompt: Tensor | None = None
+        self._prefix: Tensor | None = None
+
+    def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout:
+        """The layout of a call of the module that receives ``input_ids``.
+
+        Raises:
+            ConfigError: no tokens, or a mask from which positions cannot be read.
+        """
+        ids = args[0] if args else kwargs.get("input_ids")
+        tokens = ids if isinstance(ids, Tensor) else kwargs.get("inputs_embeds")
+        if not isinstance(tokens, Tensor):
+            raise ConfigError("the model was called with neither input_ids nor inputs_embeds")
+        b, s = tokens.shape[:2]
+        cache = kwargs.get("past_key_values")
+        past = int(cache.get_seq_length()) if cache is not None else 0
+        index = _index(kwargs.get("attention_mask"), kwargs.get("position_ids"), b, s, past, tokens.device)
+        if past == 0 or self._prompt is None or len(self._prompt) != b:
+            self._prompt = index.amax(-1) + 1
+            self._prefix = self._prefixes(ids, index)
+        assert self._prefix is not None
+        return Layout(index, self._prompt, self._prefix)
+
+    def _prefixes(self, ids: Any, index: Tensor) -> Tensor:
+        if not self.needs_prefix:
+            return torch.zeros(len(index), dtype=torch.long, device=index.device)
+        if not isinstance(ids, Tensor):
+            raise ConfigError(
+                "skip_prefix needs token ids to find the constant opening, but the model was called with "
+                "inputs_embeds: pass attach(..., layout=...)"
+            )
+        rows = [row[place >= 0].tolist() for row, place in zip(ids, index, strict=True)]
+        return torch.tensor(prefix_lengths(rows, self.prefix_ids, self.bos_id), device=index.device)
+
+
+def _index(mask: Any, position_ids: Any, b: int, s: int, past: int, device: torch.device) -> Tensor:
+    if mask is None:
+        return torch.arange(past, past + s, device=device).expand(b, s)
+    if isinstance(mask, Tensor) and mask.ndim == 2:
+        return index_from_mask(mask, s).to(device)
+    index = _index_from_positions(position_ids, past) if isinstance(position_ids, Tensor) else None
+    if index is None or index.shape[-1] != s:
+        raise ConfigError(
+            "the model was called with an attention mask that is not [b, s] and without position_ids that count on "
+            "behind left padding, so token positions cannot be read: pass attach(..., layout=...)"
+        )
+    return index.to(device).expand(b, s)
+
+
+def _index_from_positions(position_ids: Tensor, past: int) -> Tensor | None:
+    """Place of each token in its row where the mask is in another form, as under a static cache.
+
+    `generate` counts a row's tokens 0, 1, 2, ... and gives the padding on their left one and the same number; None
+    where the positions are not of that kind.
+    """
+    s = position_ids.shape[-1]
+    column = torch.arange(s, device=position_ids.device)
+    start = torch.zeros_like(position_ids[:, :1])
+    if past == 0:
+        start = torch.where(position_ids == 0, column, -1).amax(-1, keepdim=True)
+    real = column >= start
+    counted = position_ids - position_ids.gather(-1, start.clamp(min=0)) == column - start
+    uniform = position_ids == position_ids[:, :1]
+    if bool((start < 0).any()) or not bool(torch.where(real, counted, uniform).all()):
+        return None
+    return torch.where(real, position_ids, -1)

@@ -1,0 +1,113 @@
+"""What every row of Table 1 has in common: an affine update of one linear map, scaled by m.
+
+    dy = m1 dW x + m2 db          Eq. 5, at one map, x its input [b s d_in], dy [b s d_out]
+
+A form holds dW and db (or what they are made of) for one site and says nothing of where or when it acts. m is an
+argument and never state, so one form serves any number of m at once. At m = 0 the change is zero; that the model is
+then bit-identical to the bare one is `attach`'s duty. Parameters are fp32; arithmetic is done in the wider of the
+parameter's and the input's dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ...registry import Registry
+from ...types import ConfigError
+
+Factor: TypeAlias = float | Tensor
+Strength: TypeAlias = Factor | tuple[Factor, Factor]
+"""m: one float, one value per row ``[b]`` or per token ``[b s]``, or a pair ``(m1, m2)`` of these."""
+
+
+def factors(m: Strength) -> tuple[Factor, Factor]:
+    """``(m1, m2)`` of any strength, checked to be finite; what lies on another device is not read back for that.
+
+    Raises:
+        ConfigError: m is not finite, or a tensor of another shape than ``[b]`` or ``[b s]``.
+    """
+    pair = m if isinstance(m, tuple) else (m, m)
+    for value in pair:
+        if isinstance(value, Tensor):
+            if value.ndim not in (1, 2):
+                raise ConfigError(f"m has shape {tuple(value.shape)}, wanted one value per row, [b], or token, [b s]")
+            if value.device.type == "cpu" and not bool(torch.isfinite(value).all()):
+                raise ConfigError(f"m holds a value that is not finite: {value.tolist()}")
+        elif not math.isfinite(value):
+            raise ConfigError(f"m is {value}, must be finite")
+    return pair
+
+
+def _rows(m: Factor, like: Tensor) -> float | Tensor:
+    """A factor that multiplies ``[b s d]``."""
+    if not isinstance(m, Tensor):
+        return m
+    m = m.to(device=like.device, dtype=like.dtype)
+    return m[:, None, None] if m.ndim == 1 else m[..., None]
+
+
+class Form(nn.Module, ABC):
+    """One affine update of one linear map.
+
+    Class attributes:
+        name: the registered name.
+        config_class: frozen dataclass of the form's own settings.
+        default_site: where the paper places it.
+        skip_prefix: whether, by default, BOS and the chat template's constant opening are left alone.
+        constant: whether dy is m2 db alone, one direction whatever x is.
+    """
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[Any]]
+    default_site: ClassVar[str]
+    skip_prefix: ClassVar[bool]
+    constant: ClassVar[bool] = False
+
+    @abstractmethod
+    def __init__(self, config: Any, d_in: int, d_out: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.d_in = d_in
+        self.d_out = d_out
+
+    @abstractmethod
+    def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"] | None:
+        """dW x without materialising dW; None where the form has no dW."""
+
+    @abstractmethod
+    def weight_delta(self) -> Float[Tensor, "d_out d_in"] | None:
+        """dW itself in float64, for merging and export; None where the form has none."""
+
+    @abstractmethod
+    def bias_delta(self) -> Float[Tensor, " d_out"] | None:
+        """db, a parameter; None where the form has none."""
+
+    def delta(self, x: Float[Tensor, "b s d_in"], m: Strength) -> Float[Tensor, "b s d_out"]:
+        """dy = m1 dW x + m2 db (Eq. 5).
+
+        Args:
+            x: the map's input.
+            m: float, one value per row ``[b]`` or per token ``[b s]``, or ``(m1, m2)``.
+        """
+        m1, m2 = factors(m)
+        parameter = next(self.parameters())
+        x = x.to(torch.promote_types(x.dtype, parameter.dtype))
+        dy: Tensor | None = None
+        product = self.weight_product(x)
+        if product is not None:
+            dy = _rows(m1, x) * product
+        db = self.bias_delta()
+        if db is not None:
+            shift = (_rows(m2, x) * db.to(x.dtype)).expand(*x.shape[:-1], self.d_out)
+            dy = shift if dy is None else dy + shift
+        assert dy is not None, f"{type(self).__name__} has neither dW nor db"
+        return dy
+
+
+FORMS: Registry[type[Form]] = Registry("form", "easyedit_split.steering.forms", group="easyedit_split.forms")

@@ -1,0 +1,188 @@
+"""Steered text: `model.generate` under `attach`, in batches, for prompts at one or more m.
+
+Rows are padded on the left and their masks come from lengths, so batch size changes nothing but time in greedy and beam
+search; a sample depends on it. m = 0 is the bare model's own text. What `GenerateConfig` does not name is left to the
+model's own generation configuration. With a journal, a killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import require
+from ..model.hooks import device_of, frozen
+from ..model.sites import Unwrap, same
+from ..storage import Journal
+from ..text.batching import Row, collate
+from ..text.template import Template, prefix_lengths
+from ..types import DataError
+from .attach import attach
+from .forms.base import Strength
+from .intervention import Intervention
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateConfig:
+    """How text is continued.
+
+    Args:
+        max_new_tokens: longest answer, in tokens.
+        batch_size: prompts at a time.
+        do_sample, temperature, top_p, seed: sampling; greedy where ``do_sample`` is off.
+        num_beams: beam search where above 1.
+    """
+
+    max_new_tokens: int = 64
+    batch_size: int = 8
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_p: float = 1.0
+    num_beams: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_new_tokens", "batch_size", "num_beams"):
+            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, must be at least 1")
+        require(self.temperature > 0, f"temperature is {self.temperature}, must be positive")
+        require(0 < self.top_p <= 1, f"top_p is {self.top_p}, must be in (0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One answer: the prompt's index and text, m, and what the model wrote."""
+
+    index: int
+    prompt: str
+    m: float
+    text: str
+
+
+def generate(
+    model: nn.Module,
+    template: Template,
+    prompts: Sequence[str],
+    intervention: Intervention | None = None,
+    m: Sequence[float] = (0.0,),
+    *,
+    config: GenerateConfig | None = None,
+    journal: Journal | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    unwrap: Unwrap = same,
+) -> list[Generated]:
+    """Answers to every prompt at every m, ordered by m, then by prompt.
+
+    Raises:
+        DataError: no prompts, or one that is empty or cannot be encoded (named).
+        ConfigError: no m, one that is not finite, stands twice, or is not 0 without an intervention; or an intervention
+            that does not fit the model.
+    """
+    config = config or GenerateConfig()
+    _check_points(m, intervention)
+    rows = _encode(template, prompts)
+    done = _finished(journal, m)
+    have = {(answer.index, answer.m) for answer in done}
+    with frozen(model), torch.no_grad():
+        for value in m:
+            for start in range(0, len(rows), config.batch_size):  # the same batches whatever is done already
+                chosen = list(range(len(rows))[start : start + config.batch_size])
+                if all((i, float(value)) in have for i in chosen):
+                    continue
+                texts = _continue(
+                    model, template, [rows[i] for i in chosen], intervention, value, config, unwrap, start
+                )
+                for i, text in zip(chosen, texts, strict=True):
+                    if (i, float(value)) in have:
+                        continue
+                    done.append(Generated(i, prompts[i], float(value), text))
+                    if journal is not None:
+                        journal.append(asdict(done[-1]))
+                if progress is not None:
+                    progress(len(done), len(rows) * len(m))
+    place = {float(value): k for k, value in enumerate(m)}
+    return sorted(done, key=lambda answer: (place[answer.m], answer.index))
+
+
+def _finished(journal: Journal | None, m: Sequence[float]) -> list[Generated]:
+    """What a journal holds of the m asked for; it may hold others."""
+    answers = [Generated(**record) for record in (journal.records if journal else ())]
+    return [answer for answer in answers if answer.m in m]
+
+
+def _check_points(m: Sequence[float], intervention: Intervention | None) -> None:
+    require(len(m) > 0, "there is no m to generate at: name at least one")
+    require(len(set(m)) == len(m), f"m holds a value twice: {list(m)}")
+    for value in m:
+        require(math.isfinite(value), f"m is {value}, must be finite")
+        require(
+            value == 0 or intervention is not None,
+            f"m is {value}, but there is no intervention: only 0 means something",
+        )
+
+
+def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]:
+    if not prompts:
+        raise DataError("there are no prompts to answer")
+    rows = []
+    for index, prompt in enumerate(prompts):
+        if not prompt.strip():
+            raise DataError(f"prompt {index} is empty: give it a text")
+        try:
+            rows.append(template.prompt(prompt))
+        except DataError as error:
+            raise DataError(f"prompt {index} {error}") from error
+    return rows
+
+
+def _continue(
+    model: nn.Module,
+    template: Template,
+    prompts: Sequence[tuple[int, ...]],
+    intervention: Intervention | None,
+    m: Strength,
+    config: GenerateConfig,
+    unwrap: Unwrap,
+    offset: int,
+) -> list[str]:
+    lengths = prefix_lengths(prompts, template.prefix_ids, template.bos_id)
+    rows = [Row(prompt, (), length) for prompt, length in zip(prompts, lengths, strict=True)]
+    batch = collate(rows, pad_id=template.pad_id, side="left").to(device_of(model))
+    sampling: dict[str, Any] = {"do_sample": False}
+    if config.do_sample:
+        sampling = {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p}
+    steered = attach(model, intervention, m, unwrap=unwrap) if intervention else nullcontext()
+    with torch.random.fork_rng(enabled=config.do_sample), steered:
+        if config.do_sample:
+            torch.manual_seed(config.seed + offset)
+        ids = model.generate(  # type: ignore[operator]
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            max_new_tokens=config.max_new_tokens,
+            num_beams=config.num_beams,
+            pad_token_id=template.pad_id,
+            eos_token_id=_stops(model, template),
+            **sampling,
+        )
+    width = batch.input_ids.shape[1]
+    return [template.decode(_until(row[width:].tolist(), _stops(model, template))) for row in ids]
+
+
+def _stops(model: nn.Module, template: Template) -> list[int] | None:
+    """Ids that end an answer: the template's end of turn, the tokenizer's and the model's own."""
+    own: Any = getattr(model.generation_config, "eos_token_id", None)
+    found = {*template.stop_ids, *(own if isinstance(own, list) else [own]), template.tokenizer.eos_token_id}
+    return sorted(id_ for id_ in found if id_ is not None) or None
+
+
+def _until(ids: list[int], stops: list[int] | None) -> list[int]:
+    """The ids before the first stop: what follows is padding, whatever id it is made of."""
+    for place, id_ in enumerate(ids):
+        if stops and id_ in stops:
+            return ids[:place]
+    return ids

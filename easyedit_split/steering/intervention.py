@@ -1,0 +1,148 @@
+"""An intervention: forms of one kind at one or more sites of a model, and where, on which tokens, they act.
+
+It knows nothing of m, of hooks or of training. ``Intervention.create`` builds one that starts at the bare model;
+`attach` applies it, `train` fits it, `artifact` carries it to disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from ..config import build, require
+from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, Unwrap, same, widths
+from ..registry import nearest
+from ..text.positions import POLICIES, Positions
+from .forms.base import FORMS, Form
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InterventionConfig:
+    """Everything but the numbers: form, sites, placement, token policy.
+
+    Args:
+        form: registered form name.
+        sites: site keys such as ``"20.residual"`` or ``"14.mlp.down_proj"``; each gets its own parameters.
+        form_config: the form's own settings, e.g. ``{"rank": 4}``.
+        placement: ``site`` adds dy at the map's own output (exact Eq. 4); ``block_output`` at the block's output, as
+            EasyEdit2 does. They differ in families with a norm after the map. For ``residual`` they are one.
+        positions, skip_prefix: which tokens are steered, see `positions`.
+        prefix_ids: token ids of BOS and the chat template's constant opening, which ``skip_prefix`` leaves alone.
+        bos_id: the tokenizer's BOS id, if it has one.
+    """
+
+    form: str
+    sites: tuple[str, ...]
+    form_config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    placement: Placement = "site"
+    positions: Positions = "all"
+    skip_prefix: bool = False
+    prefix_ids: tuple[int, ...] = ()
+    bos_id: int | None = None
+
+    def __post_init__(self) -> None:
+        require(len(self.sites) > 0, "no sites: name at least one layer, or nothing would be steered")
+        require(len(set(self.sites)) == len(self.sites), f"sites holds one twice: {', '.join(self.sites)}")
+        require(
+            self.placement in PLACEMENTS, f"unknown placement {self.placement!r}{nearest(self.placement, PLACEMENTS)}"
+        )
+        require(self.positions in POLICIES, f"unknown positions {self.positions!r}{nearest(self.positions, POLICIES)}")
+        for key in self.sites:
+            Site.parse(key)
+        build(FORMS[self.form].config_class, self.form_config, f"form {self.form!r}")
+
+    @property
+    def form_class(self) -> type[Form]:
+        """The registered class of the form."""
+        return FORMS[self.form]
+
+
+def _slot(key: str) -> str:
+    return key.replace(".", "/")  # nn.ModuleDict refuses dots
+
+
+class Intervention(nn.Module):
+    """Forms at sites, for one concept.
+
+    Args:
+        config: what and where.
+        shapes: ``(d_in, d_out)`` of each site of the config, in order.
+        generator: source of random initial values.
+    """
+
+    def __init__(
+        self,
+        config: InterventionConfig,
+        shapes: Sequence[tuple[int, int]],
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        form_config = build(config.form_class.config_class, config.form_config, f"form {config.form!r}")
+        self.forms = nn.ModuleDict(
+            {
+                _slot(key): config.form_class(form_config, d_in, d_out, generator)
+                for key, (d_in, d_out) in zip(config.sites, shapes, strict=True)
+            }
+        )
+
+    @classmethod
+    def create(
+        cls,
+        model: nn.Module,
+        form: str,
+        layers: Sequence[int],
+        *,
+        site: str | None = None,
+        form_config: dict[str, Any] | None = None,
+        placement: Placement = "site",
+        positions: Positions = "all",
+        skip_prefix: bool | None = None,
+        prefix_ids: Sequence[int] = (),
+        bos_id: int | None = None,
+        generator: torch.Generator | None = None,
+        unwrap: Unwrap = same,
+    ) -> Intervention:
+        """An intervention that fits ``model`` and starts at the bare model.
+
+        Args:
+            layers: 0-based block indices; each gets its own parameters.
+            site: name of the map; the form's default where None.
+            skip_prefix: the form's default where None.
+
+        Raises:
+            ConfigError: unknown form or site, a layer the model has not, no layers, or widths that do not fit.
+        """
+        form_class = FORMS[form]
+        name = site or form_class.default_site
+        sites = [Site(layer, name) for layer in layers]
+        config = InterventionConfig(
+            form=form,
+            sites=tuple(s.key for s in sites),
+            form_config=dict(form_config or {}),
+            placement="block_output" if name == RESIDUAL else placement,
+            positions=positions,
+            skip_prefix=form_class.skip_prefix if skip_prefix is None else skip_prefix,
+            prefix_ids=tuple(prefix_ids),
+            bos_id=bos_id,
+        )
+        shapes = [widths(model, s, config.placement, unwrap) for s in sites]
+        return cls(config, shapes, generator).to(next(model.parameters()).device)
+
+    def __getitem__(self, site: Site | str) -> Form:
+        key = site if isinstance(site, str) else site.key
+        return cast(Form, self.forms[_slot(key)])
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The sites, in the order of the configuration."""
+        return tuple(Site.parse(key) for key in self.config.sites)
+
+    def extra_repr(self) -> str:
+        """Form, placement and token policy in one line."""
+        c = self.config
+        return f"form={c.form}, placement={c.placement}, positions={c.positions}, skip_prefix={c.skip_prefix}"

@@ -1,0 +1,118 @@
+"""The sweep table: its columns, how it is read and checked, and how it is written.
+
+One row per pair and m. Losses are summed nats whatever the odds are computed from; ``pref`` and ``util`` are the
+log-odds of Eq. 7 and 8; ``util`` is NaN where ``status`` is not ``ok``. Only ``m1, pref, util`` are needed to read one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .storage import write_whole
+from .types import ConfigError, DataError
+
+COLUMNS = (
+    "model", "dataset", "split", "concept", "pair", "form", "objective", "site", "placement", "seed",
+    "m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "status",
+)  # fmt: skip
+TEXT_COLUMNS = ("model", "dataset", "split", "concept", "form", "objective", "site", "placement", "status")
+
+REQUIRED = ("m1", "pref", "util")
+KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placement", "seed")
+NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util")
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".parquet": lambda path: pd.read_parquet(path),
+    ".csv": lambda path: _read_csv(path),
+    ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
+}
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    """Numbers to the last bit, and texts as they stand: a concept may be called NA."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for name in table.columns.intersection(list(NUMBERS)):
+        table[name] = np.array([float(text) if text else math.nan for text in table[name]], dtype=np.float64)
+    return table
+
+
+def read_sweep(path: str | Path) -> pd.DataFrame:
+    """Read and check a sweep table (.parquet, .csv or .json records).
+
+    Raises:
+        DataError: unknown suffix, unreadable file, missing column, or a value that cannot be used (with its row).
+    """
+    path = Path(path)
+    if path.suffix not in _READERS:
+        raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file.")
+    try:
+        table = _READERS[path.suffix](path)
+    except Exception as error:
+        raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({error}).") from error
+    return check_sweep(table, str(path))
+
+
+def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
+    """Check a sweep table; returns it with float `m1, pref, util` and a fresh row index.
+
+    Raises:
+        DataError: a required column is missing, m1 or pref is not a finite number, or the table is empty.
+    """
+    missing = [c for c in REQUIRED if c not in table.columns]
+    if missing:
+        raise DataError(f"{source}: column {missing[0]!r} is missing; a sweep needs {', '.join(REQUIRED)}.")
+    if table.empty:
+        raise DataError(f"{source}: the table has no rows.")
+    table = table.reset_index(drop=True).copy()
+    for column in REQUIRED:
+        numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
+        lost = numbers.isna() & table[column].notna()
+        bad = lost if column == "util" else lost | ~np.isfinite(numbers)
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            value = table[column].iloc[row]
+            shown = repr(value) if isinstance(value, str) else str(value)
+            raise DataError(
+                f"{source}: row {row + 1}: {column} is {shown}; it must be a finite number"
+                f"{' or empty (undefined)' if column == 'util' else ''}."
+            )
+        table[column] = numbers
+    return table
+
+
+def _records(table: pd.DataFrame) -> str:
+    """JSON whose floats are the shortest text that reads back to the same bits (pandas rounds to 15 places)."""
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    return json.dumps(rows, ensure_ascii=False, indent=0) + "\n"
+
+
+SUFFIXES = (".parquet", ".csv", ".json")
+
+
+def check_suffix(path: Path) -> None:
+    """Raise ``ConfigError`` unless a sweep can be written under this name."""
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"{path}: a sweep is written as {', '.join(SUFFIXES)}: choose one of these endings")
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a sweep as ``.parquet``, ``.csv`` or ``.json`` (one list of records), whole or not at all.
+
+    Raises:
+        ConfigError: another suffix.
+    """
+    check_suffix(path)
+    writers: dict[str, Callable[[Path], Any]] = {
+        ".parquet": lambda to: table.to_parquet(to, index=False),
+        ".csv": lambda to: table.to_csv(to, index=False),
+        ".json": lambda to: to.write_text(_records(table), "utf-8"),
+    }
+    write_whole(path, writers[path.suffix])

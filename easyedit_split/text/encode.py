@@ -1,0 +1,177 @@
+"""Pairs of a dataset as rows of ids, each one checked: an error names source, row and field.
+
+    pair -> EncodedPair(prompt, positive, negative, prefix_length)        len(prompt + answer) <= max_length
+
+Under a chat template one leading space of an answer is stripped (psychopathy's answers begin with one) and counted in
+the notes. Nothing is cut; with ``drop_bad`` a bad row is left out and named.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..types import DataError, Pair
+from .batching import Row
+from .template import Ids, Template, prefix_lengths, tokenizer_hash
+
+__all__ = [
+    "EncodedPair",
+    "EncodedPairs",
+    "Template",
+    "encode_answers",
+    "encode_pairs",
+    "prefix_lengths",
+    "tokenizer_hash",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPair:
+    """One pair in ids.
+
+    Attributes:
+        prompt: ids of everything before the answer.
+        positive, negative: ids of the answers, end token included where it is scored.
+        prefix_length: length of the prompt's constant opening.
+        index: position in the source (its row number).
+    """
+
+    pair: Pair
+    prompt: Ids
+    positive: Ids
+    negative: Ids
+    prefix_length: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPairs:
+    """The rows that can be used, one sentence for each that was dropped, and notes on what was done to all."""
+
+    rows: tuple[EncodedPair, ...]
+    dropped: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def encode_pairs(
+    pairs: Sequence[Pair],
+    template: Template,
+    *,
+    source: str,
+    drop_bad: bool = False,
+    indices: Sequence[int] | None = None,
+) -> EncodedPairs:
+    """Encode ``pairs``, or say which row and field cannot be.
+
+    Args:
+        source: what the rows come from, for messages.
+        drop_bad: leave bad rows out and name them, instead of raising at the first.
+        indices: row number of each pair in its source; their positions here by default.
+
+    Raises:
+        DataError: an empty text, equal answers (as text or as ids), a row longer than ``max_length``, a special token
+            inside a text; or no row left.
+    """
+    numbers = range(len(pairs)) if indices is None else indices
+    rows: list[EncodedPair] = []
+    dropped: list[str] = []
+    for number, pair in zip(numbers, pairs, strict=True):
+        try:
+            rows.append(_encode_pair(pair, template, number))
+        except DataError as error:
+            sentence = f"{source}, row {number}: {error}"
+            if not drop_bad:
+                raise DataError(f"{sentence}; or drop bad rows (--drop-bad)") from error
+            dropped.append(sentence)
+    if dropped:
+        named = "; ".join(dropped[:10]) + (f" and {len(dropped) - 10} more" if len(dropped) > 10 else "")
+        logger.warning("dropped %d of %d rows: %s", len(dropped), len(pairs), named)
+    if not rows:
+        raise DataError(f"{source}: no pair is left of {len(pairs)}")
+    return EncodedPairs(tuple(rows), tuple(dropped), _notes(rows, template))
+
+
+def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
+    _check_texts(prompt=pair.prompt, positive=pair.positive, negative=pair.negative)
+    if pair.positive == pair.negative:
+        raise DataError(f"positive and negative are the same answer, {_short(pair.positive)}: give two answers")
+    prompt = _field("prompt", template.prompt, pair.prompt)
+    positive, negative = (
+        _field(name, template.answer, _stripped(getattr(pair, name), template)) for name in ("positive", "negative")
+    )
+    if positive == negative:
+        raise DataError(
+            f"positive and negative are the same tokens, {_short(pair.positive)} and {_short(pair.negative)}: "
+            "give two answers that the tokenizer tells apart"
+        )
+    prefix_length = _checked_prefix(prompt, max(len(positive), len(negative)), template)
+    return EncodedPair(pair, prompt, positive, negative, prefix_length, number)
+
+
+def encode_answers(
+    exchanges: Sequence[tuple[str, str]], template: Template, *, source: str, indices: Sequence[int] | None = None
+) -> tuple[Row, ...]:
+    """Queries with one answer each, for what needs no pairs (`closed_form.answer_means`).
+
+    Args:
+        exchanges: ``(query, answer)`` texts.
+        source, indices: as in `encode_pairs`.
+
+    Raises:
+        DataError: an empty text, a row longer than ``max_length``, a special token inside a query.
+    """
+    rows: list[Row] = []
+    numbers = range(len(exchanges)) if indices is None else indices
+    for number, (query, answer) in zip(numbers, exchanges, strict=True):
+        try:
+            _check_texts(prompt=query, answer=answer)
+            prompt = _field("prompt", template.prompt, query)
+            ids = _field("answer", template.answer, _stripped(answer, template))
+            rows.append(Row(prompt, ids, _checked_prefix(prompt, len(ids), template)))
+        except DataError as error:
+            raise DataError(f"{source}, row {number}: {error}") from error
+    return tuple(rows)
+
+
+def _check_texts(**texts: Any) -> None:
+    for field, text in texts.items():
+        if not isinstance(text, str):
+            raise DataError(f"{field} is a {type(text).__name__}, wanted text")
+        if not text.strip():
+            raise DataError(f"{field} is empty: give it a text")
+
+
+def _checked_prefix(prompt: Ids, answer_length: int, template: Template) -> int:
+    """The prompt's prefix length, once the row is known to be short enough."""
+    longest, limit = len(prompt) + answer_length, template.config.max_length
+    if longest > limit:
+        raise DataError(f"{longest} tokens long, max_length is {limit}: raise max_length or shorten the text")
+    return prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
+
+
+def _field(name: str, encode: Callable[[str], Ids], text: str) -> Ids:
+    try:
+        return encode(text)
+    except DataError as error:
+        raise DataError(f"{name} {error}") from error
+
+
+def _stripped(answer: str, template: Template) -> str:
+    return answer.removeprefix(" ") if template.chat is not None else answer
+
+
+def _notes(rows: Sequence[EncodedPair], template: Template) -> tuple[str, ...]:
+    answers = [answer for row in rows for answer in (row.pair.positive, row.pair.negative)]
+    count = sum(_stripped(answer, template) != answer for answer in answers)
+    if not count:
+        return ()
+    return (f"one leading space stripped from {count} of {len(answers)} answers (chat template in use)",)
+
+
+def _short(text: str, width: int = 60) -> str:
+    return repr(text if len(text) <= width else text[: width - 3] + "...")

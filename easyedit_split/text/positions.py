@@ -1,0 +1,91 @@
+"""Which tokens are steered: one policy, one function from lengths to a mask, in training, scoring and generation alike.
+
+``index`` is a token's place in its row, 0 at its first real token, negative under padding, whatever the padding side
+and however much of the row is in a KV cache.
+
+| policy        | steered positions                                                                        |
+|---------------|------------------------------------------------------------------------------------------|
+| `all`         | every token                                                                              |
+| `prompt`      | tokens of the prompt                                                                     |
+| `last_prompt` | the prompt's last token                                                                  |
+| `answer`      | positions that *predict* an answer token: the prompt's last up to the answer's last but one; |
+|               | in generation, where the answer has no end yet, the prompt's last and every token fed back   |
+
+``skip_prefix`` leaves out BOS and the chat template's constant opening under any policy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from ..registry import nearest
+from ..types import ConfigError
+
+Positions: TypeAlias = Literal["all", "prompt", "last_prompt", "answer"]
+POLICIES: tuple[Positions, ...] = ("all", "prompt", "last_prompt", "answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of each row lie, for one model call.
+
+    Attributes:
+        index: ``[b s]`` place of each token in its row, negative under padding.
+        prompt_lengths: ``[b]`` tokens of the prompt, template and BOS included.
+        prefix_lengths: ``[b]`` tokens of BOS and the template's constant opening.
+        lengths: ``[b]`` tokens of prompt and answer; None while the answer is still being generated.
+    """
+
+    index: Int[Tensor, "b s"]
+    prompt_lengths: Int[Tensor, " b"]
+    prefix_lengths: Int[Tensor, " b"]
+    lengths: Int[Tensor, " b"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLayout:
+    """What a caller has already decided of each token of one model call, whatever the row it stands in holds.
+
+    Attributes:
+        steered: ``[b s]`` tokens that are changed.
+        real: ``[b s]`` tokens that are no padding.
+    """
+
+    steered: Bool[Tensor, "b s"]
+    real: Bool[Tensor, "b s"]
+
+
+def position_mask(policy: Positions, skip_prefix: bool, layout: Layout) -> Bool[Tensor, "b s"]:
+    """True where a token is steered.
+
+    Raises:
+        ConfigError: unknown policy.
+    """
+    if policy not in POLICIES:
+        raise ConfigError(f"unknown positions {policy!r}{nearest(policy, POLICIES)}")
+    index, prompt = layout.index, layout.prompt_lengths[:, None]
+    if policy == "all":
+        mask = index >= 0
+    elif policy == "prompt":
+        mask = (index >= 0) & (index < prompt)
+    elif policy == "last_prompt":
+        mask = index == prompt - 1
+    else:
+        mask = index >= (prompt - 1).clamp(min=0)
+        if layout.lengths is not None:
+            mask &= index < layout.lengths[:, None] - 1
+    if skip_prefix:
+        mask = mask & (index >= layout.prefix_lengths[:, None])
+    return mask
+
+
+def index_from_mask(attention_mask: Tensor, tokens: int) -> Int[Tensor, "b s"]:
+    """Place of the last ``tokens`` columns in their rows, from a 2-D attention mask over cached and new tokens."""
+    real = attention_mask.to(torch.long)
+    index = real.cumsum(-1) - 1
+    return torch.where(real.bool(), index, -1)[:, -tokens:]

@@ -1,0 +1,1 @@
+"""Fitting an intervention: objectives, recipes, the training loop and the closed form."""

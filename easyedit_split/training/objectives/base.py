@@ -1,0 +1,117 @@
+"""What an intervention is trained for: a loss on one direction of a pair, or a closed form.
+
+Training scores the answers under +m ("own" = the positive answer) and, with ``directions: both``, also under -m with
+the answers' roles swapped ("own" = the negative). An objective is one function of one side; `train` adds the sides up.
+Only forward passes under one m are needed; what the bare model thinks of a pair is a constant and computed once.
+
+Losses are in nats: L = -log P(A | q), summed over the answer's T tokens (Eq. 28).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ...registry import Registry
+
+TrainingDelta: TypeAlias = Callable[[Any, Tensor, Any], Tensor]
+"""``(form, x, m) -> dy``, used in training instead of the form's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLosses:
+    """Losses of one answer of each of ``n`` pairs.
+
+    Attributes:
+        L: ``[n]`` summed nats.
+        T: ``[n]`` answer tokens.
+        P: ``[n]`` prompt tokens.
+    """
+
+    L: Float[Tensor, " n"]
+    T: Int[Tensor, " n"]
+    P: Int[Tensor, " n"]
+
+    @property
+    def per_token(self) -> Float[Tensor, " n"]:
+        """L / T: mean nats per answer token."""
+        return self.L / self.T
+
+
+class Objective(ABC):
+    """Base of all objectives.
+
+    Class attributes:
+        name: the registered name.
+        config_class: frozen dataclass of the objective's settings.
+        forms: form names it can train; None for every form.
+        closed_form: fitted by `fit` from activations, without training.
+        needs_other: whether the answer against the direction is scored in training.
+        needs_bare: whether the bare model's losses of both answers are needed.
+    """
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[Any]]
+    forms: ClassVar[tuple[str, ...] | None] = None
+    closed_form: ClassVar[bool] = False
+    needs_other: ClassVar[bool] = True
+    needs_bare: ClassVar[bool] = False
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @property
+    def same_m(self) -> bool:
+        """Whether both answers of a pair get the same m."""
+        return True
+
+    def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
+        """What is added on the -m side instead of the form's own change; None for the form's own at -m.
+
+        Args:
+            form: the form's class, which says what its change is like (`forms.base.Form`).
+
+        Raises:
+            ConfigError: the objective has no such change for this form at this site.
+        """
+        return None
+
+
+class TrainedObjective(Objective):
+    """An objective that is a loss."""
+
+    @abstractmethod
+    def side_loss(
+        self,
+        own: AnswerLosses,
+        other: AnswerLosses | None,
+        bare_own: AnswerLosses | None,
+        bare_other: AnswerLosses | None,
+    ) -> Float[Tensor, " n"]:
+        """Loss of each pair for one direction.
+
+        Args:
+            own: losses, under the intervention, of the answer that this direction is to make likely.
+            other: the same for the other answer; None unless ``needs_other``.
+            bare_own, bare_other: both under the bare model; None unless ``needs_bare``.
+        """
+
+
+class FittedObjective(Objective):
+    """An objective with a closed form over activations."""
+
+    closed_form = True
+
+    @abstractmethod
+    def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "k d"]) -> Float[Tensor, " d"]:
+        """The vector v from the mean activations over the tokens of each positive and of each negative answer."""
+
+
+OBJECTIVES: Registry[type[Objective]] = Registry(
+    "objective", "easyedit_split.training.objectives", group="easyedit_split.objectives"
+)

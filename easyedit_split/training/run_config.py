@@ -1,0 +1,79 @@
+"""Everything a training run is told, checked when it is read: an impossible pairing never reaches the model."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import TokenConfig, TrainConfig, build, require
+from ..model.sites import Placement
+from ..steering.forms.base import FORMS
+from ..text.positions import Positions
+from .objectives.base import OBJECTIVES, Objective, TrainingDelta
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One training run.
+
+    Args:
+        form, objective: registered names.
+        layers: 0-based block indices, each with parameters of its own.
+        site: name of the map; the form's default where None.
+        placement, positions, skip_prefix: see `intervention.InterventionConfig`; the form's default where None.
+        form_config, objective_config: their own settings.
+        train, tokens: see `config`.
+    """
+
+    form: str
+    objective: str
+    layers: tuple[int, ...]
+    site: str | None = None
+    placement: Placement = "site"
+    positions: Positions = "all"
+    skip_prefix: bool | None = None
+    form_config: dict[str, Any] = field(default_factory=dict)
+    objective_config: dict[str, Any] = field(default_factory=dict)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    tokens: TokenConfig = field(default_factory=TokenConfig)
+
+    def __post_init__(self) -> None:
+        form, objective = FORMS[self.form], OBJECTIVES[self.objective]
+        allowed = objective.forms
+        require(
+            allowed is None or self.form in allowed,
+            f"objective {self.objective!r} cannot train form {self.form!r}; it can: {', '.join(allowed or ())}",
+        )
+        require(len(self.layers) > 0, "layers is empty: name at least one block (0-based), or nothing would be steered")
+        bad = [layer for layer in self.layers if layer < 0]
+        require(not bad, f"layers holds {bad}: blocks are counted from 0 at the embedding's side")
+        build(form.config_class, self.form_config, f"form {self.form!r}")
+        if self.train.directions == "both":
+            self.minus_delta()
+        else:
+            self.make_objective()
+
+    @classmethod
+    def read(cls, settings: Mapping[str, Any], where: str = "configuration") -> RunConfig:
+        """From a plain mapping, strictly.
+
+        Raises:
+            ConfigError: unknown keys, wrong types or values, impossible pairings.
+        """
+        return build(cls, settings, where)
+
+    def make_objective(self) -> Objective:
+        """The configured objective."""
+        objective = OBJECTIVES[self.objective]
+        return objective(build(objective.config_class, self.objective_config, f"objective {self.objective!r}"))
+
+    def minus_delta(self) -> TrainingDelta | None:
+        """What training adds on the -m side, where that is not the form's own change."""
+        form = FORMS[self.form]
+        return self.make_objective().minus_delta(form, self.site or form.default_site)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for files; `read` is the inverse."""
+        return dataclasses.asdict(self)

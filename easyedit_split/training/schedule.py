@@ -1,0 +1,36 @@
+"""The exact number of steps of a run, the learning rate of each, and the seeds that all randomness derives from.
+
+    N = epochs * ceil(ceil(pairs / batch_size) / gradient_accumulation_steps)
+    lr_k = lr (k + 1) / (w + 1)  for k < w,      lr (N - k) / (N - w)  from there on          k = 0 .. N - 1
+
+w steps warm up. No lr_k is 0: every step trains.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+from ..config import TrainConfig
+
+
+def steps_in(config: TrainConfig, pairs: int) -> int:
+    """Exact number of optimiser steps of a run over ``pairs`` pairs."""
+    batches = math.ceil(pairs / config.batch_size)
+    return config.epochs * math.ceil(batches / config.gradient_accumulation_steps)
+
+
+def lr_factor(step: int, warmup: int, total: int) -> float:
+    """What the learning rate is multiplied by at 0-based ``step``: up to 1 over ``warmup`` steps, then down to 0.
+
+    Zero itself would come one step after the last.
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return (total - step) / (total - warmup)
+
+
+def derive_seed(seed: int, *parts: str) -> int:
+    """A 63-bit seed for one purpose of a run, from the run's seed and names; stable across machines."""
+    digest = hashlib.sha256("\0".join([str(seed), *parts]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,0 +1,78 @@
+"""When training has to stop: what is kept, and how it is said.
+
+    state after step k   gives the loss and gradient of step k + 1   gives the state after step k + 1
+
+A state is good once loss and gradient at it were finite. What stops a run at step k + 1 is therefore, as a rule, the
+state after step k itself: the one kept is that before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from ..steering.intervention import Intervention
+from ..types import SplitError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of history.
+
+    Attributes:
+        step: 1-based optimiser step; epoch: 0-based.
+        loss: the objective's, averaged over the step's pairs; grad_norm: before clipping.
+        m: mean of the step's m; pairs: how many.
+    """
+
+    step: int
+    epoch: int
+    lr: float
+    loss: float
+    grad_norm: float
+    m: float
+    pairs: int
+
+
+class TrainingStopped(SplitError):
+    """Training met a value that is not finite.
+
+    Attributes:
+        intervention: the last state whose loss and gradient were finite; the start where there was none.
+        history: the steps that led to it.
+    """
+
+    def __init__(self, message: str, intervention: Intervention, history: tuple[Step, ...]) -> None:
+        super().__init__(message)
+        self.intervention = intervention
+        self.history = history
+
+
+class LastGood:
+    """A copy of an intervention's parameters, renewed at every state that has proved good.
+
+    Attributes:
+        steps: optimiser steps that led to the copy.
+    """
+
+    def __init__(self, intervention: nn.Module) -> None:
+        self._parameters = list(intervention.parameters())
+        self._copies = [parameter.detach().clone() for parameter in self._parameters]
+        self.steps = 0
+
+    def keep(self, steps: int) -> None:
+        """Copy the parameters as they stand after ``steps`` steps."""
+        self.steps = steps
+        self._copy(self._copies, self._parameters)
+
+    def restore(self) -> None:
+        """Put the copy back."""
+        self._copy(self._parameters, self._copies)
+
+    @staticmethod
+    @torch.no_grad()
+    def _copy(to: list[nn.Parameter] | list[torch.Tensor], of: list[nn.Parameter] | list[torch.Tensor]) -> None:
+        for target, source in zip(to, of, strict=True):
+            target.copy_(source)

@@ -1,0 +1,87 @@
+"""DiffMean from answers that come without a partner, as AxBench's published tables hold them.
+
+    v = mean over answers with the concept  -  mean over answers without it, of an answer's mean activation
+
+The two sides answer different prompts and may differ in number, so only an objective in closed form can use them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from ..config import require
+from ..datasets.unpaired import Exchange, UnpairedTable
+from ..model.hooks import frozen
+from ..model.sites import Unwrap, same
+from ..steering.artifact import Artifact
+from ..text.batching import Row
+from ..text.encode import encode_answers
+from ..text.template import Template
+from .closed_form import fit_answers
+from .loop import untrained
+from .objectives.base import OBJECTIVES, FittedObjective
+from .pipeline import record_of
+from .run_config import RunConfig
+
+
+def train_unpaired(
+    model: nn.Module,
+    tokenizer: Any,
+    table: UnpairedTable,
+    run: RunConfig,
+    *,
+    model_name: str | None = None,
+    revision: str | None = None,
+    unwrap: Unwrap = same,
+) -> Artifact:
+    """One intervention, for the table's concept.
+
+    Args:
+        model_name, revision: as in `pipeline.train`.
+
+    Raises:
+        DataError: a row that cannot be encoded (named).
+        ConfigError: an objective that needs pairs, a configuration that does not fit the model, or an activation that
+            is not finite.
+    """
+    objective = require_closed_form(run)
+    template = Template(tokenizer, run.tokens)
+    positive, negative = (_rows(side, template, table.source) for side in (table.positives, table.negatives))
+    indices = [exchange.row for exchange in (*table.positives, *table.negatives)]
+    intervention = untrained(model, template, run, table.concept, unwrap)
+    with frozen(model):
+        fit_answers(model, template.pad_id, positive, negative, intervention, objective, unwrap, indices=indices)
+    data = {
+        "name": table.source,
+        "split": "",
+        "sha256": table.sha256,
+        "positives": len(positive),
+        "negatives": len(negative),
+        "notes": list(table.notes),
+    }
+    record = record_of(model, tokenizer, run, data, model_name, revision)
+    return Artifact({table.concept: intervention}, record)
+
+
+def require_closed_form(run: RunConfig) -> FittedObjective:
+    """The run's objective, if it needs no pairs.
+
+    Raises:
+        ConfigError: it does.
+    """
+    objective = run.make_objective()
+    able = [name for name in OBJECTIVES if OBJECTIVES[name].closed_form]
+    require(
+        isinstance(objective, FittedObjective),
+        f"objective {run.objective!r} needs two answers to one prompt; unpaired answers are for {', '.join(able)}",
+    )
+    assert isinstance(objective, FittedObjective)
+    return objective
+
+
+def _rows(exchanges: Sequence[Exchange], template: Template, source: str) -> tuple[Row, ...]:
+    texts = [(exchange.prompt, exchange.answer) for exchange in exchanges]
+    return encode_answers(texts, template, source=source, indices=[exchange.row for exchange in exchanges])
