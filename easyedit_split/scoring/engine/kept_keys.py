@@ -2,8 +2,8 @@
 
     keys of block i in a launch = [kept keys of block i of the row's constant tokens, keys of the row's own tokens]
 
-The model's own attention asks its cache to ``update``; `Recorder` notes what it is given and `Keeper` puts the kept ones
-before it. Keys are stored as the model caches them, rotary position included, in its dtype.
+The model's own attention asks its cache to ``update``; `Recorder` notes what it is given and `Keeper` puts the kept
+ones before it. Keys are stored as the model caches them, rotary position included, in its dtype.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from transformers import Cache, DynamicCache
+from transformers import DynamicCache
 
 
-class Recorder(DynamicCache):
+class Recorder(DynamicCache):  # type: ignore[misc]
     """Notes the keys and values that each block makes, ``[b n_kv s h]``."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class KeptKeys:
         return Keeper(self.blocks, places[:1] if one else places, len(constant) * repeats)
 
 
-class Keeper(DynamicCache):
+class Keeper(DynamicCache):  # type: ignore[misc]
     """Puts kept keys and values before those that a block makes; keeps nothing itself.
 
     Args:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..intervention import InterventionConfig
-from ..observe import device_of
-from ..sites import RESIDUAL, Site, Unwrap, family_of, find_linear, hidden_size, walk
-from ..types import ConfigError
+from ...model.hooks import device_of
+from ...model.sites import RESIDUAL, Site, Unwrap, family_of, find_linear, hidden_size, walk
+from ...steering.intervention import InterventionConfig
+from ...types import ConfigError
 from .entry import HIDDEN, INPUT, OUTPUT, STREAM, Entry, before, behind, measured
 from .head import HeadWeight
 from .masks import MaskKind

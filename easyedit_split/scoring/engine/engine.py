@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from ..attach import Delta, attach, plain_delta
-from ..intervention import Intervention, InterventionConfig
-from ..positions import TokenLayout
-from ..sites import Unwrap, same
+from ...model.sites import Unwrap, same
+from ...steering.attach import Delta, attach, plain_delta
+from ...steering.intervention import Intervention, InterventionConfig
+from ...text.positions import TokenLayout
 from .anatomy import Anatomy
 from .budget import Budget, Shelf
 from .capture import keys_of, rows_of_bare, run_bare
@@ -170,8 +170,7 @@ class Engine:
         acting = intervention if bool((inputs.m1 != 0).any() or (inputs.m2 != 0).any()) else None
         hidden = self._entering(prepared, inputs, acting, delta or plain_delta)
         token = self._token_losses(prepared, inputs, hidden, acting, delta)
-        table = token.new_zeros(inputs.texts, inputs.turns)
-        return table.index_put((inputs.text, inputs.turn), token).sum(-1)
+        return inputs.answers.sums(token)
 
     def run(
         self,
@@ -313,9 +312,9 @@ class Engine:
                 stack.enter_context(attach(self.model, acting, m, layout=layout, delta=delta, unwrap=self.unwrap))
             if self.head is None:
                 logits = self.model(**arguments).logits
-                return losses_of_logits(logits.flatten(0, 1)[inputs.predicting], inputs.targets)
-            final = anatomy.decoder(**arguments)[0].flatten(0, 1)[inputs.predicting]
-        return token_losses(final, *self.head, inputs.targets)
+                return losses_of_logits(logits.flatten(0, 1)[inputs.answers.predicting], inputs.answers.targets)
+            final = anatomy.decoder(**arguments)[0].flatten(0, 1)[inputs.answers.predicting]
+        return token_losses(final, *self.head, inputs.answers.targets)
 
 
 def shelf_of(model: nn.Module) -> Shelf:

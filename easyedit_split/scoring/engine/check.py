@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..attach import Delta
-from ..batching import Row, collate
-from ..forms.base import Factor, Form, Strength, factors
-from ..intervention import Intervention
-from ..scoring import row_losses
+from ...steering.attach import Delta
+from ...steering.forms.base import Factor, Form, Strength, factors
+from ...steering.intervention import Intervention
+from ...text.batching import Row, collate
+from ..score import row_losses
 from .engine import Engine, Prepared
 from .packing import Member
 from .refusal import EngineRefused
@@ -101,11 +101,10 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
     return Comparison(float((fast - one).abs().max()), spread, 4 * spread + rounding)
 
 
-def _plain(
-    engine: Engine, rows: Sequence[Row], intervention: Intervention | None, m: float, delta: Delta
-) -> Tensor:
+def _plain(engine: Engine, rows: Sequence[Row], intervention: Intervention | None, m: float, delta: Delta) -> Tensor:
     batch = collate(rows, pad_id=0).to(engine.anatomy.device)
-    return row_losses(engine.model, batch, intervention, m, delta=delta, unwrap=engine.unwrap).cpu()
+    losses = row_losses(engine.model, batch, intervention, m, delta=delta, unwrap=engine.unwrap)
+    return losses.cpu()
 
 
 def require_agreement(engine: Engine, prepared: Prepared, intervention: Intervention | None) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..forms.base import Factor
-from ..types import FloatArray
+from ...steering.forms.base import Factor
+from ...types import FloatArray
 from .launch import Inputs
+from .tries import BoolArray
 
 
 def strength_of(inputs: Inputs, device: torch.device) -> tuple[Factor, Factor]:
@@ -21,7 +22,7 @@ def strength_of(inputs: Inputs, device: torch.device) -> tuple[Factor, Factor]:
     return _plainest(inputs.m1, steered, device), _plainest(inputs.m2, steered, device)
 
 
-def _plainest(m: FloatArray, steered: np.ndarray, device: torch.device) -> Factor:  # type: ignore[type-arg]
+def _plainest(m: FloatArray, steered: BoolArray, device: torch.device) -> Factor:
     values = m[steered]
     if not len(values):
         return 0.0

@@ -2,8 +2,8 @@
 
     a node is a token behind a given beginning        depth = its position        a text = a path from a root
 
-A causal model gives a token a state that depends on the ids up to it and on nothing else, so equal beginnings have equal
-states: each node's is computed once. Pure index work on numpy arrays; no model, no m.
+A causal model gives a token a state that depends on the ids up to it and on nothing else, so equal beginnings have
+equal states: each node's is computed once. Pure index work on numpy arrays; no model, no m.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..types import IntArray
+from ...types import IntArray
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -61,8 +61,8 @@ def build_trie(texts: Sequence[Sequence[int]]) -> Trie:
                 tokens.append(token)
             path.append(node)
         paths.append(np.array(path, dtype=np.int64))
-    arrays = (np.array(values, dtype=np.int64) for values in (parents, depths, tokens))
-    return Trie(*arrays, tuple(paths))
+    parent, depth, token = (np.array(values, dtype=np.int64) for values in (parents, depths, tokens))
+    return Trie(parent, depth, token, tuple(paths))
 
 
 def ancestors(parent: IntArray) -> BoolArray:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..sites import RESIDUAL, find_linear
+from ...model.sites import RESIDUAL, find_linear
 from .anatomy import Anatomy
 from .decoder import arguments_of, tokens_of
 from .entry import HIDDEN, INPUT, OUTPUT, STREAM, Entry

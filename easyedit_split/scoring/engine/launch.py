@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float64, Int
 from torch import Tensor
 
-from ..types import FloatArray, IntArray
+from ...types import FloatArray, IntArray
 from .head import Targets
 from .packing import Member, PackedRow
+from .tries import BoolArray
 
 Strengths = Sequence[tuple[float, float]]
 """``(m1, m2)`` of each slot."""
@@ -56,6 +57,35 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """Answer tokens of a launch, over all repeats.
+
+    Attributes:
+        predicting: ``[u]`` places in ``b n`` whose final states predict an answer token.
+        targets: the answer tokens.
+        text, turn: ``[e]`` for each answer token its text among the launch's and its place in the answer.
+        texts: number of texts over all repeats.
+        turns: length of the longest answer.
+    """
+
+    predicting: Int[Tensor, " u"]
+    targets: Targets
+    text: Int[Tensor, " e"]
+    turn: Int[Tensor, " e"]
+    texts: int
+    turns: int
+
+    def sums(self, token: Float64[Tensor, " e"]) -> Float64[Tensor, " texts"]:
+        """Losses of texts from those of their tokens, each added in the answer's order.
+
+        Args:
+            token: loss of each answer token.
+        """
+        table = token.new_zeros(self.texts, self.turns)
+        return table.index_put((self.text, self.turn), token).sum(-1)
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """A launch as tensors; ``r`` rows, ``n`` tokens, ``k`` constant keys, ``b = repeats * r``.
 
@@ -66,11 +96,7 @@ class Inputs:
         m1, m2: ``[b n]`` strength of each token as float64, 0 where it is not steered.
         steered: ``[b n]``.
         repeats: how often the rows are run.
-        predicting: ``[u]`` places in ``b n`` whose final states predict an answer token.
-        targets: the answer tokens.
-        text, turn: ``[e]`` for each answer token its text among the launch's and its place in the answer.
-        texts: number of texts over all repeats.
-        turns: length of the longest answer.
+        answers: which final states predict which tokens of which texts.
     """
 
     node: Int[Tensor, "r n"]
@@ -82,12 +108,7 @@ class Inputs:
     m2: FloatArray
     steered: Bool[Tensor, "b n"]
     repeats: int
-    predicting: Int[Tensor, " u"]
-    targets: Targets
-    text: Int[Tensor, " e"]
-    turn: Int[Tensor, " e"]
-    texts: int
-    turns: int
+    answers: Answers
 
 
 def inputs_of(launch: Launch, device: torch.device) -> Inputs:
@@ -115,7 +136,7 @@ def inputs_of(launch: Launch, device: torch.device) -> Inputs:
         m2=m[..., 1],
         steered=torch.from_numpy((m != 0).any(-1)).to(device),
         repeats=repeats,
-        **_answers(rows, repeats, n, device),
+        answers=_answers(rows, repeats, n, device),
     )
 
 
@@ -135,7 +156,7 @@ def _per_token(slot: IntArray, strengths: Strengths) -> FloatArray:
     return values[slot]  # slot -1 is the last
 
 
-def _seen(rows: Sequence[PackedRow], n: int, k: int) -> tuple[np.ndarray, IntArray]:  # type: ignore[type-arg]
+def _seen(rows: Sequence[PackedRow], n: int, k: int) -> tuple[BoolArray, IntArray]:
     sees = np.zeros((len(rows), n, k + n), dtype=np.bool_)
     key_depth = np.zeros((len(rows), k + n), dtype=np.int64)
     sees[:, np.arange(n), k + np.arange(n)] = True  # padding sees itself
@@ -148,7 +169,7 @@ def _seen(rows: Sequence[PackedRow], n: int, k: int) -> tuple[np.ndarray, IntArr
     return sees, key_depth
 
 
-def _answers(rows: Sequence[PackedRow], repeats: int, n: int, device: torch.device) -> dict[str, object]:
+def _answers(rows: Sequence[PackedRow], repeats: int, n: int, device: torch.device) -> Answers:
     """Which states predict which tokens of which texts, over all repeats."""
     places, tokens, texts, turns, count = [], [], [], [], 0
     for i, row in enumerate(rows):
@@ -166,12 +187,6 @@ def _answers(rows: Sequence[PackedRow], repeats: int, n: int, device: torch.devi
     token, turn = np.tile(token, repeats), np.tile(turn, repeats)
     predicting, at = np.unique(place, return_inverse=True)
     bounds = np.searchsorted(at, np.arange(len(predicting) + 1))
-    on = {name: torch.from_numpy(value).to(device) for name, value in (("at", at), ("token", token))}
-    return {
-        "predicting": torch.from_numpy(predicting).to(device),
-        "targets": Targets(on["at"], on["token"], tuple(bounds.tolist())),
-        "text": torch.from_numpy(text).to(device),
-        "turn": torch.from_numpy(turn).to(device),
-        "texts": count * repeats,
-        "turns": int(turn.max(initial=0)) + 1,
-    }
+    on = [torch.from_numpy(value).to(device) for value in (predicting, at, token, text, turn)]
+    targets = Targets(on[1], on[2], tuple(bounds.tolist()))
+    return Answers(on[0], targets, on[3], on[4], count * repeats, int(turn.max(initial=0)) + 1)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..batching import Row
-from ..intervention import InterventionConfig
-from ..positions import Layout, position_mask
-from ..types import ConfigError
+from ...steering.intervention import InterventionConfig
+from ...text.batching import Row
+from ...text.positions import Layout, position_mask
+from ...types import ConfigError
 from .fingerprint import texts_digest
 from .packing import Scored
 from .tries import BoolArray, Trie, build_trie

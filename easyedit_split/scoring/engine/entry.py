@@ -18,13 +18,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ..attach import Delta
-from ..forms.base import Form, Strength
-from ..intervention import InterventionConfig
-from ..sites import RESIDUAL, Site
+from ...model.sites import RESIDUAL, Site
+from ...steering.attach import Delta
+from ...steering.forms.base import Form, Strength
+from ...steering.intervention import InterventionConfig
 
 HIDDEN, INPUT, OUTPUT, STREAM = "hidden", "site input", "site output", "residual"
-"""Names of cached tensors: output of the block, input and output of the site's map, what the map's output is added to."""
+"""Names of cached tensors: the block's output, the site's map's input and output, what the map's output is added to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def entering_hidden(
     h = cached[HIDDEN]
     if form is None or steered is None:
         return h
-    x = cached[INPUT] if INPUT in cached else h
+    x = cached.get(INPUT, h)
     dy = delta(form, x, m).to(h.device)
     if entry.norm is None:
         new = (h.to(dy.dtype) + dy).to(h.dtype)

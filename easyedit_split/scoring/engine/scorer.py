@@ -10,20 +10,19 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..batching import Row
-from ..forms.base import factors
-from ..intervention import Intervention
-from ..observe import frozen
-from ..scoring import answer_rows, score
-from ..sites import Unwrap, same
-from ..tokens import EncodedPair
-from ..types import ConfigError, FloatArray, Scores
+from ...model.hooks import frozen
+from ...model.sites import Unwrap, same
+from ...steering.forms.base import factors
+from ...steering.intervention import Intervention
+from ...text.batching import Row
+from ...text.encode import EncodedPair
+from ...types import ConfigError, FloatArray, Scores
+from ..score import answer_rows, score
 from .check import require_agreement
 from .engine import Engine, EngineConfig, Prepared
 from .launch import Launch
@@ -113,13 +112,15 @@ class PairScorer:
         """
         rows = answer_rows(pairs)
         texts = read_texts(rows)
-        with frozen(model), refusals_logged() as refused, torch.no_grad():
-            engine = Engine(model, config, unwrap)
-            prepared = engine.prepare(texts, None if intervention is None else intervention.config)
-            require_agreement(engine, prepared, intervention)
-            return cls(engine, prepared, intervention, rows)
-        assert refused
-        return None
+        try:
+            with frozen(model), torch.no_grad():
+                engine = Engine(model, config, unwrap)
+                prepared = engine.prepare(texts, None if intervention is None else intervention.config)
+                require_agreement(engine, prepared, intervention)
+        except EngineRefused as reason:
+            logger.warning("scored plainly, without the engine: %s", reason)
+            return None
+        return cls(engine, prepared, intervention, rows)
 
     def over(self, points: Sequence[tuple[float, float]]) -> Iterator[Scores]:
         """Scores at each ``(m1, m2)``, in order, each as soon as it is finished.
@@ -151,7 +152,9 @@ class PairScorer:
             parts = self.engine.run(self.prepared, launch, self.intervention)
         for part, losses in parts:
             chosen = [member.text for member in part.members]
-            for (point,), row in zip(part.strengths, losses.reshape(len(part.strengths), -1).cpu().numpy(), strict=True):
+            for (point,), row in zip(
+                part.strengths, losses.reshape(len(part.strengths), -1).cpu().numpy(), strict=True
+            ):
                 found.setdefault(point, np.empty(2 * self.n))[chosen] = row
 
     def _require_steered(self, points: Sequence[tuple[float, float]]) -> None:
@@ -164,14 +167,3 @@ class PairScorer:
                 f"the model is the bare one at {', '.join(config.sites)}: give prompts that are longer than the "
                 "constant opening, or other positions"
             )
-
-
-@contextmanager
-def refusals_logged() -> Iterator[list[EngineRefused]]:
-    """Log a refusal of the engine and go on."""
-    refused: list[EngineRefused] = []
-    try:
-        yield refused
-    except EngineRefused as reason:
-        refused.append(reason)
-        logger.warning("scored plainly, without the engine: %s", reason)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import torch
 
-from ..config import require
+from ...config import require
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -45,7 +45,7 @@ class Budget:
         sizes = [re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)i?B?", part.strip().upper()) for part in text.split(",")]
         require(
             1 <= len(sizes) <= 2 and all(sizes),
-            f"cache is {text!r}: write auto, off, a size such as 2G, or two, for the device and for main memory: 8G,32G",
+            f"cache is {text!r}: write auto, off, a size such as 2G, or two, for the device and main memory: 8G,32G",
         )
         found = [int(float(size[1]) * _UNITS[size[2]]) for size in sizes if size]
         return cls(found[0], found[-1])

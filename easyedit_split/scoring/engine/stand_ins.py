@@ -1,8 +1,8 @@
 """Blocks that need not run are replaced, for a while, by modules that hand something on.
 
 The model's own decoder runs over its own list of blocks, so absolute indices, per-layer attention kinds, rotary tables
-and the final norm are its own; no block's signature is relied on but that the hidden states come first. On leaving, also
-after an exception, every block stands where it stood.
+and the final norm are its own; no block's signature is relied on but that the hidden states come first. On leaving,
+also after an exception, every block stands where it stood.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..sites import Unwrap, family_of, same, walk
+from ...model.sites import Unwrap, family_of, same, walk
 
 
 class StandIn(nn.Module):

@@ -1,10 +1,10 @@
 """From final hidden states to losses of answer tokens, without logits of anything else and without keeping them.
 
     loss_e = logsumexp(z_u) - z_u[target_e],   z_u = cap(W h_u + b),   u the position that predicts token e
-    d loss_e / d h_u = W' (softmax(z_u) * s_u) - s_u[target_e] W[target_e],   s = 1 - (z / c)^2 under a soft-cap c, else 1
+    d loss_e / d h_u = W' (softmax(z_u) * s_u) - s_u[target_e] W[target_e],   s = 1 - (z / c)^2 under a cap c, else 1
 
-One matrix product forwards and one backwards: the second is done at once, chunk by chunk, while the logits are at hand,
-so no row of V logits outlives its chunk. Logits are fp32 for half-precision models and never below the model's dtype;
+One matrix product forwards and one backwards: the second is done at once, chunk by chunk, while the logits are at
+hand, so no row of V logits outlives its chunk. Logits are fp32 for half-precision models and never below the model's dtype;
 losses are float64.
 """
 
