@@ -4,8 +4,8 @@
 
 The change that is applied for this is a probe of its own, not the intervention's (which is zero when training starts):
 a fixed direction whose length follows the site's input, a tenth of the hidden state long. It goes through the same
-entry, masks, kept keys and head, so a wrong one of these shows. In half precision the plain scorer differs from itself by
-tenths of a nat an answer, which is why its own spread is the measure.
+entry, masks, kept keys and head, so a wrong one of these shows. In half precision the plain scorer differs from itself
+by tenths of a nat an answer, which is why its own spread is the measure.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def probe_delta(length: float) -> Delta:
 
 def _wave(width: int, like: Tensor) -> Tensor:
     wave = torch.sin(1.0 + 2.0 * torch.arange(width, device=like.device, dtype=like.dtype))
-    return wave / wave.norm()
+    unit: Tensor = wave / wave.norm()
+    return unit
 
 
 def _scaled(m: Factor, dy: Tensor) -> Tensor:
@@ -104,7 +105,8 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
 def _plain(engine: Engine, rows: Sequence[Row], intervention: Intervention | None, m: float, delta: Delta) -> Tensor:
     batch = collate(rows, pad_id=0).to(engine.anatomy.device)
     losses = row_losses(engine.model, batch, intervention, m, delta=delta, unwrap=engine.unwrap)
-    return losses.cpu()
+    on_cpu: Tensor = losses.cpu()
+    return on_cpu
 
 
 def require_agreement(engine: Engine, prepared: Prepared, intervention: Intervention | None) -> None:

@@ -1,7 +1,8 @@
 """What a cached state depends on, as one digest: change any of it and the state is computed anew.
 
 Weights are digested by value (sums of their raw bits by row and by column), so an edit that torch does not count, such
-as one through ``.data``, is noticed; it takes a fraction of one forward pass and happens once a call, not once a launch.
+as one through ``.data``, is noticed; it takes a fraction of one forward pass and happens once a call, not once a
+launch.
 """
 
 from __future__ import annotations

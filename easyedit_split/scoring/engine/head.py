@@ -4,8 +4,8 @@
     d loss_e / d h_u = W' (softmax(z_u) * s_u) - s_u[target_e] W[target_e],   s = 1 - (z / c)^2 under a cap c, else 1
 
 One matrix product forwards and one backwards: the second is done at once, chunk by chunk, while the logits are at
-hand, so no row of V logits outlives its chunk. Logits are fp32 for half-precision models and never below the model's dtype;
-losses are float64.
+hand, so no row of V logits outlives its chunk. Logits are fp32 for half-precision models and never below the model's
+dtype; losses are float64.
 """
 
 from __future__ import annotations

@@ -102,4 +102,4 @@ class Keeper(DynamicCache):  # type: ignore[misc]
         return torch.cat([whole, made], dim=-2)
 
 
-__all__ = ["Cache", "Keeper", "KeptKeys", "Recorder"]
+__all__ = ["Keeper", "KeptKeys", "Recorder"]

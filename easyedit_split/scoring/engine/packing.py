@@ -3,8 +3,8 @@
     node of a row = (node before it, node of the trie, strength if it is steered)
 
 Two texts share a row's node while they have the same ids *and* were steered alike up to there: then their states are
-the same. A token before the first steered one (and before the first that predicts an answer) has the bare model's state at
-every block whatever m is: it is ``constant``, not run, and seen through kept keys and values.
+the same. A token before the first steered one (and before the first that predicts an answer) has the bare model's state
+at every block whatever m is: it is ``constant``, not run, and seen through kept keys and values.
 
 A unit joins a row where that costs fewer FLOPs than a row of its own:
 

@@ -4,8 +4,8 @@
 
 They are the same for every m, epoch, form, objective, seed and concept. They are filled in rows planned from the texts
 alone, never from what happens to be missing: in half precision a state depends on which tokens stand in its row, and so
-a run that is taken up again sees what the first one saw. They stay on the model's device, else in main memory, else they
-are computed again for each use by the same rows: which of these is a matter of memory, not of numbers.
+a run that is taken up again sees what the first one saw. They stay on the model's device, else in main memory, else
+they are computed again for each use by the same rows: which of these is a matter of memory, not of numbers.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def build_trie(texts: Sequence[Sequence[int]]) -> Trie:
                 tokens.append(token)
             path.append(node)
         paths.append(np.array(path, dtype=np.int64))
-    parent, depth, token = (np.array(values, dtype=np.int64) for values in (parents, depths, tokens))
-    return Trie(parent, depth, token, tuple(paths))
+    columns = [np.array(values, dtype=np.int64) for values in (parents, depths, tokens)]
+    return Trie(columns[0], columns[1], columns[2], tuple(paths))
 
 
 def ancestors(parent: IntArray) -> BoolArray:
