@@ -13,7 +13,7 @@ from easyedit_split.text.batching import Row, collate
 from easyedit_split.text.positions import POLICIES
 from easyedit_split.types import ConfigError
 
-from ..test_attach import made
+from ..steering.test_attach import made
 from ..tiny import FAMILIES, tiny_model
 
 

@@ -10,7 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -86,6 +86,7 @@ def _available() -> int:
         return 4 << 30
 
 
+@runtime_checkable
 class Sized(Protocol):
     """What a shelf holds."""
 

@@ -53,12 +53,14 @@ class EngineConfig:
         row_tokens: tokens of one packed row at most.
         budget: memory for cached states.
         keep_keys: whether keys and values of tokens that no strength changes are kept.
+        plain: leave everything to the plain scorer.
     """
 
     launch_tokens: int | None = None
     row_tokens: int = 512
     budget: Budget = dataclasses.field(default_factory=Budget)
     keep_keys: bool = True
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,15 @@ class Engine:
                 raise
         logger.info("no memory for %d tokens at once: in two halves", launch.tokens)
         return [part for half in halves for part in self.run(prepared, half, intervention, delta)]
+
+    def narrowed(self, prepared: Prepared) -> Prepared:
+        """The same texts, in rows of no more than what ``config.row_tokens`` has become.
+
+        Args:
+            prepared: from `prepare`.
+        """
+        cost = dataclasses.replace(prepared.cost, most=self.config.row_tokens)
+        return dataclasses.replace(prepared, cost=cost)
 
     def digest(self) -> str:
         """Of the whole model."""

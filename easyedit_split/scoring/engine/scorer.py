@@ -110,6 +110,8 @@ class PairScorer:
             unwrap: looks through wrappers around the model's own modules.
             config: how the engine works.
         """
+        if config is not None and config.plain:
+            return None
         rows = answer_rows(pairs)
         texts = read_texts(rows)
         try:
