@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...model.sites import RESIDUAL, find_linear
 from .anatomy import Anatomy
-from .decoder import arguments_of, tokens_of
+from .decoder import arguments_of
 from .entry import HIDDEN, INPUT, OUTPUT, STREAM, Entry
 from .kept_keys import KeptKeys, Recorder
 from .launch import Launch, inputs_of
@@ -42,22 +42,20 @@ def rows_of_bare(trie: Trie, lengths: Sequence[int], order: Sequence[int], cost:
 
 
 @torch.no_grad()
-def run_bare(anatomy: Anatomy, trie: Trie, entry: Entry, row: PackedRow) -> dict[str, Tensor]:
+def run_bare(anatomy: Anatomy, entry: Entry, row: PackedRow) -> dict[str, Tensor]:
     """States ``[n width]`` that ``entry`` needs, of one row's tokens under the bare model.
 
     Args:
         anatomy: of the model.
-        trie: of the texts.
         entry: what is wanted.
         row: which tokens.
     """
     inputs = inputs_of(Launch((row,), _NONE), anatomy.device)
-    ids = tokens_of(torch.from_numpy(trie.token), inputs)
     above = range(entry.block + 1, len(anatomy.blocks))
     with ExitStack() as stack:
         stack.enter_context(standing_in(anatomy.model, above, in_tuple=anatomy.in_tuple, unwrap=anatomy.unwrap))
         found = stack.enter_context(_noting(anatomy, entry))
-        anatomy.decoder(**arguments_of(anatomy, inputs, None, ids, None))
+        anatomy.decoder(**arguments_of(anatomy, inputs, None, None))
     return {name: found[name][0] for name in entry.needs}
 
 
@@ -113,7 +111,7 @@ def keys_of(anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, r
         new = torch.from_numpy(np.flatnonzero(~seen[row.node]))
         seen[row.node] = True
         nodes.append(torch.from_numpy(row.node)[new])
-        for block, (keys, values) in _recorded(anatomy, trie, entry, states, row).items():
+        for block, (keys, values) in _recorded(anatomy, entry, states, row).items():
             chosen = new.to(keys.device)
             pair = (keys[0].transpose(0, 1)[chosen], values[0].transpose(0, 1)[chosen])
             parts.setdefault(block, []).append(pair)
@@ -123,18 +121,17 @@ def keys_of(anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, r
 
 
 def _recorded(
-    anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, row: PackedRow
+    anatomy: Anatomy, entry: Entry, states: States | None, row: PackedRow
 ) -> dict[int, tuple[Tensor, Tensor]]:
     inputs = inputs_of(Launch((row,), _NONE), anatomy.device)
     recorder = Recorder()
     if states is None:
-        ids = tokens_of(torch.from_numpy(trie.token), inputs)
-        anatomy.decoder(**arguments_of(anatomy, inputs, None, ids, recorder))
+        anatomy.decoder(**arguments_of(anatomy, inputs, None, recorder))
     else:
         hidden = states.at(inputs.node, anatomy.device)[HIDDEN]
         below = range(entry.block)
         with standing_in(anatomy.model, below, (entry.block, hidden), in_tuple=anatomy.in_tuple, unwrap=anatomy.unwrap):
-            anatomy.decoder(**arguments_of(anatomy, inputs, hidden, None, recorder))
+            anatomy.decoder(**arguments_of(anatomy, inputs, hidden, recorder))
     silent = [i for i in range(entry.block + 1, len(anatomy.blocks)) if i not in recorder.noted]
     if silent:
         raise EngineRefused(f"block {silent[0]} does not hand its keys to the cache")

@@ -26,7 +26,7 @@ from ...text.positions import TokenLayout
 from .anatomy import Anatomy
 from .budget import Budget, Shelf
 from .capture import keys_of, rows_of_bare, run_bare
-from .decoder import arguments_of, tokens_of
+from .decoder import arguments_of
 from .entry import HIDDEN, Entry, before_all, entering_hidden
 from .fingerprint import model_digest
 from .head import losses_of_logits, token_losses
@@ -239,7 +239,7 @@ class Engine:
         plan = Plan.of(rows_of_bare(texts.trie, lengths, texts.order(), cost), len(texts.trie))
         size = len(texts.trie) * self.anatomy.state_bytes(entry)
         place = shelf.room(size, self.anatomy.device, self.config.budget)
-        states = States(plan, lambda row: run_bare(self.anatomy, texts.trie, entry, row), place)
+        states = States(plan, lambda row: run_bare(self.anatomy, entry, row), place)
         shelf.put(key, states, place)
         return states
 
@@ -309,8 +309,7 @@ class Engine:
     ) -> Float64[Tensor, " e"]:
         entry, anatomy, keys = prepared.entry, self.anatomy, prepared.keys
         kept = keys.before(inputs.constant, inputs.repeats) if keys and inputs.constant.shape[1] else None
-        ids = tokens_of(torch.from_numpy(prepared.texts.trie.token), inputs) if hidden is None else None
-        arguments = arguments_of(anatomy, inputs, hidden, ids, kept)
+        arguments = arguments_of(anatomy, inputs, hidden, kept)
         with ExitStack() as stack:
             if hidden is not None:
                 entered = standing_in(

@@ -90,8 +90,8 @@ class Inputs:
     """A launch as tensors; ``r`` rows, ``n`` tokens, ``k`` constant keys, ``b = repeats * r``.
 
     Attributes:
-        node, depth: ``[r n]`` node of the trie (0 under padding) and position.
-        constant: ``[r k]`` nodes whose kept keys are seen.
+        node, constant: ``[r n]``, ``[r k]`` nodes of the trie, 0 under padding, on the CPU.
+        token, depth: ``[r n]`` ids and positions.
         sees: ``[r n k+n]`` attention; key_depth: ``[r k+n]``.
         m1, m2: ``[b n]`` strength of each token as float64, 0 where it is not steered.
         steered: ``[b n]``.
@@ -100,8 +100,9 @@ class Inputs:
     """
 
     node: Int[Tensor, "r n"]
-    depth: Int[Tensor, "r n"]
     constant: Int[Tensor, "r k"]
+    token: Int[Tensor, "r n"]
+    depth: Int[Tensor, "r n"]
     sees: Bool[Tensor, "r n t"]
     key_depth: Int[Tensor, "r t"]
     m1: FloatArray
@@ -121,15 +122,16 @@ def inputs_of(launch: Launch, device: torch.device) -> Inputs:
     rows, repeats = launch.rows, len(launch.strengths)
     n = max(len(row.node) for row in rows)
     k = max(len(row.constant) for row in rows)
-    node, depth, slot = (_padded([getattr(row, name) for row in rows], n, fill) for name, fill in _FILLS)
+    node, token, depth, slot = (_padded([getattr(row, name) for row in rows], n, fill) for name, fill in _FILLS)
     constant = _padded([row.constant for row in rows], k, 0)
     m = np.stack([_per_token(slot, strengths) for strengths in launch.strengths])  # [repeats r n 2]
     m = m.reshape(-1, n, 2)
     sees, key_depth = _seen(rows, n, k)
     return Inputs(
-        node=torch.from_numpy(node).to(device),
+        node=torch.from_numpy(node),
+        constant=torch.from_numpy(constant),
+        token=torch.from_numpy(token).to(device),
         depth=torch.from_numpy(depth).to(device),
-        constant=torch.from_numpy(constant).to(device),
         sees=torch.from_numpy(sees).to(device),
         key_depth=torch.from_numpy(key_depth).to(device),
         m1=m[..., 0],
@@ -140,7 +142,7 @@ def inputs_of(launch: Launch, device: torch.device) -> Inputs:
     )
 
 
-_FILLS = (("node", 0), ("depth", 0), ("slot", -1))
+_FILLS = (("node", 0), ("token", 0), ("depth", 0), ("slot", -1))
 
 
 def _padded(arrays: Sequence[IntArray], width: int, fill: int) -> IntArray:

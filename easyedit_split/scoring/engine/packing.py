@@ -79,7 +79,7 @@ class PackedRow:
 
     Attributes:
         node: ``[n]`` node of the trie whose cached state enters.
-        depth: ``[n]`` position.
+        token, depth: ``[n]`` its id and position.
         slot: ``[n]`` strength of each steered token, -1 where it is left alone.
         constant: ``[k]`` nodes of the trie whose keys and values are kept.
         sees: ``[n k+n]`` what each token attends to: the constant tokens first, then the row's.
@@ -91,6 +91,7 @@ class PackedRow:
     """
 
     node: IntArray
+    token: IntArray
     depth: IntArray
     slot: IntArray
     constant: IntArray
@@ -149,6 +150,7 @@ class _Builder:
         depth, kept_depth = self.trie.depth[node], self.trie.depth[constant]
         return PackedRow(
             node=node,
+            token=self.trie.token[node],
             depth=depth,
             slot=np.array([key[2] for key in self.nodes], dtype=np.int64),
             constant=constant,

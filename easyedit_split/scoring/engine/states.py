@@ -92,10 +92,10 @@ class States:
     def _fill(self, rows: Sequence[int], tensors: dict[str, Tensor], device: torch.device) -> None:
         for row in rows:
             nodes = self.plan.rows[row].node
-            mine = torch.from_numpy(self.plan.owner[nodes] == row)
+            mine = np.flatnonzero(self.plan.owner[nodes] == row)
             for name, made in self.compute(self.plan.rows[row]).items():
                 if name not in tensors:
                     shape = (len(self.plan.owner), made.shape[-1])
                     tensors[name] = torch.zeros(shape, dtype=made.dtype, device=device)
-                where = torch.from_numpy(nodes)[mine].to(device)
-                tensors[name][where] = made[mine.to(made.device)].to(device)
+                where = torch.from_numpy(nodes[mine]).to(device)
+                tensors[name][where] = made[torch.from_numpy(mine).to(made.device)].to(device)
