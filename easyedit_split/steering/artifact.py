@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..config import build, require
+from ..config import TokenConfig, build, require
 from ..model.load import describe, name_of
-from ..model.sites import Site, Unwrap, same, widths
+from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
 from ..types import ArtifactError, ConfigError
@@ -95,6 +95,15 @@ class Artifact:
 
     def __getitem__(self, concept: str | None) -> Intervention:
         return self.interventions[self.resolve(concept)]
+
+    @property
+    def tokens(self) -> TokenConfig:
+        """The token settings it was trained under: scoring and generation use the same.
+
+        Raises:
+            ConfigError: the record holds none that can be read.
+        """
+        return build(TokenConfig, self.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
 
     def only(self) -> Intervention:
         """The one intervention of a single-concept artifact.
@@ -213,7 +222,6 @@ class Artifact:
     def check_model(
         self,
         model: nn.Module,
-        unwrap: Unwrap = same,
         *,
         name: str | None = None,
         revision: str | None = None,
@@ -233,7 +241,7 @@ class Artifact:
         require_architecture(self.record.get("model", {}), found)
         for key, shape in self._shapes().items():
             try:
-                fits = widths(model, Site.parse(key), self.config.placement, unwrap)
+                fits = widths(model, Site.parse(key), self.config.placement)
             except ConfigError as error:
                 raise ArtifactError(f"does not fit this model: {error}") from error
             if fits != shape:

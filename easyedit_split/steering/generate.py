@@ -18,7 +18,6 @@ from torch import nn
 
 from ..config import require
 from ..model.hooks import device_of, frozen
-from ..model.sites import Unwrap, same
 from ..storage import Journal
 from ..text.batching import Row, collate
 from ..text.template import Template, prefix_lengths
@@ -74,7 +73,6 @@ def generate(
     config: GenerateConfig | None = None,
     journal: Journal | None = None,
     progress: Callable[[int, int], None] | None = None,
-    unwrap: Unwrap = same,
 ) -> list[Generated]:
     """Answers to every prompt at every m, ordered by m, then by prompt.
 
@@ -94,9 +92,7 @@ def generate(
                 chosen = list(range(len(rows))[start : start + config.batch_size])
                 if all((i, float(value)) in have for i in chosen):
                     continue
-                texts = _continue(
-                    model, template, [rows[i] for i in chosen], intervention, value, config, unwrap, start
-                )
+                texts = _continue(model, template, [rows[i] for i in chosen], intervention, value, config, start)
                 for i, text in zip(chosen, texts, strict=True):
                     if (i, float(value)) in have:
                         continue
@@ -147,7 +143,6 @@ def _continue(
     intervention: Intervention | None,
     m: Strength,
     config: GenerateConfig,
-    unwrap: Unwrap,
     offset: int,
 ) -> list[str]:
     lengths = prefix_lengths(prompts, template.prefix_ids, template.bos_id)
@@ -156,7 +151,7 @@ def _continue(
     sampling: dict[str, Any] = {"do_sample": False}
     if config.do_sample:
         sampling = {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p}
-    steered = attach(model, intervention, m, unwrap=unwrap) if intervention else nullcontext()
+    steered = attach(model, intervention, m) if intervention else nullcontext()
     with torch.random.fork_rng(enabled=config.do_sample), steered:
         if config.do_sample:
             torch.manual_seed(config.seed + offset)

@@ -19,7 +19,6 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from ..model.hooks import device_of
-from ..model.sites import Unwrap
 from ..scoring.engine.check import require_agreement
 from ..scoring.engine.engine import Engine, EngineConfig, Prepared
 from ..scoring.engine.packing import Member
@@ -85,14 +84,11 @@ class PlainAnswers:
         pairs: the run's.
         intervention: what is trained.
         pad_id: any valid id.
-        unwrap: looks through wrappers around the model's own modules.
     """
 
-    def __init__(
-        self, model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, pad_id: int, unwrap: Unwrap
-    ) -> None:
+    def __init__(self, model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, pad_id: int) -> None:
         self.model, self.pairs, self.intervention = model, pairs, intervention
-        self.pad_id, self.unwrap = pad_id, unwrap
+        self.pad_id = pad_id
 
     def parts(self, side: Side, *, whole: bool) -> Iterator[Part]:
         """All of it at once."""
@@ -101,7 +97,7 @@ class PlainAnswers:
         device = device_of(self.model)
         batch = collate(rows, pad_id=self.pad_id).to(device)
         m = side.m.flatten().to(device)
-        losses = row_losses(self.model, batch, self.intervention, m, delta=side.delta, unwrap=self.unwrap)
+        losses = row_losses(self.model, batch, self.intervention, m, delta=side.delta)
         yield Part(range(len(pairs)), losses.reshape(len(side.names), -1))
 
     def halve(self) -> bool:
@@ -167,7 +163,6 @@ def answers_for(
     pairs: Sequence[EncodedPair],
     intervention: Intervention,
     pad_id: int,
-    unwrap: Unwrap,
     config: EngineConfig,
 ) -> AnswerSource:
     """The engine where it can promise the plain scorer's numbers, else the plain scorer.
@@ -177,14 +172,13 @@ def answers_for(
         pairs: the run's.
         intervention: what is trained.
         pad_id: any valid id.
-        unwrap: looks through wrappers around the model's own modules.
         config: how the engine works, or that it should not.
     """
-    plain = PlainAnswers(model, pairs, intervention, pad_id, unwrap)
+    plain = PlainAnswers(model, pairs, intervention, pad_id)
     if config.plain:
         return plain
     try:
-        engine = Engine(model, config, unwrap)
+        engine = Engine(model, config)
         with torch.no_grad():
             prepared = engine.prepare(read_texts(answer_rows(pairs)), intervention.config)
         require_agreement(engine, prepared, intervention)

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen
-from ..model.sites import Unwrap, same
 from ..scoring.engine.engine import EngineConfig
 from ..scoring.engine.scorer import scores_over_m
 from ..steering.intervention import Intervention
@@ -36,7 +35,7 @@ Progress: TypeAlias = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss)."""
 
 
-def train(
+def train_intervention(
     model: nn.Module,
     template: Template,
     pairs: Sequence[EncodedPair],
@@ -44,7 +43,6 @@ def train(
     *,
     concept: str = "default",
     progress: Progress | None = None,
-    unwrap: Unwrap = same,
     engine: EngineConfig | None = None,
 ) -> tuple[Intervention, tuple[Step, ...]]:
     """An intervention for one concept, and its history (empty for closed forms).
@@ -60,21 +58,21 @@ def train(
     """
     if not pairs:
         raise ConfigError(f"concept {concept!r} has no pairs to train on")
-    intervention = untrained(model, template, run, concept, unwrap)
+    intervention = untrained(model, template, run, concept)
     objective = run.make_objective()
     with frozen(model):
         if isinstance(objective, FittedObjective):
-            fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
+            fit_closed_form(model, template.pad_id, pairs, intervention, objective)
             return intervention, ()
         trained = cast(TrainedObjective, objective)
-        loop = _Loop(model, template, pairs, run, trained, intervention, concept, unwrap, engine or EngineConfig())
+        loop = _Loop(model, template, pairs, run, trained, intervention, concept, engine or EngineConfig())
         try:
             return intervention, loop.run_all(progress)
         finally:
             intervention.zero_grad()
 
 
-def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str, unwrap: Unwrap) -> Intervention:
+def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str) -> Intervention:
     """The run's intervention for one concept, as its training starts: at the bare model.
 
     Raises:
@@ -93,7 +91,6 @@ def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str
         prefix_ids=template.prefix_ids,
         bos_id=template.bos_id,
         generator=generator,
-        unwrap=unwrap,
     )
 
 
@@ -109,11 +106,10 @@ class _Loop:
         objective: TrainedObjective,
         intervention: Intervention,
         concept: str,
-        unwrap: Unwrap,
         engine: EngineConfig,
     ) -> None:
         self.model, self.template, self.pairs, self.run = model, template, pairs, run
-        self.objective, self.intervention, self.concept, self.unwrap = objective, intervention, concept, unwrap
+        self.objective, self.intervention, self.concept = objective, intervention, concept
         self.engine = engine
         self.draws = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "draws"))
         self.noise = torch.Generator(device_of(model)).manual_seed(derive_seed(run.train.seed, concept, "dropout"))
@@ -126,7 +122,7 @@ class _Loop:
         self.optimizer = torch.optim.AdamW(
             intervention.parameters(), lr=run.train.lr, weight_decay=run.train.weight_decay
         )
-        self.answers = answers_for(model, pairs, intervention, template.pad_id, unwrap, engine)
+        self.answers = answers_for(model, pairs, intervention, template.pad_id, engine)
         self.sides = Sides(pairs, run, objective, self.noise, self._bare_losses() if objective.needs_bare else None)
         self.history: list[Step] = []
         self.good = LastGood(intervention)
@@ -201,7 +197,6 @@ class _Loop:
             self.intervention,
             [0.0],
             pad_id=self.template.pad_id,
-            unwrap=self.unwrap,
             config=self.engine,
         )
         device = self.noise.device
@@ -228,4 +223,4 @@ class _Loop:
         )
 
 
-__all__ = ["Progress", "Step", "TrainingStopped", "train", "untrained"]
+__all__ = ["Progress", "Step", "TrainingStopped", "train_intervention", "untrained"]

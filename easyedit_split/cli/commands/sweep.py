@@ -10,10 +10,10 @@ import typer
 from ...analysis import look_closer
 from ...config import parse_grid
 from ...means import check_aggregate
+from ...scoring.sweep_pairs import sweep_pairs
 from ...steering.artifact import Artifact
 from ...storage import Journal
 from ...sweep_table import check_suffix, write_table
-from ...training.pipeline import sweep as sweep_pairs
 from ...types import ConfigError
 from ..console import bar, open_data, open_model, resumable, say_written
 from ..fingerprint import model_identity, pairs_identity
@@ -73,7 +73,7 @@ def command(
     check_suffix(to)
     check_file(to, overwrite)
     artifact = Artifact.from_pretrained(intervention)
-    table, source = open_data(
+    table = open_data(
         data,
         split,
         default_split="test",
@@ -90,11 +90,10 @@ def command(
         result = sweep_pairs(
             network,
             tokenizer,
-            table.pairs,
+            table,
             artifact,
             points,
             model_name=model,
-            source=source,
             normalize=kind,
             drop_bad=drop_bad,
             next_points=look_closer if refine else None,

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from ...steering.artifact import Artifact
-from ...training.pipeline import RunStopped
-from ...training.pipeline import train as train_pairs
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
+from ...training.train_pairs import RunStopped, train_artifact
 from ..console import bar, open_data, open_model, out, say, say_written
 from ..options import (
     ColumnsOption,
@@ -82,7 +81,7 @@ def command(
         )
         write_artifact(artifact, run, to, overwrite)
         return
-    table, source = open_data(
+    table = open_data(
         data,
         split,
         default_split="train",
@@ -95,13 +94,12 @@ def command(
     network, tokenizer = open_model(model, dtype, device)
     try:
         with bar("training") as advance:
-            artifact = train_pairs(
+            artifact = train_artifact(
                 network,
                 tokenizer,
-                table.pairs,
+                table,
                 run,
                 model_name=model,
-                source=source,
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
             )

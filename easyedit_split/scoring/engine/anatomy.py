@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ...model.hooks import device_of
-from ...model.sites import RESIDUAL, Site, Unwrap, family_of, find_linear, hidden_size, walk
+from ...model.sites import RESIDUAL, Site, family_of, find_linear, hidden_size, walk
+from ...model.wrappers import unwrap
 from ...steering.intervention import InterventionConfig
 from ...types import ConfigError
 from .entry import HIDDEN, INPUT, OUTPUT, STREAM, Entry, before, behind, measured
@@ -27,17 +28,16 @@ class Anatomy:
 
     Args:
         model: a Hugging Face causal LM, or one around which wrappers stand.
-        unwrap: looks through wrappers around the model's own modules.
 
     Raises:
         EngineRefused: the engine cannot enter this model.
     """
 
-    def __init__(self, model: nn.Module, unwrap: Unwrap) -> None:
-        self.model, self.unwrap = model, unwrap
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
         try:
-            self.decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
-            blocks = unwrap(walk(model, family_of(model).blocks, unwrap))
+            self.decoder = walk(model, family_of(model).decoder)
+            blocks = walk(model, family_of(model).blocks)
         except ConfigError as error:
             raise EngineRefused(str(error)) from error
         if not isinstance(blocks, nn.ModuleList):
@@ -57,7 +57,7 @@ class Anatomy:
             EngineRefused: hooks or wrappers of others.
         """
         for index, block in enumerate(self.blocks):
-            if self.unwrap(block) is not block:
+            if unwrap(block) is not block:
                 raise EngineRefused(f"a {type(block).__name__} stands around block {index}")
             for name, module in block.named_modules():
                 if module._forward_hooks or module._forward_pre_hooks:
@@ -91,7 +91,7 @@ class Anatomy:
         d = hidden_size(self.model)
         widths = {HIDDEN: d, OUTPUT: d, STREAM: d, INPUT: d}
         if entry.site is not None and entry.site.name != RESIDUAL:
-            linear: Any = find_linear(self.model, entry.site, self.unwrap)
+            linear: Any = find_linear(self.model, entry.site)
             widths[INPUT] = int(linear.in_features)
         return sum(widths[name] for name in entry.needs) * self.dtype.itemsize
 
@@ -157,5 +157,5 @@ class Anatomy:
         if self.on_meta:
             return before(config)
         block = self.blocks[site.block]
-        linear = find_linear(self.model, site, self.unwrap)
+        linear = find_linear(self.model, site)
         return measured(block, linear, site, lambda: self.decoder(**self.probe(), use_cache=False)) or before(config)

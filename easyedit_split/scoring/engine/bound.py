@@ -19,7 +19,7 @@ from typing import Any
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ...model.sites import Unwrap, blocks_of, same
+from ...model.sites import blocks_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +41,14 @@ class Shape:
     kappa: int
 
     @classmethod
-    def of(cls, model: nn.Module, unwrap: Unwrap = same) -> Shape:
+    def of(cls, model: nn.Module) -> Shape:
         """Of a Hugging Face causal LM.
 
         Args:
             model: any device, the meta device too.
-            unwrap: looks through wrappers around the model's own modules.
         """
         config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
-        blocks = blocks_of(model, unwrap)
+        blocks = blocks_of(model)
         weights = sum(p.numel() for p in blocks[-1].parameters() if p.ndim > 1)
         heads = int(config.num_attention_heads)
         size = int(getattr(config, "head_dim", None) or config.hidden_size // heads)

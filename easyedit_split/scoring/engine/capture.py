@@ -53,7 +53,7 @@ def run_bare(anatomy: Anatomy, entry: Entry, row: PackedRow) -> dict[str, Tensor
     inputs = inputs_of(Launch((row,), _NONE), anatomy.device)
     above = range(entry.block + 1, len(anatomy.blocks))
     with ExitStack() as stack:
-        stack.enter_context(standing_in(anatomy.model, above, in_tuple=anatomy.in_tuple, unwrap=anatomy.unwrap))
+        stack.enter_context(standing_in(anatomy.model, above, in_tuple=anatomy.in_tuple))
         found = stack.enter_context(_noting(anatomy, entry))
         anatomy.decoder(**arguments_of(anatomy, inputs, None, None))
     return {name: found[name][0] for name in entry.needs}
@@ -79,7 +79,7 @@ def _noting(anatomy: Anatomy, entry: Entry) -> Iterator[dict[str, Tensor]]:
 
     handles = [block.register_forward_hook(output)]
     if entry.site is not None and entry.site.name != RESIDUAL:
-        handles.append(find_linear(anatomy.model, entry.site, anatomy.unwrap).register_forward_hook(of_map))
+        handles.append(find_linear(anatomy.model, entry.site).register_forward_hook(of_map))
     if entry.stream is not None:
         handles.append(block.get_submodule(entry.stream).register_forward_pre_hook(stream))
     try:
@@ -130,7 +130,7 @@ def _recorded(
     else:
         hidden = states.at(inputs.node, anatomy.device)[HIDDEN]
         below = range(entry.block)
-        with standing_in(anatomy.model, below, (entry.block, hidden), in_tuple=anatomy.in_tuple, unwrap=anatomy.unwrap):
+        with standing_in(anatomy.model, below, (entry.block, hidden), in_tuple=anatomy.in_tuple):
             anatomy.decoder(**arguments_of(anatomy, inputs, hidden, recorder))
     silent = [i for i in range(entry.block + 1, len(anatomy.blocks)) if i not in recorder.noted]
     if silent:

@@ -104,7 +104,7 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
 
 def _plain(engine: Engine, rows: Sequence[Row], intervention: Intervention | None, m: float, delta: Delta) -> Tensor:
     batch = collate(rows, pad_id=0).to(engine.anatomy.device)
-    losses = row_losses(engine.model, batch, intervention, m, delta=delta, unwrap=engine.unwrap)
+    losses = row_losses(engine.model, batch, intervention, m, delta=delta)
     on_cpu: Tensor = losses.cpu()
     return on_cpu
 

@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from ...model.sites import Unwrap, same
 from ...steering.attach import Delta, attach, plain_delta
 from ...steering.intervention import Intervention, InterventionConfig
 from ...text.positions import TokenLayout
@@ -96,16 +95,15 @@ class Engine:
     Args:
         model: a Hugging Face causal LM in evaluation mode, its parameters frozen (`observe.frozen`).
         config: how it works.
-        unwrap: looks through wrappers around the model's own modules.
 
     Raises:
         EngineRefused: the model is of a kind the engine cannot enter.
     """
 
-    def __init__(self, model: nn.Module, config: EngineConfig | None = None, unwrap: Unwrap = same) -> None:
-        self.model, self.unwrap = model, unwrap
+    def __init__(self, model: nn.Module, config: EngineConfig | None = None) -> None:
+        self.model = model
         self.config = config or EngineConfig()
-        self.anatomy = Anatomy(model, unwrap)
+        self.anatomy = Anatomy(model)
         self.anatomy.check_hooks()
         self.head = self.anatomy.own_head()
         self.shelf = shelf_of(model)
@@ -312,14 +310,12 @@ class Engine:
         arguments = arguments_of(anatomy, inputs, hidden, kept)
         with ExitStack() as stack:
             if hidden is not None:
-                entered = standing_in(
-                    self.model, range(entry.block), (entry.block, hidden), in_tuple=anatomy.in_tuple, unwrap=self.unwrap
-                )
+                entered = standing_in(self.model, range(entry.block), (entry.block, hidden), in_tuple=anatomy.in_tuple)
                 stack.enter_context(entered)
             if acting is not None and entry.site is None:
                 layout = TokenLayout(inputs.steered, torch.ones_like(inputs.steered))
                 m = strength_of(inputs, anatomy.device)
-                stack.enter_context(attach(self.model, acting, m, layout=layout, delta=delta, unwrap=self.unwrap))
+                stack.enter_context(attach(self.model, acting, m, layout=layout, delta=delta))
             if self.head is None:
                 logits = self.model(**arguments).logits
                 return losses_of_logits(logits.flatten(0, 1)[inputs.answers.predicting], inputs.answers.targets)

@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from ...model.hooks import frozen
-from ...model.sites import Unwrap, same
 from ...steering.forms.base import factors
 from ...steering.intervention import Intervention
 from ...text.batching import Row
@@ -42,7 +41,6 @@ def scores_over_m(
     ms: Sequence[Factors],
     *,
     pad_id: int = 0,
-    unwrap: Unwrap = same,
     config: EngineConfig | None = None,
 ) -> Iterator[Scores]:
     """Answer losses of pairs under an intervention at each of many m, in the order of ``ms``.
@@ -53,17 +51,16 @@ def scores_over_m(
         intervention: None for the bare model.
         ms: floats or ``(m1, m2)``.
         pad_id: for the plain scorer; any valid id.
-        unwrap: looks through wrappers around the model's own modules.
         config: how the engine works.
 
     Raises:
         ConfigError: no pairs, an m that is not finite, or a policy that leaves out every token.
     """
     points = [_point(m) for m in ms]
-    scorer = PairScorer.ready(model, pairs, intervention, unwrap, config)
+    scorer = PairScorer.ready(model, pairs, intervention, config)
     if scorer is None:
         for point in points:
-            yield score(model, pairs, intervention, point, pad_id=pad_id, unwrap=unwrap)
+            yield score(model, pairs, intervention, point, pad_id=pad_id)
         return
     yield from scorer.over(points)
 
@@ -98,7 +95,6 @@ class PairScorer:
         model: nn.Module,
         pairs: Sequence[EncodedPair],
         intervention: Intervention | None,
-        unwrap: Unwrap = same,
         config: EngineConfig | None = None,
     ) -> PairScorer | None:
         """A scorer that agrees with the plain one; None, after one log line, where there can be none.
@@ -107,7 +103,6 @@ class PairScorer:
             model: a Hugging Face causal LM.
             pairs: encoded by one template.
             intervention: None for the bare model.
-            unwrap: looks through wrappers around the model's own modules.
             config: how the engine works.
         """
         if config is not None and config.plain:
@@ -116,7 +111,7 @@ class PairScorer:
         texts = read_texts(rows)
         try:
             with frozen(model), torch.no_grad():
-                engine = Engine(model, config, unwrap)
+                engine = Engine(model, config)
                 prepared = engine.prepare(texts, None if intervention is None else intervention.config)
                 require_agreement(engine, prepared, intervention)
         except EngineRefused as reason:

@@ -14,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ...model.sites import Unwrap, family_of, same, walk
+from ...model.sites import family_of, walk
 
 
 class StandIn(nn.Module):
@@ -51,7 +51,6 @@ def standing_in(
     entry: tuple[int, Float[Tensor, "b n d"]] | None = None,
     *,
     in_tuple: bool = False,
-    unwrap: Unwrap = same,
 ) -> Iterator[None]:
     """Replace blocks while inside.
 
@@ -60,9 +59,8 @@ def standing_in(
         places: indices of the blocks that only hand on what comes in.
         entry: index of one more block, and the hidden states that it gives out instead.
         in_tuple: whether the model's blocks give tuples.
-        unwrap: looks through wrappers around the model's own modules.
     """
-    blocks = unwrap(walk(model, family_of(model).blocks, unwrap))
+    blocks = walk(model, family_of(model).blocks)
     assert isinstance(blocks, nn.ModuleList)
     wanted: dict[int, Tensor | None] = dict.fromkeys(places)
     if entry is not None:

@@ -1,0 +1,59 @@
+"""A sweep from texts: pairs are tokenised as the artifact was trained, then scored at every m."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from ..datasets.in_memory import PairsLike, as_pairs
+from ..log_odds import Normalize
+from ..steering.artifact import Artifact
+from ..storage import Journal
+from ..text.template import Template
+from .encode_table import encode_table
+from .sweep import Factors, NextPoints, Progress, sweep_encoded
+
+
+def sweep_pairs(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: PairsLike,
+    artifact: Artifact,
+    m: Sequence[Factors],
+    *,
+    model_name: str | None = None,
+    normalize: Normalize = "sum",
+    drop_bad: bool = False,
+    next_points: NextPoints | None = None,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
+) -> pd.DataFrame:
+    """Score pairs at every m, tokenised as the artifact was trained; see ``sweep_encoded``.
+
+    Args:
+        model_name: how the table names the model; as it was loaded where None.
+
+    Raises:
+        DataError: a bad row (named), unless ``drop_bad``.
+        ConfigError, ArtifactError: an m, concept or model that does not fit.
+    """
+    table = as_pairs(pairs, split="test", drop_bad=drop_bad)
+    template = Template(tokenizer, artifact.tokens)
+    return sweep_encoded(
+        model,
+        encode_table(table, template, drop_bad=drop_bad).rows,
+        artifact,
+        m,
+        pad_id=template.pad_id,
+        model_name=model_name,
+        tokenizer=tokenizer,
+        dataset=table.name,
+        split=table.split,
+        normalize=normalize,
+        next_points=next_points,
+        progress=progress,
+        journal=journal,
+    )
