@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..steering.artifact import Artifact
 from ..storage import Journal
 from ..text.template import Template
 from .encode_table import encode_table
+from .engine.engine import EngineConfig
+from .engine.scorer import scores_over_m
 from .sweep import Factors, NextPoints, Progress, sweep_encoded
 
 
@@ -30,11 +33,13 @@ def sweep_pairs(
     next_points: NextPoints | None = None,
     progress: Progress | None = None,
     journal: Journal | None = None,
+    engine: EngineConfig | None = None,
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained; see ``sweep_encoded``.
 
     Args:
         model_name: how the table names the model; as it was loaded where None.
+        engine: how losses are computed; the engine's defaults where None.
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
@@ -54,6 +59,7 @@ def sweep_pairs(
         split=table.split,
         normalize=normalize,
         next_points=next_points,
+        scorer=functools.partial(scores_over_m, config=engine),
         progress=progress,
         journal=journal,
     )

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..scoring.encode_table import encode_table
+from ..scoring.engine.engine import EngineConfig
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair
@@ -42,6 +43,7 @@ def train_artifact(
     revision: str | None = None,
     drop_bad: bool = False,
     progress: Callable[[str, int, int, float], None] | None = None,
+    engine: EngineConfig | None = None,
 ) -> Artifact:
     """Train one intervention per concept.
 
@@ -49,6 +51,7 @@ def train_artifact(
         pairs: with ``concept`` set on all or on none.
         model_name: how the record names the model; as it was loaded where None.
         progress: called after each step with (concept, steps done, steps in all, loss).
+        engine: how losses are computed; the engine's defaults where None.
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
@@ -65,7 +68,7 @@ def train_artifact(
         report = None if progress is None else _named(progress, concept)
         try:
             interventions[concept], steps = train_intervention(
-                model, template, members, run, concept=concept, progress=report
+                model, template, members, run, concept=concept, progress=report, engine=engine
             )
         except TrainingStopped as stop:
             interventions[concept] = stop.intervention

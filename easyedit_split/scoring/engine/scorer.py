@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from ...steering.intervention import Intervention
 from ...text.batching import Row
 from ...text.encode import EncodedPair
 from ...types import ConfigError, FloatArray, Scores
-from ..score import answer_rows, score
+from ..score import answer_rows, plain_scores_over_m
 from .check import require_agreement
 from .engine import Engine, EngineConfig, Prepared
 from .launch import Launch
@@ -41,6 +41,7 @@ def scores_over_m(
     ms: Sequence[Factors],
     *,
     pad_id: int = 0,
+    known: Collection[int] = (),
     config: EngineConfig | None = None,
 ) -> Iterator[Scores]:
     """Answer losses of pairs under an intervention at each of many m, in the order of ``ms``.
@@ -51,6 +52,7 @@ def scores_over_m(
         intervention: None for the bare model.
         ms: floats or ``(m1, m2)``.
         pad_id: for the plain scorer; any valid id.
+        known: places in ``ms`` that are left out; what shares a launch with them comes out as if they were not.
         config: how the engine works.
 
     Raises:
@@ -59,10 +61,9 @@ def scores_over_m(
     points = [_point(m) for m in ms]
     scorer = PairScorer.ready(model, pairs, intervention, config)
     if scorer is None:
-        for point in points:
-            yield score(model, pairs, intervention, point, pad_id=pad_id)
-        return
-    yield from scorer.over(points)
+        yield from plain_scores_over_m(model, pairs, intervention, points, pad_id=pad_id, known=known)
+    else:
+        yield from scorer.over(points, known)
 
 
 def _point(m: Factors) -> tuple[float, float]:
@@ -119,22 +120,29 @@ class PairScorer:
             return None
         return cls(engine, prepared, intervention, rows)
 
-    def over(self, points: Sequence[tuple[float, float]]) -> Iterator[Scores]:
+    def over(self, points: Sequence[tuple[float, float]], known: Collection[int] = ()) -> Iterator[Scores]:
         """Scores at each ``(m1, m2)``, in order, each as soon as it is finished.
 
         Args:
             points: finite strengths.
+            known: places in ``points`` that are left out.
 
         Raises:
             ConfigError: the token policy leaves out every token of every text, though m is not 0.
         """
         self._require_steered(points)
+        end = 0
         for launches in self._by_strengths(points):
+            places = range(end, end := end + len(launches[0].strengths))
+            if all(place in known for place in places):
+                continue
             found: dict[tuple[float, float], FloatArray] = {}
             for launch in launches:
                 self._run(launch, found)
-            for (point,) in launches[0].strengths:
-                row = found[point]
+            for place in places:
+                if place in known:
+                    continue
+                row = found[points[place]]
                 yield Scores(row[: self.n], row[self.n :], self.tokens[: self.n], self.tokens[self.n :])
 
     def _by_strengths(self, points: Sequence[tuple[float, float]]) -> Iterator[list[Launch]]:
