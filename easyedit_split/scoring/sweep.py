@@ -37,7 +37,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What a sweep needs of a scorer: `engine.scorer.scores_over_m`, or `score.plain_scores_over_m`."""
+    """What a sweep needs of a scorer: ``engine.scorer.scores_over_m``, or ``score.plain_scores_over_m``."""
 
     def __call__(
         self,
@@ -49,9 +49,17 @@ class Scorer(Protocol):
         pad_id: int,
         known: Collection[int],
     ) -> Iterator[Scores]:
-        """Losses of ``pairs`` under ``intervention`` at each of ``ms`` in order, but not at the places in ``known``.
+        """Losses of pairs under an intervention at each of many m, in order, but not at the places in ``known``.
 
         A score must not depend on what is known, to the last bit: an interrupted sweep ends as one that was not.
+
+        Args:
+            model: a Hugging Face causal LM.
+            pairs: encoded pairs.
+            intervention: what to apply; None for the bare model.
+            ms: ``(m1, m2)`` or floats.
+            pad_id: any valid id.
+            known: places in ``ms`` that are left out.
         """
         ...
 
@@ -76,13 +84,20 @@ def sweep_encoded(
     """Score every pair at every m, each pair under its own concept's intervention.
 
     Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded pairs.
+        artifact: an intervention for each concept.
         m: floats, or ``(m1, m2)``.
+        pad_id: any valid id; it changes nothing.
         model_name: how the table names the model that is scored; as it was loaded where None.
         tokenizer: what ``pairs`` were encoded with; compared with the artifact's where given.
+        dataset: name of the dataset, for the table.
+        split: name of the split, for the table.
         normalize: log-odds from summed losses (the paper's curves) or from means per token.
         next_points: given the table so far, returns further m to score, until it returns none; what it names again is
             not scored again.
         scorer: gives the losses.
+        progress: called with (scored, to score).
         journal: keeps each finished (concept, m); what it holds already is not scored again.
 
     Raises:
@@ -141,7 +156,11 @@ def _keep(journal: Journal | None, concept: str, m1: float, m2: float, scores: S
 
 
 def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, list[EncodedPair]]:
-    """The pairs under each of the artifact's concepts.
+    """Group the pairs by the artifact's concepts.
+
+    Args:
+        pairs: encoded pairs.
+        artifact: an intervention for each concept.
 
     Raises:
         ConfigError: no pairs, or a pair whose concept the artifact has not.

@@ -1,4 +1,4 @@
-"""The engine against the plain scorer: losses and gradients to 1e-9 in float64, and what breaks when a part is missing."""
+"""The engine against the plain scorer: losses and gradients to 1e-9 in float64; what breaks when a part is missing."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def gradients(losses: Tensor, intervention: Intervention) -> list[Tensor]:
     return [value.detach() for value in found]
 
 
-def agree(model: Any, pairs: Any, intervention: Any, *, atol: float = 1e-9, rtol: float = 1e-9, **settings: Any) -> bool:
+def agree(
+    model: Any, pairs: Any, intervention: Any, *, atol: float = 1e-9, rtol: float = 1e-9, **settings: Any
+) -> bool:
     """Whether losses and gradients are the plain scorer's."""
     delta = settings.get("delta")
     with frozen(model):
