@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from ..model.hooks import device_of, frozen, full_precision_head
+from ..model.hooks import device_of, finite_masks, frozen, full_precision_head
 from ..steering.attach import Delta, attach
 from ..steering.forms.base import Strength
 from ..steering.intervention import Intervention
@@ -74,7 +74,7 @@ def row_losses(
     layout = layout_of(batch)
     first_answer = int(torch.where(layout.index >= batch.prompt_lengths[:, None], 1, 0).amax(0).argmax())
     steered = attach(model, intervention, m, layout=layout, delta=delta) if intervention else nullcontext()
-    with steered, full_precision_head(model):
+    with steered, full_precision_head(model), finite_masks(model):
         output = model(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
@@ -145,7 +145,7 @@ def plain_scores_over_m(
     pad_id: int = 0,
     known: Collection[int] = (),
 ) -> Iterator[Scores]:
-    """`score` at each of many m, in order.
+    """``score`` at each of many m, in order.
 
     Args:
         model: a Hugging Face causal LM.

@@ -109,7 +109,7 @@ class EngineAnswers:
     """The engine's launches.
 
     Args:
-        engine: made inside `frozen`.
+        engine: made inside ``frozen``.
         prepared: positive answers of all pairs, then the negative ones.
         intervention: what is trained.
         n: pairs.

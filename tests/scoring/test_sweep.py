@@ -136,10 +136,12 @@ def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
 def test_each_pair_is_scored_under_its_own_concept() -> None:
     here = world(pairs=CONCEPTS)
     artifact = two(here)
-    table = sweep_encoded(here.model, here.rows, artifact, (1.0,))
+    table = sweep_encoded(here.model, here.rows, artifact, (1.0,), scorer=plain_scores_over_m)
     for concept in ("fear", "joy"):
         alone = score(here.model, [row for row in here.rows if row.pair.concept == concept], artifact[concept], 1.0)
         np.testing.assert_array_equal(table[table.concept == concept].L_p, alone.L_p)
+    engine = sweep_encoded(here.model, here.rows, artifact, (1.0,))
+    np.testing.assert_allclose(engine.L_p, table.L_p, rtol=0, atol=1e-5)
     swapped = Artifact({"fear": artifact["joy"], "joy": artifact["fear"]})
     assert not np.allclose(sweep_encoded(here.model, here.rows, swapped, (1.0,)).L_p, table.L_p)
     assert sorted(table.pair) == list(range(len(PAIRS)))

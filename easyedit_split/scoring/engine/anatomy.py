@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...model.head_weight import HeadWeight
 from ...model.hooks import device_of
 from ...model.sites import RESIDUAL, Site, family_of, find_linear, hidden_size, walk
 from ...model.wrappers import unwrap
 from ...steering.intervention import InterventionConfig
 from ...types import ConfigError
 from .entry import HIDDEN, INPUT, OUTPUT, STREAM, Entry, before, behind, measured
-from .head import HeadWeight
 from .masks import MaskKind
 from .refusal import EngineRefused
 

@@ -2,7 +2,7 @@
 
     keys of block i in a launch = [kept keys of block i of the row's constant tokens, keys of the row's own tokens]
 
-The model's own attention asks its cache to ``update``; `Recorder` notes what it is given and `Keeper` puts the kept
+The model's own attention asks its cache to ``update``; ``Recorder`` notes what it is given and ``Keeper`` puts the kept
 ones before it. Keys are stored as the model caches them, rotary position included, in its dtype.
 """
 
@@ -73,7 +73,7 @@ class Keeper(DynamicCache):  # type: ignore[misc]
     """Puts kept keys and values before those that a block makes; keeps nothing itself.
 
     Args:
-        blocks: as in `KeptKeys`.
+        blocks: as in ``KeptKeys``.
         places: ``[r k]`` of them for each row, or ``[1 k]`` the same for all.
         rows: rows of the launch.
     """

@@ -27,10 +27,10 @@ Strength: TypeAlias = Factor | tuple[Factor, Factor]
 
 
 def factors(m: Strength) -> tuple[Factor, Factor]:
-    """``(m1, m2)`` of any strength, checked to be finite; what lies on another device is not read back for that.
+    """``(m1, m2)`` of any strength, checked to be finite.
 
     Args:
-        m: a float, ``[b]`` floats, or a pair ``(m1, m2)`` of either.
+        m: a float, ``[b]`` or ``[b s]`` floats, or a pair ``(m1, m2)`` of these.
 
     Raises:
         ConfigError: m is not finite, or a tensor of another shape than ``[b]`` or ``[b s]``.
@@ -40,7 +40,7 @@ def factors(m: Strength) -> tuple[Factor, Factor]:
         if isinstance(value, Tensor):
             if value.ndim not in (1, 2):
                 raise ConfigError(f"m has shape {tuple(value.shape)}, wanted one value per row, [b], or token, [b s]")
-            if value.device.type == "cpu" and not bool(torch.isfinite(value).all()):
+            if not bool(torch.isfinite(value).all()):
                 raise ConfigError(f"m holds a value that is not finite: {value.tolist()}")
         elif not math.isfinite(value):
             raise ConfigError(f"m is {value}, must be finite")
@@ -106,7 +106,7 @@ class Form(nn.Module, ABC):
 
         Args:
             x: the map's input.
-            m: float, one value per row ``[b]`` or per token ``[b s]``, or ``(m1, m2)``; taken as it is: ``attach`` has
+            m: float, one value per row ``[b]`` or per token ``[b s]``, or ``(m1, m2)``; taken as it is, ``attach`` has
                 checked it (``factors``).
         """
         m1, m2 = m if isinstance(m, tuple) else (m, m)
