@@ -25,7 +25,7 @@ PLACEMENTS = {"site": "at the site", "block_output": "at the block output"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class PanelLayout:
     """Panels of a figure.
 
     Attributes:
@@ -62,7 +62,7 @@ class Layout:
         return _joined(key, [*facets, "form", *self.said], self.words)
 
 
-def layout_of(keys: Sequence[CurveKey]) -> Layout:
+def panel_layout(keys: Sequence[CurveKey]) -> PanelLayout:
     """The panels for these curves; all in one row where most of a grid would be empty.
 
     Args:
@@ -73,7 +73,7 @@ def layout_of(keys: Sequence[CurveKey]) -> Layout:
     if 3 * len(_panels(keys)) < 2 * len(_found(keys, across)) * len(_found(keys, down)):
         across, down = tuple(facets), ()
     said = [part for part in ("split", "seed") if _several(keys, part) and part not in _inside(keys)]
-    return Layout(across, down, _found(keys, across), _found(keys, down), tuple(said), _words(keys))
+    return PanelLayout(across, down, _found(keys, across), _found(keys, down), tuple(said), _words(keys))
 
 
 def curve_names(keys: Sequence[CurveKey], labels: Sequence[str | None], sources: Sequence[str]) -> list[str]:

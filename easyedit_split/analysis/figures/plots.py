@@ -22,7 +22,7 @@ from ...types import ConfigError
 from ..fit.sweep_fit import fit_sweep
 from .drawing import Drawn, draw_curves, draw_regions, has_kind
 from .legend import Shown, add_legend
-from .naming import Layout, curve_names, layout_of
+from .naming import PanelLayout, curve_names, panel_layout
 from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix, look
 
 __all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
@@ -78,7 +78,7 @@ def plot_sweep(
     if not drawn:
         raise ConfigError("nothing to plot: the sweep has no curves.")
     keys = [item.fit.curve.key for item in drawn]
-    layout = layout_of(keys)
+    layout = panel_layout(keys)
     names = curve_names(keys, [item.label for item in drawn], [item.source for item in drawn])
     looks = {name: look(k) for k, name in enumerate(dict.fromkeys(names))}
     kinds: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
@@ -172,7 +172,9 @@ def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None
         ax.text(0.98, 0.02, f"{empty[0]} undefined", transform=ax.transAxes, ha="right", va="bottom", color="0.4")
 
 
-def _label(axes: list[list[Axes]], layout: Layout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]) -> None:
+def _label(
+    axes: list[list[Axes]], layout: PanelLayout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]
+) -> None:
     """Axis labels on the outer panels, tick labels where panels do not share them; panels without a curve vanish."""
     for row in range(len(layout.rows)):
         filled = [column for column in range(len(layout.columns)) if (row, column) in cells]
