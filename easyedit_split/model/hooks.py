@@ -7,14 +7,14 @@ logits in fp32: bf16 logits cost about 0.03 nats a token. Both restore the model
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from .sites import RESIDUAL, Site, Unwrap, blocks_of, check_site, find_linear, same
+from .sites import RESIDUAL, Site, Unwrap, blocks_of, check_site, find_linear, hidden_size, same, widths
 
 
 @contextmanager
@@ -41,6 +41,40 @@ def activations(model: nn.Module, sites: Sequence[Site], unwrap: Unwrap = same) 
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def site_values(
+    model: nn.Module, sites: Sequence[Site], unwrap: Unwrap = same
+) -> Iterator[dict[Site, tuple[Tensor, Tensor]]]:
+    """Collect ``(x, h)`` of each site of the latest model call: what a change is computed from, and what it changes.
+
+    x is the map's input ``[b s d_in]`` (for ``residual`` the block's output). h is the block's output ``[b s d]`` where
+    the map is as wide as the residual stream, else the map's own output ``[b s d_out]``.
+    """
+    inputs: dict[Site, Tensor] = {}
+    found: dict[Site, tuple[Tensor, Tensor]] = {}
+    with ExitStack() as stack:
+        for site in sites:
+            wide = widths(model, site, "site", unwrap)[1] == hidden_size(model)
+            block = unwrap(blocks_of(model, unwrap)[site.block])
+            source = block if site.name == RESIDUAL else find_linear(model, site, unwrap)
+
+            def read(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
+                inputs[site] = _first(output) if site.name == RESIDUAL else args[0]
+
+            def changed(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
+                found[site] = inputs[site], _first(output)
+
+            stack.callback(source.register_forward_hook(read).remove)
+            stack.callback((block if wide else source).register_forward_hook(changed).remove)
+        yield found
+
+
+def _first(output: Any) -> Tensor:
+    hidden = output[0] if isinstance(output, tuple) else output
+    assert isinstance(hidden, Tensor)
+    return hidden
 
 
 @contextmanager

@@ -94,12 +94,14 @@ def generate(
                 chosen = list(range(len(rows))[start : start + config.batch_size])
                 if all((i, float(value)) in have for i in chosen):
                     continue
-                texts = _continue(
+                stops = _stops(model, template)
+                written = _continue(
                     model, template, [rows[i] for i in chosen], intervention, value, config, unwrap, start
                 )
-                for i, text in zip(chosen, texts, strict=True):
+                for i, ids in zip(chosen, written, strict=True):
                     if (i, float(value)) in have:
                         continue
+                    text = template.decode(_until(ids, stops))
                     done.append(Generated(i, prompts[i], float(value), text))
                     if journal is not None:
                         journal.append(asdict(done[-1]))
@@ -140,6 +142,42 @@ def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]
     return rows
 
 
+def greedy_rows(
+    model: nn.Module,
+    template: Template,
+    prompts: Sequence[str],
+    config: GenerateConfig | None = None,
+    *,
+    unwrap: Unwrap = same,
+) -> list[Row]:
+    """The bare model's answers to prompts as rows of ids, each with the token that ended it, if one did.
+
+    Args:
+        model: left as it is.
+        template: turns prompts into ids.
+        prompts: at least one.
+        config: lengths and batch size; the answers are greedy unless it says otherwise.
+        unwrap: looks through wrappers around the model's own modules.
+
+    Raises:
+        DataError: no prompts, or one that is empty or cannot be encoded (named).
+    """
+    config = config or GenerateConfig()
+    encoded = _encode(template, prompts)
+    lengths = prefix_lengths(encoded, template.prefix_ids, template.bos_id)
+    rows: list[Row] = []
+    with frozen(model), torch.no_grad():
+        for start in range(0, len(encoded), config.batch_size):
+            chosen = encoded[start : start + config.batch_size]
+            rows += [
+                Row(prompt, _through(ids, _stops(model, template)), lengths[start + k])
+                for k, (prompt, ids) in enumerate(
+                    zip(chosen, _continue(model, template, chosen, None, 0.0, config, unwrap, start), strict=True)
+                )
+            ]
+    return rows
+
+
 def _continue(
     model: nn.Module,
     template: Template,
@@ -149,7 +187,8 @@ def _continue(
     config: GenerateConfig,
     unwrap: Unwrap,
     offset: int,
-) -> list[str]:
+) -> list[list[int]]:
+    """What follows each prompt, in ids: the answer, and whatever fills its row after the token that ended it."""
     lengths = prefix_lengths(prompts, template.prefix_ids, template.bos_id)
     rows = [Row(prompt, (), length) for prompt, length in zip(prompts, lengths, strict=True)]
     batch = collate(rows, pad_id=template.pad_id, side="left").to(device_of(model))
@@ -170,7 +209,7 @@ def _continue(
             **sampling,
         )
     width = batch.input_ids.shape[1]
-    return [template.decode(_until(row[width:].tolist(), _stops(model, template))) for row in ids]
+    return [row[width:].tolist() for row in ids]
 
 
 def _stops(model: nn.Module, template: Template) -> list[int] | None:
@@ -186,3 +225,8 @@ def _until(ids: list[int], stops: list[int] | None) -> list[int]:
         if stops and id_ in stops:
             return ids[:place]
     return ids
+
+
+def _through(ids: list[int], stops: list[int] | None) -> tuple[int, ...]:
+    """The ids up to the first stop and with it."""
+    return tuple(ids[: len(_until(ids, stops)) + 1])
