@@ -191,6 +191,9 @@ class TrainConfig:
     Args:
         epochs, batch_size, gradient_accumulation_steps: batch_size counts pairs.
         lr, weight_decay: of AdamW, under a linear schedule to zero over the exact number of steps.
+        unit: of lr and steering_factors. ``m``: as they stand. ``r``: natural units, for a model that nobody tuned: lr is
+            how far all steps of the run together can carry |dh| / |h| at m = 1, and AdamW's own follows from one
+            step on trial (`training.natural_lr`); a factor is the |m dh| / |h| to train at if they carry it to 1.
         warmup_steps: steps of linear warm-up at the start of the schedule.
         max_grad_norm: the gradient's norm is clipped here.
         dropout: probability of dropout on dy, in training only.
@@ -203,6 +206,7 @@ class TrainConfig:
     batch_size: int = 4
     gradient_accumulation_steps: int = 1
     lr: float = 0.08
+    unit: Literal["m", "r"] = "m"
     weight_decay: float = 0.0
     warmup_steps: int = 0
     max_grad_norm: float = 1.0

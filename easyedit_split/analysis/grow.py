@@ -71,7 +71,7 @@ class GrowOutward:
     """Further m for `sweep(next_points=...)`: one beyond each end that does not show enough of the decay yet.
 
     Args:
-        limit: largest \\|m\\| to look at.
+        limit: largest |m| to look at.
     """
 
     limit: float

@@ -13,21 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen, site_values
-from ..model.sites import Unwrap, same
+from ..model.sites import Site, Unwrap, same
 from ..steering.intervention import Intervention
 from ..text.batching import collate
 from ..text.encode import EncodedPair
 from ..text.positions import position_mask
 from .score import answer_rows, layout_of
 
-ROWS = 64
-"""Answers that are looked at: a median over their thousands of tokens moves by less than a hundredth with more."""
+ROWS = 16
+"""Answers that are looked at: the median over their hundreds of tokens hardly moves with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class NaturalUnit:
     """What one m is worth at a site.
 
     Attributes:
-        h: median \\|h\\| over the steered tokens, in the model's own unit.
-        r_per_m: median of \\|dh\\| / \\|h\\| at m = 1; 0 for an intervention that changes nothing.
+        h: median |h| over the steered tokens, in the model's own unit.
+        r_per_m: median of |dh| / |h| at m = 1; 0 for an intervention that changes nothing.
         tokens: steered tokens that were measured.
     """
 
@@ -44,12 +44,18 @@ class NaturalUnit:
     r_per_m: float
     tokens: int
 
-    def record(self) -> dict[str, Any]:
-        """Plain JSON values, as an artifact keeps them."""
-        return {"h": self.h, "r_per_m": self.r_per_m, "tokens": self.tokens}
+    @classmethod
+    def over(cls, units: Sequence[NaturalUnit]) -> NaturalUnit:
+        """One unit for several interventions: the medians, so that one grid of r serves all concepts.
+
+        Args:
+            units: at least one.
+        """
+        return cls(
+            median(unit.h for unit in units), median(unit.r_per_m for unit in units), sum(unit.tokens for unit in units)
+        )
 
 
-@torch.no_grad()
 def natural_unit(
     model: nn.Module,
     pairs: Sequence[EncodedPair],
@@ -59,7 +65,29 @@ def natural_unit(
     rows: int = ROWS,
     unwrap: Unwrap = same,
 ) -> NaturalUnit:
-    """Measure \\|h\\| and \\|dh\\| over the steered tokens of pairs, under the bare model.
+    """The unit of an intervention: of its site whose r is largest (the first of several that change nothing).
+
+    Args:
+        model, pairs, intervention, pad_id, rows, unwrap: as in `natural_units`.
+
+    Raises:
+        ConfigError: the intervention does not fit the model.
+    """
+    units = natural_units(model, pairs, intervention, pad_id=pad_id, rows=rows, unwrap=unwrap)
+    return max(units.values(), key=lambda unit: unit.r_per_m)
+
+
+@torch.no_grad()
+def natural_units(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    intervention: Intervention,
+    *,
+    pad_id: int = 0,
+    rows: int = ROWS,
+    unwrap: Unwrap = same,
+) -> dict[Site, NaturalUnit]:
+    """Measure |h| and |dh| at each site over the steered tokens of pairs, under the bare model.
 
     Args:
         model: the bare model.
@@ -69,21 +97,18 @@ def natural_unit(
         rows: at most so many answers are read, evenly chosen from all.
         unwrap: looks through wrappers around the model's own modules.
 
-    Returns:
-        The unit of the site whose r is largest (the first of several that change nothing).
-
     Raises:
         ConfigError: the intervention does not fit the model.
     """
     chosen = answer_rows(pairs)
     chosen = [chosen[i * len(chosen) // min(rows, len(chosen))] for i in range(min(rows, len(chosen)))]
-    config, sites = intervention.config, intervention.sites
-    norms: dict[str, list[tuple[Tensor, Tensor]]] = {site.key: [] for site in sites}
+    config = intervention.config
+    norms: dict[Site, list[tuple[Tensor, Tensor]]] = {site: [] for site in intervention.sites}
     with frozen(model):
         for row in chosen:
             batch = collate([row], pad_id=pad_id).to(device_of(model))
             mask = position_mask(config.positions, config.skip_prefix, layout_of(batch))
-            with site_values(model, sites, unwrap) as values:
+            with site_values(model, list(norms), unwrap) as values:
                 model(
                     input_ids=batch.input_ids,
                     attention_mask=batch.attention_mask,
@@ -91,12 +116,10 @@ def natural_unit(
                     use_cache=False,
                     logits_to_keep=1,
                 )
-            for site in sites:
+            for site, parts in norms.items():
                 x, h = values[site]
-                dh = intervention[site].delta(x, 1.0)
-                norms[site.key].append((_norms(h, mask), _norms(dh, mask)))
-    units = [_unit(norms[site.key]) for site in sites]
-    return max(units, key=lambda unit: unit.r_per_m)
+                parts.append((_norms(h, mask), _norms(intervention[site].delta(x, 1.0), mask)))
+    return {site: _unit(parts) for site, parts in norms.items()}
 
 
 def _norms(values: Tensor, mask: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from ..text.batching import Row, collate
 from ..text.encode import EncodedPair, Template
 from ..types import ConfigError
 from .closed_form import fit_closed_form
+from .natural_lr import in_plain_units
 from .objectives.base import AnswerLosses, FittedObjective, TrainedObjective, TrainingDelta
 from .run_config import RunConfig
 from .schedule import derive_seed, lr_factor, steps_in
@@ -64,6 +65,8 @@ def train(
         if isinstance(objective, FittedObjective):
             fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
             return intervention, ()
+        if run.train.unit == "r":
+            run = in_plain_units(train, model, template, pairs, run, concept, unwrap)
         loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept, unwrap)
         try:
             return intervention, loop.run_all(progress)

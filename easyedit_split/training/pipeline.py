@@ -20,11 +20,13 @@ from ..config import TokenConfig, build
 from ..log_odds import Normalize
 from ..model.load import describe, name_of
 from ..model.sites import Unwrap, same
-from ..scoring.sweep import Factors, NextPoints, Progress
+from ..scoring.natural_unit import NaturalUnit, natural_unit
+from ..scoring.sweep import Factors, NextPoints, Progress, by_concept
 from ..scoring.sweep import sweep as sweep_encoded
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..steering.intervention import Intervention
 from ..storage import Journal
+from ..strength_grid import StrengthGrid
 from ..text.encode import EncodedPair, EncodedPairs, encode_pairs
 from ..text.template import Template, tokenizer_hash
 from ..types import ConfigError, Pair
@@ -33,6 +35,8 @@ from .loop import train as train_one
 from .run_config import RunConfig
 
 logger = logging.getLogger(__name__)
+UNIT_KEY = "natural_unit"
+"""Where an artifact's record keeps its `NaturalUnit`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ def train(
     record = record_of(model, tokenizer, run, _data_record(pairs, source, encoded), model_name, revision)
     interventions: dict[str, Intervention] = {}
     history: dict[str, list[dict[str, Any]]] = {}
+    units: list[NaturalUnit] = []
     for concept, members in _concepts(encoded.rows).items():
         report = None if progress is None else _named(progress, concept)
         try:
@@ -115,7 +120,8 @@ def train(
             history[concept] = [dataclasses.asdict(step) for step in stop.history]
             raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
         history[concept] = [dataclasses.asdict(step) for step in steps]
-    return Artifact(interventions, record, history)
+        units.append(natural_unit(model, members, interventions[concept], pad_id=template.pad_id, unwrap=unwrap))
+    return Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(NaturalUnit.over(units))}, history)
 
 
 def record_of(
@@ -189,6 +195,12 @@ def versions() -> dict[str, str]:
     }
 
 
+def artifact_unit(artifact: Artifact) -> NaturalUnit | None:
+    """What m = 1 of an artifact is worth in r, as it was measured in training; None where it was not."""
+    record = artifact.record.get(UNIT_KEY)
+    return None if record is None else build(NaturalUnit, record, f"the artifact's record, {UNIT_KEY}")
+
+
 def artifact_tokens(artifact: Artifact) -> TokenConfig:
     """The token settings an artifact was trained under: scoring and generation use the same."""
     return build(TokenConfig, artifact.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
@@ -199,7 +211,7 @@ def sweep(
     tokenizer: Any,
     pairs: Sequence[Pair],
     artifact: Artifact,
-    m: Sequence[Factors],
+    m: Sequence[Factors] | StrengthGrid,
     *,
     model_name: str | None = None,
     source: Source | None = None,
@@ -212,7 +224,10 @@ def sweep(
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained; see `sweep.sweep`.
 
+    The table says r beside m where it is known what m = 1 of the artifact is worth.
+
     Args:
+        m: plain strengths, or a grid that may be in r (`strength_grid.parse_strengths`).
         model_name: how the table names the model; as it was loaded where None.
 
     Raises:
@@ -221,9 +236,15 @@ def sweep(
     """
     source = source or Source()
     template = Template(tokenizer, artifact_tokens(artifact))
-    return sweep_encoded(
+    rows = _encoded(pairs, template, source, drop_bad).rows
+    unit = artifact_unit(artifact)
+    if isinstance(m, StrengthGrid):
+        if unit is None and m.unit == "r":
+            unit = measured_unit(model, rows, artifact, template, unwrap)
+        m = m.in_m(unit.r_per_m if unit else 0.0)
+    table = sweep_encoded(
         model,
-        _encoded(pairs, template, source, drop_bad).rows,
+        rows,
         artifact,
         m,
         pad_id=template.pad_id,
@@ -236,6 +257,33 @@ def sweep(
         progress=progress,
         journal=journal,
         unwrap=unwrap,
+    )
+    if unit is not None:
+        table["r"] = (unit.r_per_m * table["m1"]).where(table["m1"] == table["m2"])
+    return table
+
+
+def measured_unit(
+    model: nn.Module, rows: Sequence[EncodedPair], artifact: Artifact, template: Template, unwrap: Unwrap = same
+) -> NaturalUnit:
+    """What m = 1 of an artifact is worth in r on these pairs; of several concepts, the median.
+
+    Args:
+        model: the bare model.
+        rows: pairs, encoded by ``template``.
+        artifact: whose concepts the pairs name.
+        template: of the artifact's token settings.
+        unwrap: looks through wrappers around the model's own modules.
+
+    Raises:
+        ConfigError: the artifact does not fit the model, or a pair names a concept that it has not.
+    """
+    groups = by_concept(rows, artifact)
+    return NaturalUnit.over(
+        [
+            natural_unit(model, members, artifact[concept], pad_id=template.pad_id, unwrap=unwrap)
+            for concept, members in groups.items()
+        ]
     )
 
 
