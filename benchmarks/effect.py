@@ -36,11 +36,12 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from easyedit_split import Artifact, Source, compose, load_dataset, load_model
+from easyedit_split import Artifact, compose, load_dataset, load_model
 from easyedit_split.analysis import curves_of, near_range, read_sweep
+from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.sweep_table import write_table
-from easyedit_split.training.pipeline import sweep, train
 from easyedit_split.training.run_config import RunConfig
+from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.types import DataError
 
 MODELS = ("gemma2", "qwen2")
@@ -175,14 +176,13 @@ class Sweeper:
     def __init__(self, model_name: str, dataset: str) -> None:
         self.name, self.data = f"testbed:{model_name}", f"testbed:{dataset}"
         self.model, self.tokenizer = load_model(self.name)
-        self.pairs = {split: load_dataset(self.data, split=split).pairs for split in ("train", "dev", "test")}
+        self.pairs = {split: load_dataset(self.data, split=split) for split in ("train", "dev", "test")}
 
     def trained(self, run: RunConfig, file: Path | None) -> Artifact:
         """The artifact of a run."""
         if file is not None and file.exists():
             return Artifact.from_pretrained(file)
-        source = Source(self.data, "train")
-        artifact = train(self.model, self.tokenizer, self.pairs["train"], run, model_name=self.name, source=source)
+        artifact = train_artifact(self.model, self.tokenizer, self.pairs["train"], run, model_name=self.name)
         if file is not None:
             artifact.save_pretrained(file)
         return artifact
@@ -191,8 +191,7 @@ class Sweeper:
         """The sweep table of a split."""
         if file is not None and file.exists():
             return read_sweep(file)
-        source = Source(self.data, split)
-        table = sweep(self.model, self.tokenizer, self.pairs[split], artifact, grid, source=source)
+        table = sweep_pairs(self.model, self.tokenizer, self.pairs[split], artifact, grid)
         if file is not None:
             write_table(table, file)
         return table

@@ -32,7 +32,7 @@ import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from easyedit_split import Artifact, GenerateConfig, Pair, Source, Template, load_dataset, load_model
+from easyedit_split import Artifact, GenerateConfig, Pair, PairTable, Template, load_dataset, load_model
 from easyedit_split.analysis import (
     Aim,
     Budget,
@@ -49,11 +49,11 @@ from easyedit_split.analysis.fit.sweep_fit import SweepFit
 from easyedit_split.judges.testbed import TestbedJudge
 from easyedit_split.model.sites import Site
 from easyedit_split.scoring.activations import collect_activations, write_activations
+from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate
 from easyedit_split.storage import Journal
 from easyedit_split.sweep_table import write_table
 from easyedit_split.text.encode import encode_pairs
-from easyedit_split.training.pipeline import artifact_tokens, sweep
 
 DATASETS = ("persona", "power", "concepts")
 CHOSEN_ON = ("reviews", *DATASETS)
@@ -151,14 +151,14 @@ def judged_score(
 
 
 def refined(
-    path: Path, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, artifact: Artifact, pairs: Sequence[Pair]
+    path: Path, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, artifact: Artifact, pairs: PairTable
 ) -> pd.DataFrame:
     """The far dev sweep and what `look_closer` adds to it, kept beside it."""
     file = path / "dev_refined.parquet"
     if not file.exists():
-        table, source = read_sweep(path / "dev.parquet"), Source(f"testbed:{path.name.split('-')[1]}", "dev")
+        table = read_sweep(path / "dev.parquet")
         while points := look_closer(table):
-            table = pd.concat([table, sweep(model, tokenizer, pairs, artifact, points, source=source)])
+            table = pd.concat([table, sweep_pairs(model, tokenizer, pairs, artifact, points)])
         write_table(table, file)
     return read_sweep(file)
 
@@ -175,8 +175,8 @@ def choose(path: Path) -> Choice:
     model_name, dataset, *_ = path.name.split("-")
     model, tokenizer = load_model(f"testbed:{model_name}")
     artifact = Artifact.from_pretrained(path / "artifact")
-    template = Template(tokenizer, artifact_tokens(artifact))
-    pairs = {split: load_dataset(f"testbed:{dataset}", split=split).pairs for split in ("dev", "test")}
+    template = Template(tokenizer, artifact.tokens)
+    pairs = {split: load_dataset(f"testbed:{dataset}", split=split) for split in ("dev", "test")}
     journal = Journal(path / "judged.jsonl", {"artifact": artifact.digest()})
     known = {(record["split"], record["m"]): record["score"] for record in journal.records}
 
@@ -242,7 +242,7 @@ def look_inside(path: Path) -> Found | None:
         return None
     model, tokenizer = load_model(f"testbed:{model_name}")
     artifact = Artifact.from_pretrained(path / "artifact")
-    template = Template(tokenizer, artifact_tokens(artifact))
+    template = Template(tokenizer, artifact.tokens)
     source = f"testbed:{dataset}"
     pairs = encode_pairs(load_dataset(source, split="test").pairs, template, source=source).rows
     layer = max(Site.parse(key).block for key in artifact.config.sites)

@@ -24,7 +24,7 @@ _HOMES = {
     "Pair": "types",
     "RunConfig": "training.run_config",
     "Scores": "types",
-    "Source": "training.pipeline",
+    "PairTable": "datasets.base",
     "SplitError": "types",
     "Template": "text.template",
     "TokenConfig": "config",
@@ -45,9 +45,9 @@ __all__ = [
     "GenerateConfig",
     "Intervention",
     "Pair",
+    "PairTable",
     "RunConfig",
     "Scores",
-    "Source",
     "SplitError",
     "Template",
     "TokenConfig",
@@ -63,6 +63,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from .config import TokenConfig, TrainConfig, parse_grid
+    from .datasets.base import PairTable
     from .datasets.load import load_dataset
     from .means import mean_curve
     from .model.load import load_model
@@ -71,7 +72,6 @@ if TYPE_CHECKING:
     from .steering.intervention import Intervention
     from .text.encode import encode_pairs
     from .text.template import Template
-    from .training.pipeline import Source
     from .training.recipes import compose
     from .training.run_config import RunConfig
     from .types import ArtifactError, ConfigError, DataError, Pair, Scores, SplitError

@@ -191,8 +191,8 @@ class TrainConfig:
     Args:
         epochs, batch_size, gradient_accumulation_steps: batch_size counts pairs.
         lr, weight_decay: of AdamW, under a linear schedule to zero over the exact number of steps.
-        unit: of lr and steering_factors. ``m``: as they stand. ``r``: natural units, for a model that nobody tuned: lr is
-            how far all steps of the run together can carry |dh| / |h| at m = 1, and AdamW's own follows from one
+        unit: of lr and steering_factors. ``m``: as they stand. ``r``: natural units, for a model that nobody tuned: lr
+            is how far all steps of the run together can carry |dh| / |h| at m = 1, and AdamW's own follows from one
             step on trial (`training.natural_lr`); a factor is the |m dh| / |h| to train at if they carry it to 1.
         warmup_steps: steps of linear warm-up at the start of the schedule.
         max_grad_norm: the gradient's norm is clipped here.

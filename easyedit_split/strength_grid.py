@@ -17,7 +17,9 @@ them, so grids for a model that nobody tuned are written in r and turned into m 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -28,6 +30,32 @@ from .types import ConfigError
 Unit = Literal["m", "r"]
 NATURAL = "r:"
 BOTH_SIDES = "+-"
+
+
+@dataclass(frozen=True, slots=True)
+class NaturalUnit:
+    """What one m is worth at a site.
+
+    Attributes:
+        h: median |h| over the steered tokens, in the model's own unit.
+        r_per_m: median of |dh| / |h| at m = 1; 0 for an intervention that changes nothing.
+        tokens: steered tokens that were measured.
+    """
+
+    h: float
+    r_per_m: float
+    tokens: int
+
+    @classmethod
+    def over(cls, units: Sequence[NaturalUnit]) -> NaturalUnit:
+        """One unit for several interventions: the medians, so that one grid of r serves all concepts.
+
+        Args:
+            units: at least one.
+        """
+        return cls(
+            median(unit.h for unit in units), median(unit.r_per_m for unit in units), sum(unit.tokens for unit in units)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from easyedit_split import Source, compose, load_dataset, load_model
+from easyedit_split import compose, load_dataset, load_model
 from easyedit_split.analysis import curves_of, fit_sweep
 from easyedit_split.cli.commands.plot import draw
 from easyedit_split.cli.commands.recommend import print_recommendations, recommend_fit
 from easyedit_split.cli.console import bar, set_up_logging
 from easyedit_split.cli.summary import print_summary
 from easyedit_split.config import parse_grid
+from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.sweep_table import write_table
-from easyedit_split.training.pipeline import sweep, train
+from easyedit_split.training.train_pairs import train_artifact
 
 DATASETS = ("psychopathy", "powerseeking")
 
@@ -39,23 +40,19 @@ def run(name: str, model_name: str, given: argparse.Namespace) -> None:
     for table in tables.values():
         for note in table.notes:
             print(f"{name}: {note}")
-    sources = {s: Source(t.name, s, t.source, t.rows, t.sha256) for s, t in tables.items()}
     with bar(f"{name}: training") as advance:
-        artifact = train(
+        artifact = train_artifact(
             model,
             tokenizer,
-            tables["train"].pairs,
+            tables["train"],
             settings,
             model_name=model_name,
-            source=sources["train"],
             progress=lambda concept, done, total, loss: advance(done, total, f"loss {loss:.3f}"),
         )
     artifact.save_pretrained(given.out / name / "artifact", overwrite=True)
     with bar(f"{name}: scoring") as advance:
         points = parse_grid(given.m)
-        table = sweep(
-            model, tokenizer, tables["test"].pairs, artifact, points, source=sources["test"], progress=advance
-        )
+        table = sweep_pairs(model, tokenizer, tables["test"], artifact, points, progress=advance)
     write_table(table, given.out / name / "sweep.parquet")
     print_summary(table)
     fits = fit_sweep(curves_of(table), keep_going=True)

@@ -23,15 +23,16 @@ from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
 from easyedit_split.easyedit.train import save, states_of
 from easyedit_split.means import mean_curve
 from easyedit_split.model.load import TESTBED, load_model
+from easyedit_split.scoring.encode_table import encode_table
 from easyedit_split.scoring.sweep import by_concept
+from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.generate import GenerateConfig, generate
 from easyedit_split.storage import write_whole
 from easyedit_split.sweep_table import write_table
-from easyedit_split.text.encode import encode_pairs
 from easyedit_split.text.template import Template
-from easyedit_split.training.pipeline import Source, artifact_tokens, sweep, train
 from easyedit_split.training.recipes import compose
+from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.types import ArtifactError, ConfigError, SplitError
 
 METHODS = ("diff_mean", "reps", "sft", "split")
@@ -90,10 +91,7 @@ def train_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     """``generate``: fit the vectors and save them, ours and EasyEdit2's beside each other."""
     recipe = compose(case.form, case.method, model=case.model, dataset=case.dataset, overrides=args.set)
     data = load_dataset(args.data or case.dataset, split="train", drop_bad=args.drop_bad, limit=args.limit)
-    source = Source(data.name, "train", data.source, data.rows, data.sha256)
-    artifact = train(
-        model, tokenizer, data.pairs, recipe.run(), model_name=case.model, source=source, drop_bad=args.drop_bad
-    )
+    artifact = train_artifact(model, tokenizer, data, recipe.run(), model_name=case.model, drop_bad=args.drop_bad)
     if artifact.concepts != ("default",):
         artifact.record["concept_ids"] = {str(i): concept for i, concept in enumerate(artifact.concepts)}
     save(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
@@ -112,9 +110,9 @@ def apply_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     artifact = saved(case)
     for note in artifact.check_model(model, name=case.model, tokenizer=tokenizer):
         print(f"the artifact's model differs: {note}")
-    template = Template(tokenizer, artifact_tokens(artifact))
+    template = Template(tokenizer, artifact.tokens)
     data = load_dataset(args.data or case.dataset, split="test", drop_bad=args.drop_bad, limit=args.limit)
-    encoded = encode_pairs(data.pairs, template, source=data.source, drop_bad=args.drop_bad, indices=data.rows)
+    encoded = encode_table(data, template, drop_bad=args.drop_bad)
     config = GenerateConfig(max_new_tokens=args.max_new_tokens, batch_size=args.batch_size)
     results: dict[float, list[dict[str, Any]]] = {m: [] for m in args.multipliers}
     for concept, members in by_concept(encoded.rows, artifact).items():
@@ -140,12 +138,9 @@ def apply_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
 def score_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any) -> None:
     """``loss``: both answers' losses and the log-odds at every m."""
     data = load_dataset(args.data or case.dataset, split="test", drop_bad=args.drop_bad, limit=args.limit)
-    source = Source(data.name, "test", data.source, data.rows, data.sha256)
     m = sorted({0.0, *args.multipliers})
     artifact = saved(case)
-    table = sweep(
-        model, tokenizer, data.pairs, artifact, m, model_name=case.model, source=source, drop_bad=args.drop_bad
-    )
+    table = sweep_pairs(model, tokenizer, data, artifact, m, model_name=case.model, drop_bad=args.drop_bad)
     case.table.parent.mkdir(parents=True, exist_ok=True)
     write_table(table, case.table)
     curve = mean_curve(table)

@@ -26,7 +26,7 @@ FACTOR = 1.5  # from one outermost m to the next
 _FINE = 2001
 
 Points = Sequence[tuple[float, float]]
-NextPoints = Callable[[pd.DataFrame], Points]
+Rule = Callable[[pd.DataFrame], Points]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class GrowOutward:
         return tuple(found)
 
 
-def one_after_another(*callables: NextPoints) -> NextPoints:
+def one_after_another(*callables: Rule) -> Rule:
     """Further m from the first of several callables that has any: the next one begins where the one before is done.
 
     Args:

@@ -106,15 +106,13 @@ def open_data(
     concept_id: int | None = None,
     drop_bad: bool = False,
     limit: int | None = None,
-) -> tuple[PairTable, Any]:
-    """Pairs of ``--data``, and their `pipeline.Source`; notes are printed.
+) -> PairTable:
+    """Pairs of ``--data``; what the loader did is printed.
 
     Args:
         default_split: taken where ``split`` is None, of datasets that have splits and of files that declare it; any
             other file is used whole, and that is said.
     """
-    from ..training.pipeline import Source
-
     chosen = split or default_split_of(data, default_split)
     table = load_dataset(
         data,
@@ -127,10 +125,9 @@ def open_data(
     )
     if chosen is None:
         say(f"{table.name}: declares no split {default_split!r}, so the whole file is used", "dim")
-    for note in table.other_notes:
+    for note in table.notes:
         say(f"{table.name}: {note}", "dim")
-    known = (table.name, chosen or "", table.source, table.rows, table.sha256)
-    return table, Source(*known, dropped=table.dropped, notes=table.other_notes)
+    return table
 
 
 def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, Any]:

@@ -16,7 +16,6 @@ from ..datasets.base import PairTable
 from ..model.hooks import device_of
 from ..model.load import describe
 from ..text.template import tokenizer_hash
-from ..training.pipeline import pairs_hash
 
 _VALUES = 64
 
@@ -33,7 +32,7 @@ def model_identity(network: nn.Module, tokenizer: Any, name: str) -> dict[str, A
 
 def pairs_identity(table: PairTable) -> dict[str, Any]:
     """The pairs as they are scored: texts, roles, order, and the rows that the result names them by."""
-    return {"pairs": pairs_hash(table.pairs), "rows": list(table.rows)}
+    return {"pairs": table.pairs_sha256, "rows": list(table.rows)}
 
 
 @torch.no_grad()

@@ -9,10 +9,12 @@ import pandas as pd
 from rich.table import Table
 
 from ..config import TokenConfig
-from ..text.encode import encode_pairs
+from ..datasets.base import PairTable
+from ..scoring.encode_table import encode_table
+from ..text.encode import EncodedPair
 from ..text.template import Template
 from ..training.layer_scan import best_layer, scan_layers, scan_split
-from ..types import ConfigError, Pair
+from ..types import ConfigError
 from .console import bar, console, say
 
 AUTO = "auto"
@@ -40,10 +42,10 @@ def parse_layers(given: Sequence[str] | None) -> list[int] | None:
 def choose_layer(
     model: Any,
     tokenizer: Any,
-    pairs: Sequence[Pair],
+    pairs: PairTable,
     tokens: TokenConfig,
     *,
-    held_out: Sequence[Pair] = (),
+    held_out: PairTable | None = None,
     drop_bad: bool = False,
 ) -> tuple[int, pd.DataFrame]:
     """The block that a scan chooses, its table printed; and the table.
@@ -52,7 +54,7 @@ def choose_layer(
         model, tokenizer: as loaded.
         pairs: to make directions from.
         tokens: how they are tokenised.
-        held_out: pairs to score on; taken out of ``pairs`` where there are none.
+        held_out: pairs to score on; some of ``pairs`` where None.
         drop_bad: leave out bad rows.
 
     Raises:
@@ -60,10 +62,11 @@ def choose_layer(
         DataError: a bad row.
     """
     template = Template(tokenizer, tokens)
-    known = encode_pairs(pairs, template, source="pairs", drop_bad=drop_bad).rows
-    scored = encode_pairs(held_out, template, source="held-out pairs", drop_bad=drop_bad).rows if held_out else ()
-    if not scored:
+    known: Sequence[EncodedPair] = encode_table(pairs, template, drop_bad=drop_bad).rows
+    if held_out is None:
         known, scored = scan_split(known)
+    else:
+        scored = list(encode_table(held_out, template, drop_bad=drop_bad).rows)
     with bar("trying layers") as advance:
         scan = scan_layers(model, template, known, scored, progress=advance)
     chosen = best_layer(scan)

@@ -42,13 +42,16 @@ class AxBench(Dataset):
         need_columns(table, (*self.columns.fields(), self.columns.concept, "concept_id"), self.name)
         groups, notes = concept_rows(table, request.concept_id)
         chosen: list[Numbered] = []
+        bad: tuple[str, ...] = ()
         for concept_id, rows in groups.items():
             items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad, only=rows)
             name = f"{self.name}, concept {concept_id}"
             part, short = take(items, request.split or "train", self.sizes, name=name, seed=request.seed)
             chosen += limited(part, request.limit, name=name, seed=request.seed)
-            notes += dropped + short
-        return PairTable.of(self.name, chosen, table, notes)
+            notes += short
+            bad += dropped
+        split = request.split or "train"
+        return PairTable.of(self.name, chosen, table, split=split, dropped=bad, notes=notes)
 
 
 def is_unpaired(columns: tuple[str, ...]) -> bool:

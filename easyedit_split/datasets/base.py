@@ -1,6 +1,6 @@
 """What a dataset is: pairs with the rows they come from, under a name that the registry knows.
 
-    name or file -> PairTable(pairs, rows, source, sha256, notes)        rows are counted from 0
+    name or file -> PairTable(pairs, rows, source, sha256, split, dropped, notes)        rows are counted from 0
 
 A dataset of its own is one file here: where its authors publish it, which columns make a pair, how Appendix A splits
 it, and one registration line. Nothing in a file is ever executed.
@@ -8,11 +8,13 @@ it, and one registration line. Nothing in a file is ever executed.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, overload
 
 from ..config import require
 from ..registry import Registry
@@ -21,8 +23,6 @@ from .files import Table
 
 Split: TypeAlias = Literal["train", "test", "dev"]
 SPLITS: tuple[Split, ...] = ("train", "test", "dev")
-DROPPED = "dropped "
-"""How the note on a bad row that was left out begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +34,18 @@ class Numbered:
 
 
 @dataclass(frozen=True, slots=True)
-class PairTable:
-    """Pairs, and what is needed to find each of them again.
+class PairTable(Sequence[Pair]):
+    """Pairs, and what is needed to find each of them again; a sequence of its pairs.
 
     Attributes:
         name: the dataset's name, or the file's.
         pairs: in the file's order.
         rows: row number of each pair in its file, from 0.
-        source: the file (or testbed split) that messages name.
+        source: the file (or testbed split, or kind of table in memory) that messages name.
         sha256: of the file's bytes (of the pairs themselves where there is no file).
-        notes: what was left out or done, one sentence each.
+        split: train, test or dev; empty where the whole file was taken.
+        dropped: the bad rows that were left out, one sentence each: file, row and field.
+        notes: what else was left out or done, one sentence each.
     """
 
     name: str
@@ -51,33 +53,73 @@ class PairTable:
     rows: tuple[int, ...]
     source: str
     sha256: str
+    split: str = ""
+    dropped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, name: str, items: Sequence[Numbered], table: Table, notes: Sequence[str]) -> PairTable:
-        """The table of ``items``, chosen from a file."""
+    def of(
+        cls,
+        name: str,
+        items: Sequence[Numbered],
+        table: Table,
+        *,
+        split: str | None,
+        dropped: Sequence[str] = (),
+        notes: Sequence[str] = (),
+    ) -> PairTable:
+        """The table of ``items``, chosen from a file.
+
+        Args:
+            name: the dataset's name.
+            items: the pairs, with their rows in ``table``.
+            table: the file.
+            split: train, test or dev; None for the whole file.
+            dropped: one sentence for each bad row that was left out.
+            notes: one sentence for each other thing that was done.
+        """
         return cls(
             name=name,
             pairs=tuple(item.pair for item in items),
             rows=tuple(item.row for item in items),
             source=str(table.path),
             sha256=table.sha256,
+            split=split or "",
+            dropped=tuple(dropped),
             notes=tuple(notes),
         )
 
-    @property
-    def dropped(self) -> tuple[str, ...]:
-        """The bad rows that were left out, one sentence each: file, row and field."""
-        return tuple(note.removeprefix(DROPPED) for note in self.notes if note.startswith(DROPPED))
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> PairTable: ...
+    def __getitem__(self, place: int | slice) -> Pair | PairTable:
+        """One pair, or a table of some of them that keeps their rows."""
+        if isinstance(place, slice):
+            return replace(self, pairs=self.pairs[place], rows=self.rows[place])
+        return self.pairs[place]
 
     @property
-    def other_notes(self) -> tuple[str, ...]:
-        """The notes that speak of no bad row."""
-        return tuple(note for note in self.notes if not note.startswith(DROPPED))
+    def pairs_sha256(self) -> str:
+        """SHA-256 over the pairs' texts and concepts, in order."""
+        return pairs_hash(self.pairs)
 
     def concepts(self) -> tuple[str | None, ...]:
         """The pairs' concepts, in order of first appearance; ``(None,)`` where there are none."""
         return tuple(dict.fromkeys(pair.concept for pair in self.pairs))
+
+
+def pairs_hash(pairs: Sequence[Pair]) -> str:
+    """SHA-256 over the texts and concepts of pairs, in order.
+
+    Args:
+        pairs: any number of pairs.
+    """
+    rows = [astuple(pair) for pair in pairs]
+    return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

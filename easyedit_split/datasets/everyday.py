@@ -32,9 +32,9 @@ class Everyday(Dataset):
         split = request.split or "train"
         table = read_named(Everyday, SHIPPED / self.files["all"][0])
         rows = [number for number, row in enumerate(table.rows) if row["split"] == split]
-        items, notes = read_pairs(table, self.columns, drop_bad=request.drop_bad, only=rows)
+        items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad, only=rows)
         chosen = limited(items, request.limit, name=self.name, seed=request.seed)
-        return PairTable.of(self.name, chosen, table, notes)
+        return PairTable.of(self.name, chosen, table, split=split, dropped=dropped)
 
 
 def neutral_prompts(count: int | None = None) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Local(Dataset):
         refuse(Local, {"concept_id": request.concept_id})
         path = _split_file(request.path, request.split)
         table = read_table(path)
-        columns = request.columns or _recognise(table)
+        columns = request.columns or recognise(table)
         need_columns(table, columns.fields(), "a pair")
         only = _split_rows(table, request.split)
         if only is None and request.split is not None and _declared(path) != request.split:
@@ -56,12 +56,21 @@ class Local(Dataset):
                 f"{path}: has no split {request.split!r}: leave split out to take the whole file, add a 'split' column "
                 f"or name the files *_train and *_test{_paper_split(columns, path)}"
             )
-        items, notes = read_pairs(table, columns, drop_bad=request.drop_bad, only=only)
+        items, dropped = read_pairs(table, columns, drop_bad=request.drop_bad, only=only)
         chosen = limited(items, request.limit, name=path.stem, seed=request.seed)
-        return PairTable.of(path.stem, chosen, table, notes)
+        split = request.split or _declared(path)
+        return PairTable.of(path.stem, chosen, table, split=split, dropped=dropped)
 
 
-def _recognise(table: Table) -> Columns:
+def recognise(table: Table) -> Columns:
+    """Which of the known shapes the columns of a table are.
+
+    Args:
+        table: rows under named columns.
+
+    Raises:
+        DataError: none of them.
+    """
     refuse_unpaired(table)
     for columns in _KNOWN:
         if columns.fit(table.columns):

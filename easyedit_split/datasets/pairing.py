@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..types import DataError, Pair
-from .base import DROPPED, Columns, Numbered
+from .base import Columns, Numbered
 from .files import Table
 
 logger = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _NAMED_AT_MOST = 10
 def read_pairs(
     table: Table, columns: Columns, *, drop_bad: bool, only: Iterable[int] | None = None
 ) -> tuple[list[Numbered], tuple[str, ...]]:
-    """Pairs of ``table`` (of the rows ``only``), and one note for each row dropped; they are counted in one warning.
+    """Pairs of ``table`` (of the rows ``only``), and one sentence for each row dropped; one warning counts them.
 
     Raises:
         DataError: a missing, empty or non-text field, equal answers; all bad rows are named. Or no row is left.
@@ -41,7 +41,7 @@ def read_pairs(
         raise DataError(f"{table.path}: no good row is left of {len(bad)}; first, {bad[0] if bad else 'none at all'}")
     if bad:
         logger.warning("%s: dropped %d of %d rows: %s", table.path, len(bad), len(good) + len(bad), named)
-    return good, tuple(f"{DROPPED}{table.path}, {sentence}" for sentence in bad)
+    return good, tuple(f"{table.path}, {sentence}" for sentence in bad)
 
 
 def text_of(row: Mapping[str, Any], column: str) -> str:

@@ -37,12 +37,12 @@ class PowerSeeking(Dataset):
         split = request.split or "train"
         role = "test" if split == "test" else "train"
         table = read_named(PowerSeeking, locate(PowerSeeking, role, _of_role(request.path, role)))
-        items, notes = read_pairs(table, self.columns, drop_bad=request.drop_bad)
+        items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad)
+        short: tuple[str, ...] = ()
         if split != "test":
             items, short = take(items, split, self.sizes, name=self.name, seed=request.seed, test_in_file=False)
-            notes += short
         chosen = limited(items, request.limit, name=self.name, seed=request.seed)
-        return PairTable.of(self.name, chosen, table, notes)
+        return PairTable.of(self.name, chosen, table, split=split, dropped=dropped, notes=short)
 
 
 def _of_role(path: Path | None, role: str) -> Path | None:

@@ -30,4 +30,4 @@ class Psychopathy(Dataset):
         items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad)
         chosen, notes = take(items, request.split or "train", self.sizes, name=self.name, seed=request.seed)
         chosen = limited(chosen, request.limit, name=self.name, seed=request.seed)
-        return PairTable.of(self.name, chosen, table, (*dropped, *notes))
+        return PairTable.of(self.name, chosen, table, split=request.split or "train", dropped=dropped, notes=notes)

@@ -5,12 +5,8 @@ They are made, not read; the package that makes them loads when they are asked f
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-
 from ..types import DataError, Pair
-from .base import Numbered, PairTable, Request
+from .base import Numbered, PairTable, Request, pairs_hash
 from .splits import limited
 
 PREFIX = "testbed:"
@@ -28,7 +24,6 @@ def load_testbed(name: str, request: Request) -> PairTable:
         raise DataError(f"{PREFIX}{name} has no columns to name: leave them out")
     split = request.split or "train"
     made = tuple(pairs(name, split))
-    canonical = json.dumps([dataclasses.astuple(pair) for pair in made], ensure_ascii=False)
     numbered = [Numbered(row, pair) for row, pair in enumerate(made)]
     if request.concept_id is not None:
         concept = _concept(name, made, request.concept_id)
@@ -39,7 +34,8 @@ def load_testbed(name: str, request: Request) -> PairTable:
         pairs=tuple(item.pair for item in chosen),
         rows=tuple(item.row for item in chosen),
         source=f"{PREFIX}{name}/{split}",
-        sha256=hashlib.sha256(canonical.encode()).hexdigest(),
+        sha256=pairs_hash(made),
+        split=split,
     )
 
 

@@ -22,7 +22,7 @@ from ..steering.intervention import Intervention
 from ..text.template import Template
 from ..types import ArtifactError, ConfigError
 from . import vectors as formats
-from .host.wrappers import unwrap, use_defined_attention
+from .host.wrappers import use_defined_attention
 from .live import put
 from .settings import ApplySettings, apply_settings
 
@@ -80,7 +80,7 @@ def _intervention(
 ) -> Intervention:
     artifact, where = _artifact(settings, vectors)
     if artifact is not None:
-        for note in artifact.check_model(wrapper.model, unwrap):
+        for note in artifact.check_model(wrapper.model):
             logger.warning("the vectors' model differs: %s", note)
         intervention = single_layer(_of_concept(artifact, settings.concept_id), layer, where)
     else:

@@ -35,7 +35,6 @@ from ..text.encode import EncodedPair, encode_pairs
 from ..text.template import Template
 from ..types import ConfigError, DataError, Pair, Scores
 from .evaluation_data import load_pairs, pairs_of, tokens_of
-from .host.wrappers import unwrap
 from .strength import applied_methods, at_strength, prompt_of
 
 logger = logging.getLogger(__name__)
@@ -199,9 +198,9 @@ class LogOddsEvaluator:
                 batch = collate([rows[i] for i in chosen], pad_id=pad_id).to(device_of(model))
                 with ExitStack() as stack:
                     for intervention, strength in ours:
-                        steered = attach(model, intervention, strength, layout=layout_of(batch), unwrap=unwrap)
+                        steered = attach(model, intervention, strength, layout=layout_of(batch))
                         stack.enter_context(steered)
-                    losses[chosen] = row_losses(model, batch, unwrap=unwrap).cpu().numpy()
+                    losses[chosen] = row_losses(model, batch).cpu().numpy()
         n, counts = len(encoded), np.array([len(row.answer) for row in rows])
         return Scores(L_p=losses[:n], L_n=losses[n:], T_p=counts[:n], T_n=counts[n:])
 

@@ -18,7 +18,7 @@ from ..steering.attach import Attachment, attach
 from ..steering.call_layout import CallReader
 from ..steering.forms.base import Form, Strength, factors
 from ..steering.intervention import Intervention
-from .host.wrappers import layers_of, unwrap
+from .host.wrappers import layers_of
 
 _ATTRIBUTE = "_easyedit_split_live"
 
@@ -51,12 +51,10 @@ class Live:
         self._reader = CallReader((), None, needs_prefix=False)
         self._started: Tensor | None = None
         self._stack = ExitStack()
-        decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
+        decoder = walk(model, family_of(model).decoder)
         # before the hook of `attach`, so that it finds the call decided
         self._stack.callback(decoder.register_forward_pre_hook(self._enter_call, with_kwargs=True).remove)
-        self.attachment: Attachment = self._stack.enter_context(
-            attach(model, intervention, self.m, delta=self._delta, unwrap=unwrap)
-        )
+        self.attachment: Attachment = self._stack.enter_context(attach(model, intervention, self.m, delta=self._delta))
 
     @property
     def is_active(self) -> bool:

@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
+from ..datasets.base import PairTable, pairs_hash
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..storage import write_whole
-from ..training.pipeline import Source
-from ..training.pipeline import train as train_artifact
+from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
 from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
-from .host.wrappers import unwrap, use_defined_attention
+from .host.wrappers import use_defined_attention
 from .settings import TrainSettings, train_settings
 
 logger = logging.getLogger(__name__)
@@ -149,13 +149,11 @@ def _train(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, mod
         artifact = train_artifact(
             wrapper.model,
             wrapper.tokenizer,
-            pairs,
+            PairTable(name, tuple(pairs), numbers, name, pairs_hash(pairs), split="train"),
             settings.run,
             model_name=model_name,
-            source=Source(name=name, split="train", rows=numbers),
             drop_bad=settings.drop_bad,
             progress=progress,
-            unwrap=unwrap,
         )
     concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
     if concepts:

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from .sites import RESIDUAL, Site, Unwrap, blocks_of, check_site, find_linear, hidden_size, same, widths
+from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear, hidden_size, widths
 
 
 @contextmanager
-def activations(model: nn.Module, sites: Sequence[Site], unwrap: Unwrap = same) -> Iterator[dict[Site, Tensor]]:
+def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, Tensor]]:
     """Collect the output of each site, ``[b s d_out]``, of the latest model call.
 
     For ``residual`` this is the block's output; for a linear map the map's own.
@@ -26,11 +26,8 @@ def activations(model: nn.Module, sites: Sequence[Site], unwrap: Unwrap = same) 
     found: dict[Site, Tensor] = {}
     handles = []
     for site in sites:
-        check_site(model, site, unwrap)
-        if site.name == RESIDUAL:
-            module = unwrap(blocks_of(model, unwrap)[site.block])
-        else:
-            module = find_linear(model, site, unwrap)
+        check_site(model, site)
+        module = blocks_of(model)[site.block] if site.name == RESIDUAL else find_linear(model, site)
 
         def keep(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
             found[site] = output[0] if isinstance(output, tuple) else output
@@ -44,9 +41,7 @@ def activations(model: nn.Module, sites: Sequence[Site], unwrap: Unwrap = same) 
 
 
 @contextmanager
-def site_values(
-    model: nn.Module, sites: Sequence[Site], unwrap: Unwrap = same
-) -> Iterator[dict[Site, tuple[Tensor, Tensor]]]:
+def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, tuple[Tensor, Tensor]]]:
     """Collect ``(x, h)`` of each site of the latest model call: what a change is computed from, and what it changes.
 
     x is the map's input ``[b s d_in]`` (for ``residual`` the block's output). h is the block's output ``[b s d]`` where
@@ -56,9 +51,9 @@ def site_values(
     found: dict[Site, tuple[Tensor, Tensor]] = {}
     with ExitStack() as stack:
         for site in sites:
-            wide = widths(model, site, "site", unwrap)[1] == hidden_size(model)
-            block = unwrap(blocks_of(model, unwrap)[site.block])
-            source = block if site.name == RESIDUAL else find_linear(model, site, unwrap)
+            wide = widths(model, site, "site")[1] == hidden_size(model)
+            block = blocks_of(model)[site.block]
+            source = block if site.name == RESIDUAL else find_linear(model, site)
 
             def read(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
                 inputs[site] = _first(output) if site.name == RESIDUAL else args[0]

@@ -7,7 +7,7 @@ live; widths are read from the modules themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -15,11 +15,11 @@ from torch import nn
 
 from ..registry import Registry, nearest
 from ..types import ConfigError
+from .wrappers import unwrap
 
 RESIDUAL = "residual"
 Placement: TypeAlias = Literal["site", "block_output"]
 PLACEMENTS: tuple[Placement, ...] = ("site", "block_output")
-Unwrap: TypeAlias = Callable[[nn.Module], nn.Module]
 
 DECODER_LINEARS: Mapping[str, str] = {
     "mlp.down_proj": "mlp.down_proj",
@@ -95,33 +95,33 @@ def family_of(model: nn.Module) -> Family:
     return FAMILIES[known[model_type]]
 
 
-def same(module: nn.Module) -> nn.Module:
-    """The default ``unwrap``: nothing stands around a module."""
-    return module
+def walk(module: nn.Module, path: str) -> nn.Module:
+    """Follow a dotted path, looking through registered wrappers at each step and at the end.
 
-
-def walk(module: nn.Module, path: str, unwrap: Unwrap = same) -> nn.Module:
-    """Follow a dotted path, looking through wrappers at each step.
+    Args:
+        module: where the path starts.
+        path: names of submodules, joined by dots.
 
     Raises:
         ConfigError: a part of the path does not exist.
     """
+    module = unwrap(module)
     for part in path.split("."):
-        child = getattr(unwrap(module), part, None)
+        child = getattr(module, part, None)
         if not isinstance(child, nn.Module):
-            raise ConfigError(f"{type(unwrap(module)).__name__} has no module {part!r} (looking for {path!r})")
-        module = child
+            raise ConfigError(f"{type(module).__name__} has no module {part!r} (looking for {path!r})")
+        module = unwrap(child)
     return module
 
 
-def blocks_of(model: nn.Module, unwrap: Unwrap = same) -> Sequence[nn.Module]:
-    """The model's decoder blocks, in order, as they stand in the model (not unwrapped)."""
-    return list(walk(model, family_of(model).blocks, unwrap).children())
+def blocks_of(model: nn.Module) -> Sequence[nn.Module]:
+    """The model's own decoder blocks, in order, without what stands around them."""
+    return [unwrap(block) for block in walk(model, family_of(model).blocks).children()]
 
 
-def check_site(model: nn.Module, site: Site, unwrap: Unwrap = same) -> None:
+def check_site(model: nn.Module, site: Site) -> None:
     """Raise ``ConfigError`` unless the model has this site."""
-    count = len(blocks_of(model, unwrap))
+    count = len(blocks_of(model))
     if not 0 <= site.block < count:
         raise ConfigError(f"layer {site.block} does not exist: this model has blocks 0 to {count - 1}")
     names = (RESIDUAL, *family_of(model).linears)
@@ -129,15 +129,15 @@ def check_site(model: nn.Module, site: Site, unwrap: Unwrap = same) -> None:
         raise ConfigError(f"unknown site {site.name!r}{nearest(site.name, names)}")
 
 
-def find_linear(model: nn.Module, site: Site, unwrap: Unwrap = same) -> nn.Module:
+def find_linear(model: nn.Module, site: Site) -> nn.Module:
     """The linear map of a site that is not ``residual``.
 
     Raises:
         ConfigError: no such block, no such name, or the module there is not a linear map.
     """
-    check_site(model, site, unwrap)
-    block = blocks_of(model, unwrap)[site.block]
-    module = unwrap(walk(block, family_of(model).linears[site.name], unwrap))
+    check_site(model, site)
+    block = blocks_of(model)[site.block]
+    module = walk(block, family_of(model).linears[site.name])
     if not hasattr(module, "in_features") or not hasattr(module, "out_features"):
         raise ConfigError(f"{site.key} is a {type(module).__name__}, not a linear map")
     return module
@@ -148,17 +148,17 @@ def hidden_size(model: nn.Module) -> int:
     return int(model.config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
 
 
-def widths(model: nn.Module, site: Site, placement: Placement, unwrap: Unwrap = same) -> tuple[int, int]:
+def widths(model: nn.Module, site: Site, placement: Placement) -> tuple[int, int]:
     """``(d_in, d_out)`` of an update at a site under a placement.
 
     Raises:
         ConfigError: ``block_output`` with a map whose output width is not the hidden width.
     """
-    check_site(model, site, unwrap)
+    check_site(model, site)
     d = hidden_size(model)
     if site.name == RESIDUAL:
         return d, d
-    linear = find_linear(model, site, unwrap)
+    linear = find_linear(model, site)
     d_in, d_out = int(linear.in_features), int(linear.out_features)  # type: ignore[arg-type]
     if placement == "block_output" and d_out != d:
         raise ConfigError(

@@ -13,19 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from ..model.hooks import activations, device_of
-from ..model.sites import Site, Unwrap, same
+from ..model.sites import Site
 from ..text.batching import Row, collate
 
 
 @torch.no_grad()
-def answer_means(
-    model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site], unwrap: Unwrap = same
-) -> dict[Site, Tensor]:
+def answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site]) -> dict[Site, Tensor]:
     """Mean activation over each row's answer tokens, ``[n d]`` per site, at least fp32."""
     means: dict[Site, list[Tensor]] = {site: [] for site in sites}
     for row in rows:
         batch = collate([row], pad_id=pad_id).to(device_of(model))
-        with activations(model, sites, unwrap) as found:
+        with activations(model, sites) as found:
             model(
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,

@@ -18,7 +18,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen, full_precision_head
-from ..model.sites import Unwrap, same
 from ..steering.attach import attach
 from ..steering.generate import GenerateConfig, greedy_rows
 from ..steering.intervention import Intervention
@@ -43,7 +42,6 @@ def collateral(
     *,
     tokens: int = TOKENS,
     progress: Callable[[int, int], None] | None = None,
-    unwrap: Unwrap = same,
 ) -> pd.DataFrame:
     """Side effects of an intervention at each m.
 
@@ -55,7 +53,6 @@ def collateral(
         m: floats, or ``(m1, m2)``.
         tokens: longest bare answer, in tokens.
         progress: called after each batch of prompts with (prompts done, prompts in all).
-        unwrap: looks through wrappers around the model's own modules.
 
     Returns:
         A row per m and prompt: ``m1, m2``; ``prompt`` (its index); ``kl``, summed over the answer's ``tokens``, nats;
@@ -67,7 +64,7 @@ def collateral(
     """
     if not m:
         raise ConfigError("there is no m to measure side effects at: name at least one")
-    rows = greedy_rows(model, template, prompts, GenerateConfig(max_new_tokens=tokens, batch_size=_ROWS), unwrap=unwrap)
+    rows = greedy_rows(model, template, prompts, GenerateConfig(max_new_tokens=tokens, batch_size=_ROWS))
     found: list[dict[str, Any]] = []
     with frozen(model):
         for start in range(0, len(rows), _ROWS):
@@ -76,7 +73,7 @@ def collateral(
             bare = _log_probabilities(model, batch)
             for value in m:
                 m1, m2 = value if isinstance(value, tuple) else (value, value)
-                with attach(model, intervention, (m1, m2), layout=layout_of(batch), unwrap=unwrap):
+                with attach(model, intervention, (m1, m2), layout=layout_of(batch)):
                     steered = _log_probabilities(model, batch)
                 for i, (before, after) in zip(chosen, zip(bare, steered, strict=True), strict=True):
                     kl, changed = _compare(before, after)

@@ -12,15 +12,14 @@ changed most counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from statistics import median
 
 import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen, site_values
-from ..model.sites import Site, Unwrap, same
+from ..model.sites import Site
 from ..steering.intervention import Intervention
+from ..strength_grid import NaturalUnit
 from ..text.batching import collate
 from ..text.encode import EncodedPair
 from ..text.positions import position_mask
@@ -30,32 +29,6 @@ ROWS = 16
 """Answers that are looked at: the median over their hundreds of tokens hardly moves with more."""
 
 
-@dataclass(frozen=True, slots=True)
-class NaturalUnit:
-    """What one m is worth at a site.
-
-    Attributes:
-        h: median |h| over the steered tokens, in the model's own unit.
-        r_per_m: median of |dh| / |h| at m = 1; 0 for an intervention that changes nothing.
-        tokens: steered tokens that were measured.
-    """
-
-    h: float
-    r_per_m: float
-    tokens: int
-
-    @classmethod
-    def over(cls, units: Sequence[NaturalUnit]) -> NaturalUnit:
-        """One unit for several interventions: the medians, so that one grid of r serves all concepts.
-
-        Args:
-            units: at least one.
-        """
-        return cls(
-            median(unit.h for unit in units), median(unit.r_per_m for unit in units), sum(unit.tokens for unit in units)
-        )
-
-
 def natural_unit(
     model: nn.Module,
     pairs: Sequence[EncodedPair],
@@ -63,17 +36,16 @@ def natural_unit(
     *,
     pad_id: int = 0,
     rows: int = ROWS,
-    unwrap: Unwrap = same,
 ) -> NaturalUnit:
     """The unit of an intervention: of its site whose r is largest (the first of several that change nothing).
 
     Args:
-        model, pairs, intervention, pad_id, rows, unwrap: as in `natural_units`.
+        model, pairs, intervention, pad_id, rows: as in `natural_units`.
 
     Raises:
         ConfigError: the intervention does not fit the model.
     """
-    units = natural_units(model, pairs, intervention, pad_id=pad_id, rows=rows, unwrap=unwrap)
+    units = natural_units(model, pairs, intervention, pad_id=pad_id, rows=rows)
     return max(units.values(), key=lambda unit: unit.r_per_m)
 
 
@@ -85,7 +57,6 @@ def natural_units(
     *,
     pad_id: int = 0,
     rows: int = ROWS,
-    unwrap: Unwrap = same,
 ) -> dict[Site, NaturalUnit]:
     """Measure |h| and |dh| at each site over the steered tokens of pairs, under the bare model.
 
@@ -95,7 +66,6 @@ def natural_units(
         intervention: says where, on which tokens, and what dh is.
         pad_id: any valid id; it changes nothing.
         rows: at most so many answers are read, evenly chosen from all.
-        unwrap: looks through wrappers around the model's own modules.
 
     Raises:
         ConfigError: the intervention does not fit the model.
@@ -108,7 +78,7 @@ def natural_units(
         for row in chosen:
             batch = collate([row], pad_id=pad_id).to(device_of(model))
             mask = position_mask(config.positions, config.skip_prefix, layout_of(batch))
-            with site_values(model, list(norms), unwrap) as values:
+            with site_values(model, list(norms)) as values:
                 model(
                     input_ids=batch.input_ids,
                     attention_mask=batch.attention_mask,

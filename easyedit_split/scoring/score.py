@@ -18,7 +18,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen, full_precision_head
-from ..model.sites import Unwrap, same
 from ..steering.attach import Delta, attach
 from ..steering.forms.base import Strength
 from ..steering.intervention import Intervention
@@ -56,7 +55,6 @@ def row_losses(
     m: Strength = 0.0,
     *,
     delta: Delta | None = None,
-    unwrap: Unwrap = same,
 ) -> Float64[Tensor, " b"]:
     """L(A | q) of each row of a batch, summed nats, under an intervention at m; differentiable in its parameters.
 
@@ -66,9 +64,7 @@ def row_losses(
     """
     layout = layout_of(batch)
     first_answer = int(torch.where(layout.index >= batch.prompt_lengths[:, None], 1, 0).amax(0).argmax())
-    steered = (
-        attach(model, intervention, m, layout=layout, delta=delta, unwrap=unwrap) if intervention else nullcontext()
-    )
+    steered = attach(model, intervention, m, layout=layout, delta=delta) if intervention else nullcontext()
     with steered, full_precision_head(model):
         output = model(
             input_ids=batch.input_ids,
@@ -99,7 +95,6 @@ def score(
     max_tokens: int = 4096,
     max_rows: int = 64,
     side: Literal["right", "left"] = "right",
-    unwrap: Unwrap = same,
 ) -> Scores:
     """Answer losses of pairs under an intervention at one m.
 
@@ -117,7 +112,7 @@ def score(
     with frozen(model):
         for chosen in plan_batches(lengths, max_tokens=max_tokens, max_rows=max_rows):
             batch = collate([rows[i] for i in chosen], pad_id=pad_id, side=side).to(device_of(model))
-            losses[chosen] = row_losses(model, batch, intervention, m, unwrap=unwrap).cpu().numpy()
+            losses[chosen] = row_losses(model, batch, intervention, m).cpu().numpy()
     tokens = np.array([len(row.answer) for row in rows])
     n = len(pairs)
     return Scores(L_p=losses[:n], L_n=losses[n:], T_p=tokens[:n], T_n=tokens[n:])

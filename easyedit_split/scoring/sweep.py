@@ -19,7 +19,6 @@ from torch import nn
 from .. import log_odds
 from ..log_odds import Normalize
 from ..model.load import name_of
-from ..model.sites import Unwrap, same
 from ..steering.artifact import Artifact
 from ..steering.intervention import Intervention
 from ..storage import Journal
@@ -48,13 +47,12 @@ class Scorer(Protocol):
         m: Factors,
         *,
         pad_id: int,
-        unwrap: Unwrap,
     ) -> Scores:
         """Losses of ``pairs`` under ``intervention`` at ``m``."""
         ...
 
 
-def sweep(
+def sweep_encoded(
     model: nn.Module,
     pairs: Sequence[EncodedPair],
     artifact: Artifact,
@@ -70,7 +68,6 @@ def sweep(
     scorer: Scorer = score,
     progress: Progress | None = None,
     journal: Journal | None = None,
-    unwrap: Unwrap = same,
 ) -> pd.DataFrame:
     """Score every pair at every m, each pair under its own concept's intervention.
 
@@ -89,7 +86,7 @@ def sweep(
         ArtifactError: the artifact does not fit the model.
     """
     labels = _labels(model, artifact, model_name, dataset, split)
-    for note in artifact.check_model(model, unwrap, name=model_name, tokenizer=tokenizer):
+    for note in artifact.check_model(model, name=model_name, tokenizer=tokenizer):
         logger.warning("the artifact's model differs: %s", note)
     groups = by_concept(pairs, artifact)
     points = [_pair_of(value) for value in m]
@@ -102,7 +99,7 @@ def sweep(
         for (m1, m2), (concept, members) in itertools.product(points, groups.items()):
             scores = finished.get((concept, m1, m2))
             if scores is None:
-                scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id, unwrap=unwrap)
+                scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id)
                 _keep(journal, concept, m1, m2, scores)
             tables.append(_rows(labels, members, scores, m1, m2, normalize))
             if progress is not None:

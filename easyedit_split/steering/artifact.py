@@ -21,11 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
-from ..config import build, require
+from ..config import TokenConfig, build, require
 from ..model.load import describe, name_of
-from ..model.sites import Site, Unwrap, same, widths
+from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
+from ..strength_grid import NaturalUnit
 from ..types import ArtifactError, ConfigError
 from .artifact_files import (
     CONFIG_FILE,
@@ -42,6 +43,7 @@ from .artifact_model import differences, require_architecture
 from .intervention import Intervention, InterventionConfig
 
 DEFAULT_CONCEPT = "default"
+UNIT_KEY = "natural_unit"
 
 
 class Artifact:
@@ -95,6 +97,25 @@ class Artifact:
 
     def __getitem__(self, concept: str | None) -> Intervention:
         return self.interventions[self.resolve(concept)]
+
+    @property
+    def tokens(self) -> TokenConfig:
+        """The token settings it was trained under: scoring and generation use the same.
+
+        Raises:
+            ConfigError: the record holds none that can be read.
+        """
+        return build(TokenConfig, self.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
+
+    @property
+    def unit(self) -> NaturalUnit | None:
+        """What m = 1 is worth in |dh| / |h|, as it was measured in training; None where it was not.
+
+        Raises:
+            ConfigError: the record holds one that cannot be read.
+        """
+        found = self.record.get(UNIT_KEY)
+        return None if found is None else build(NaturalUnit, found, f"the artifact's record, {UNIT_KEY}")
 
     def only(self) -> Intervention:
         """The one intervention of a single-concept artifact.
@@ -213,7 +234,6 @@ class Artifact:
     def check_model(
         self,
         model: nn.Module,
-        unwrap: Unwrap = same,
         *,
         name: str | None = None,
         revision: str | None = None,
@@ -233,7 +253,7 @@ class Artifact:
         require_architecture(self.record.get("model", {}), found)
         for key, shape in self._shapes().items():
             try:
-                fits = widths(model, Site.parse(key), self.config.placement, unwrap)
+                fits = widths(model, Site.parse(key), self.config.placement)
             except ConfigError as error:
                 raise ArtifactError(f"does not fit this model: {error}") from error
             if fits != shape:
@@ -257,4 +277,4 @@ def norm(intervention: Intervention) -> float:
     return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
 
 
-__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "Artifact", "norm"]
+__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "UNIT_KEY", "Artifact", "norm"]

@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ..model.sites import RESIDUAL, Site, Unwrap, blocks_of, family_of, find_linear, same, walk, widths
+from ..model.sites import RESIDUAL, Site, blocks_of, family_of, find_linear, walk, widths
 from ..text.positions import Layout, position_mask
 from ..types import ConfigError
 from .call_layout import CallReader
@@ -189,18 +189,16 @@ def attach(
     layout: Layout | None = None,
     delta: Delta | None = None,
     check: bool = False,
-    unwrap: Unwrap = same,
 ) -> Iterator[Attachment]:
     """Steer ``model`` by ``intervention`` at strength ``m`` while inside.
 
     Args:
-        model: a Hugging Face causal LM (or a model around one, with ``unwrap``).
+        model: a Hugging Face causal LM.
         m: one float, one value per row of the batch ``[b]`` (beams of a row share it), or ``(m1, m2)``.
         layout: where prompt and answer lie, for calls that hold both; without it every call is read as generation: a
             call without cache holds the prompts, later ones what follows.
         delta: what is added instead of ``form.delta(x, m)``.
         check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
-        unwrap: looks through wrappers around the model's own modules.
 
     Yields:
         An `Attachment`, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
@@ -213,8 +211,8 @@ def attach(
     names = {id(module): name for name, module in model.named_modules()}
     with ExitStack() as stack:
         for site in intervention.sites:
-            _attach_site(stack, attachment, model, site, delta or _plain_delta, unwrap, names)
-        decoder = unwrap(walk(model, family_of(model).decoder, unwrap))
+            _attach_site(stack, attachment, model, site, delta or _plain_delta, names)
+        decoder = walk(model, family_of(model).decoder)
         stack.callback(decoder.register_forward_pre_hook(attachment.enter_call, with_kwargs=True).remove)
         yield attachment
     attachment.require_steered()
@@ -228,18 +226,17 @@ def _attach_site(
     model: nn.Module,
     site: Site,
     delta: Delta,
-    unwrap: Unwrap,
     names: dict[int, str],
 ) -> None:
     placement = attachment.intervention.config.placement
-    form, wanted = attachment.intervention[site], widths(model, site, placement, unwrap)
+    form, wanted = attachment.intervention[site], widths(model, site, placement)
     if (form.d_in, form.d_out) != wanted:
         raise ConfigError(
             f"{site.key}: the intervention maps {form.d_in} to {form.d_out}, this model's site maps {wanted[0]} to "
             f"{wanted[1]}: it was made for another model"
         )
-    block = unwrap(blocks_of(model, unwrap)[site.block])
-    linear = None if site.name == RESIDUAL else find_linear(model, site, unwrap)
+    block = blocks_of(model)[site.block]
+    linear = None if site.name == RESIDUAL else find_linear(model, site)
     touched = linear if linear is not None and placement == "site" else block
     hooks = _SiteHooks(attachment, site, names[id(touched)], delta)
     if touched is linear:

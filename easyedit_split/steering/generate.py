@@ -18,7 +18,6 @@ from torch import nn
 
 from ..config import require
 from ..model.hooks import device_of, frozen
-from ..model.sites import Unwrap, same
 from ..storage import Journal
 from ..text.batching import Row, collate
 from ..text.template import Template, prefix_lengths
@@ -74,7 +73,6 @@ def generate(
     config: GenerateConfig | None = None,
     journal: Journal | None = None,
     progress: Callable[[int, int], None] | None = None,
-    unwrap: Unwrap = same,
 ) -> list[Generated]:
     """Answers to every prompt at every m, ordered by m, then by prompt.
 
@@ -95,9 +93,7 @@ def generate(
                 if all((i, float(value)) in have for i in chosen):
                     continue
                 stops = _stops(model, template)
-                written = _continue(
-                    model, template, [rows[i] for i in chosen], intervention, value, config, unwrap, start
-                )
+                written = _continue(model, template, [rows[i] for i in chosen], intervention, value, config, start)
                 for i, ids in zip(chosen, written, strict=True):
                     if (i, float(value)) in have:
                         continue
@@ -147,8 +143,6 @@ def greedy_rows(
     template: Template,
     prompts: Sequence[str],
     config: GenerateConfig | None = None,
-    *,
-    unwrap: Unwrap = same,
 ) -> list[Row]:
     """The bare model's answers to prompts as rows of ids, each with the token that ended it, if one did.
 
@@ -157,7 +151,6 @@ def greedy_rows(
         template: turns prompts into ids.
         prompts: at least one.
         config: lengths and batch size; the answers are greedy unless it says otherwise.
-        unwrap: looks through wrappers around the model's own modules.
 
     Raises:
         DataError: no prompts, or one that is empty or cannot be encoded (named).
@@ -172,7 +165,7 @@ def greedy_rows(
             rows += [
                 Row(prompt, _through(ids, _stops(model, template)), lengths[start + k])
                 for k, (prompt, ids) in enumerate(
-                    zip(chosen, _continue(model, template, chosen, None, 0.0, config, unwrap, start), strict=True)
+                    zip(chosen, _continue(model, template, chosen, None, 0.0, config, start), strict=True)
                 )
             ]
     return rows
@@ -185,7 +178,6 @@ def _continue(
     intervention: Intervention | None,
     m: Strength,
     config: GenerateConfig,
-    unwrap: Unwrap,
     offset: int,
 ) -> list[list[int]]:
     """What follows each prompt, in ids: the answer, and whatever fills its row after the token that ended it."""
@@ -195,7 +187,7 @@ def _continue(
     sampling: dict[str, Any] = {"do_sample": False}
     if config.do_sample:
         sampling = {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p}
-    steered = attach(model, intervention, m, unwrap=unwrap) if intervention else nullcontext()
+    steered = attach(model, intervention, m) if intervention else nullcontext()
     with torch.random.fork_rng(enabled=config.do_sample), steered:
         if config.do_sample:
             torch.manual_seed(config.seed + offset)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..config import build, require
-from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, Unwrap, same, widths
+from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, widths
 from ..registry import nearest
 from ..text.positions import POLICIES, Positions
 from .forms.base import FORMS, Form
@@ -105,7 +105,6 @@ class Intervention(nn.Module):
         prefix_ids: Sequence[int] = (),
         bos_id: int | None = None,
         generator: torch.Generator | None = None,
-        unwrap: Unwrap = same,
     ) -> Intervention:
         """An intervention that fits ``model`` and starts at the bare model.
 
@@ -130,7 +129,7 @@ class Intervention(nn.Module):
             prefix_ids=tuple(prefix_ids),
             bos_id=bos_id,
         )
-        shapes = [widths(model, s, config.placement, unwrap) for s in sites]
+        shapes = [widths(model, s, config.placement) for s in sites]
         return cls(config, shapes, generator).to(next(model.parameters()).device)
 
     def __getitem__(self, site: Site | str) -> Form:

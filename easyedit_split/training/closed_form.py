@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from ..model.sites import RESIDUAL, Placement, Site, Unwrap, same
+from ..model.sites import RESIDUAL, Placement, Site
 from ..scoring.answer_means import answer_means
 from ..scoring.score import answer_rows
 from ..steering.forms.vector import Vector
@@ -32,7 +32,6 @@ def fit_closed_form(
     pairs: Sequence[EncodedPair],
     intervention: Intervention,
     objective: FittedObjective,
-    unwrap: Unwrap = same,
 ) -> None:
     """Set the vectors of ``intervention``, one per site, to what ``objective`` fits to the pairs' activations.
 
@@ -41,7 +40,7 @@ def fit_closed_form(
     """
     rows, n = answer_rows(pairs), len(pairs)
     indices = 2 * [pair.index for pair in pairs]
-    fit_answers(model, pad_id, rows[:n], rows[n:], intervention, objective, unwrap, indices=indices)
+    fit_answers(model, pad_id, rows[:n], rows[n:], intervention, objective, indices=indices)
 
 
 @torch.no_grad()
@@ -52,7 +51,6 @@ def fit_answers(
     negative: Sequence[Row],
     intervention: Intervention,
     objective: FittedObjective,
-    unwrap: Unwrap = same,
     *,
     indices: Sequence[int],
 ) -> None:
@@ -62,7 +60,7 @@ def fit_answers(
         indices: row number in the source of each positive, then of each negative answer.
     """
     places = {site: _added_to(site, intervention.config.placement) for site in intervention.sites}
-    means = answer_means(model, pad_id, [*positive, *negative], list(places.values()), unwrap)
+    means = answer_means(model, pad_id, [*positive, *negative], list(places.values()))
     for site, place in places.items():
         form, found = intervention[site], means[place]
         assert isinstance(form, Vector)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..log_odds import preference
-from ..model.sites import RESIDUAL, Site, Unwrap, blocks_of, same
+from ..model.sites import RESIDUAL, Site, blocks_of
 from ..scoring.natural_unit import natural_units
 from ..scoring.score import score
 from ..steering.forms.vector import Vector
@@ -78,7 +78,6 @@ def scan_layers(
     layers: Sequence[int] | None = None,
     strengths: Sequence[float] = STRENGTHS,
     progress: Callable[[int, int], None] | None = None,
-    unwrap: Unwrap = same,
 ) -> pd.DataFrame:
     """Try DiffMean at each block.
 
@@ -90,7 +89,6 @@ def scan_layers(
         layers: blocks to try; `candidate_layers` where None.
         strengths: r to try at each, positive.
         progress: called after each scored strength with (done, in all).
-        unwrap: looks through wrappers around the model's own modules.
 
     Returns:
         A row per block and strength: ``layer, r, m``; ``gained``, mean preference over the bare model's, and
@@ -101,20 +99,20 @@ def scan_layers(
     """
     if not training or not held_out:
         raise ConfigError("a layer scan needs pairs to train on and held-out pairs: there are none of one kind")
-    tried = list(candidate_layers(len(blocks_of(model, unwrap))) if layers is None else layers)
+    tried = list(candidate_layers(len(blocks_of(model))) if layers is None else layers)
     settings = {"prefix_ids": template.prefix_ids, "bos_id": template.bos_id}
-    everywhere = Intervention.create(model, "vector", tried, unwrap=unwrap, **settings)  # type: ignore[arg-type]
-    fit_closed_form(model, template.pad_id, training, everywhere, DiffMean(DiffMeanConfig()), unwrap)
-    units = natural_units(model, training, everywhere, pad_id=template.pad_id, unwrap=unwrap)
-    bare = score(model, held_out, pad_id=template.pad_id, unwrap=unwrap)
+    everywhere = Intervention.create(model, "vector", tried, **settings)  # type: ignore[arg-type]
+    fit_closed_form(model, template.pad_id, training, everywhere, DiffMean(DiffMeanConfig()))
+    units = natural_units(model, training, everywhere, pad_id=template.pad_id)
+    bare = score(model, held_out, pad_id=template.pad_id)
     rows: list[dict[str, float]] = []
     for layer in tried:
         site = Site(layer, RESIDUAL)
-        here = Intervention.create(model, "vector", [layer], unwrap=unwrap, **settings)  # type: ignore[arg-type]
+        here = Intervention.create(model, "vector", [layer], **settings)  # type: ignore[arg-type]
         _copy_direction(everywhere, here, site)
         for r in strengths:
             m = r / units[site].r_per_m if units[site].r_per_m > 0 else 0.0
-            found = score(model, held_out, here, m, pad_id=template.pad_id, unwrap=unwrap)
+            found = score(model, held_out, here, m, pad_id=template.pad_id)
             gained = preference(found.L_p, found.L_n) - preference(bare.L_p, bare.L_n)
             values = (layer, r, m, float(gained.mean()), float((bare.L_p - found.L_p).mean()))
             rows.append(dict(zip(("layer", "r", "m", "gained", "wanted"), values, strict=True)))
@@ -131,9 +129,10 @@ def best_layer(scan: pd.DataFrame) -> int:
     Args:
         scan: from `scan_layers`.
     """
-    kept = scan[scan["wanted"] >= -TOLERANCE]
-    row = scan["wanted"].idxmax() if kept.empty else kept["gained"].idxmax()
-    return int(scan.loc[row, "layer"])
+    layer, gained, wanted = (scan[name].to_numpy(dtype=float) for name in ("layer", "gained", "wanted"))
+    likely = wanted >= -TOLERANCE
+    merit = np.where(likely, gained, -np.inf) if likely.any() else wanted
+    return int(layer[merit.argmax()])
 
 
 @torch.no_grad()

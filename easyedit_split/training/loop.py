@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen
-from ..model.sites import Unwrap, same
 from ..scoring.score import row_losses, score
 from ..steering.attach import Delta
 from ..steering.forms.base import Form, Strength
@@ -37,7 +36,7 @@ Progress: TypeAlias = Callable[[int, int, float], None]
 """Called after each step with (steps done, steps in all, loss)."""
 
 
-def train(
+def train_intervention(
     model: nn.Module,
     template: Template,
     pairs: Sequence[EncodedPair],
@@ -45,7 +44,6 @@ def train(
     *,
     concept: str = "default",
     progress: Progress | None = None,
-    unwrap: Unwrap = same,
 ) -> tuple[Intervention, tuple[Step, ...]]:
     """An intervention for one concept, and its history (empty for closed forms).
 
@@ -59,22 +57,22 @@ def train(
     """
     if not pairs:
         raise ConfigError(f"concept {concept!r} has no pairs to train on")
-    intervention = untrained(model, template, run, concept, unwrap)
+    intervention = untrained(model, template, run, concept)
     objective = run.make_objective()
     with frozen(model):
         if isinstance(objective, FittedObjective):
-            fit_closed_form(model, template.pad_id, pairs, intervention, objective, unwrap)
+            fit_closed_form(model, template.pad_id, pairs, intervention, objective)
             return intervention, ()
         if run.train.unit == "r":
-            run = in_plain_units(train, model, template, pairs, run, concept, unwrap)
-        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept, unwrap)
+            run = in_plain_units(train_intervention, model, template, pairs, run, concept)
+        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept)
         try:
             return intervention, loop.run_all(progress)
         finally:
             intervention.zero_grad()
 
 
-def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str, unwrap: Unwrap) -> Intervention:
+def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str) -> Intervention:
     """The run's intervention for one concept, as its training starts: at the bare model.
 
     Raises:
@@ -93,7 +91,6 @@ def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str
         prefix_ids=template.prefix_ids,
         bos_id=template.bos_id,
         generator=generator,
-        unwrap=unwrap,
     )
 
 
@@ -118,10 +115,9 @@ class _Loop:
         objective: TrainedObjective,
         intervention: Intervention,
         concept: str,
-        unwrap: Unwrap,
     ) -> None:
         self.model, self.template, self.pairs, self.run = model, template, pairs, run
-        self.objective, self.intervention, self.concept, self.unwrap = objective, intervention, concept, unwrap
+        self.objective, self.intervention, self.concept = objective, intervention, concept
         self.device = device_of(model)
         self.draws = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "draws"))
         self.noise = torch.Generator(self.device).manual_seed(derive_seed(run.train.seed, concept, "dropout"))
@@ -207,9 +203,7 @@ class _Loop:
         rows = [Row(pair.prompt, getattr(pair, name), pair.prefix_length) for name in names for pair in pairs]
         m = sign * torch.cat([micro.m_own, micro.m_other] if len(names) == 2 else [micro.m_own])
         batch = collate(rows, pad_id=self.template.pad_id).to(self.device)
-        losses = row_losses(
-            self.model, batch, self.intervention, m.to(self.device), delta=self._dropped(delta), unwrap=self.unwrap
-        )
+        losses = row_losses(self.model, batch, self.intervention, m.to(self.device), delta=self._dropped(delta))
         sides = _split(losses, batch.lengths - batch.prompt_lengths, batch.prompt_lengths, len(pairs))
         bare_own = bare_other = None
         if self.bare is not None:
@@ -234,7 +228,7 @@ class _Loop:
         return change
 
     def _bare_losses(self) -> dict[str, Tensor]:
-        scores = score(self.model, self.pairs, pad_id=self.template.pad_id, unwrap=self.unwrap)
+        scores = score(self.model, self.pairs, pad_id=self.template.pad_id)
         return {
             "positive": torch.from_numpy(scores.L_p).to(self.device),
             "negative": torch.from_numpy(scores.L_n).to(self.device),
@@ -263,4 +257,4 @@ def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
     return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
 
 
-__all__ = ["Progress", "Step", "TrainingStopped", "train", "untrained"]
+__all__ = ["Progress", "Step", "TrainingStopped", "train_intervention", "untrained"]

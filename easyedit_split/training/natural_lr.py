@@ -18,7 +18,6 @@ from typing import Any, Protocol, runtime_checkable
 from torch import nn
 
 from ..config import TrainConfig
-from ..model.sites import Unwrap
 from ..scoring.natural_unit import natural_unit
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair, Template
@@ -34,17 +33,10 @@ TRIAL_LR = 1e-4
 
 @runtime_checkable
 class Train(Protocol):
-    """`loop.train`, which stands above this module."""
+    """`loop.train_intervention`, which stands above this module."""
 
     def __call__(
-        self,
-        model: nn.Module,
-        template: Template,
-        pairs: Sequence[EncodedPair],
-        run: RunConfig,
-        *,
-        concept: str,
-        unwrap: Unwrap,
+        self, model: nn.Module, template: Template, pairs: Sequence[EncodedPair], run: RunConfig, *, concept: str
     ) -> tuple[Intervention, Any]:
         """An intervention trained on ``pairs``."""
         ...
@@ -57,13 +49,12 @@ def in_plain_units(
     pairs: Sequence[EncodedPair],
     run: RunConfig,
     concept: str,
-    unwrap: Unwrap,
 ) -> RunConfig:
     """A run in natural units as one in plain units.
 
     Args:
         train: makes the step on trial.
-        model, template, pairs, concept, unwrap: as in `loop.train`.
+        model, template, pairs, concept: as in `loop.train_intervention`.
         run: its ``train`` is in natural units.
 
     Raises:
@@ -75,8 +66,8 @@ def in_plain_units(
         run.train, unit="m", lr=TRIAL_LR, epochs=1, batch_size=len(few), gradient_accumulation_steps=1, warmup_steps=0,
         dropout=0.0,
     )  # fmt: skip
-    tried, _ = train(model, template, few, dataclasses.replace(run, train=trial), concept=concept, unwrap=unwrap)
-    moved = natural_unit(model, few, tried, pad_id=template.pad_id, unwrap=unwrap).r_per_m
+    tried, _ = train(model, template, few, dataclasses.replace(run, train=trial), concept=concept)
+    moved = natural_unit(model, few, tried, pad_id=template.pad_id).r_per_m
     found = plain(run.train, moved, len(pairs))
     logger.info("%s: an lr of %g in r is %.3g here", concept, run.train.lr, found.lr)
     return dataclasses.replace(run, train=found)

@@ -84,7 +84,7 @@ class Recipe:
         """
         if self.needs_layers:
             raise ConfigError(
-                "no recipe names layers for this model: say which, e.g. --layer 20 or --set layers=[20], or --layer auto"
+                "no recipe names layers for this model: say which, e.g. --layer 20, --set layers=[20] or --layer auto"
             )
         return RunConfig.read(self.settings, "settings")
 

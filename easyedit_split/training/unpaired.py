@@ -15,7 +15,6 @@ from torch import nn
 from ..config import require
 from ..datasets.unpaired import Exchange, UnpairedTable
 from ..model.hooks import frozen
-from ..model.sites import Unwrap, same
 from ..steering.artifact import Artifact
 from ..text.batching import Row
 from ..text.encode import encode_answers
@@ -23,7 +22,7 @@ from ..text.template import Template
 from .closed_form import fit_answers
 from .loop import untrained
 from .objectives.base import OBJECTIVES, FittedObjective
-from .pipeline import record_of
+from .record import record_of
 from .run_config import RunConfig
 
 
@@ -35,7 +34,6 @@ def train_unpaired(
     *,
     model_name: str | None = None,
     revision: str | None = None,
-    unwrap: Unwrap = same,
 ) -> Artifact:
     """One intervention, for the table's concept.
 
@@ -51,9 +49,9 @@ def train_unpaired(
     template = Template(tokenizer, run.tokens)
     positive, negative = (_rows(side, template, table.source) for side in (table.positives, table.negatives))
     indices = [exchange.row for exchange in (*table.positives, *table.negatives)]
-    intervention = untrained(model, template, run, table.concept, unwrap)
+    intervention = untrained(model, template, run, table.concept)
     with frozen(model):
-        fit_answers(model, template.pad_id, positive, negative, intervention, objective, unwrap, indices=indices)
+        fit_answers(model, template.pad_id, positive, negative, intervention, objective, indices=indices)
     data = {
         "name": table.source,
         "split": "",

@@ -163,7 +163,7 @@ def test_a_bad_row_is_named_and_dropped_only_on_demand(
         load_dataset(str(path))
     table = load_dataset(str(path), drop_bad=True)
     assert table.rows == (0, 1, 3, 4)
-    assert table.notes == (f"dropped {path}, row 2: {message}",)
+    assert table.dropped == (f"{path}, row 2: {message}",)
 
 
 def test_missing_keys_nan_and_numbers_are_bad_rows(tmp_path: Path) -> None:
@@ -463,7 +463,7 @@ def test_real_powerseeking_names_its_two_bad_rows(real: Path) -> None:
     assert str(caught.value).count("row ") == 2
     table = load_dataset(f"powerseeking:{real}", drop_bad=True)
     assert len(table.pairs) == 500
-    assert len(table.notes) == 2
+    assert len(table.dropped) == 2
     assert len(load_dataset(f"powerseeking:{real}", split="test").pairs) == 200
 
 

@@ -11,7 +11,7 @@ import torch
 from easyedit_split.easyedit.fields import TrainFields
 from easyedit_split.easyedit.settings import train_settings
 from easyedit_split.steering.artifact import Artifact
-from easyedit_split.training import pipeline
+from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.types import ConfigError, DataError, Pair
 
 from .flows import bare_model, generate
@@ -29,7 +29,7 @@ def test_the_hosts_flow_trains_what_the_core_trains(
     fields = TrainFields(intervention_method=form, **TRAINING)
     fields.use_chat_template, fields.seed = chat, 42
     run = train_settings(fields, None, "split", "x").run
-    wanted = pipeline.train(*bare_model(models / model), PAIRS, run)
+    wanted = train_artifact(*bare_model(models / model), PAIRS, run)
     assert found.artifact.config == wanted.config
     assert found.artifact.tensors().keys() == wanted.tensors().keys()
     for name, tensor in wanted.tensors().items():

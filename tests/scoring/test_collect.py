@@ -16,9 +16,9 @@ from easyedit_split.scoring.score import score
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.types import ConfigError, DataError, FloatArray
 
-from ..test_attach import made
-from ..test_scoring import pairs
+from ..steering.test_attach import made
 from ..tiny import tiny_model
+from .test_scoring import pairs
 
 
 def test_a_vectors_change_is_the_vector_and_the_rows_are_the_models_own(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from easyedit_split.text.encode import EncodedPair
 from easyedit_split.text.positions import POLICIES, Layout
 from easyedit_split.types import Pair, Scores
 
-from ..test_attach import made
+from ..steering.test_attach import made
 from ..tiny import FAMILIES, tiny_model
 
 

@@ -14,7 +14,7 @@ import pytest
 from easyedit_split.means import mean_curve
 from easyedit_split.model.load import describe
 from easyedit_split.scoring.score import score
-from easyedit_split.scoring.sweep import by_concept, sweep
+from easyedit_split.scoring.sweep import by_concept, sweep_encoded
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.storage import Journal, StorageError
 from easyedit_split.sweep_table import COLUMNS, TEXT_COLUMNS, write_table
@@ -51,7 +51,7 @@ def same_table(a: pd.DataFrame, b: pd.DataFrame) -> None:
 def test_rows_hold_the_models_own_losses(family: str) -> None:
     here = world(family)
     artifact = one(here)
-    table = sweep(here.model, here.rows, artifact, GRID)
+    table = sweep_encoded(here.model, here.rows, artifact, GRID)
     v = parameters(artifact["default"])[0]
     for m in GRID:
         rows, (L_p, L_n) = table[table.m1 == m], oracle_losses(here, m, v)
@@ -63,7 +63,7 @@ def test_rows_hold_the_models_own_losses(family: str) -> None:
 
 def test_columns_are_those_of_the_contract() -> None:
     here = world()
-    table = sweep(
+    table = sweep_encoded(
         here.model, here.rows, one(here, layers=(0, 2)), GRID, dataset="pairs", split="test", model_name="tiny"
     )
     assert tuple(table.columns) == COLUMNS
@@ -82,17 +82,17 @@ def test_columns_are_those_of_the_contract() -> None:
 
 def test_at_m_0_the_table_is_the_bare_models() -> None:
     here = world()
-    zero = sweep(here.model, here.rows, one(here), (0.0,))
+    zero = sweep_encoded(here.model, here.rows, one(here), (0.0,))
     bare = score(here.model, here.rows)
     np.testing.assert_array_equal(zero.L_p, bare.L_p)
     np.testing.assert_array_equal(zero.L_n, bare.L_n)
-    assert not np.array_equal(sweep(here.model, here.rows, one(here), (0.1,)).L_p, bare.L_p)
+    assert not np.array_equal(sweep_encoded(here.model, here.rows, one(here), (0.1,)).L_p, bare.L_p)
 
 
 def test_m1_and_m2_apart() -> None:
     here = world()
     artifact = one(here, form="local_weight")
-    table = sweep(here.model, here.rows, artifact, [(1.0, 0.0), (0.0, 1.0), 1.0])
+    table = sweep_encoded(here.model, here.rows, artifact, [(1.0, 0.0), (0.0, 1.0), 1.0])
     assert list(zip(table.m1[:: len(PAIRS)], table.m2[:: len(PAIRS)], strict=True)) == [(1, 0), (0, 1), (1, 1)]
     losses = table.L_p.to_numpy().reshape(3, -1)
     assert not np.allclose(losses[0], losses[1])
@@ -107,8 +107,8 @@ def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
         T = np.array([2, 2, 3, 1, 500])
         return Scores(L_p, np.full(5, 8.0), T, np.array([1, 2, 4, 4, 2]))
 
-    table = sweep(here.model, here.rows, one(here), GRID, normalize="mean", scorer=scorer)
-    summed = sweep(here.model, here.rows, one(here), GRID, scorer=scorer)
+    table = sweep_encoded(here.model, here.rows, one(here), GRID, normalize="mean", scorer=scorer)
+    summed = sweep_encoded(here.model, here.rows, one(here), GRID, scorer=scorer)
     np.testing.assert_array_equal(table.L_p, summed.L_p)
     assert table.pref[0] == 8 / 1 - 2 / 2
     assert table.status[:5].tolist() == ["ok", "ok", "ok", "utility_undefined", "utility_undefined"]
@@ -125,23 +125,23 @@ def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
 def test_each_pair_is_scored_under_its_own_concept() -> None:
     here = world(pairs=CONCEPTS)
     artifact = two(here)
-    table = sweep(here.model, here.rows, artifact, (1.0,))
+    table = sweep_encoded(here.model, here.rows, artifact, (1.0,))
     for concept in ("fear", "joy"):
         alone = score(here.model, [row for row in here.rows if row.pair.concept == concept], artifact[concept], 1.0)
         np.testing.assert_array_equal(table[table.concept == concept].L_p, alone.L_p)
     swapped = Artifact({"fear": artifact["joy"], "joy": artifact["fear"]})
-    assert not np.allclose(sweep(here.model, here.rows, swapped, (1.0,)).L_p, table.L_p)
+    assert not np.allclose(sweep_encoded(here.model, here.rows, swapped, (1.0,)).L_p, table.L_p)
     assert sorted(table.pair) == list(range(len(PAIRS)))
 
 
 def test_a_concept_the_artifact_has_not_is_an_error() -> None:
     here, plain = world(pairs=CONCEPTS), world()
     with pytest.raises(ConfigError, match="row 1: this artifact has no concept 'joy'"):
-        sweep(here.model, here.rows, Artifact({"fear": made(here)}), GRID)
+        sweep_encoded(here.model, here.rows, Artifact({"fear": made(here)}), GRID)
     with pytest.raises(ConfigError, match="row 0: this artifact holds 2 concepts"):
-        sweep(plain.model, plain.rows, two(plain), GRID)
+        sweep_encoded(plain.model, plain.rows, two(plain), GRID)
     with pytest.raises(ConfigError, match="no pairs"):
-        sweep(here.model, [], two(here), GRID)
+        sweep_encoded(here.model, [], two(here), GRID)
     assert list(by_concept(here.rows, one(here))) == ["default"]  # trained without concepts: serves all
     assert list(by_concept(plain.rows, Artifact({"fear": made(plain)}))) == ["fear"]
 
@@ -149,7 +149,7 @@ def test_a_concept_the_artifact_has_not_is_an_error() -> None:
 def test_another_model_is_refused() -> None:
     here = world()
     with pytest.raises(ArtifactError, match="model_type"):
-        sweep(tiny_model("llama"), here.rows, one(here), GRID)
+        sweep_encoded(tiny_model("llama"), here.rows, one(here), GRID)
 
 
 def test_rows_name_the_model_that_is_scored_and_another_than_the_artifacts_is_said(
@@ -157,12 +157,12 @@ def test_rows_name_the_model_that_is_scored_and_another_than_the_artifacts_is_sa
 ) -> None:
     here, note = world(), "the artifact's model differs: id was tiny, is other"
     artifact = one(here)
-    assert set(sweep(here.model, here.rows, artifact, GRID, model_name="tiny").model) == {"tiny"}
-    assert set(sweep(here.model, here.rows, artifact, GRID).model) == {""}  # nobody knows, so nobody says
+    assert set(sweep_encoded(here.model, here.rows, artifact, GRID, model_name="tiny").model) == {"tiny"}
+    assert set(sweep_encoded(here.model, here.rows, artifact, GRID).model) == {""}  # nobody knows, so nobody says
     assert not caplog.records
-    assert set(sweep(here.model, here.rows, artifact, GRID, model_name="other").model) == {"other"}
+    assert set(sweep_encoded(here.model, here.rows, artifact, GRID, model_name="other").model) == {"other"}
     here.model.config._name_or_path = "other"
-    assert set(sweep(here.model, here.rows, artifact, GRID).model) == {"other"}
+    assert set(sweep_encoded(here.model, here.rows, artifact, GRID).model) == {"other"}
     assert [record.message for record in caplog.records] == [note, note]
 
 
@@ -170,10 +170,10 @@ def test_a_tokenizer_is_compared_where_it_is_given(caplog: pytest.LogCaptureFixt
     here = world()
     artifact = one(here)
     artifact.record["tokenizer_hash"] = tokenizer_hash(here.tokenizer)
-    sweep(here.model, here.rows, artifact, GRID, tokenizer=here.tokenizer)
-    sweep(here.model, here.rows, artifact, GRID)
+    sweep_encoded(here.model, here.rows, artifact, GRID, tokenizer=here.tokenizer)
+    sweep_encoded(here.model, here.rows, artifact, GRID)
     assert not caplog.records
-    sweep(here.model, here.rows, artifact, GRID, tokenizer=qwen3())
+    sweep_encoded(here.model, here.rows, artifact, GRID, tokenizer=qwen3())
     assert "the tokenizer or its chat template is not the one" in caplog.text
 
 
@@ -194,7 +194,7 @@ def test_a_tokenizer_is_compared_where_it_is_given(caplog: pytest.LogCaptureFixt
 def test_points_that_make_no_sweep_are_refused(m: Any, match: str) -> None:
     here = world()
     with pytest.raises(ConfigError, match=match):
-        sweep(here.model, here.rows, one(here), m)
+        sweep_encoded(here.model, here.rows, one(here), m)
 
 
 def test_next_points_extend_the_sweep_until_there_are_none() -> None:
@@ -204,16 +204,18 @@ def test_next_points_extend_the_sweep_until_there_are_none() -> None:
         asked.append(sorted(set(table.m1)))
         return [1.0, 0.0, 2.0, 2.0] if len(asked) == 1 else [2.0]
 
-    table = sweep(here.model, here.rows, one(here), (0.0,), next_points=further)
+    table = sweep_encoded(here.model, here.rows, one(here), (0.0,), next_points=further)
     assert asked == [[0.0], [0.0, 1.0, 2.0]]
-    same_table(table, sweep(here.model, here.rows, one(here), (0.0, 1.0, 2.0)))
+    same_table(table, sweep_encoded(here.model, here.rows, one(here), (0.0, 1.0, 2.0)))
     with pytest.raises(ConfigError, match="not finite"):
-        sweep(here.model, here.rows, one(here), (0.0,), next_points=lambda _: [float("inf")])
+        sweep_encoded(here.model, here.rows, one(here), (0.0,), next_points=lambda _: [float("inf")])
 
 
 def test_progress_counts_every_concept_and_point() -> None:
     here, seen = world(pairs=CONCEPTS), []
-    sweep(here.model, here.rows, two(here), (0.0, 1.0), progress=lambda done, planned: seen.append((done, planned)))
+    sweep_encoded(
+        here.model, here.rows, two(here), (0.0, 1.0), progress=lambda done, planned: seen.append((done, planned))
+    )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -237,7 +239,7 @@ def test_a_resumed_sweep_is_the_uninterrupted_one(tmp_path: Path, after: int) ->
 
     def run(limit: int, **settings: Any) -> pd.DataFrame:
         calls.clear()
-        return sweep(
+        return sweep_encoded(
             here.model, here.rows, artifact, (0.1, 1 / 3), next_points=further,
             scorer=lambda *args, **kwargs: scorer(*args, limit=limit, **kwargs), **settings,
         )  # fmt: skip
@@ -257,7 +259,7 @@ def test_a_resumed_sweep_is_the_uninterrupted_one(tmp_path: Path, after: int) ->
 
 def table_of_odd_values() -> pd.DataFrame:
     here = world(pairs=CONCEPTS)
-    table = sweep(here.model, here.rows, two(here), (0.1, 1 / 3, -7e-300))
+    table = sweep_encoded(here.model, here.rows, two(here), (0.1, 1 / 3, -7e-300))
     table.loc[0, ["util", "status"]] = np.nan, "utility_undefined"
     table.loc[1, "concept"] = 'a "b", c\n思考'
     table.loc[2, "pref"] = np.nextafter(0.1, 1)

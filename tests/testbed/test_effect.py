@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 import torch
 
-from easyedit_split import Artifact, Intervention, Source, compose, load_dataset, load_model
-from easyedit_split.training.pipeline import sweep, train
+from easyedit_split import Artifact, Intervention, compose, load_dataset, load_model
+from easyedit_split.scoring.sweep_pairs import sweep_pairs
+from easyedit_split.training.train_pairs import train_artifact
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,17 +37,17 @@ def test_a_trained_cell_steers_held_out_pairs_and_random_parameters_do_not(model
     effect = _benchmark()
     name, data = f"testbed:{model}", f"testbed:{dataset}"
     network, tokenizer = load_model(name)
-    training = load_dataset(data, split="train").pairs
-    held_out = load_dataset(data, split="test", limit=32).pairs
+    training = load_dataset(data, split="train")
+    held_out = load_dataset(data, split="test", limit=32)
     assert not {pair.prompt for pair in training} & {pair.prompt for pair in held_out}
     run = compose(form, "split", model=name, dataset=data, overrides=["placement=block_output"]).run()
-    trained = train(network, tokenizer, training, run, model_name=name)
+    trained = train_artifact(network, tokenizer, training, run, model_name=name)
     reach = max(run.train.steering_factors)
 
     effect.CLOSE = 10  # fewer points than the benchmark's
 
     def swept(artifact: Artifact, grid: list[float]) -> pd.DataFrame:
-        return sweep(network, tokenizer, held_out, artifact, grid, source=Source(data, "test"))
+        return sweep_pairs(network, tokenizer, held_out, artifact, grid)
 
     def cell(artifact: Artifact) -> object:
         far = swept(artifact, [reach * multiple for multiple in (-10, -4, -2, -1, 0, 1, 2, 4, 10)])

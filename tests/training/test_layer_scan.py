@@ -12,7 +12,7 @@ from easyedit_split.log_odds import preference
 from easyedit_split.scoring.natural_unit import natural_unit
 from easyedit_split.scoring.score import score
 from easyedit_split.training.layer_scan import best_layer, candidate_layers, scan_layers, scan_split
-from easyedit_split.training.loop import train
+from easyedit_split.training.loop import train_intervention as train
 from easyedit_split.types import ConfigError
 
 from ..small import PAIRS, run_config, world

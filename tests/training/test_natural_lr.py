@@ -9,7 +9,7 @@ import pytest
 
 from easyedit_split.config import TrainConfig
 from easyedit_split.scoring.natural_unit import natural_unit
-from easyedit_split.training.loop import train
+from easyedit_split.training.loop import train_intervention as train
 from easyedit_split.training.natural_lr import TRIAL_LR, in_plain_units, plain
 from easyedit_split.types import ConfigError
 
@@ -50,7 +50,7 @@ def test_many_steps_together_go_no_farther() -> None:
 def test_in_plain_units_the_run_is_the_same_bits() -> None:
     here = world()
     run = run_config("lora", "split", unit="r", lr=0.5)
-    same = in_plain_units(train, here.model, here.template, here.rows, run, "default", lambda module: module)
+    same = in_plain_units(train, here.model, here.template, here.rows, run, "default")
     assert same.train.unit == "m"
     natural, _ = train(here.model, here.template, here.rows, run)
     plainly, _ = train(here.model, here.template, here.rows, same)

@@ -15,7 +15,7 @@ from easyedit_split.steering.attach import attach
 from easyedit_split.steering.forms.base import FORMS
 from easyedit_split.steering.forms.vector import Vector, VectorConfig
 from easyedit_split.steering.intervention import Intervention
-from easyedit_split.training.loop import train
+from easyedit_split.training.loop import train_intervention
 from easyedit_split.training.objectives.base import OBJECTIVES, AnswerLosses, FittedObjective, TrainedObjective
 from easyedit_split.training.objectives.diff_mean import DiffMean, DiffMeanConfig
 from easyedit_split.training.objectives.reps import Reps, RepsConfig, null_it_out
@@ -238,7 +238,7 @@ def mean_states(here: World, block: int, side: str) -> Tensor:
 @pytest.mark.parametrize("family", ["qwen2", "gemma2", "llama"])
 def test_diff_mean_is_the_difference_of_mean_hidden_states(family: str) -> None:
     here = world(family)
-    intervention, history = train(
+    intervention, history = train_intervention(
         here.model, here.template, here.rows, run_config(objective="diff_mean", layers=(0, 1))
     )
     for block in (0, 1):
@@ -253,7 +253,9 @@ def test_diff_mean_is_the_difference_of_mean_hidden_states(family: str) -> None:
 
 def diff_mean(here: World, **settings: Any) -> Tensor:
     """v at block 1."""
-    intervention, _ = train(here.model, here.template, here.rows, run_config(objective="diff_mean", **settings))
+    intervention, _ = train_intervention(
+        here.model, here.template, here.rows, run_config(objective="diff_mean", **settings)
+    )
     return parameters(intervention)[0]
 
 
@@ -299,7 +301,7 @@ def test_diff_mean_of_activations_that_overflow_is_an_error() -> None:
     with torch.no_grad():
         here.model.model.embed_tokens.weight[here.rows[2].negative[0]] = torch.inf
     with pytest.raises(ConfigError, match=r"row \d at 1.residual are not finite"):
-        train(here.model, here.template, here.rows, run_config(objective="diff_mean"))
+        train_intervention(here.model, here.template, here.rows, run_config(objective="diff_mean"))
 
 
 # --- the registry's view -------------------------------------------------------------------------------------------
@@ -320,7 +322,7 @@ def test_every_objective_is_a_loss_or_a_closed_form(name: str) -> None:
 def test_every_loss_trains_every_form(name: str, form: str, directions: str) -> None:
     here = world(dtype=torch.float32)
     run = run_config(form, name, directions=directions, epochs=1)
-    intervention, history = train(here.model, here.template, here.rows, run)
+    intervention, history = train_intervention(here.model, here.template, here.rows, run)
     start = Intervention(
         intervention.config, [(intervention[s].d_in, intervention[s].d_out) for s in intervention.sites]
     )

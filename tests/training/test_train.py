@@ -18,7 +18,7 @@ from easyedit_split.scoring.score import score
 from easyedit_split.steering.forms.vector import Vector, VectorConfig
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Batch
-from easyedit_split.training.loop import Step, TrainingStopped, train
+from easyedit_split.training.loop import Step, TrainingStopped, train_intervention
 from easyedit_split.training.run_config import RunConfig
 from easyedit_split.training.schedule import derive_seed, lr_factor, steps_in
 from easyedit_split.types import ConfigError, Pair
@@ -39,7 +39,7 @@ def double() -> Iterator[None]:
 
 
 def trained(here: World, run: RunConfig, **settings: Any) -> tuple[Intervention, tuple[Step, ...]]:
-    return train(here.model, here.template, here.rows, run, **settings)
+    return train_intervention(here.model, here.template, here.rows, run, **settings)
 
 
 def mean_preference(here: World, intervention: Intervention | None = None, m: float = 1.0) -> float:
@@ -173,7 +173,7 @@ def test_warm_up_is_in_the_history_and_too_much_of_it_is_refused() -> None:
 def test_no_pairs_is_an_error() -> None:
     here = world()
     with pytest.raises(ConfigError, match="'fear' has no pairs"):
-        train(here.model, here.template, [], run_config(), concept="fear")
+        train_intervention(here.model, here.template, [], run_config(), concept="fear")
 
 
 # --- what is scored under which m ----------------------------------------------------------------------------------
@@ -483,7 +483,7 @@ def test_the_rows_named_are_those_of_the_source() -> None:
     with pytest.raises(
         TrainingStopped, match=rf"loss of step 1 of 6 .* rows {first}, {second}: the state before training"
     ):
-        train(here.model, here.template, rows, run_config())
+        train_intervention(here.model, here.template, rows, run_config())
 
 
 # --- it steers -----------------------------------------------------------------------------------------------------

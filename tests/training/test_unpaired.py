@@ -10,7 +10,7 @@ from torch import Tensor
 
 from easyedit_split.datasets.unpaired import Exchange, UnpairedTable
 from easyedit_split.steering.artifact import Artifact
-from easyedit_split.training.pipeline import train
+from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.training.unpaired import train_unpaired
 from easyedit_split.types import ConfigError, DataError, Pair
 
@@ -57,7 +57,7 @@ def test_answers_that_happen_to_be_paired_give_the_paired_vector() -> None:
     here = world()
     pairs = [Pair(prompt, yes, no, "joy") for (prompt, yes), (_, no) in zip(WITH, WITHOUT, strict=False)]
     unpaired = fitted(here, table(WITH[:2], tuple((pair.prompt, pair.negative) for pair in pairs)))
-    paired = train(here.model, here.tokenizer, pairs, run_config(objective="diff_mean"))
+    paired = train_artifact(here.model, here.tokenizer, pairs, run_config(objective="diff_mean"))
     assert equal(unpaired["joy"], paired["joy"])
     assert unpaired.config == paired.config
 

@@ -9,10 +9,9 @@ import typer
 
 from ...config import TokenConfig, require
 from ...scoring.activations import collect_activations, write_activations
+from ...scoring.encode_table import encode_table
 from ...steering.artifact import Artifact
-from ...text.encode import encode_pairs
 from ...text.template import Template
-from ...training.pipeline import artifact_tokens
 from ..console import console, open_data, open_model, say_written
 from ..options import (
     DataOption,
@@ -52,12 +51,12 @@ def command(
     require(most >= 20, f"--most {most}: at least 20 rows are needed to describe a manifold")
     check_file(to, overwrite)
     artifact = None if intervention is None else Artifact.from_pretrained(intervention)
-    table, source = open_data(data, split, default_split="test", seed=split_seed, drop_bad=drop_bad)
+    table = open_data(data, split, default_split="test", seed=split_seed, drop_bad=drop_bad)
     network, tokenizer = open_model(model, dtype, device)
     if artifact is not None:
         artifact.check_model(network)
-    template = Template(tokenizer, TokenConfig() if artifact is None else artifact_tokens(artifact))
-    pairs = encode_pairs(table.pairs, template, source=source.path, drop_bad=drop_bad, indices=source.rows).rows
+    template = Template(tokenizer, TokenConfig() if artifact is None else artifact.tokens)
+    pairs = encode_table(table, template, drop_bad=drop_bad).rows
     with console.status("collecting"):
         arrays = collect_activations(network, pairs, layer, artifact, pad_id=template.pad_id, most=most, seed=seed)
     write_activations(arrays, to, model=model, layer=layer)

@@ -15,7 +15,6 @@ from ...steering.artifact import DEFAULT_CONCEPT, Artifact
 from ...steering.generate import GenerateConfig, Generated, generate
 from ...storage import Journal, write_whole
 from ...text.template import Template
-from ...training.pipeline import artifact_tokens
 from ...types import ConfigError
 from ..console import bar, open_model, out, resumable, say, say_written
 from ..fingerprint import model_identity
@@ -63,7 +62,7 @@ def command(
     if to is not None:
         known = {"artifact": artifact.digest(), "concept": name, "prompts": texts, **asdict(config)}
         journal = Journal.beside(to, {**known, **model_identity(network, tokenizer, model)})
-    template = Template(tokenizer, artifact_tokens(artifact))
+    template = Template(tokenizer, artifact.tokens)
     with bar("writing") as advance, resumable(journal):
         answers = generate(
             network, template, texts, artifact[name], points, config=config, journal=journal, progress=advance

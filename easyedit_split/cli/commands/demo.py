@@ -11,11 +11,12 @@ from ...analysis import curves_of, fit_sweep, look_closer
 from ...config import parse_grid
 from ...datasets.load import load_dataset
 from ...model.load import load_model
+from ...scoring.sweep_pairs import sweep_pairs
 from ...steering.generate import GenerateConfig, generate
 from ...sweep_table import write_table
 from ...text.template import Template
-from ...training.pipeline import Source, artifact_tokens, sweep, train
 from ...training.recipes import compose
+from ...training.train_pairs import train_artifact
 from ...types import ConfigError
 from ..console import bar, console, out
 from ..output_paths import check_file, check_folder
@@ -35,31 +36,29 @@ def command(
     """Train SPLIT on the testbed's reviews, sweep m, fit the curves, draw them, and write steered sentences."""
     check_place(to, overwrite)
     model, tokenizer = load_model(MODEL)
-    training, held_out = (load_dataset(DATA, split=split).pairs for split in ("train", "test"))
+    training, held_out = (load_dataset(DATA, split=split) for split in ("train", "test"))
     run = compose(FORM, OBJECTIVE, model=MODEL, dataset=DATA).run()
     console.print(f"1. train a steering vector with SPLIT on {len(training)} pairs, {training[0].prompt!r} and so on")
     with bar("training") as advance:
-        artifact = train(
+        artifact = train_artifact(
             model,
             tokenizer,
             training,
             run,
             model_name=MODEL,
-            source=Source(DATA, "train"),
             progress=lambda concept, done, total, loss: advance(done, total, f"loss {loss:.3f}"),
         )
     artifact.save_pretrained(to / "artifact", overwrite=overwrite)
     reach = 2 * max(run.train.steering_factors)
     console.print(f"2. score {len(held_out)} held-out pairs at 41 values of m, then around the best one")
     with bar("scoring") as advance:
-        table = sweep(
+        table = sweep_pairs(
             model,
             tokenizer,
             held_out,
             artifact,
             parse_grid(f"{-reach}:{reach}:41"),
             model_name=MODEL,
-            source=Source(DATA, "test"),
             next_points=look_closer,
             progress=advance,
         )
@@ -72,7 +71,7 @@ def command(
     print_recommendations([(fits[0], choice)])
     strength = round(choice.m, 1) if choice.m is not None else max(run.train.steering_factors)
     console.print("4. write answers to held-out prompts: unsteered, steered, and far too strongly steered")
-    template = Template(tokenizer, artifact_tokens(artifact))
+    template = Template(tokenizer, artifact.tokens)
     prompts = [pair.prompt for pair in held_out[:3]]
     config = GenerateConfig(max_new_tokens=30)
     answers = generate(model, template, prompts, artifact.only(), (0.0, strength, 4 * strength), config=config)

@@ -17,7 +17,6 @@ from ...steering.artifact import HISTORY_FILE, Artifact, norm
 from ...steering.attach import Applied, attach
 from ...text.batching import Row, collate
 from ...text.template import Template
-from ...training.pipeline import artifact_tokens
 from ...types import ArtifactError
 from ..console import open_model, out, say
 from ..options import MODEL_HELP, DeviceOption, DtypeOption
@@ -45,7 +44,7 @@ def command(
     network, tokenizer = open_model(model, dtype, device)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
-    template = Template(tokenizer, artifact_tokens(artifact))
+    template = Template(tokenizer, artifact.tokens)
     shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
     shown.title = f"one prompt at m = {m:g}"
     for concept in artifact.concepts:

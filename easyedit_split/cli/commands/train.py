@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from ...steering.artifact import Artifact
-from ...training.pipeline import RunStopped
-from ...training.pipeline import train as train_pairs
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
+from ...training.train_pairs import RunStopped, train_artifact
+from ...types import ConfigError
 from ..console import bar, open_data, open_model, out, say, say_written
 from ..layers import AUTO, choose_layer, parse_layers
 from ..options import (
@@ -91,7 +91,7 @@ def command(
         )
         write_artifact(artifact, run, to, overwrite)
         return
-    table, source = open_data(
+    table = open_data(
         data,
         split,
         default_split="train",
@@ -103,17 +103,16 @@ def command(
     )
     network, tokenizer = open_model(model, dtype, device)
     if scanned:
-        chosen, _ = choose_layer(network, tokenizer, table.pairs, run.tokens, drop_bad=drop_bad)
+        chosen, _ = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
     try:
         with bar("training") as advance:
-            artifact = train_pairs(
+            artifact = train_artifact(
                 network,
                 tokenizer,
-                table.pairs,
+                table,
                 run,
                 model_name=model,
-                source=source,
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
             )

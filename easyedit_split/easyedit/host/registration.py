@@ -20,7 +20,7 @@ from typing import Any, Literal
 from ...types import ConfigError
 from .. import watch
 from ..methods import Method, methods
-from . import files, repair, reset, scoring_hook
+from . import files, repair, reset, scoring_hook, wrappers
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,7 @@ def register(prefer: Prefer | None = None) -> None:
         raise ConfigError(f"EASYEDIT_SPLIT_PREFER is {value!r}, allowed: ours, theirs")
     _prefer = value  # type: ignore[assignment]
     watch.install()
+    wrappers.install()
     repair.install()
     files.install()
     reset.install()

@@ -2,7 +2,8 @@
 
     model.layers.5.mlp.down_proj   is   model.layers.5.block.mlp.mlp.down_proj   in a wrapped model
 
-They are told by what they hold, not by their class, so that nothing of the host is imported.
+``install`` registers them, and from then on every walk through a model looks through them; they are told by the names
+of their classes, so that nothing of the host is imported.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ from typing import Any
 from torch import nn
 
 from ...model.sites import family_of
+from ...model.wrappers import register_wrapper
 from ...types import ConfigError
 
 logger = logging.getLogger(__name__)
 
-_INNER = {"BlockOutputWrapper": "block", "MLPWrapper": "mlp", "AttnWrapper": "attn", "Hack_no_grad": "module"}
+WRAPPERS = {"BlockOutputWrapper": "block", "MLPWrapper": "mlp", "AttnWrapper": "attn", "Hack_no_grad": "module"}
+"""Class name of each of the host's wrappers, and the submodule it stands around."""
 
 
-def unwrap(module: nn.Module) -> nn.Module:
-    """The module inside EasyEdit2's wrapper, or the module itself."""
-    name = _INNER.get(type(module).__name__)
-    inner = vars(module)["_modules"].get(name) if name is not None else None
-    return inner if isinstance(inner, nn.Module) else module
+def install() -> None:
+    """Let the whole package look through the host's wrappers; doing so twice is harmless."""
+    for class_name, inner in WRAPPERS.items():
+        register_wrapper(class_name, inner)
 
 
 def layers_of(wrapper: Any) -> Sequence[Any]:

@@ -14,13 +14,15 @@ import torch
 
 from easyedit_split import __version__
 from easyedit_split.config import TokenConfig
+from easyedit_split.datasets.base import PairTable, pairs_hash
+from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.text.template import tokenizer_hash
-from easyedit_split.training import pipeline as pipeline_module
-from easyedit_split.training.loop import TrainingStopped
-from easyedit_split.training.loop import train as train_one
-from easyedit_split.training.pipeline import RunStopped, Source, artifact_tokens, pairs_hash, sweep, train, versions
+from easyedit_split.training import train_pairs
+from easyedit_split.training.loop import TrainingStopped, train_intervention
+from easyedit_split.training.record import versions
 from easyedit_split.training.run_config import RunConfig
+from easyedit_split.training.train_pairs import RunStopped, train_artifact
 from easyedit_split.types import ConfigError, DataError, Pair
 
 from ..small import PAIRS, equal, run_config, world
@@ -29,17 +31,21 @@ from ..toy_tokenizers import qwen3
 BAD = Pair("Would you?", " ", "No")
 FEAR = tuple(Pair(p.prompt, p.positive, p.negative, "fear") for p in PAIRS[:3])
 JOY = tuple(Pair(p.prompt, p.negative, p.positive, "joy") for p in PAIRS[2:])
-SOURCE = Source("power", "train", "power.csv", rows=(3, 5, 8, 13, 21), sha256="abc")
 
 
-def trained(pairs: tuple[Pair, ...] = PAIRS, run: RunConfig | None = None, **settings: Any) -> Artifact:
+def from_file(pairs: tuple[Pair, ...] = PAIRS) -> PairTable:
+    """Pairs as a file's reader names them."""
+    return PairTable("power", pairs, (3, 5, 8, 13, 21)[: len(pairs)], "power.csv", "abc", split="train")
+
+
+def trained(pairs: PairTable | tuple[Pair, ...] = PAIRS, run: RunConfig | None = None, **settings: Any) -> Artifact:
     here = world()
-    return train(here.model, here.tokenizer, pairs, run or run_config(), **settings)
+    return train_artifact(here.model, here.tokenizer, pairs, run or run_config(), **settings)
 
 
 def test_the_record_says_everything_a_result_depends_on() -> None:
     here, run = world(), run_config("lora", directions="both", seed=4, form_config={"rank": 2})
-    artifact = train(here.model, here.tokenizer, PAIRS, run, model_name="tiny/qwen2", revision="abc1", source=SOURCE)
+    artifact = train_artifact(here.model, here.tokenizer, from_file(), run, model_name="tiny/qwen2", revision="abc1")
     record = artifact.record
     assert json.loads(json.dumps(record)) == record
     assert record["model"] == {
@@ -81,7 +87,7 @@ def test_concepts_are_trained_apart_and_in_any_order() -> None:
     artifact, reverse = trained(FEAR + JOY), trained(JOY + FEAR)
     assert artifact.concepts == ("fear", "joy")
     here = world(pairs=JOY)
-    alone, _ = train_one(here.model, here.template, here.rows, run_config(), concept="joy")
+    alone, _ = train_intervention(here.model, here.template, here.rows, run_config(), concept="joy")
     assert equal(artifact["joy"], alone)
     assert all(equal(artifact[concept], reverse[concept]) for concept in ("fear", "joy"))
     assert not equal(artifact["joy"], artifact["fear"])
@@ -98,7 +104,7 @@ def test_progress_names_the_concept() -> None:
 def test_concepts_stand_on_all_rows_or_none(pairs: tuple[Pair, ...]) -> None:
     here = world()
     with pytest.raises(ConfigError, match=r"row \d has no concept while others have"):
-        train(here.model, here.tokenizer, pairs, run_config())
+        train_artifact(here.model, here.tokenizer, pairs, run_config())
 
 
 # --- bad rows ------------------------------------------------------------------------------------------------------
@@ -107,20 +113,20 @@ def test_concepts_stand_on_all_rows_or_none(pairs: tuple[Pair, ...]) -> None:
 def test_a_bad_row_is_named_as_in_its_file() -> None:
     pairs = (*PAIRS[:2], BAD, *PAIRS[2:4])
     with pytest.raises(DataError, match=r"power.csv, row 8: positive is empty.*drop bad rows"):
-        trained(pairs, source=SOURCE)
+        trained(from_file(pairs))
 
 
 def test_bad_rows_are_dropped_named_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     pairs = (*PAIRS[:2], BAD, *PAIRS[2:4])
     with caplog.at_level(logging.WARNING):
-        artifact = trained(pairs, source=SOURCE, drop_bad=True)
+        artifact = trained(from_file(pairs), drop_bad=True)
     assert artifact.record["data"]["pairs"] == 4
     assert artifact.record["data"]["dropped"] == ["power.csv, row 8: positive is empty: give it a text"]
     assert "power.csv, row 8" in caplog.text
     assert equal(artifact["default"], trained(PAIRS[:4])["default"])
     with pytest.raises(DataError, match="no pair is left of 1"):
         trained((BAD,), drop_bad=True)
-    with pytest.raises(DataError, match="no pair is left of 0"):
+    with pytest.raises(DataError, match="holds no rows"):
         trained(())
 
 
@@ -138,13 +144,13 @@ def test_notes_say_what_was_done_to_all() -> None:
 
 def test_a_stopped_run_keeps_what_was_finished(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def stops_at_joy(*args: Any, **settings: Any) -> Any:
-        intervention, history = train_one(*args, **settings)
+        intervention, history = train_intervention(*args, **settings)
         if settings["concept"] == "joy":
             raise TrainingStopped("the loss of step 3 is nan", intervention, history[:2])
         return intervention, history
 
     whole = trained(FEAR + JOY)
-    monkeypatch.setattr(pipeline_module, "train_one", stops_at_joy)
+    monkeypatch.setattr(train_pairs, "train_intervention", stops_at_joy)
     with pytest.raises(RunStopped, match="the loss of step 3 is nan") as caught:
         trained(FEAR + JOY)
     kept = Artifact.from_pretrained(caught.value.artifact.save_pretrained(tmp_path / "kept"))
@@ -161,10 +167,10 @@ def test_a_stopped_run_keeps_what_was_finished(monkeypatch: pytest.MonkeyPatch, 
 def test_a_sweep_tokenises_as_the_artifact_was_trained(tmp_path: Path) -> None:
     here = world()
     settings: dict[str, Any] = {"system": "Be kind.", "score_end": False}
-    artifact = train(here.model, here.tokenizer, PAIRS, run_config(tokens=TokenConfig(**settings)))
+    artifact = train_artifact(here.model, here.tokenizer, PAIRS, run_config(tokens=TokenConfig(**settings)))
     loaded = Artifact.from_pretrained(artifact.save_pretrained(tmp_path / "out"))
-    assert artifact_tokens(loaded) == TokenConfig(**settings)
-    table = sweep(here.model, here.tokenizer, PAIRS, loaded, (0.0, 1.0), source=SOURCE)
+    assert loaded.tokens == TokenConfig(**settings)
+    table = sweep_pairs(here.model, here.tokenizer, from_file(), loaded, (0.0, 1.0))
     same = world(**settings)
     assert table.T_p[:5].tolist() == [len(row.positive) for row in same.rows] != [len(r.positive) for r in here.rows]
     assert table.pair[:5].tolist() == [3, 5, 8, 13, 21]
@@ -178,8 +184,8 @@ def test_training_shows_in_the_sweep_and_swapped_roles_show_the_other_way() -> N
     swapped = tuple(Pair(p.prompt, p.negative, p.positive) for p in PAIRS)
 
     def gain(pairs: tuple[Pair, ...]) -> float:
-        artifact = train(here.model, here.tokenizer, pairs, run)
-        table = sweep(here.model, here.tokenizer, PAIRS, artifact, (0.0, 1.0))
+        artifact = train_artifact(here.model, here.tokenizer, pairs, run)
+        table = sweep_pairs(here.model, here.tokenizer, PAIRS, artifact, (0.0, 1.0))
         means = table.groupby("m1").pref.mean()
         return float(means[1.0] - means[0.0])
 
@@ -190,9 +196,9 @@ def test_training_shows_in_the_sweep_and_swapped_roles_show_the_other_way() -> N
 def test_another_tokenizer_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     here, artifact = world(), trained()
     with caplog.at_level(logging.WARNING):
-        sweep(here.model, here.tokenizer, PAIRS, artifact, (0.0,))
+        sweep_pairs(here.model, here.tokenizer, PAIRS, artifact, (0.0,))
         assert "tokenizer" not in caplog.text
-        sweep(here.model, qwen3(), PAIRS, artifact, (0.0,))
+        sweep_pairs(here.model, qwen3(), PAIRS, artifact, (0.0,))
     assert "is not the one the artifact was trained with" in caplog.text
 
 
@@ -202,7 +208,7 @@ def test_sweep_passes_everything_on() -> None:
     def further(table: pd.DataFrame) -> tuple[float, ...]:
         return () if len(table) > 5 else (2.0,)
 
-    table = sweep(
+    table = sweep_pairs(
         here.model, here.tokenizer, (BAD, *PAIRS), artifact, (0.0,), normalize="mean", drop_bad=True,
         next_points=further,
     )  # fmt: skip
@@ -210,4 +216,4 @@ def test_sweep_passes_everything_on() -> None:
     assert table.pair.tolist() == [1, 2, 3, 4, 5] * 2
     np.testing.assert_array_equal(table.pref, table.L_n / table.T_n - table.L_p / table.T_p)
     with pytest.raises(DataError, match="row 0"):
-        sweep(here.model, here.tokenizer, (BAD, *PAIRS), artifact, (0.0,))
+        sweep_pairs(here.model, here.tokenizer, (BAD, *PAIRS), artifact, (0.0,))

@@ -1,0 +1,28 @@
+"""A table of pairs as ids, with the rows named as their source numbers them."""
+
+from __future__ import annotations
+
+import logging
+
+from ..datasets.base import PairTable
+from ..text.encode import EncodedPairs, encode_pairs
+from ..text.template import Template
+
+logger = logging.getLogger(__name__)
+
+
+def encode_table(table: PairTable, template: Template, *, drop_bad: bool = False) -> EncodedPairs:
+    """Encode a table of pairs; what was done to all of them is logged.
+
+    Args:
+        table: pairs with the rows they come from.
+        template: tokenizer and token settings.
+        drop_bad: leave bad rows out and name them, instead of raising at the first.
+
+    Raises:
+        DataError: a bad row (named), or no row left.
+    """
+    encoded = encode_pairs(table.pairs, template, source=table.source, drop_bad=drop_bad, indices=table.rows)
+    for note in encoded.notes:
+        logger.info("%s: %s", table.name, note)
+    return encoded

@@ -1,0 +1,109 @@
+"""A sweep from texts: pairs are tokenised as the artifact was trained, then scored at every m."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from ..datasets.in_memory import PairsLike, as_pairs
+from ..log_odds import Normalize
+from ..steering.artifact import Artifact
+from ..storage import Journal
+from ..strength_grid import NaturalUnit, StrengthGrid
+from ..text.encode import EncodedPair
+from ..text.template import Template
+from .encode_table import encode_table
+from .natural_unit import natural_unit
+from .sweep import Factors, NextPoints, Progress, by_concept, sweep_encoded
+
+
+def sweep_pairs(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: PairsLike,
+    artifact: Artifact,
+    m: Sequence[Factors] | StrengthGrid,
+    *,
+    model_name: str | None = None,
+    normalize: Normalize = "sum",
+    drop_bad: bool = False,
+    next_points: NextPoints | None = None,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
+) -> pd.DataFrame:
+    """Score pairs at every m, tokenised as the artifact was trained; see ``sweep_encoded``.
+
+    The table says r beside m where it is known what m = 1 of the artifact is worth.
+
+    Args:
+        m: plain strengths, or a grid that may be in r (`strength_grid.parse_strengths`).
+        model_name: how the table names the model; as it was loaded where None.
+
+    Raises:
+        DataError: a bad row (named), unless ``drop_bad``.
+        ConfigError, ArtifactError: an m, concept or model that does not fit.
+    """
+    table = as_pairs(pairs, split="test", drop_bad=drop_bad)
+    template = Template(tokenizer, artifact.tokens)
+    rows = encode_table(table, template, drop_bad=drop_bad).rows
+    unit = artifact.unit
+    if isinstance(m, StrengthGrid):
+        unit = unit or measured_unit(model, rows, artifact, template.pad_id)
+        m = m.in_m(unit.r_per_m)
+    scored = sweep_encoded(
+        model,
+        rows,
+        artifact,
+        m,
+        pad_id=template.pad_id,
+        model_name=model_name,
+        tokenizer=tokenizer,
+        dataset=table.name,
+        split=table.split,
+        normalize=normalize,
+        next_points=next_points,
+        progress=progress,
+        journal=journal,
+    )
+    if unit is not None:
+        scored["r"] = (unit.r_per_m * scored["m1"]).where(scored["m1"] == scored["m2"])
+    return scored
+
+
+def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Artifact) -> NaturalUnit:
+    """What m = 1 of an artifact is worth in r: as its record says, else measured on pairs.
+
+    Args:
+        model: the bare model.
+        tokenizer: the model's.
+        pairs: read only where the record says nothing.
+        artifact: of which m = 1 is asked.
+
+    Raises:
+        DataError: a bad row (named).
+        ConfigError: the artifact does not fit the model, or a pair names a concept that it has not.
+    """
+    if artifact.unit is not None:
+        return artifact.unit
+    template = Template(tokenizer, artifact.tokens)
+    rows = encode_table(as_pairs(pairs, split="test"), template).rows
+    return measured_unit(model, rows, artifact, template.pad_id)
+
+
+def measured_unit(model: nn.Module, rows: Sequence[EncodedPair], artifact: Artifact, pad_id: int = 0) -> NaturalUnit:
+    """What m = 1 of an artifact is worth in r on these pairs; of several concepts, the median.
+
+    Args:
+        model: the bare model.
+        rows: encoded pairs, whose concepts the artifact has.
+        artifact: of which m = 1 is measured.
+        pad_id: any valid id; it changes nothing.
+
+    Raises:
+        ConfigError: the artifact does not fit the model, or a pair names a concept that it has not.
+    """
+    groups = by_concept(rows, artifact).items()
+    return NaturalUnit.over([natural_unit(model, members, artifact[name], pad_id=pad_id) for name, members in groups])

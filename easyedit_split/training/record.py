@@ -1,0 +1,70 @@
+"""What a result depends on, as plain JSON values: model, tokenizer, run, data and versions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from torch import nn
+
+from ..datasets.base import PairTable
+from ..model.load import describe, name_of
+from ..text.encode import EncodedPairs
+from ..text.template import tokenizer_hash
+from .run_config import RunConfig
+
+
+def record_of(
+    model: nn.Module,
+    tokenizer: Any,
+    run: RunConfig,
+    data: dict[str, Any],
+    model_name: str | None = None,
+    revision: str | None = None,
+) -> dict[str, Any]:
+    """Everything a result depends on, as plain JSON values."""
+    record = {
+        "model": describe(model, name_of(model, model_name), revision),
+        "tokenizer_hash": tokenizer_hash(tokenizer),
+        "objective": run.objective,
+        "seed": run.train.seed,
+        "run": run.to_dict(),
+        "data": data,
+        "versions": versions(),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(record))
+    return plain
+
+
+def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
+    """What is recorded of the pairs of a run.
+
+    Args:
+        table: where they came from.
+        encoded: what became of them as ids.
+    """
+    return {
+        "name": table.name,
+        "split": table.split,
+        "sha256": table.sha256,
+        "pairs_sha256": table.pairs_sha256,
+        "pairs": len(encoded.rows),
+        "dropped": [*table.dropped, *encoded.dropped],
+        "notes": [*table.notes, *encoded.notes],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import numpy
+    import torch
+    import transformers
+
+    from .. import __version__
+
+    return {
+        "easyedit_split": __version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "numpy": numpy.__version__,
+    }

@@ -1,0 +1,91 @@
+"""Training from texts: pairs become ids, each concept an intervention, and all of it an artifact with its record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+
+from ..datasets.in_memory import PairsLike, as_pairs
+from ..scoring.encode_table import encode_table
+from ..scoring.sweep_pairs import measured_unit
+from ..steering.artifact import DEFAULT_CONCEPT, UNIT_KEY, Artifact
+from ..steering.intervention import Intervention
+from ..text.encode import EncodedPair
+from ..text.template import Template
+from ..types import ConfigError
+from .loop import TrainingStopped, train_intervention
+from .record import data_record, record_of
+from .run_config import RunConfig
+
+
+class RunStopped(TrainingStopped):
+    """A run of one or more concepts met a loss or gradient that is not finite.
+
+    Attributes:
+        artifact: the concepts that were finished and, last, the stopped one in its last good state.
+    """
+
+    def __init__(self, stop: TrainingStopped, artifact: Artifact) -> None:
+        super().__init__(str(stop), stop.intervention, stop.history)
+        self.artifact = artifact
+
+
+def train_artifact(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: PairsLike,
+    run: RunConfig,
+    *,
+    model_name: str | None = None,
+    revision: str | None = None,
+    drop_bad: bool = False,
+    progress: Callable[[str, int, int, float], None] | None = None,
+) -> Artifact:
+    """Train one intervention per concept.
+
+    Args:
+        pairs: with ``concept`` set on all or on none.
+        model_name: how the record names the model; as it was loaded where None.
+        progress: called after each step with (concept, steps done, steps in all, loss).
+
+    Raises:
+        DataError: a bad row (named), unless ``drop_bad``.
+        ConfigError: a configuration that does not fit the model.
+        RunStopped: a loss or gradient was not finite; it holds what is good so far.
+    """
+    table = as_pairs(pairs, drop_bad=drop_bad)
+    template = Template(tokenizer, run.tokens)
+    encoded = encode_table(table, template, drop_bad=drop_bad)
+    record = record_of(model, tokenizer, run, data_record(table, encoded), model_name, revision)
+    interventions: dict[str, Intervention] = {}
+    history: dict[str, list[dict[str, Any]]] = {}
+    for concept, members in _concepts(encoded.rows).items():
+        report = None if progress is None else _named(progress, concept)
+        try:
+            interventions[concept], steps = train_intervention(
+                model, template, members, run, concept=concept, progress=report
+            )
+        except TrainingStopped as stop:
+            interventions[concept] = stop.intervention
+            history[concept] = [dataclasses.asdict(step) for step in stop.history]
+            raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
+        history[concept] = [dataclasses.asdict(step) for step in steps]
+    unit = measured_unit(model, encoded.rows, Artifact(interventions), template.pad_id)
+    return Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history)
+
+
+def _named(progress: Callable[[str, int, int, float], None], concept: str) -> Callable[[int, int, float], None]:
+    return lambda done, total, loss: progress(concept, done, total, loss)
+
+
+def _concepts(rows: Sequence[EncodedPair]) -> dict[str, list[EncodedPair]]:
+    groups: dict[str, list[EncodedPair]] = {}
+    for row in rows:
+        groups.setdefault(row.pair.concept or DEFAULT_CONCEPT, []).append(row)
+    if len(groups) > 1 and DEFAULT_CONCEPT in groups:
+        lacking = groups[DEFAULT_CONCEPT][0].index
+        raise ConfigError(f"row {lacking} has no concept while others have: give every row one, or none")
+    return groups
