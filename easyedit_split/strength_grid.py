@@ -143,3 +143,9 @@ def _growing(text: str, where: str) -> tuple[float, ...]:
         return parse_grid(text, where)
     except ConfigError:
         raise ValueError from None
+
+
+AUTO_GRID = parse_strengths("r:+-0.05:1:6")
+"""Where the automatic grid begins, before it grows outward."""
+MOST_GROWTH = 20.0
+"""Times its outermost r: as far as it grows."""

@@ -20,7 +20,7 @@ from ..config import require
 from ..model.hooks import device_of, frozen
 from ..storage import Journal
 from ..text.batching import Row, collate
-from ..text.template import Template, prefix_lengths
+from ..text.template import Ids, Template, prefix_lengths
 from ..types import DataError
 from .attach import attach
 from .forms.base import Strength
@@ -169,6 +169,33 @@ def greedy_rows(
                 )
             ]
     return rows
+
+
+@torch.no_grad()
+def reply(
+    model: nn.Module,
+    template: Template,
+    prompt: Ids,
+    intervention: Intervention | None,
+    m: float,
+    config: GenerateConfig | None = None,
+) -> str:
+    """The answer to one prompt that is ids already, e.g. a conversation's.
+
+    Args:
+        model: the model that writes.
+        template: that made the ids.
+        prompt: ids of everything before the answer.
+        intervention: what steers; the bare model where None.
+        m: its strength.
+        config: lengths and sampling; greedy where None.
+
+    Raises:
+        ConfigError: an intervention that does not fit the model.
+    """
+    with frozen(model):
+        (ids,) = _continue(model, template, [prompt], intervention, m, config or GenerateConfig(), 0)
+    return template.decode(_until(ids, _stops(model, template)))
 
 
 def _continue(

@@ -13,7 +13,7 @@ from ...means import check_aggregate
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
 from ...storage import Journal
-from ...strength_grid import parse_strengths
+from ...strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
 from ...sweep_curves import curves_of
 from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
@@ -38,9 +38,6 @@ from ..output_paths import check_file
 from ..summary import print_summary
 
 AUTO = "auto"
-AUTO_GRID = parse_strengths("r:+-0.05:1:6")
-MOST_GROWTH = 20.0
-"""As far as the automatic grid grows: |dh| twenty times |h|."""
 EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector
 --m -20:20:41 --out power.parquet"""
 
