@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..model.sites import family_of, walk
 from ..steering.attach import Attachment, attach
 from ..steering.call_layout import CallReader
-from ..steering.forms.base import Form, Strength, factors
+from ..steering.forms.base import Form, Strength
 from ..steering.intervention import Intervention
 from .host.wrappers import layers_of
 
@@ -45,7 +45,7 @@ class Live:
         (site,) = intervention.sites
         model = wrapper.model
         self.name, self.layer, self.intervention = name, site.block, intervention
-        self.m: float = float(m)
+        self.m = float(m)
         self.marker = Marker()
         self.block = layers_of(wrapper)[site.block]
         self._reader = CallReader((), None, needs_prefix=False)
@@ -68,12 +68,19 @@ class Live:
         self._stack.close()
 
     def set_m(self, m: float) -> None:
-        """Change the strength."""
+        """Change the strength.
+
+        Args:
+            m: the new multiplier.
+
+        Raises:
+            ConfigError: it is not finite; the old one stays.
+        """
+        self.attachment.set_m(float(m))
         self.m = float(m)
-        self.attachment.m = factors(self.m)
 
     def _enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.attachment.bare = self.m == 0 or not self.is_active
+        self.attachment.set_m(self.m if self.is_active else 0.0)
         start = self.block.from_position
         self._started = None if start is None else self._reader.read(args, kwargs).index >= start
 

@@ -13,7 +13,6 @@ an error.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, TypeAlias
@@ -27,9 +26,7 @@ from ..types import ConfigError
 from .call_layout import CallReader
 from .forms.base import Factor, Form, Strength, factors
 from .intervention import Intervention
-from .report import Applied, Tally
-
-logger = logging.getLogger(__name__)
+from .report import Applied, Tally, check_report
 
 Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 """``(form, x, m) -> dy``: what is added. The default is ``form.delta``; an objective may bring its own for training."""
@@ -38,33 +35,63 @@ Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 class Attachment:
     """A live attachment: the strength, the token mask of the running call, and the tally of what was touched.
 
-    Made by `attach` only.
+    Made by ``attach`` only. ``set_m`` changes the strength of the calls to come.
+
+    Args:
+        intervention: what is applied.
+        m: its strength.
+        layout: where prompt and answer lie; None to read it off each call.
+        measure: count the tokens touched and the size of the change.
     """
 
     def __init__(self, intervention: Intervention, m: Strength, layout: Layout | None, measure: bool) -> None:
         config = intervention.config
         self.intervention = intervention
-        self.m = factors(m)
         self.measure = measure
-        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self.m)
+        self.set_m(m)
         self._layout = layout
         self._reader = CallReader(config.prefix_ids, config.bos_id, config.skip_prefix)
         self._mask: Tensor | None = None
         self._seen: Tensor | None = None
         self._steers: Tensor | None = None
+        self._last: tuple[Factor, Factor] = (0.0, 0.0)
         self._hooks: list[_SiteHooks] = []
+
+    @property
+    def m(self) -> tuple[Factor, Factor]:
+        """``(m1, m2)`` of the calls to come."""
+        return self._m
+
+    def set_m(self, m: Strength) -> None:
+        """Steer the calls to come at another strength; 0 makes them the bare model's, bit for bit.
+
+        Args:
+            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as `attach` takes it.
+
+        Raises:
+            ConfigError: m is not finite, or of another shape.
+        """
+        self._m = factors(m)
+        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self._m)
 
     def report(self) -> tuple[Applied, ...]:
         """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
         return tuple(hooks.tally.applied() for hooks in self._hooks)
 
     def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Hook on the module that receives the tokens: decide which of this call's tokens are steered."""
+        """Hook on the module that receives the tokens: decide which of this call's tokens are steered.
+
+        Args:
+            module: the decoder.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        """
         layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
         config = self.intervention.config
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
         self._seen = layout.index >= 0
         if not self.bare:  # no read of the device here: `require_steered` does it once
+            self._last = self._m
             steers = self._mask.any()
             self._steers = steers if self._steers is None else self._steers | steers.to(self._steers.device)
 
@@ -74,7 +101,7 @@ class Attachment:
         Raises:
             ConfigError: so it was.
         """
-        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self.m):
+        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self._last):
             return
         config = self.intervention.config
         raise ConfigError(
@@ -85,6 +112,9 @@ class Attachment:
 
     def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """``(steered, real)`` tokens ``[b s]`` of the running call, for hidden states ``[b s d]``.
+
+        Args:
+            h: ``[b s d]`` of the running call.
 
         Raises:
             ConfigError: a block ran outside a call of the whole model, or the layout is for another shape.
@@ -101,8 +131,12 @@ class Attachment:
         return self._mask.to(h.device), self._seen.to(h.device)
 
     def factors_for(self, h: Tensor) -> tuple[Factor, Factor]:
-        """``(m1, m2)`` for a call's rows: a row's beams share its m."""
-        m1, m2 = (_rowwise(value, len(h), h.device) for value in self.m)
+        """``(m1, m2)`` for a call's rows: a row's beams share its m.
+
+        Args:
+            h: ``[b s d]`` of the running call.
+        """
+        m1, m2 = (_rowwise(value, len(h), h.device) for value in self._m)
         return m1, m2
 
 
@@ -133,7 +167,14 @@ def _hidden(output: Any) -> Tensor:
 
 
 class _SiteHooks:
-    """The hooks of one site: where x is read, where dy is added, and what came of it."""
+    """The hooks of one site: where x is read, where dy is added, and what came of it.
+
+    Args:
+        attachment: the attachment that the hooks belong to.
+        site: where they act.
+        module: dotted name of the module whose output they change.
+        delta: computes dy.
+    """
 
     def __init__(self, attachment: Attachment, site: Site, module: str, delta: Delta) -> None:
         self.attachment = attachment
@@ -144,15 +185,15 @@ class _SiteHooks:
         self.x: Tensor | None = None
 
     def linear_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Placement ``site``: add at the map's own output."""
+        # placement site: add at the map's own output
         return self._changed(args[0], output)
 
     def linear_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Placement ``block_output``: keep the map's input for the end of the block."""
+        # placement block_output: keep the map's input for the end of the block
         self.x = args[0]
 
     def block_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Placement ``block_output``: add at the block's output."""
+        # placement block_output: add at the block's output
         x, self.x = (_hidden(output), None) if self.site.name == RESIDUAL else (self.x, None)
         if x is None:
             raise ConfigError(f"{self.site.key} did not run in its block: there is nothing to compute its change from")
@@ -194,6 +235,7 @@ def attach(
 
     Args:
         model: a Hugging Face causal LM.
+        intervention: what to apply; where it acts is its own configuration.
         m: one float, one value per row of the batch ``[b]`` (beams of a row share it), or ``(m1, m2)``.
         layout: where prompt and answer lie, for calls that hold both; without it every call is read as generation: a
             call without cache holds the prompts, later ones what follows.
@@ -201,7 +243,7 @@ def attach(
         check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
 
     Yields:
-        An `Attachment`, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
+        An ``Attachment``, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
 
     Raises:
         ConfigError: a site the model has not, widths that do not fit, m not finite; at the end, that not one token was
@@ -217,7 +259,7 @@ def attach(
         yield attachment
     attachment.require_steered()
     if check:
-        _check_report(attachment)
+        check_report(attachment.report())
 
 
 def _attach_site(
@@ -248,19 +290,6 @@ def _attach_site(
     for handle in handles:
         stack.callback(handle.remove)
     attachment._hooks.append(hooks)
-
-
-def _check_report(attachment: Attachment) -> None:
-    for applied in attachment.report():
-        if applied.calls == 0:
-            raise ConfigError(f"{applied.site}: the model was never called while the intervention was attached")
-        if applied.tokens_touched and not applied.tokens_changed:
-            logger.warning(
-                "%s: %d tokens were steered and no value changed: the intervention is 0 there, or too small for the "
-                "model's dtype",
-                applied.site,
-                applied.tokens_touched,
-            )
 
 
 __all__ = ["Applied", "Attachment", "Delta", "attach"]

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..types import ConfigError
+
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The account of one site.
+    """What an intervention did at one site.
 
     Attributes:
         site: e.g. ``"20.mlp.down_proj"``.
         module: dotted name of the module whose output was changed.
         calls: forward passes seen.
-        tokens_seen, tokens_touched: real tokens that passed, and those steered.
-        tokens_changed: those of them whose values came out different; fewer where dh is 0 or lost in the model's dtype.
+        tokens_seen: real tokens that passed.
+        tokens_touched: those of them that were steered.
+        tokens_changed: those whose values came out different; fewer where dh is 0 or lost in the model's dtype.
         relative_norm: mean over touched tokens of ||dh|| / ||h||; 0 where none was touched.
     """
 
@@ -31,10 +38,11 @@ class Applied:
 
 
 class Tally:
-    """Counts one site's calls; the tokens too where they are measured.
+    """Running counts of one site's calls; of tokens too where they are measured.
 
     Args:
-        site, module: see `Applied`.
+        site: as in ``Applied``.
+        module: as in ``Applied``.
     """
 
     def __init__(self, site: str, module: str) -> None:
@@ -45,7 +53,13 @@ class Tally:
 
     @torch.no_grad()
     def measure(self, h: Tensor, new: Tensor, mask: Tensor) -> None:
-        """Add one call: hidden states ``[b s d]`` before and after, and the steered tokens ``[b s]``."""
+        """Add one call to the counts.
+
+        Args:
+            h: ``[b s d]`` before the change.
+            new: ``[b s d]`` after it.
+            mask: ``[b s]``, True on steered tokens.
+        """
         before, after = h[mask].double(), new[mask].double()
         self.touched += len(before)
         self.changed += int((before != after).any(-1).sum())
@@ -55,3 +69,24 @@ class Tally:
         """The account so far."""
         mean = self.ratio / self.touched if self.touched else 0.0
         return Applied(self.site, self.module, self.calls, self.seen, self.touched, self.changed, mean)
+
+
+def check_report(report: Sequence[Applied]) -> None:
+    """Raise where the model was never called; warn where tokens were steered and no value changed.
+
+    Args:
+        report: one account per site.
+
+    Raises:
+        ConfigError: a site without a call.
+    """
+    for applied in report:
+        if applied.calls == 0:
+            raise ConfigError(f"{applied.site}: the model was never called while the intervention was attached")
+        if applied.tokens_touched and not applied.tokens_changed:
+            logger.warning(
+                "%s: %d tokens were steered and no value changed: the intervention is 0 there, or too small for the "
+                "model's dtype",
+                applied.site,
+                applied.tokens_touched,
+            )

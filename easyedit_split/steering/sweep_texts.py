@@ -13,7 +13,7 @@ from torch import nn
 
 from ..text.template import Template
 from .artifact import Artifact
-from .generate import GenerateConfig, generate
+from .generate import GenerateConfig, generate_texts
 
 COLUMNS = ("concept", "m1", "r", "prompt", "text")
 
@@ -57,6 +57,6 @@ def sweep_texts(
             if progress is not None:
                 progress(before + done, total)
 
-        answers = generate(model, template, texts, artifact[concept], m, config=config, progress=report)
+        answers = generate_texts(model, template, texts, artifact[concept], m, config=config, progress=report)
         rows += [(concept, a.m, None if per_m is None else per_m * a.m, a.prompt, a.text) for a in answers]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -54,9 +54,16 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
         write_table(result.side_effects, folder / "collateral.csv")
     write_table(result.texts, folder / "texts.json")
     figure = plot_sweep([Drawn(item.fit, None, item.choice) for item in result.trained], title=_title(result))
-    write_whole(folder / "curves.png", lambda path: save_figure(figure, path))
     page = report(result, folder)
-    write_whole(folder / "report.md", lambda path: _write(path, page))
+
+    def draw(path: Path) -> None:
+        save_figure(figure, path)
+
+    def write(path: Path) -> None:
+        path.write_text(page, "utf-8")
+
+    write_whole(folder / "curves.png", draw)
+    write_whole(folder / "report.md", write)
 
 
 def usage(result: SteerResult, folder: Path) -> tuple[str, str]:
@@ -113,10 +120,8 @@ def _verdict(best: Trained) -> str:
     if choice.m is None:
         return f"No m can be recommended ({choice.reason}); r = {best.m * best.r_per_m:.2g} is shown."
     helped = "" if choice.helped is None else ", {} of {} pairs".format(*choice.helped)
-    return (
-        f"Recommended: m = {choice.m:.3g} (r = {choice.m * best.r_per_m:.2g}): preference {choice.gain:+.2f} nats{helped}, "
-        f"utility {-choice.paid:+.2f} nats."
-    )
+    m = f"m = {choice.m:.3g} (r = {choice.m * best.r_per_m:.2g})"
+    return f"Recommended: {m}: preference {choice.gain:+.2f} nats{helped}, utility {-choice.paid:+.2f} nats."
 
 
 def strength_names(best: Trained) -> dict[float, str]:
@@ -134,11 +139,17 @@ def strength_names(best: Trained) -> dict[float, str]:
 def _answers(texts: pd.DataFrame, best: Trained) -> Iterable[str]:
     names = strength_names(best)
     for prompt, rows in texts.groupby("prompt", sort=False):
-        lines = [f"- *{names[row.m1]}*: {_one_line(str(row.text))}" for row in rows.itertuples()]
+        written = zip(rows["m1"], rows["text"], strict=True)
+        lines = [f"- *{names[float(m)]}*: {one_line(str(text))}" for m, text in written]
         yield "\n".join([f"**{prompt}**", "", *lines])
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """An answer on one line: line breaks become slashes.
+
+    Args:
+        text: any text.
+    """
     return " / ".join(line for line in text.splitlines() if line.strip())
 
 
@@ -170,14 +181,10 @@ def _objectives(result: SteerResult) -> str:
 
 def _layers(scan: pd.DataFrame) -> str:
     best = best_layer(scan)
+    values = zip(scan["layer"], scan["r"], scan["gained"], scan["wanted"], strict=True)
     rows = [
-        (
-            f"**{row.layer}**" if row.layer == best else f"{row.layer}",
-            f"{row.r:g}",
-            f"{row.gained:+.2f}",
-            f"{row.wanted:+.2f}",
-        )
-        for row in scan.itertuples()
+        (f"**{layer}**" if layer == best else f"{layer}", f"{r:g}", f"{gained:+.2f}", f"{wanted:+.2f}")
+        for layer, r, gained, wanted in values
     ]
     return markdown(("layer", "r", "preference gained (nats)", "wanted answers (nats)"), rows)
 
@@ -206,7 +213,3 @@ def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")

@@ -25,6 +25,10 @@ _DATE = "26 Jul 2024"
 class Chat:
     """The chat template of ``tokenizer`` with one system prompt (or the template's own where it is None).
 
+    Args:
+        tokenizer: a Hugging Face tokenizer that has a chat template.
+        system: the system prompt; None for the template's own.
+
     Attributes:
         answer_space: white space that the template writes before an answer; it belongs to the answer's first word
             (Llama-2).
@@ -50,7 +54,7 @@ class Chat:
         """The exchange up to where the answer to ``user`` begins.
 
         Args:
-            user: the query.
+            user: the user's message, plain text.
             earlier: queries and their answers before it.
 
         Raises:

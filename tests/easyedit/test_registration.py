@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import easyedit_split.easyedit as plugin
-from easyedit_split.easyedit.host import registration
+from easyedit_split.easyedit.host.names import own_method
 from easyedit_split.easyedit.methods import BUILT_IN, Method, methods
 from easyedit_split.types import ConfigError
 
@@ -101,8 +101,8 @@ def test_theirs_is_kept_when_preferred(
         monkeypatch.setenv("EASYEDIT_SPLIT_PREFER", "theirs")
     plugin.register(None if by_environment else "theirs")
     assert tables[1]["SPLIT"] is theirs
-    assert registration.own_method("SPLIT") is None
-    assert registration.own_method("easyedit_split/SPLIT") is not None
+    assert own_method("SPLIT") is None
+    assert own_method("easyedit_split/SPLIT") is not None
     assert "easyedit_split/SPLIT" in tables[1]
     assert "SPLIT" not in tables[2]  # REQUIRED_DATASET_METHODS is theirs too
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ...datasets.base import PairTable
 from ...study.plan import SteerPlan, data_for
-from ...study.report import ARTIFACT, FILES, strength_names, usage, write_result
+from ...study.report import ARTIFACT, FILES, one_line, strength_names, usage, write_result
 from ...study.steer import SteerResult, steer
 from ...training.objectives.base import OBJECTIVES
 from ..console import ConsoleTeller, open_model, out, parse_columns, say, say_written
@@ -62,7 +62,7 @@ def command(
     device: DeviceOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train, find the layer, sweep, choose m, measure side effects, write texts and a report; then say how to use it."""
+    """From pairs to a steered model: layer, training, sweep, m, side effects, texts, a report, and how to use it."""
     plan = SteerPlan(
         form=form,
         objectives=objectives_for(objective, form),
@@ -142,9 +142,9 @@ def print_result(result: SteerResult, folder: Path) -> None:
     names = strength_names(best)
     for prompt, rows in result.texts.groupby("prompt", sort=False):
         out.print(Text(str(prompt), "bold"), soft_wrap=True)
-        for row in rows.itertuples():
-            text = " / ".join(line for line in str(row.text).splitlines() if line.strip())
-            out.print(Text.assemble("  ", (f"{names[row.m1]:>24}", "cyan"), "  ", text), soft_wrap=True)
+        for m, text in zip(rows["m1"], rows["text"], strict=True):
+            name = f"{names[float(m)]:>24}"
+            out.print(Text.assemble("  ", (name, "cyan"), "  ", one_line(str(text))), soft_wrap=True)
     say_written("report, artifact, tables and figure", folder)
     python, line = usage(result, folder)
     out.print(f"\nIn Python:\n\n{python}\n\nIn a terminal:\n\n{line}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`easyedit-split sweep`: score answer pairs over m, as a table of losses and log-odds."""
+"""``easyedit-split sweep``: score answer pairs over m, as a table of losses and log-odds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:
 --m -20:20:41 --out power.parquet"""
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
     intervention: InterventionOption,
@@ -105,7 +105,7 @@ def command(
     points = grid.in_m(unit.r_per_m if unit else 0.0)
     rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if m == AUTO else []
     rules += [look_closer] if refine else []
-    known = {"artifact": artifact.digest(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
+    known = {"artifact": artifact.identity(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
     journal = Journal.beside(to, known)
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(
@@ -141,7 +141,10 @@ def _side_files(to: Path, collateral: bool, texts: int | None) -> list[Path]:
 
 
 def parse_normalize(text: str) -> Literal["sum", "mean"]:
-    """``sum`` or ``mean``.
+    """The normalisation that ``--normalize`` names: ``sum`` or ``mean``.
+
+    Args:
+        text: the option's text.
 
     Raises:
         ConfigError: anything else.

@@ -12,7 +12,7 @@ import functools
 import logging
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from ...strict_yaml import read_yaml
 from ...types import ConfigError
 from .. import watch
 from ..methods import Method
+from .names import ALG_DICT, own_method
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def check_file(path: Path, method: Method, base: type[Any]) -> None:
     """
     content = read_yaml(path)
     shared = _names(base)
-    train, apply = _names(method.train_fields) | shared, _names(method.apply_fields) | shared
+    train, apply = _names(method.all_train_fields()) | shared, _names(method.apply_fields) | shared
     allowed: list[tuple[str, dict[str, Any], set[str]]] = [
         ("", {k: v for k, v in content.items() if k not in _SECTIONS}, train | apply)
     ]
@@ -67,6 +68,23 @@ def check_file(path: Path, method: Method, base: type[Any]) -> None:
         logger.warning("%s: %s: accepted, but nothing reads them", path, ", ".join(found))
 
 
+def base_fields(hyperparams: Mapping[str, Mapping[str, type[Any]]]) -> type[Any]:
+    """The host's base dataclass of hparams: what all its methods' classes share.
+
+    Args:
+        hyperparams: the host's ``HYPERPARAMS_CLASS_DICT``.
+
+    Raises:
+        ConfigError: none of its classes derives from ``HyperParams``.
+    """
+    for classes in hyperparams.values():
+        for cls in classes.values():
+            for base in cls.__mro__:
+                if base.__name__ == "HyperParams":
+                    return base
+    raise ConfigError("EasyEdit2's registry holds no dataclass derived from HyperParams: this clone is not supported")
+
+
 def _names(fields: type[Any]) -> set[str]:
     return {f.name for f in dataclasses.fields(fields)}
 
@@ -77,8 +95,6 @@ def check_files(paths: Sequence[str], phase: Phase, base: type[Any]) -> dict[str
     Raises:
         ConfigError: an unknown key, or two files of one method of ours.
     """
-    from .registration import own_method
-
     names: Counter[str] = Counter()
     ours: dict[str, Method] = {}
     for path in paths:
@@ -112,10 +128,8 @@ def _alg_name(path: Path, phase: Phase) -> str:
 def _checked(original: Callable[[Any], Any], phase: Phase, key: str) -> Callable[[Any], Any]:
     @functools.wraps(original)
     def load(top_cfg: Any) -> Any:
-        from .registration import ALG_DICT, _base_fields
-
         paths = [str(path) for path in (getattr(top_cfg, key, None) or ())]
-        base = _base_fields(sys.modules[ALG_DICT].HYPERPARAMS_CLASS_DICT)
+        base = base_fields(sys.modules[ALG_DICT].HYPERPARAMS_CLASS_DICT)
         ours = check_files(paths, phase, base)
         hparams = original(top_cfg)
         for path, method in ours.items():

@@ -20,6 +20,7 @@ from pathlib import Path
 from ...types import ConfigError
 from . import clone as host
 from . import registration
+from .names import ALG_DICT
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def run(
     sys.path[:0] = [str(file.parent), str(clone.path)]
     sys.argv = [str(file), *arguments]
     registration.register(prefer)
-    importlib.import_module(registration.ALG_DICT)  # a clash of names stops here, before the script starts
+    importlib.import_module(ALG_DICT)  # a clash of names stops here, before the script starts
     runpy.run_path(str(file), run_name="__main__")
 
 

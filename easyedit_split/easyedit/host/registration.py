@@ -19,18 +19,17 @@ from typing import Any, Literal
 
 from ...types import ConfigError
 from .. import watch
-from ..methods import Method, methods
+from ..methods import methods
 from . import files, repair, reset, scoring_hook, wrappers
+from .names import ALG_DICT, forget, leave_to_host, names_of, own_names
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
 
 Prefer = Literal["ours", "theirs"]
-ALG_DICT = "steer.utils.alg_dict"
 GENERATORS = "steer.vector_generators.vector_generators"
 
 _prefer: Prefer | None = None
-_theirs: set[str] = set()
 
 
 def register(prefer: Prefer | None = None) -> None:
@@ -62,7 +61,7 @@ def unregister() -> None:
     """Take back everything that was changed in the host, and forget what was to be changed."""
     watch.uninstall()
     LEDGER.undo()
-    _theirs.clear()
+    forget()
 
 
 def touched() -> tuple[str, ...]:
@@ -70,29 +69,16 @@ def touched() -> tuple[str, ...]:
     return LEDGER.touched()
 
 
-def names_of(method: Method) -> tuple[str, str]:
-    """The two names a method is registered under."""
-    return method.name, f"{method.package}/{method.name}"
-
-
-def own_method(name: str) -> Method | None:
-    """The method that a registered name means, or None where the name is the host's."""
-    for method in methods().values():
-        if name in names_of(method) and name not in _theirs:
-            return method
-    return None
-
-
 def _fill_tables(module: ModuleType) -> None:
     hyperparams, functions = module.HYPERPARAMS_CLASS_DICT, module.METHODS_CLASS_DICT
-    base = _base_fields(hyperparams)
+    base = files.base_fields(hyperparams)
     for method in methods().values():
         for name in names_of(method):
             ours = functions.get(name, {}).get("train") is method.train
             if ours or (name in functions and not _replaces(name)):
                 continue
             classes = {
-                "train": _hparams_class(method.train_fields, base, name, "Train"),
+                "train": _hparams_class(method.all_train_fields(), base, name, "Train"),
                 "apply": _hparams_class(method.apply_fields, base, name, "Apply"),
             }
             LEDGER.set_item(hyperparams, name, classes, f"{module.__name__}.HYPERPARAMS_CLASS_DICT")
@@ -107,26 +93,13 @@ def _replaces(name: str) -> bool:
             f"EASYEDIT_SPLIT_PREFER=ours|theirs), or write alg_name: easyedit_split/{name}"
         )
     if _prefer == "theirs":
-        _theirs.add(name)
+        leave_to_host(name)
     return _prefer == "ours"
 
 
 def _require_dataset(module: ModuleType) -> None:
-    for method in methods().values():
-        for name in names_of(method):
-            if name not in _theirs:
-                LEDGER.append(module.REQUIRED_DATASET_METHODS, name, f"{module.__name__}.REQUIRED_DATASET_METHODS")
-
-
-def _base_fields(hyperparams: dict[str, Any]) -> type[Any]:
-    """The host's base dataclass of hparams: what all its methods' classes share."""
-    for classes in hyperparams.values():
-        for cls in classes.values():
-            for base in cls.__mro__:
-                if base.__name__ == "HyperParams":
-                    found: type[Any] = base
-                    return found
-    raise ConfigError("EasyEdit2's registry holds no dataclass derived from HyperParams: this clone is not supported")
+    for name in own_names():
+        LEDGER.append(module.REQUIRED_DATASET_METHODS, name, f"{module.__name__}.REQUIRED_DATASET_METHODS")
 
 
 def _hparams_class(fields: type[Any], base: type[Any], name: str, phase: str) -> type[Any]:

@@ -22,6 +22,7 @@ from typing import Any
 from .. import watch
 from .patches import LEDGER
 from .placeholders import placeholders
+from .wrappers import layers_of
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +95,6 @@ def clear_interventions_in_ori_generate(module: ModuleType) -> None:
 
 
 def _without_interventions(original: Callable[..., Any]) -> Callable[..., Any]:
-    from .wrappers import layers_of
-
     @functools.wraps(original)
     def ori_generate(self: Any, input_ids: Any, **kwargs: Any) -> Any:
         saved = [(layer, layer.intervention_dict) for layer in layers_of(self)]

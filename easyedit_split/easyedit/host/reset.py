@@ -8,7 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from .. import watch
+from .names import own_names
 from .patches import LEDGER
+from .wrappers import layers_of
 
 MODULE = "steer.models.model_wrapper"
 
@@ -23,11 +25,9 @@ def teach_reset(module: ModuleType) -> None:
 def _with_ours(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def reset(self: Any, method_name: str) -> Any:
-        from .wrappers import layers_of
-
         wanted = method_name.lower()
         known = False
-        for name in _own_names():
+        for name in own_names():
             if name.lower() != wanted:
                 continue
             known = True
@@ -37,13 +37,6 @@ def _with_ours(original: Callable[..., Any]) -> Callable[..., Any]:
         return None if known else original(self, method_name)
 
     return reset
-
-
-def _own_names() -> tuple[str, ...]:
-    from ..methods import methods
-    from .registration import names_of, own_method
-
-    return tuple(name for method in methods().values() for name in names_of(method) if own_method(name))
 
 
 def install() -> None:

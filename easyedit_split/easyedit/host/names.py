@@ -1,0 +1,54 @@
+"""The names that our methods have in the host's tables, and which of them are the host's own.
+
+Each method has two: ``<name>``, which the host may have too, and ``<package>/<name>``, which never clashes. What the
+user left to the host (``prefer="theirs"``) is kept here until `forget`.
+"""
+
+from __future__ import annotations
+
+from ..methods import Method, methods
+
+ALG_DICT = "steer.utils.alg_dict"
+"""The host's module that holds its tables of methods."""
+
+_theirs: set[str] = set()
+
+
+def names_of(method: Method) -> tuple[str, str]:
+    """The two names a method is registered under.
+
+    Args:
+        method: ours or a third party's.
+    """
+    return method.name, f"{method.package}/{method.name}"
+
+
+def own_method(name: str) -> Method | None:
+    """The method that a registered name means, or None where the name is the host's.
+
+    Args:
+        name: an ``alg_name``.
+    """
+    for method in methods().values():
+        if name in names_of(method) and name not in _theirs:
+            return method
+    return None
+
+
+def own_names() -> tuple[str, ...]:
+    """Every name that means a method of ours now."""
+    return tuple(name for method in methods().values() for name in names_of(method) if name not in _theirs)
+
+
+def leave_to_host(name: str) -> None:
+    """Let a name that both have mean the host's method.
+
+    Args:
+        name: an ``alg_name``.
+    """
+    _theirs.add(name)
+
+
+def forget() -> None:
+    """Take back every `leave_to_host`."""
+    _theirs.clear()
