@@ -27,6 +27,7 @@ def sweep_pairs(
     artifact: Artifact,
     m: Sequence[Factors] | StrengthGrid,
     *,
+    unit: NaturalUnit | None = None,
     model_name: str | None = None,
     normalize: Normalize = "sum",
     drop_bad: bool = False,
@@ -44,6 +45,7 @@ def sweep_pairs(
         pairs: prompts with their two answers.
         artifact: an intervention for each concept.
         m: floats, or ``(m1, m2)``; or a grid, which may be in r (``strength_grid.parse_strengths``).
+        unit: what m = 1 is worth in r; where None as the artifact records it, else measured if a grid in r needs it.
         model_name: how the table names the model; as it was loaded where None.
         normalize: log-odds from summed losses (``sum``) or from means per token (``mean``).
         drop_bad: leave bad rows out and name them, instead of raising.
@@ -58,7 +60,7 @@ def sweep_pairs(
     table = as_pairs(pairs, split="test", drop_bad=drop_bad)
     template = Template(tokenizer, artifact.tokens)
     rows = encode_table(table, template, drop_bad=drop_bad).rows
-    unit = artifact.unit
+    unit = unit or artifact.unit
     if isinstance(m, StrengthGrid):
         unit = unit or measured_unit(model, rows, artifact, template.pad_id)
         m = m.in_m(unit.r_per_m)

@@ -24,10 +24,12 @@ class SteerPlan:
     Args:
         form: registered form.
         objectives: registered objectives; the best of several is kept.
-        layers: blocks to steer; a scan chooses one where empty.
+        layers: blocks to steer; the recipe's where empty, and of a model without one, what a scan chooses.
+        scan: choose the layer by a scan whatever the recipe says.
         overrides: further settings of the recipe, ``key=value``.
         train_pairs, test_pairs: at most so many pairs to train on and to score; all where None.
         m: grid of the sweep; ``auto`` grows until it shows the decay.
+        refine: then score further m, to where the wanted answers are likeliest.
         neutral: neutral prompts on which side effects are measured; 0 for none.
         texts: held-out prompts that are answered, steered and not.
         max_new_tokens: longest answer, in tokens.
@@ -36,10 +38,12 @@ class SteerPlan:
     form: str = "lora"
     objectives: tuple[str, ...] = ("split",)
     layers: tuple[int, ...] = ()
+    scan: bool = False
     overrides: tuple[str, ...] = ()
     train_pairs: int | None = None
     test_pairs: int | None = 32
     m: str = "auto"
+    refine: bool = False
     neutral: int = 64
     texts: int = 10
     max_new_tokens: int = 40

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from ..analysis import Recommendation, SweepFit, fit_sweep, recommend
-from ..analysis.grow import GrowOutward, decay_report
+from ..analysis import Recommendation, SweepFit, fit_sweep, look_closer, recommend
+from ..analysis.grow import GrowOutward, Rule, decay_report, one_after_another
 from ..datasets.everyday import neutral_prompts
 from ..scoring.collateral import collateral
 from ..scoring.encode_table import encode_table
@@ -141,7 +141,7 @@ def steer(
     """
     recipes = [_recipe(plan, objective, model_name, data) for objective in plan.objectives]
     scan = None
-    if any(recipe.needs_layers for recipe in recipes):
+    if plan.scan or any(recipe.needs_layers for recipe in recipes):
         scan = _scan(model, tokenizer, data, recipes[0].with_layers([0], AUTO).run_config(), tell)
         recipes = [recipe.with_layers([best_layer(scan)], "a scan of the model") for recipe in recipes]
     runs = [recipe.run_config() for recipe in recipes]
@@ -192,10 +192,11 @@ def _trained(
         artifact = train_artifact(model, tokenizer, data.training, run, model_name=model_name, progress=report)
     grid = AUTO_GRID if plan.m == AUTO else parse_strengths(plan.m)
     points = grid.in_m(known_unit(model, tokenizer, data.test, artifact).r_per_m)
-    grow = GrowOutward(MOST_GROWTH * max(points)) if plan.m == AUTO else None
+    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if plan.m == AUTO else []
+    rules += [look_closer] if plan.refine else []
     with tell.bar("scoring") as advance_sweep:
         table = sweep_pairs(
-            model, tokenizer, data.test, artifact, points, model_name=model_name, next_points=grow,
+            model, tokenizer, data.test, artifact, points, model_name=model_name, next_points=one_after_another(*rules),
             progress=advance_sweep,
         )  # fmt: skip
     fit = fit_sweep(curves_of(table), keep_going=True)[0]

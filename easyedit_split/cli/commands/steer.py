@@ -14,7 +14,7 @@ from ...study.report import ARTIFACT, FILES, one_line, strength_names, usage, wr
 from ...study.steer import SteerResult, steer
 from ...training.objectives.base import OBJECTIVES
 from ..console import ConsoleTeller, open_model, out, parse_columns, say, say_written
-from ..layers import parse_layers, print_scan
+from ..layers import AUTO, parse_layers, print_scan
 from ..options import (
     ColumnsOption,
     DataOption,
@@ -44,9 +44,12 @@ def command(
     ] = "split",
     layer: Annotated[
         list[str] | None,
-        typer.Option(help="Block, counted from 0 (again for more). Default: the recipe's, else a scan."),
+        typer.Option(help="Block, counted from 0 (again for more), or auto. Default: the recipe's, else auto."),
     ] = None,
     m: Annotated[str, typer.Option(help="Grid of the sweep, as `sweep` takes it.")] = "auto",
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
+    ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="One setting of training, e.g. --set train.epochs=4.")
     ] = None,
@@ -67,10 +70,12 @@ def command(
         form=form,
         objectives=objectives_for(objective, form),
         layers=tuple(parse_layers(layer) or ()),
+        scan=layer == [AUTO],
         overrides=tuple(settings or ()),
         train_pairs=train_pairs,
         test_pairs=test_pairs,
         m=m,
+        refine=refine,
         neutral=neutral,
         texts=texts,
         max_new_tokens=max_new_tokens,

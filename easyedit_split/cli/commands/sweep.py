@@ -114,6 +114,7 @@ def command(  # noqa: DOC101, DOC103
             table,
             artifact,
             points,
+            unit=unit,
             model_name=model,
             normalize=kind,
             drop_bad=drop_bad,
