@@ -11,6 +11,8 @@ from typer.core import TyperGroup
 
 OWN_FILE = (
     "demo",
+    "steer",
+    "chat",
     "train",
     "sweep",
     "fit",
