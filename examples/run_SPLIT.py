@@ -27,7 +27,7 @@ from easyedit_split.scoring.encode_table import encode_table
 from easyedit_split.scoring.sweep import by_concept
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
-from easyedit_split.steering.generate import GenerateConfig, generate
+from easyedit_split.steering.generate import GenerateConfig, generate_texts
 from easyedit_split.storage import write_whole
 from easyedit_split.sweep_table import write_table
 from easyedit_split.text.template import Template
@@ -91,7 +91,9 @@ def train_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     """``generate``: fit the vectors and save them, ours and EasyEdit2's beside each other."""
     recipe = compose(case.form, case.method, model=case.model, dataset=case.dataset, overrides=args.set)
     data = load_dataset(args.data or case.dataset, split="train", drop_bad=args.drop_bad, limit=args.limit)
-    artifact = train_artifact(model, tokenizer, data, recipe.run(), model_name=case.model, drop_bad=args.drop_bad)
+    artifact = train_artifact(
+        model, tokenizer, data, recipe.run_config(), model_name=case.model, drop_bad=args.drop_bad
+    )
     if artifact.concepts != ("default",):
         artifact.record["concept_ids"] = {str(i): concept for i, concept in enumerate(artifact.concepts)}
     save_vectors(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
@@ -117,7 +119,7 @@ def apply_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     results: dict[float, list[dict[str, Any]]] = {m: [] for m in args.multipliers}
     for concept, members in by_concept(encoded.rows, artifact).items():
         prompts = [row.pair.prompt for row in members]
-        texts = generate(model, template, prompts, artifact[concept], sorted({*results, 0.0}), config=config)
+        texts = generate_texts(model, template, prompts, artifact[concept], sorted({*results, 0.0}), config=config)
         bare = {answer.index: answer.text for answer in texts if answer.m == 0.0}
         for answer in texts:
             if answer.m in results:
