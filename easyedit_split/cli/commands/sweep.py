@@ -15,8 +15,9 @@ from ...steering.artifact import Artifact
 from ...storage import Journal
 from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
-from ..console import bar, open_data, open_model, resumable, say_written
+from ..console import bar, say_written
 from ..fingerprint import model_identity, pairs_identity
+from ..inputs import open_data, open_model
 from ..options import (
     ColumnsOption,
     ConceptIdOption,
@@ -32,6 +33,7 @@ from ..options import (
     TestSplitOption,
 )
 from ..output_paths import check_file
+from ..resuming import resumable
 from ..summary import print_summary
 
 EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector

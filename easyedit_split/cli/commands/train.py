@@ -11,7 +11,8 @@ from ...steering.artifact import Artifact
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
-from ..console import bar, open_data, open_model, out, say, say_written
+from ..console import bar, out, say, say_written
+from ..inputs import open_data, open_model
 from ..options import (
     ColumnsOption,
     ConceptIdOption,
