@@ -224,6 +224,23 @@ def test_control_an_edit_that_changes_nothing_is_accepted(folder: Path) -> None:
         assert Artifact.from_pretrained(folder).digest() == saved
 
 
+def test_the_digest_covers_names_dtypes_shapes_and_values() -> None:
+    """The same bytes under another name, dtype or shape are another artifact."""
+    given = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    same = {"a": given.clone()}
+    others = (
+        {"b": given},
+        {"a": given.view(torch.int32)},
+        {"a": given.view(torch.float16).reshape(2, 6)},
+        {"a": given.reshape(3, 2)},
+        {"a": given + 1},
+        {"a": given[:1], "b": given[1:]},
+    )
+    digests = [digest_of({"form": "x"}, tensors) for tensors in ({"a": given}, *others)]
+    assert digest_of({"form": "x"}, same) == digests[0]
+    assert len({*digests, digest_of({"form": "y"}, same)}) == len(digests) + 1
+
+
 @pytest.mark.parametrize("place", [-1, -400])
 def test_a_flipped_bit_in_the_tensors_is_found(folder: Path, place: int) -> None:
     data = bytearray((folder / TENSOR_FILE).read_bytes())

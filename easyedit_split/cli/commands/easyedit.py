@@ -51,5 +51,5 @@ def activate(prefer: PreferOption = None) -> None:  # noqa: DOC101, DOC103
 
 
 def deactivate() -> None:
-    """Undo ``activate``."""
+    """Remove the start-up line that activate wrote."""
     out.print(bridge.deactivate(), soft_wrap=True)

@@ -18,8 +18,9 @@ from ...sweep_curves import curves_of
 from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
 from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
-from ..console import bar, open_data, open_model, resumable, say, say_written
+from ..console import bar, say, say_written
 from ..fingerprint import model_identity, pairs_identity
+from ..inputs import open_data, open_model
 from ..options import (
     ColumnsOption,
     ConceptIdOption,
@@ -35,6 +36,7 @@ from ..options import (
     TestSplitOption,
 )
 from ..output_paths import check_file
+from ..resuming import resumable
 from ..summary import print_summary
 
 AUTO = "auto"
