@@ -120,7 +120,7 @@ def cells(
         placements = ["block_output"] if form == "vector" or model_name != "gemma2" else ["block_output", "site"]
         for objective, placement in itertools.product(objectives, placements):
             overrides = [f"placement={placement}", f"train.seed={seed}"]
-            run = compose(form, objective, model=on.name, dataset=on.data, overrides=overrides).run()
+            run = compose(form, objective, model=on.name, dataset=on.data, overrides=overrides).run_config()
             name = "-".join((model_name, dataset, form, objective))
             place = keep and (keep / name if placement == "block_output" else keep / placement / name)
             artifact = on.trained(run, place and place / "artifact")

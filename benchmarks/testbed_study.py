@@ -50,7 +50,7 @@ from easyedit_split.judges.testbed import TestbedJudge
 from easyedit_split.model.sites import Site
 from easyedit_split.scoring.activations import collect_activations, write_activations
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
-from easyedit_split.steering.generate import generate
+from easyedit_split.steering.generate import generate_texts
 from easyedit_split.storage import Journal
 from easyedit_split.sweep_table import write_table
 from easyedit_split.text.encode import encode_pairs
@@ -142,7 +142,7 @@ def judged_score(
     config = GenerateConfig(max_new_tokens=40, batch_size=64)
     for concept, members in groups.items():
         prompts = [pair.prompt for pair in members]
-        answers = generate(model, template, prompts, artifact[concept], [m], config=config)
+        answers = generate_texts(model, template, prompts, artifact[concept], [m], config=config)
         total += sum(
             judge.judge(pair.prompt, answer.text, pair)["overall"]
             for pair, answer in zip(members, answers, strict=True)

@@ -1,8 +1,13 @@
 """One view of steering: vectors, LoRA and local weight updates as ``h' = (W + m1 dW) h + (b + m2 db)``.
 
-    from easyedit_split import RunConfig, load_dataset, load_model     # names below, loaded on first use
-    from easyedit_split.steering.attach import attach                           # steer a model at strength m
-    from easyedit_split.training.pipeline import sweep, train                   # pairs -> artifact -> table
+    import easyedit_split as es
+
+    model, tokenizer = es.load_model("testbed:gemma2")
+    steering = es.train(model, tokenizer, es.load_dataset("testbed:reviews", split="train"))
+    table = es.sweep(model, tokenizer, es.load_dataset("testbed:reviews", split="dev"), steering)
+    steering = steering.at(es.recommend(table).m)
+    with steering(model):
+        model.generate(...)
 
 Importing this package is light: torch and transformers load with the first name that needs them.
 """
@@ -16,26 +21,40 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Artifact": "steering.artifact",
+    "ArtifactError": "types",
     "ConfigError": "types",
     "DataError": "types",
-    "ArtifactError": "types",
     "GenerateConfig": "steering.generate",
     "Intervention": "steering.intervention",
     "Pair": "types",
+    "PairTable": "datasets.base",
+    "Recommendation": "analysis",
     "RunConfig": "training.run_config",
     "Scores": "types",
-    "PairTable": "datasets.base",
     "SplitError": "types",
+    "Steering": "steering.steering",
     "Template": "text.template",
     "TokenConfig": "config",
     "TrainConfig": "config",
+    "as_pairs": "datasets.in_memory",
+    "attach": "steering.attach",
     "compose": "training.recipes",
     "encode_pairs": "text.encode",
+    "fit_sweep": "analysis",
+    "generate": "api",
     "load_dataset": "datasets.load",
     "load_model": "model.load",
     "mean_curve": "means",
     "parse_grid": "config",
+    "plot_sweep": "analysis.figures.plots",
+    "read_sweep": "sweep_table",
+    "recommend": "analysis",
+    "save_figure": "analysis.figures.plots",
+    "sweep": "api",
+    "train": "api",
+    "write_table": "sweep_table",
 }
+"""Every public name and the module that it loads from."""
 
 __all__ = [
     "Artifact",
@@ -46,30 +65,50 @@ __all__ = [
     "Intervention",
     "Pair",
     "PairTable",
+    "Recommendation",
     "RunConfig",
     "Scores",
     "SplitError",
+    "Steering",
     "Template",
     "TokenConfig",
     "TrainConfig",
     "__version__",
+    "as_pairs",
+    "attach",
     "compose",
     "encode_pairs",
+    "fit_sweep",
+    "generate",
     "load_dataset",
     "load_model",
     "mean_curve",
     "parse_grid",
+    "plot_sweep",
+    "read_sweep",
+    "recommend",
+    "save_figure",
+    "sweep",
+    "train",
+    "write_table",
 ]
 
 if TYPE_CHECKING:
+    from .analysis import Recommendation, fit_sweep, recommend
+    from .analysis.figures.plots import plot_sweep, save_figure
+    from .api import generate, sweep, train
     from .config import TokenConfig, TrainConfig, parse_grid
     from .datasets.base import PairTable
+    from .datasets.in_memory import as_pairs
     from .datasets.load import load_dataset
     from .means import mean_curve
     from .model.load import load_model
     from .steering.artifact import Artifact
+    from .steering.attach import attach
     from .steering.generate import GenerateConfig
     from .steering.intervention import Intervention
+    from .steering.steering import Steering
+    from .sweep_table import read_sweep, write_table
     from .text.encode import encode_pairs
     from .text.template import Template
     from .training.recipes import compose

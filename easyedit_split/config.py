@@ -24,10 +24,18 @@ MOST_POINTS = 100_000
 
 
 def parse_grid(text: str, where: str = "grid") -> tuple[float, ...]:
-    """``"start:stop:count"`` with both ends included, or comma-separated numbers, which stay as they are written.
+    """Parse a grid of m: ``"start:stop:count"`` with both ends included, or comma-separated numbers, which stay as they
+    are written.
 
     A grid through zero holds exactly 0.0: no 1e-16 takes m = 0's place. Its other inner points are rounded to what
     their distance can tell apart (0.6, not 0.6000000000000001).
+
+    Args:
+        text: the grid, e.g. ``-20:20:41`` or ``-4,0,4``.
+        where: what the text is called in error messages, e.g. an option or a key.
+
+    Returns:
+        The values of m, in the order written.
 
     Raises:
         ConfigError: not of that form, not finite, or of more than ``MOST_POINTS`` points.
@@ -117,7 +125,15 @@ def _fields(cls: type[Any]) -> dict[str, dataclasses.Field[Any]]:
 
 
 def check_keys(cls: type[Any], mapping: Any, where: str) -> dict[str, Any]:
-    """The values of ``mapping``, each checked against the field of ``cls`` that it is for; keys may be missing.
+    """Check each value of ``mapping`` against the type of the field of ``cls`` that it is for; keys may be missing.
+
+    Args:
+        cls: the frozen dataclass that the settings are for.
+        mapping: settings by field name, or None for none.
+        where: what the mapping is called in error messages, e.g. a file and section.
+
+    Returns:
+        The checked values; an integer where a float is wanted has become one.
 
     Raises:
         ConfigError: unknown key, wrong type or value.
@@ -138,6 +154,7 @@ def build(cls: type[C], mapping: Any, where: str) -> C:
     """Build the frozen dataclass ``cls`` from ``mapping``.
 
     Args:
+        cls: the frozen dataclass to build.
         mapping: a mapping of settings, or None for none; anything else is an error.
         where: what the mapping is called in error messages, e.g. a file and section.
 
@@ -159,7 +176,15 @@ def build(cls: type[C], mapping: Any, where: str) -> C:
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise ``ConfigError(message)`` unless ``condition`` holds."""
+    """Raise ``ConfigError(message)`` unless ``condition`` holds.
+
+    Args:
+        condition: what must hold.
+        message: the whole sentence of the error.
+
+    Raises:
+        ConfigError: ``condition`` is false.
+    """
     if not condition:
         raise ConfigError(message)
 
@@ -168,7 +193,7 @@ def require(condition: bool, message: str) -> None:
 class TokenConfig:
     """How a pair becomes tokens.
 
-    Args:
+    Attributes:
         chat_template: ``auto`` uses the tokenizer's template where it has one; ``on`` insists; ``off`` never.
         system: a system prompt, folded into the user's turn where the template has no system role.
         score_end: score the end-of-turn (or end-of-text) token as part of the answer.
@@ -188,13 +213,16 @@ class TokenConfig:
 class TrainConfig:
     """How an intervention is trained; every default is the most common value of the paper's runs.
 
-    Args:
-        epochs, batch_size, gradient_accumulation_steps: batch_size counts pairs.
-        lr, weight_decay: of AdamW, under a linear schedule to zero over the exact number of steps.
-        warmup_steps: steps of linear warm-up at the start of the schedule.
-        max_grad_norm: the gradient's norm is clipped here.
+    Attributes:
+        epochs: passes over the training pairs.
+        batch_size: pairs per forward pass.
+        gradient_accumulation_steps: batches per optimiser step.
+        lr: peak learning rate of AdamW; it falls linearly to zero over the exact number of optimiser steps.
+        weight_decay: decoupled weight decay of AdamW.
+        warmup_steps: optimiser steps of linear warm-up at the start of the schedule.
+        max_grad_norm: the gradient's global norm is clipped to this.
         dropout: probability of dropout on dy, in training only.
-        steering_factors: m is drawn from these, one per pair and step, the same for both answers.
+        steering_factors: values of m to train at; one is drawn per pair and step, the same for both answers.
         directions: ``add`` trains +m; ``both`` also trains -m with the answers' roles swapped.
         seed: everything random in a run derives from it.
     """

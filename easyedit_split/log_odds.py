@@ -29,7 +29,11 @@ Normalize: TypeAlias = Literal["sum", "mean"]
 
 
 def log1mexp(a: FloatArray) -> FloatArray:
-    """log(1 - e^-a) for a > 0; -inf at 0."""
+    """log(1 - e^-a) for a > 0 without cancellation; -inf at 0.
+
+    Args:
+        a: any shape, nats.
+    """
     a = np.asarray(a, dtype=np.float64)
     with np.errstate(divide="ignore"):
         small = np.log(-np.expm1(-np.minimum(a, np.log(2))))
@@ -37,13 +41,23 @@ def log1mexp(a: FloatArray) -> FloatArray:
 
 
 def preference(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
-    """PrefOdds = L_n - L_p, nats (Eq. 7); NaN where both are infinite."""
+    """Preference log-odds L_n - L_p, nats (Eq. 7); NaN where both losses are infinite.
+
+    Args:
+        L_p: negative log-likelihood of the positive answers, nats, any shape.
+        L_n: the same of the negative answers, same shape.
+    """
     with np.errstate(invalid="ignore"):
         return np.asarray(L_n, dtype=np.float64) - np.asarray(L_p, dtype=np.float64)
 
 
 def utility(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
-    """UtilOdds in nats (Eq. 8); NaN where it is undefined (e^-L_p + e^-L_n >= 1) or a loss is not finite."""
+    """Utility log-odds, nats (Eq. 8); NaN where undefined (e^-L_p + e^-L_n >= 1) or where a loss is not finite.
+
+    Args:
+        L_p: negative log-likelihood of the positive answers, nats, any shape.
+        L_n: the same of the negative answers, same shape.
+    """
     with np.errstate(invalid="ignore"):
         s = np.logaddexp(-np.asarray(L_p, dtype=np.float64), -np.asarray(L_n, dtype=np.float64))
     defined = (s < 0) & np.isfinite(L_p) & np.isfinite(L_n)
@@ -68,20 +82,35 @@ def credit(pref: FloatArray, even: float = 0.0) -> FloatArray:
 
 
 def losses(scores: Scores, normalize: Normalize = "sum") -> tuple[FloatArray, FloatArray]:
-    """``(L_p, L_n)``, ``[n]`` each: summed over the answer (App. C.2), or its mean per token."""
+    """``(L_p, L_n)``, ``[n]`` each: summed over the answer's tokens (App. C.2), or the mean per token.
+
+    Args:
+        scores: summed losses and token counts of ``n`` pairs.
+        normalize: ``sum`` or ``mean``.
+    """
     if normalize == "sum":
         return scores.L_p, scores.L_n
     return scores.L_p / scores.T_p, scores.L_n / scores.T_n
 
 
 def status(L_p: FloatArray, L_n: FloatArray) -> npt.NDArray[np.object_]:
-    """``ok``, ``utility_undefined`` or ``non_finite`` for each pair, ``[n]``."""
+    """``ok``, ``utility_undefined`` or ``non_finite`` for each pair, ``[n]``.
+
+    Args:
+        L_p: ``[n]`` losses of the positive answers, nats.
+        L_n: ``[n]`` losses of the negative answers, nats.
+    """
     finite = np.isfinite(L_p) & np.isfinite(L_n)
     defined = np.isfinite(utility(L_p, L_n))
     return np.where(finite, np.where(defined, OK, UTILITY_UNDEFINED), NON_FINITE).astype(object)
 
 
 def odds_of_mean(L_p: FloatArray, L_n: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(pref, util)`` of the mean losses over pairs (the first axis), instead of the mean of each pair's odds."""
+    """``(pref, util)`` of the mean losses over pairs (the first axis), instead of the mean of each pair's odds.
+
+    Args:
+        L_p: ``[n ...]`` losses of the positive answers, nats; the mean is over the first axis.
+        L_n: the same of the negative answers.
+    """
     means = np.atleast_1d(np.mean(L_p, axis=0)), np.atleast_1d(np.mean(L_n, axis=0))
     return preference(*means), utility(*means)

@@ -24,6 +24,9 @@ AGGREGATES = ("pairs", "odds_of_mean")
 def check_aggregate(name: str) -> str:
     """The name of an aggregation, if it is one of ``AGGREGATES``.
 
+    Args:
+        name: what was asked for.
+
     Raises:
         ConfigError: it is not.
     """
@@ -36,7 +39,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
     """Means over pairs, then over concepts, of one sweep.
 
     Args:
-        table: as `sweep.sweep` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
+        table: as ``sweep.sweep`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
         aggregate: ``pairs`` or ``odds_of_mean``, see the top of the module.
 
     Returns:

@@ -19,7 +19,12 @@ T = TypeVar("T")
 
 
 def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
-    """A hint that ends a sentence: the closest allowed name, if any is close, then all of them."""
+    """A hint that ends a sentence: the closest allowed name, if any is close, then all of them.
+
+    Args:
+        name: what was asked for.
+        allowed: what exists.
+    """
     close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{hint}; allowed: {', '.join(allowed) or 'none'}"
@@ -42,7 +47,14 @@ class Registry(Generic[T]):
         self._discovered = False
 
     def register(self, name: str) -> Callable[[T], T]:
-        """Decorator that files a class under ``name``."""
+        """Decorator that registers a class under ``name``.
+
+        Args:
+            name: what configurations, files and the command line call it.
+
+        Raises:
+            ConfigError: the name is taken.
+        """
 
         def add(entry: T) -> T:
             known = self._entries.get(name)

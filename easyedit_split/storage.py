@@ -2,7 +2,7 @@
 
 A result is written under a temporary name and moved into place. A journal is a file of one JSON object a line beside
 the result, begun by a fingerprint of everything the result depends on; a half-written last line is forgotten. What the
-file system refuses is a `StorageError`, one sentence with the path.
+file system refuses is a ``StorageError``, one sentence with the path.
 """
 
 from __future__ import annotations
@@ -39,6 +39,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """A temporary folder beside ``folder`` that takes its place on leaving, and vanishes on an exception.
 
     An existing ``folder`` is replaced; until the new one is in place, the old one is kept.
+
+    Args:
+        folder: where the finished folder is to stand.
+
+    Yields:
+        The temporary folder, to be filled.
 
     Raises:
         StorageError: the file system refuses.
@@ -77,6 +83,10 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then move it into place.
 
     The temporary name keeps the suffix of ``path``, for writers that choose a format by it.
+
+    Args:
+        path: where the finished file is to stand.
+        write: fills the file whose path it is given.
 
     Raises:
         StorageError: the file system refuses.
@@ -119,7 +129,12 @@ class Journal:
 
     @classmethod
     def beside(cls, result: Path, fingerprint: dict[str, Any]) -> Journal:
-        """The journal of a result file: ``.NAME.journal`` in the same folder."""
+        """The journal of a result file: ``.NAME.journal`` in the same folder.
+
+        Args:
+            result: the file that the finished run will write.
+            fingerprint: as of the class.
+        """
         return cls(result.with_name(f".{result.name}.journal"), fingerprint)
 
     @property
@@ -140,6 +155,9 @@ class Journal:
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one finished part; on disk when this returns.
+
+        Args:
+            record: plain JSON values of the part.
 
         Raises:
             StorageError: the file system refuses.

@@ -2,9 +2,9 @@
 
 | written     | YAML 1.1 reads | here, as in YAML 1.2 |
 |-------------|----------------|----------------------|
-| `2:20:10`   | 8410, base 60  | the text             |
-| `010`       | 8, base 8      | the text             |
-| `on`, `off` | true, false    | the text             |
+| ``2:20:10``   | 8410, base 60  | the text             |
+| ``010``       | 8, base 8      | the text             |
+| ``on``, ``off`` | true, false    | the text             |
 """
 
 from __future__ import annotations
@@ -64,6 +64,9 @@ _set_resolvers()
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read one YAML mapping.
 
+    Args:
+        path: the file.
+
     Raises:
         ConfigError: missing file, invalid YAML, a key written twice, or something else than a mapping.
     """
@@ -83,6 +86,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def read_value(text: str, where: str) -> Any:
     """One value: ``0.01``, ``true``, ``[10, 12]``, ``null``.
+
+    Args:
+        text: the value as it stands after ``key=`` on the command line.
+        where: what the text is called in error messages.
 
     Raises:
         ConfigError: invalid YAML.

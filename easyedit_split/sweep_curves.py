@@ -3,8 +3,8 @@
     preference(m) = mean over concepts of the mean over their pairs of pref(pair, m)        (utility likewise)
 
 One curve per model x dataset x split x form x objective x site x placement x seed; columns that a table lacks do not
-split it. Only `m1, pref, util` are required. A pair whose utility is undefined at any m (util is not finite, or status
-is not "ok") is left out of utility at every m, and listed; preference keeps it.
+split it. Only ``m1, pref, util`` are required. A pair whose utility is undefined at any m (util is not finite, or
+status is not "ok") is left out of utility at every m, and listed; preference keeps it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,18 @@ KINDS: tuple[Kind, ...] = ("preference", "utility")
 
 @dataclass(frozen=True, slots=True, order=True)
 class CurveKey:
-    """What tells one curve of a sweep from another; "" where the table has no such column."""
+    """What tells one curve of a sweep from another; "" where the table has no such column.
+
+    Attributes:
+        model: model id or folder.
+        dataset: name of the dataset.
+        split: ``train``, ``dev`` or ``test``.
+        form: ``vector``, ``lora``, ``local_weight`` or another registered one.
+        objective: ``split``, ``sft``, ``reps``, ``diff_mean`` or another registered one.
+        site: where the update acts, e.g. ``20.mlp.down_proj``.
+        placement: ``site`` or ``block_output``.
+        seed: of the training run.
+    """
 
     model: str = ""
     dataset: str = ""
@@ -48,7 +59,9 @@ class PairOdds:
     """Log-odds of each pair at each m.
 
     Attributes:
-        m: ``[n]`` sorted; values: ``[pairs n]`` nats; concepts: ``[pairs]`` concept number of each pair.
+        m: ``[n]`` sorted.
+        values: ``[pairs n]`` log-odds, nats.
+        concepts: ``[pairs]`` concept number of each pair.
         has_pairs: False for a bare curve, whose one row is already a mean.
     """
 
@@ -69,7 +82,11 @@ class PairOdds:
 
 
 def pair_weights(concepts: Int[IntArray, " pairs"]) -> Float[FloatArray, " pairs"]:
-    """1 / (number of concepts x pairs of the concept) for each pair."""
+    """Weight of each pair in the mean over pairs, then over concepts: 1 / (number of concepts x pairs of its concept).
+
+    Args:
+        concepts: ``[pairs]`` concept number of each pair.
+    """
     _, inverse, counts = np.unique(concepts, return_inverse=True, return_counts=True)
     return np.asarray(1.0 / (len(counts) * counts[inverse]), dtype=np.float64)
 
@@ -77,9 +94,14 @@ def pair_weights(concepts: Int[IntArray, " pairs"]) -> Float[FloatArray, " pairs
 def mean_deviations(
     values: Float[FloatArray, "pairs n"], concepts: Int[IntArray, " pairs"]
 ) -> Float[FloatArray, "pairs n"]:
-    """Rows whose outer products sum to the covariance of the mean over pairs, then over concepts.
+    """Deviations of the pairs from their mean (influence values): rows whose outer products sum to the covariance of
+    the mean over pairs, then over concepts.
 
     With sizes n_c of C concepts: (value - its concept's mean) sqrt(n_c / (n_c - 1)) / (C n_c); every n_c above 1.
+
+    Args:
+        values: ``[pairs n]`` nats.
+        concepts: ``[pairs]`` concept number of each pair; at least two pairs of each.
     """
     out = np.empty_like(values)
     for concept in np.unique(concepts):
@@ -115,7 +137,10 @@ class SweepCurve:
         return self.key.label() if self.key != CurveKey() else Path(self.source).name or "curve"
 
     def table(self, kind: Kind) -> PairOdds:
-        """Pairs of one kind.
+        """Log-odds of each pair, of one kind.
+
+        Args:
+            kind: ``preference`` or ``utility``.
 
         Raises:
             DataError: utility is undefined for every pair.
@@ -133,9 +158,13 @@ class SweepCurve:
 def curves_of(table: pd.DataFrame, source: str = "sweep") -> list[SweepCurve]:
     """Group a sweep table into curves, in the order of first appearance.
 
+    Args:
+        table: a sweep of any number of runs, as ``check_sweep`` accepts it.
+        source: what the table is called in error messages, e.g. its file.
+
     Raises:
-        DataError: as `check_sweep`; or a curve has a pair twice at one m, pairs swept over different m, or one m1 with
-            several m2.
+        DataError: as ``check_sweep``; or a curve has a pair twice at one m, pairs swept over different m, or one m1
+            with several m2.
     """
     table = check_sweep(table, source)
     present = [c for c in KEY_COLUMNS if c in table.columns]
@@ -198,6 +227,30 @@ def _check_complete(pref: pd.DataFrame, where: str) -> None:
         )
 
 
+SweepLike: TypeAlias = pd.DataFrame | str | Path | Sequence[SweepCurve]
+"""A sweep table, its file, or the curves of one."""
+
+
+def as_curves(sweep: SweepLike) -> list[SweepCurve]:
+    """The curves of whatever holds a sweep.
+
+    Args:
+        sweep: a table, the path of one, or curves, which are given back.
+
+    Raises:
+        DataError: a table that is none of a sweep, as ``curves_of``.
+    """
+    if isinstance(sweep, pd.DataFrame):
+        return curves_of(sweep)
+    if isinstance(sweep, str | Path):
+        return curves_of(read_sweep(sweep), str(sweep))
+    return list(sweep)
+
+
 def read_curves(paths: Sequence[str | Path]) -> list[SweepCurve]:
-    """Curves of several sweep files, in order; each file is checked on its own."""
+    """Curves of several sweep files, in order; each file is checked on its own.
+
+    Args:
+        paths: .parquet, .csv or .json files.
+    """
     return [curve for path in paths for curve in curves_of(read_sweep(path), str(path))]

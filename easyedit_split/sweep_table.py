@@ -45,6 +45,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def read_sweep(path: str | Path) -> pd.DataFrame:
     """Read and check a sweep table (.parquet, .csv or .json records).
 
+    Args:
+        path: the file; its suffix names the format.
+
     Raises:
         DataError: unknown suffix, unreadable file, missing column, or a value that cannot be used (with its row).
     """
@@ -61,7 +64,11 @@ def read_sweep(path: str | Path) -> pd.DataFrame:
 
 
 def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
-    """Check a sweep table; returns it with float `m1, pref, util` and a fresh row index.
+    """Check a sweep table; returns it with float ``m1, pref, util`` and a fresh row index.
+
+    Args:
+        table: at least ``m1, pref, util``.
+        source: what the table is called in error messages, e.g. its file.
 
     Raises:
         DataError: a required column is missing, m1 or pref is not a finite number, or the table is empty.
@@ -98,13 +105,24 @@ SUFFIXES = (".parquet", ".csv", ".json")
 
 
 def check_suffix(path: Path) -> None:
-    """Raise ``ConfigError`` unless a sweep can be written under this name."""
+    """Raise ``ConfigError`` unless a sweep can be written under this name.
+
+    Args:
+        path: the file to be written.
+
+    Raises:
+        ConfigError: the suffix is none of the known ones.
+    """
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"{path}: a sweep is written as {', '.join(SUFFIXES)}: choose one of these endings")
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a sweep as ``.parquet``, ``.csv`` or ``.json`` (one list of records), whole or not at all.
+
+    Args:
+        table: as ``sweep`` makes it.
+        path: the file; its suffix names the format.
 
     Raises:
         ConfigError: another suffix.

@@ -46,7 +46,7 @@ class ArtifactError(SplitError):
 class Pair:
     """One query with its two matched answers (Section 3.2).
 
-    Args:
+    Attributes:
         prompt: the query q, as plain text (the chat template is applied later).
         positive: A_p, the answer that carries the target concept.
         negative: A_n, the matched answer that does not.
@@ -64,8 +64,10 @@ class Scores:
     """Answer losses of ``n`` pairs under one m.
 
     Attributes:
-        L_p, L_n: ``[n]`` float64, summed nats over the answer's tokens (Eq. 28).
-        T_p, T_n: ``[n]`` scored tokens.
+        L_p: ``[n]`` float64, negative log-likelihood of each positive answer, summed over its tokens, nats (Eq. 28).
+        L_n: ``[n]`` float64, the same of each negative answer.
+        T_p: ``[n]`` scored tokens of each positive answer.
+        T_n: ``[n]`` scored tokens of each negative answer.
     """
 
     L_p: FloatArray

@@ -35,7 +35,7 @@ def run(name: str, model_name: str, given: argparse.Namespace) -> None:
     model, tokenizer = load_model(model_name)
     data = f"{name}:{given.data}"
     overrides = [f"layers=[{given.layer}]", "tokens.max_length=1024", *given.set]
-    settings = compose("vector", "split", model=model_name, dataset=data, overrides=overrides).run()
+    settings = compose("vector", "split", model=model_name, dataset=data, overrides=overrides).run_config()
     tables = {split: load_dataset(data, split=split, drop_bad=True, limit=given.limit) for split in ("train", "test")}
     for table in tables.values():
         for note in table.notes:

@@ -20,14 +20,14 @@ from typing import Any
 
 from easyedit_split.datasets import load_dataset
 from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
-from easyedit_split.easyedit.train import save, states_of
+from easyedit_split.easyedit.train import save_vectors, states_of
 from easyedit_split.means import mean_curve
 from easyedit_split.model.load import TESTBED, load_model
 from easyedit_split.scoring.encode_table import encode_table
 from easyedit_split.scoring.sweep import by_concept
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
-from easyedit_split.steering.generate import GenerateConfig, generate
+from easyedit_split.steering.generate import GenerateConfig, generate_texts
 from easyedit_split.storage import write_whole
 from easyedit_split.sweep_table import write_table
 from easyedit_split.text.template import Template
@@ -91,10 +91,12 @@ def train_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     """``generate``: fit the vectors and save them, ours and EasyEdit2's beside each other."""
     recipe = compose(case.form, case.method, model=case.model, dataset=case.dataset, overrides=args.set)
     data = load_dataset(args.data or case.dataset, split="train", drop_bad=args.drop_bad, limit=args.limit)
-    artifact = train_artifact(model, tokenizer, data, recipe.run(), model_name=case.model, drop_bad=args.drop_bad)
+    artifact = train_artifact(
+        model, tokenizer, data, recipe.run_config(), model_name=case.model, drop_bad=args.drop_bad
+    )
     if artifact.concepts != ("default",):
         artifact.record["concept_ids"] = {str(i): concept for i, concept in enumerate(artifact.concepts)}
-    save(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
+    save_vectors(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
     print(f"trained on {len(data.pairs)} pairs: {case.vectors}")
 
 
@@ -117,7 +119,7 @@ def apply_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     results: dict[float, list[dict[str, Any]]] = {m: [] for m in args.multipliers}
     for concept, members in by_concept(encoded.rows, artifact).items():
         prompts = [row.pair.prompt for row in members]
-        texts = generate(model, template, prompts, artifact[concept], sorted({*results, 0.0}), config=config)
+        texts = generate_texts(model, template, prompts, artifact[concept], sorted({*results, 0.0}), config=config)
         bare = {answer.index: answer.text for answer in texts if answer.m == 0.0}
         for answer in texts:
             if answer.m in results:

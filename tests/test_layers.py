@@ -20,7 +20,7 @@ ROWS = (
     ("steering",),
     ("scoring",),
     ("training",),
-    ("judges", "testbed"),
+    ("judges", "testbed", "api"),
     ("easyedit",),
     ("cli",),
 )
@@ -145,7 +145,7 @@ def test_imports_go_one_way() -> None:
         ("text.template", "from ..model.sites import Site"),
         ("steering.attach", "from ..training.loop import train"),
         ("scoring.score", "from ..training import loop"),
-        ("model.load", "from ..testbed.models import path"),
+        ("model.load", "from ..testbed.models import checkpoint_folder"),
         ("training.loop", "def f():\n    from ..easyedit.train import train"),
         ("scoring.sweep", "from ..analysis.fit.fit_curve import fit_curve"),
         ("analysis.fit.fit_curve", "from ...scoring.sweep import sweep"),
@@ -161,7 +161,7 @@ def test_control_imports_against_the_table_are_found(module: str, source: str) -
     ("module", "source"),
     [
         ("training.loop", "from ..steering.attach import attach\nfrom ..scoring.sweep import sweep"),
-        ("model.load", "def f():\n    from ..testbed.models import path"),
+        ("model.load", "def f():\n    from ..testbed.models import checkpoint_folder"),
         ("text.template", "from .chat import Chat\nfrom ..types import Pair"),
         ("cli.commands.fit", "from ...analysis.fit.fit_curve import fit_curve"),
         ("analysis.regions", "from ..types import Pair\nfrom easyedit_split.analysis.fit.curves import curve"),

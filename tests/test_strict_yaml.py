@@ -88,7 +88,7 @@ def test_a_grid_is_set_as_the_table_of_settings_writes_it(tmp_path: Path) -> Non
     (tmp_path / "c.yaml").write_text("train: {steering_factors: 2:20:10}\ntokens: {chat_template: off}\n")
     line = "train.steering_factors=2:20:10"
     for settings in ({"config": tmp_path / "c.yaml"}, {"overrides": [line, "tokens.chat_template=off"]}):
-        run = compose("vector", "split", model="testbed:gemma2", **settings).run()
+        run = compose("vector", "split", model="testbed:gemma2", **settings).run_config()
         assert run.train.steering_factors == (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0)
         assert run.tokens.chat_template == "off"
     with pytest.raises(ConfigError, match="'1:30' is a str, wanted int"):

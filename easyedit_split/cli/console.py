@@ -29,7 +29,11 @@ out = Console(markup=False, emoji=False, highlight=False)
 
 
 def set_up_logging(verbose: bool = False) -> None:
-    """Show this package's messages on standard error."""
+    """Show this package's messages on standard error.
+
+    Args:
+        verbose: also messages of level INFO.
+    """
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logger = logging.getLogger("easyedit_split")
     logger.handlers = [handler]
@@ -39,7 +43,14 @@ def set_up_logging(verbose: bool = False) -> None:
 
 @contextmanager
 def bar(label: str) -> Iterator[Any]:
-    """A progress bar; yields ``advance(done, total, note="")``."""
+    """A progress bar; yields ``advance(done, total, note="")``.
+
+    Args:
+        label: what is under way.
+
+    Yields:
+        ``advance(done, total, note="")``.
+    """
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -60,7 +71,11 @@ def bar(label: str) -> Iterator[Any]:
 
 @contextmanager
 def resumable(journal: Journal | None) -> Iterator[None]:
-    """Say, where a run is stopped by hand, that the same command goes on from what its journal holds."""
+    """Say, where a run is stopped by hand, that the same command goes on from what its journal holds.
+
+    Args:
+        journal: of the run; None where it keeps none.
+    """
     try:
         yield
     except KeyboardInterrupt:
@@ -70,17 +85,30 @@ def resumable(journal: Journal | None) -> Iterator[None]:
 
 
 def say(text: str, style: str = "") -> None:
-    """One message, on one line however long."""
+    """Print one message, on one line however long.
+
+    Args:
+        text: the message.
+        style: a rich style, e.g. ``yellow``.
+    """
     console.print(text, style=style, soft_wrap=True)
 
 
 def say_written(what: str, path: Path) -> None:
-    """What was written, and where."""
+    """Print what was written, and where.
+
+    Args:
+        what: e.g. ``figure``.
+        path: the file or folder.
+    """
     console.print(Text.assemble(f"{what} written to ", (str(path), "bold")), soft_wrap=True)
 
 
 def parse_columns(text: str | None) -> dict[str, str] | None:
     """``"prompt=q,positive=good,negative=bad"`` as a mapping.
+
+    Args:
+        text: the option's text.
 
     Raises:
         ConfigError: not of that form.
@@ -110,8 +138,15 @@ def open_data(
     """Pairs of ``--data``; what the loader did is printed.
 
     Args:
+        data: a dataset's name or a file.
+        split: ``--split``.
         default_split: taken where ``split`` is None, of datasets that have splits and of files that declare it; any
             other file is used whole, and that is said.
+        seed: ``--split-seed``.
+        columns: ``--columns``.
+        concept_id: ``--concept-id``.
+        drop_bad: ``--drop-bad``.
+        limit: ``--limit``.
     """
     chosen = split or default_split_of(data, default_split)
     table = load_dataset(
@@ -131,7 +166,13 @@ def open_data(
 
 
 def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, Any]:
-    """``(model, tokenizer)`` of ``--model``."""
+    """``(model, tokenizer)`` of ``--model``.
+
+    Args:
+        name: ``--model``.
+        dtype: ``--dtype``.
+        device: ``--device``.
+    """
     from transformers.utils import logging as transformers_logging
 
     from ..model.load import load_model
@@ -142,7 +183,11 @@ def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, A
 
 
 def short_label(curve: SweepCurve) -> str:
-    """A curve's name in a table: form x objective, data, model, and the placement where it is not the usual one."""
+    """A curve's name in a table: form x objective, data, model, and the placement where it is not the usual one.
+
+    Args:
+        curve: the sweep's curves.
+    """
     key = curve.key
     method = " x ".join(part for part in (key.form, key.objective) if part)
     data = " ".join(part for part in (key.dataset.removeprefix("testbed:"), key.split) if part)

@@ -21,7 +21,13 @@ _VALUES = 64
 
 
 def model_identity(network: nn.Module, tokenizer: Any, name: str) -> dict[str, Any]:
-    """Everything about a loaded model that its numbers and texts depend on."""
+    """Everything about a loaded model that its numbers and texts depend on.
+
+    Args:
+        network: the loaded model.
+        tokenizer: its tokenizer.
+        name: what the user calls it.
+    """
     return {
         "model": describe(network, name),
         "weights": weights_sample(network),
@@ -31,13 +37,21 @@ def model_identity(network: nn.Module, tokenizer: Any, name: str) -> dict[str, A
 
 
 def pairs_identity(table: PairTable) -> dict[str, Any]:
-    """The pairs as they are scored: texts, roles, order, and the rows that the result names them by."""
+    """The pairs as they are scored: texts, roles, order, and the rows that the result names them by.
+
+    Args:
+        table: the pairs and their source.
+    """
     return {"pairs": table.pairs_sha256, "rows": list(table.rows)}
 
 
 @torch.no_grad()
 def weights_sample(network: nn.Module) -> str:
-    """SHA-256 over names, shapes and a sample of every parameter; offloaded ones count by name and shape."""
+    """SHA-256 over names, shapes and a sample of every parameter; offloaded ones count by name and shape.
+
+    Args:
+        network: the loaded model.
+    """
     total = hashlib.sha256()
     for name, parameter in network.named_parameters():
         total.update(f"\0{name}\0{parameter.dtype}\0{tuple(parameter.shape)}\0".encode())

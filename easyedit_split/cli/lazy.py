@@ -38,7 +38,7 @@ class Loading(MutableMapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.loaded:
-            self.loaded[name] = load(name)
+            self.loaded[name] = load_command(name)
         return self.loaded[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -58,19 +58,30 @@ class Loading(MutableMapping[str, Any]):
 
 
 class Commands(TyperGroup):
-    """The group of all commands, none of them imported yet."""
+    """The group of all commands, none of them imported yet.
+
+    Args:
+        **settings: typer's own.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = Loading()
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names, in the order of the help."""
+        """Names, in the order of the help.
+
+        Args:
+            ctx: click's context, unused.
+        """
         return list(self.commands)
 
 
-def load(name: str) -> Any:
-    """One command, its module imported.
+def load_command(name: str) -> Any:
+    """Import the module of one command and build it.
+
+    Args:
+        name: the command's name.
 
     Raises:
         KeyError: there is no such command.

@@ -1,4 +1,4 @@
-"""`easyedit-split`: the command line. Bad input ends with code 2 and one sentence; nothing half-written is left."""
+"""``easyedit-split``: the command line. Bad input ends with code 2 and one sentence; nothing half-written is left."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _version(asked: bool) -> bool:
 
 
 @app.callback()
-def options(
+def options(  # noqa: DOC101, DOC103
     verbose: Annotated[bool, typer.Option("--verbose", help="More messages.")] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
 ) -> None:
@@ -40,7 +40,7 @@ def options(
 
 
 def main() -> None:
-    """Entry point of the command `easyedit-split`."""
+    """Entry point of the command ``easyedit-split``."""
     try:
         app()
     except SplitError as error:

@@ -13,6 +13,10 @@ from ..types import ConfigError
 def check_file(path: Path, overwrite: bool) -> None:
     """Raise where a result file cannot be written to ``path``.
 
+    Args:
+        path: the file to be written.
+        overwrite: whether ``--overwrite`` was given.
+
     Raises:
         ConfigError: ``path`` exists and ``--overwrite`` was not given, is a folder, or stands where none can be made.
     """
@@ -25,6 +29,10 @@ def check_file(path: Path, overwrite: bool) -> None:
 
 def check_folder(path: Path, overwrite: bool) -> None:
     """Raise where an artifact cannot be saved to ``path``.
+
+    Args:
+        path: the folder to be written.
+        overwrite: whether ``--overwrite`` was given.
 
     Raises:
         ConfigError: ``path`` exists and ``--overwrite`` was not given, is something else than an artifact or an empty

@@ -1,4 +1,4 @@
-"""Prompts of `--prompt`, or of a file: one a line in .txt, else one a row, in a field ``prompt`` or ``question``."""
+"""Prompts of ``--prompt``, or of a file: one a line in .txt, else one a row, in a field ``prompt`` or ``question``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ TABLES = (".jsonl", ".json", ".csv", ".parquet")
 
 def read_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
     """Prompts of ``--prompt`` or ``--prompts``.
+
+    Args:
+        prompt: ``--prompt``, as often as it was given.
+        file: ``--prompts``.
 
     Raises:
         ConfigError: neither or both.

@@ -11,7 +11,13 @@ from .console import console, out
 
 
 def print_summary(table: pd.DataFrame, most: int = 13, aggregate: str = "pairs") -> None:
-    """Mean preference and utility at up to ``most`` of the m's, and how many pairs have no utility."""
+    """Mean preference and utility at up to ``most`` of the m's, and how many pairs have no utility.
+
+    Args:
+        table: a sweep.
+        most: rows to print at most.
+        aggregate: ``pairs`` or ``odds_of_mean``.
+    """
     curve = mean_curve(table, aggregate)
     pairs, excluded = curve.loc[0, ["pairs", "excluded"]]
     concepts = table["concept"].nunique()

@@ -1,4 +1,4 @@
-"""`train --unpaired`: DiffMean from a table of answers without partners."""
+"""``train --unpaired``: DiffMean from a table of answers without partners."""
 
 from __future__ import annotations
 
@@ -25,10 +25,16 @@ def fit_unpaired(
     device: str | None,
     refused: Mapping[str, Any],
 ) -> Artifact:
-    """The artifact of one concept of an unpaired table.
+    """Fit DiffMean to one concept of an unpaired table.
 
     Args:
+        model: ``--model``.
         data: the table's path, with or without ``axbench:`` in front.
+        run: the run's configuration.
+        concept_id: ``--concept-id``.
+        drop_bad: ``--drop-bad``.
+        dtype: ``--dtype``.
+        device: ``--device``.
         refused: options that choose among pairs, by name, and what was given for them.
 
     Raises:

@@ -1,7 +1,7 @@
 """AxBench (Appendix A): text with and without a concept for the same input; ten concepts, 64 train and 8 test each.
 
 Pairs come from the *paired* table (``input, winning_output, losing_output``). The other table of its authors holds
-answers with a concept and answers without one for different inputs: no pairs, so it is refused here, and `unpaired`
+answers with a concept and answers without one for different inputs: no pairs, so it is refused here, and ``unpaired``
 reads it for DiffMean, which needs none.
 """
 
@@ -35,7 +35,11 @@ class AxBench(Dataset):
     sizes = Sizes(train=64, test=8)
 
     def load(self, request: Request) -> PairTable:
-        """The pairs of one split (train by default) of one concept or of the first ten."""
+        """The pairs of one split (train by default) of one concept or of the first ten.
+
+        Args:
+            request: what is asked of the dataset.
+        """
         refuse(AxBench, {"columns": request.columns})
         table = read_table(locate(AxBench, "pairs", request.path))
         refuse_unpaired(table)
@@ -55,12 +59,23 @@ class AxBench(Dataset):
 
 
 def is_unpaired(columns: tuple[str, ...]) -> bool:
-    """Whether these are the columns of the unpaired table."""
+    """Whether these are the columns of the unpaired table.
+
+    Args:
+        columns: column names of a file.
+    """
     return {"input", "output", "category"} <= set(columns) and "winning_output" not in columns
 
 
 def refuse_unpaired(table: Table) -> None:
-    """Raise DataError for the unpaired table."""
+    """Raise DataError for the unpaired table.
+
+    Args:
+        table: the file's rows.
+
+    Raises:
+        DataError: it is the unpaired table; says what it can be used for.
+    """
     if is_unpaired(table.columns):
         raise DataError(
             f"{table.path}: this AxBench table is not paired: it has one 'output' per 'input', and no answer without "
@@ -71,6 +86,13 @@ def refuse_unpaired(table: Table) -> None:
 
 def concept_rows(table: Table, concept_id: int | None) -> tuple[dict[int, list[int]], tuple[str, ...]]:
     """Rows with a concept, by ``concept_id``: of the one asked for or of the first ten; and what was left out.
+
+    Args:
+        table: the file's rows.
+        concept_id: number of the concept; None for the first ten.
+
+    Returns:
+        Row numbers by ``concept_id``, and one note for each kind of row left out.
 
     Raises:
         DataError: a row without a whole number as its ``concept_id``, or no such concept.

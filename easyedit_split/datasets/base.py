@@ -27,7 +27,12 @@ SPLITS: tuple[Split, ...] = ("train", "test", "dev")
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A pair and its row in the file."""
+    """A pair and its row in the file.
+
+    Attributes:
+        row: its row number in the file.
+        pair: the texts.
+    """
 
     row: int
     pair: Pair
@@ -97,7 +102,11 @@ class PairTable(Sequence[Pair]):
     @overload
     def __getitem__(self, place: slice) -> PairTable: ...
     def __getitem__(self, place: int | slice) -> Pair | PairTable:
-        """One pair, or a table of some of them that keeps their rows."""
+        """One pair, or a table of some of them that keeps their rows.
+
+        Args:
+            place: index or slice.
+        """
         if isinstance(place, slice):
             return replace(self, pairs=self.pairs[place], rows=self.rows[place])
         return self.pairs[place]
@@ -124,7 +133,14 @@ def pairs_hash(pairs: Sequence[Pair]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns make a pair; ``concept`` may be absent from a file."""
+    """Which columns make a pair; ``concept`` may be absent from a file.
+
+    Attributes:
+        prompt: column of the query.
+        positive: column of the answer with the concept.
+        negative: column of the answer without it.
+        concept: column of the concept's name; None where there is one concept.
+    """
 
     prompt: str = "prompt"
     positive: str = "positive"
@@ -136,13 +152,27 @@ class Columns:
         return self.prompt, self.positive, self.negative
 
     def fit(self, names: tuple[str, ...]) -> bool:
-        """Whether a file with these column names holds pairs of this shape."""
+        """Whether a file with these column names holds pairs of this shape.
+
+        Args:
+            names: the file's column names.
+        """
         return set(self.fields()) <= set(names)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the caller asks of a dataset; see `load_dataset`."""
+    """What the caller asks of a dataset; see ``load_dataset``.
+
+    Attributes:
+        path: the file or folder; None for the data folder.
+        split: ``train``, ``dev`` or ``test``; None for the dataset's default.
+        seed: of the split and of ``limit``.
+        columns: which columns make a pair, for a file of the user's own.
+        concept_id: number of one concept, for a dataset that has several.
+        drop_bad: leave bad rows out and name them, instead of raising.
+        limit: pairs at most, of each concept.
+    """
 
     path: Path | None = None
     split: Split | None = None
@@ -160,7 +190,7 @@ class Request:
 class Dataset(ABC):
     """One source of pairs.
 
-    Class attributes:
+    Attributes:
         name: the registered name.
         origin: where its authors publish it, and its licence.
         files: names that its files go by, role to names; the first name is the one messages ask for.
@@ -175,6 +205,9 @@ class Dataset(ABC):
     @abstractmethod
     def load(self, request: Request) -> PairTable:
         """The pairs asked for.
+
+        Args:
+            request: what is asked of it.
 
         Raises:
             DataError: a missing file, a bad row, a split that cannot be made.

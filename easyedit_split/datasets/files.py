@@ -32,7 +32,9 @@ class Table:
     """Rows of one file.
 
     Attributes:
+        path: the file.
         columns: names in the order of their first appearance.
+        rows: one mapping of column to value for each row.
         sha256: of the file's bytes.
     """
 
@@ -44,6 +46,9 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read one file; its format is its ending.
+
+    Args:
+        path: .jsonl, .json, .csv or .parquet.
 
     Raises:
         DataError: no such file, unknown ending, damaged or empty content (with the line).

@@ -2,10 +2,10 @@
 
 | written                | read as                                                                              |
 |------------------------|--------------------------------------------------------------------------------------|
-| `psychopathy`          | the dataset of that name, its file looked up in EASYEDIT_SPLIT_DATA or ./data        |
-| `psychopathy:PATH`     | the same, its file (or the folder that holds it) named                               |
-| `testbed:power`        | the testbed's pairs                                                                  |
-| `pairs.csv`            | a file of one's own, its columns recognised or named                                 |
+| ``psychopathy``          | the dataset of that name, its file looked up in EASYEDIT_SPLIT_DATA or ./data        |
+| ``psychopathy:PATH``     | the same, its file (or the folder that holds it) named                               |
+| ``testbed:power``        | the testbed's pairs                                                                  |
+| ``pairs.csv``            | a file of one's own, its columns recognised or named                                 |
 """
 
 from __future__ import annotations
@@ -65,6 +65,10 @@ def load_dataset(
 
 def default_split_of(name_or_path: str, default: Split) -> Split | None:
     """What to take where no split is named: ``default`` of datasets with splits and files that declare it, else None.
+
+    Args:
+        name_or_path: a registered dataset, a testbed dataset or a file.
+        default: what the caller would take of a dataset that has splits.
 
     Raises:
         DataError: no such dataset or file.

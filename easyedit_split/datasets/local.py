@@ -2,13 +2,13 @@
 
 | columns                                                                        | whose                     |
 |--------------------------------------------------------------------------------|---------------------------|
-| `prompt, positive, negative` (and `concept`)                                   | this package's            |
-| `question, matching, not_matching`                                             | EasyEdit2's               |
-| `question, answer_matching_behavior, answer_not_matching_behavior`             | Anthropic's persona evals |
-| `input, winning_output, losing_output, output_concept`                         | AxBench's paired table    |
+| ``prompt, positive, negative`` (and ``concept``)                                   | this package's            |
+| ``question, matching, not_matching``                                             | EasyEdit2's               |
+| ``question, answer_matching_behavior, answer_not_matching_behavior``             | Anthropic's persona evals |
+| ``input, winning_output, losing_output, output_concept``                         | AxBench's paired table    |
 
-Without a split the whole file is taken. A split needs a `split` column, or files named ``*_train``, ``*_test``,
-``*_dev``; none is invented. `declares` says whether a file has one.
+Without a split the whole file is taken. A split needs a ``split`` column, or files named ``*_train``, ``*_test``,
+``*_dev``; none is invented. ``declares`` says whether a file has one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ class Local(Dataset):
     columns = Columns()
 
     def load(self, request: Request) -> PairTable:
-        """The file's pairs, or those of the split that it declares."""
+        """The file's pairs, or those of the split that it declares.
+
+        Args:
+            request: what is asked of the file.
+        """
         if request.path is None:
             raise DataError("local needs a file: write its path, or local:PATH")
         refuse(Local, {"concept_id": request.concept_id})
@@ -111,6 +115,10 @@ def _split_rows(table: Table, split: Split | None) -> list[int] | None:
 
 def declares(path: Path, split: Split) -> bool:
     """Whether this file says, by its name or its ``split`` column, which of its rows are of ``split``.
+
+    Args:
+        path: the file.
+        split: the split looked for.
 
     Raises:
         DataError: it cannot be read.

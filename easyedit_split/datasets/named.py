@@ -18,6 +18,8 @@ def locate(dataset: type[Dataset], role: str, path: Path | None) -> Path:
     """The file of ``dataset`` that plays ``role`` (a key of ``dataset.files``).
 
     Args:
+        dataset: one of the paper's datasets.
+        role: a key of ``dataset.files``, e.g. ``test``.
         path: the file itself, or a folder; the data folder where None.
 
     Raises:
@@ -40,6 +42,10 @@ def locate(dataset: type[Dataset], role: str, path: Path | None) -> Path:
 def read_named(dataset: type[Dataset], path: Path) -> Table:
     """The table at ``path``, with the dataset's columns.
 
+    Args:
+        dataset: one of the paper's datasets.
+        path: its file.
+
     Raises:
         DataError: unreadable, or a column is missing.
     """
@@ -49,14 +55,31 @@ def read_named(dataset: type[Dataset], path: Path) -> Table:
 
 
 def need_columns(table: Table, names: tuple[str, ...], what: str) -> None:
-    """Raise DataError naming the first of ``names`` that ``table`` lacks."""
+    """Raise DataError naming the first of ``names`` that ``table`` lacks.
+
+    Args:
+        table: the file's rows.
+        names: columns that it must have.
+        what: what the columns make, for the message.
+
+    Raises:
+        DataError: one is missing.
+    """
     for name in names:
         if name not in table.columns:
             raise DataError(f"{table.path}: {what} needs a column {name!r}{nearest(name, table.columns)}")
 
 
 def refuse(dataset: type[Dataset], settings: Mapping[str, object]) -> None:
-    """Raise DataError for a setting that ``dataset`` has no use for."""
+    """Raise DataError for a setting that ``dataset`` has no use for.
+
+    Args:
+        dataset: one of the paper's datasets.
+        settings: name to value; one that is not None is refused.
+
+    Raises:
+        DataError: a setting is given.
+    """
     for name, value in settings.items():
         if value is not None:
             raise DataError(f"{dataset.name} takes no {name} (got {value!r}): leave it out")

@@ -23,6 +23,12 @@ def read_pairs(
 ) -> tuple[list[Numbered], tuple[str, ...]]:
     """Pairs of ``table`` (of the rows ``only``), and one sentence for each row dropped; one warning counts them.
 
+    Args:
+        table: the file's rows.
+        columns: which columns make a pair.
+        drop_bad: leave bad rows out and name them, instead of raising.
+        only: row numbers to read; all where None.
+
     Raises:
         DataError: a missing, empty or non-text field, equal answers; all bad rows are named. Or no row is left.
     """
@@ -46,6 +52,10 @@ def read_pairs(
 
 def text_of(row: Mapping[str, Any], column: str) -> str:
     """The text in one field.
+
+    Args:
+        row: one row of a file.
+        column: the field's name.
 
     Raises:
         DataError: missing, empty, or not text.

@@ -32,7 +32,11 @@ class PowerSeeking(Dataset):
     sizes = Sizes(train=500, test=200)
 
     def load(self, request: Request) -> PairTable:
-        """The pairs of one split; train by default."""
+        """The pairs of one split; train by default.
+
+        Args:
+            request: what is asked of the dataset.
+        """
         refuse(PowerSeeking, {"columns": request.columns, "concept_id": request.concept_id})
         split = request.split or "train"
         role = "test" if split == "test" else "train"

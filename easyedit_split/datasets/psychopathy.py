@@ -24,7 +24,11 @@ class Psychopathy(Dataset):
     sizes = Sizes(train=500, test=100)
 
     def load(self, request: Request) -> PairTable:
-        """The pairs of one split; train by default."""
+        """The pairs of one split; train by default.
+
+        Args:
+            request: what is asked of the dataset.
+        """
         refuse(Psychopathy, {"columns": request.columns, "concept_id": request.concept_id})
         table = read_named(Psychopathy, locate(Psychopathy, "all", request.path))
         items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad)

@@ -17,14 +17,25 @@ from .base import SPLITS, Numbered, Split
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Pairs of each split (Appendix A); dev takes as many as test, of what neither uses."""
+    """Pairs of each split (Appendix A); dev takes as many as test, of what neither uses.
+
+    Attributes:
+        train: pairs of the train split.
+        test: pairs of the test split, and of dev at most.
+    """
 
     train: int
     test: int
 
 
 def ranked(items: Sequence[Numbered], name: str, seed: int) -> list[Numbered]:
-    """``items`` in the seed's order."""
+    """Shuffle by seed: the same rows in the same order whatever else the file holds.
+
+    Args:
+        items: pairs with their rows.
+        name: of the dataset, part of the seed.
+        seed: the user's seed.
+    """
     return sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{name}/{item.row}".encode()).digest())
 
 
@@ -34,6 +45,11 @@ def take(
     """The rows of one split, and a note where dev is smaller than test.
 
     Args:
+        items: all pairs of the file.
+        split: which to take.
+        sizes: pairs of each split.
+        name: of the dataset, for messages and the seed.
+        seed: the user's seed.
         test_in_file: whether test is drawn from these rows too (power-seeking has a test file of its own).
 
     Raises:
@@ -57,7 +73,14 @@ def take(
 
 
 def limited(items: Sequence[Numbered], limit: int | None, *, name: str, seed: int) -> list[Numbered]:
-    """At most ``limit`` of ``items``, of each concept, chosen by the seed."""
+    """At most ``limit`` of ``items``, of each concept, chosen by the seed.
+
+    Args:
+        items: pairs with their rows.
+        limit: how many of each concept; all where None.
+        name: of the dataset, part of the seed.
+        seed: the user's seed.
+    """
     kept: list[Numbered] = []
     for concept in dict.fromkeys(item.pair.concept for item in items):
         group = [item for item in items if item.pair.concept == concept]
@@ -66,12 +89,19 @@ def limited(items: Sequence[Numbered], limit: int | None, *, name: str, seed: in
 
 
 def in_file_order(items: Sequence[Numbered]) -> list[Numbered]:
-    """Sorted by row."""
+    """Sorted by row.
+
+    Args:
+        items: pairs with their rows.
+    """
     return sorted(items, key=lambda item: item.row)
 
 
 def check_split(split: str | None) -> Split | None:
-    """``split`` if it is one.
+    """The split of that name.
+
+    Args:
+        split: what was asked for; None passes.
 
     Raises:
         DataError: an unknown split.

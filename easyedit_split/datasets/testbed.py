@@ -15,6 +15,10 @@ PREFIX = "testbed:"
 def load_testbed(name: str, request: Request) -> PairTable:
     """The pairs of one split (train by default) of testbed dataset ``name``, given without its prefix.
 
+    Args:
+        name: ``reviews``, ``persona``, ``power`` or ``concepts``.
+        request: what is asked of it.
+
     Raises:
         DataError: unknown name or split, or a setting that only files have.
     """

@@ -22,7 +22,13 @@ from .pairing import text_of
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One query and one answer, from row ``row`` of the file."""
+    """One query and one answer, from row ``row`` of the file.
+
+    Attributes:
+        prompt: the query.
+        answer: the answer to it.
+        row: its row number in the file.
+    """
 
     prompt: str
     answer: str
@@ -31,7 +37,16 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class UnpairedTable:
-    """Answers with a concept and answers without it, to different queries."""
+    """Answers with a concept and answers without it, to different queries.
+
+    Attributes:
+        concept: the concept's name.
+        positives: exchanges whose answer carries the concept.
+        negatives: exchanges whose answer carries none.
+        source: name of the file.
+        sha256: of the file's bytes.
+        notes: one sentence for each thing that was done to the rows.
+    """
 
     concept: str
     positives: tuple[Exchange, ...]
@@ -43,6 +58,11 @@ class UnpairedTable:
 
 def load_unpaired(path: Path, *, concept_id: int, drop_bad: bool = False) -> UnpairedTable:
     """All answers with one concept, and all answers without any that share its genre.
+
+    Args:
+        path: the file.
+        concept_id: number of the concept.
+        drop_bad: leave bad rows out and name them, instead of raising.
 
     Raises:
         DataError: not an unpaired AxBench table, no such concept, a bad row.

@@ -39,7 +39,7 @@ class SteeringVectors(dict[str, Any]):
         self.artifact = artifact
 
 
-def apply(hparams: Any, wrapper: Any = None, vectors: Mapping[str, Any] | None = None) -> Any:
+def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str, Any] | None = None) -> Any:
     """Steer a wrapper (loaded here where it is None) and return it.
 
     Args:

@@ -1,12 +1,13 @@
 """The keys of a method's YAML file: ours, EasyEdit2's names for the same, and its keys that nothing reads.
 
 The host builds hparams from the fields of a registered dataclass and drops every other key, so each key that is to
-reach us is a field here. ``None`` means "not given"; defaults are the core's own and stand in `easyedit_split.config`.
+reach us is a field here; the settings of forms and objectives are added from their registries (`own_keys`). ``None``
+means "not given"; defaults are the core's own and stand in `easyedit_split.config`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,25 +112,12 @@ class TrainFields:
     drop_bad: Any = None
     # form and place
     form: Any = None
-    rank: Any = None
-    alpha: Any = None
-    apply_alpha: Any = None
-    bias: Any = None
     site: Any = None
     placement: Any = None
     positions: Any = None
     skip_prefix: Any = None
-    # objective
+    # objective, training and tokens
     objective: Any = None
-    lambda_p: Any = None
-    lambda_n: Any = None
-    gamma: Any = None
-    theta: Any = None
-    length_normalize: Any = None
-    compat: Any = None
-    length: Any = None
-    subtraction: Any = None
-    # training and tokens
     epochs: Any = None
     batch_size: Any = None
     gradient_accumulation_steps: Any = None
@@ -195,14 +183,21 @@ def plain(value: Value) -> Value:
     return value
 
 
-def given(hparams: Any, where: str) -> dict[str, Value]:
+def given(hparams: Any, where: str, own: Collection[str] = ()) -> dict[str, Value]:
     """The keys that were given, under our names.
+
+    Args:
+        hparams: the host's, of one of our methods.
+        where: what the file is called in messages.
+        own: keys that mean what they say, though EasyEdit2 has one of that name too.
 
     Raises:
         ConfigError: a key under both names with two meanings, or a value of EasyEdit2's that is not supported.
     """
     values = {name: plain(value) for name, value in vars(hparams).items() if value is not None}
     for name, allowed in ONLY.items():
+        if name in own:
+            continue
         value = values.pop(name, None)
         if value not in allowed:
             raise ConfigError(
@@ -210,7 +205,7 @@ def given(hparams: Any, where: str) -> dict[str, Value]:
                 + (" (to steer BOS too, write skip_prefix: false)" if name == "exclude_bos" else "")
             )
     for name, (ours, convert) in ALIASES.items():
-        if name not in values:
+        if name not in values or name in own:
             continue
         try:
             value = convert(values.pop(name))

@@ -14,14 +14,15 @@ entries name a `Method`. Each is registered under its name and under ``<package>
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields, make_dataclass
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
 from ..types import ConfigError
 from .fields import UNREAD, ApplyFields, TrainFields
+from .own_keys import all_keys
 from .settings import apply_settings, train_settings
 
 METHODS_GROUP = "easyedit_split.easyedit2_methods"
@@ -38,6 +39,7 @@ class Method:
         apply: called as ``apply(hparams, wrapper_or_None)`` or with in-memory vectors third; returns the wrapper.
         train_fields, apply_fields: dataclasses of the keys that its files may hold; every field needs a default. The
             host's own base fields (model, dtype, device, seed, template) are added when it is registered.
+        train_keys: called when it is registered; names further keys of its ``generate`` files, None where not given.
         check_train, check_apply: called as ``check(hparams, where)`` when a file is read; raise `ConfigError`.
         unread_keys: keys that files carry though nothing reads them.
     """
@@ -47,10 +49,17 @@ class Method:
     apply: Callable[..., Any]
     train_fields: type[Any] = TrainFields
     apply_fields: type[Any] = ApplyFields
+    train_keys: Callable[[], Iterable[str]] = tuple
     check_train: Callable[[Any, str], object] | None = None
     check_apply: Callable[[Any, str], object] | None = None
     unread_keys: tuple[str, ...] = ()
     package: str = field(default="easyedit_split", kw_only=True)
+
+    def all_train_fields(self) -> type[Any]:
+        """``train_fields``, with a field for each of ``train_keys`` that it lacks."""
+        known = {own.name for own in fields(self.train_fields)}
+        more = [(key, Any, field(default=None)) for key in self.train_keys() if key not in known]
+        return make_dataclass(self.train_fields.__name__, more, bases=(self.train_fields,))
 
 
 @dataclass(frozen=True)
@@ -66,15 +75,15 @@ class Recipe:
 
 
 def _train(hparams: Any, dataset: Any, dataset_name: str | None = None, *, recipe: Recipe) -> Any:
-    from .train import train  # torch loads with the first run, not with the registration
+    from .train import train_on_host_rows  # torch loads with the first run, not with the registration
 
-    return train(hparams, dataset, dataset_name, form=recipe.form, objective=recipe.objective)
+    return train_on_host_rows(hparams, dataset, dataset_name, form=recipe.form, objective=recipe.objective)
 
 
 def _apply(hparams: Any, wrapper: Any = None, vectors: Any = None) -> Any:
-    from .apply import apply
+    from .apply import apply_to_host_model
 
-    return apply(hparams, wrapper, vectors)
+    return apply_to_host_model(hparams, wrapper, vectors)
 
 
 def _own(name: str, form: str | None, objective: str | None) -> Method:
@@ -83,6 +92,7 @@ def _own(name: str, form: str | None, objective: str | None) -> Method:
         name=name,
         train=partial(_train, recipe=recipe),
         apply=_apply,
+        train_keys=all_keys,
         check_train=recipe.check,
         check_apply=apply_settings,
         unread_keys=UNREAD,

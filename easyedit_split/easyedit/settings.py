@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from ..config import TrainConfig, build, require
 from ..model.sites import Placement
 from ..registry import nearest
+from ..steering.forms.base import FORMS
 from ..training.run_config import RunConfig
 from ..types import ConfigError
-from .fields import given
+from .fields import ALIASES, ONLY, TrainFields, given
+from .own_keys import Keys, form_keys, objective_keys
 
-FORM_KEYS = {"vector": (), "lora": ("rank", "alpha", "apply_alpha"), "local_weight": ("bias",)}
-OBJECTIVE_KEYS = {
-    "split": ("lambda_p", "lambda_n", "gamma", "theta", "length_normalize", "compat"),
-    "sft": (),
-    "reps": ("length", "subtraction"),
-    "diff_mean": (),
-}
 _TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig))
+_RUN_KEYS = frozenset(f.name for f in fields(TrainFields)) - ALIASES.keys() - ONLY.keys()
 _OFF = {"lambda_p": 1.0, "lambda_n": 0.0, "gamma": 0.0, "subtraction": "normal"}
 """Values at which EasyEdit2's files repeat keys of another objective: they ask for nothing."""
 
@@ -75,18 +71,20 @@ def train_settings(hparams: Any, form: str | None, objective: str | None, where:
         where: what the file is called in messages.
 
     Raises:
-        ConfigError: a value that is wrong or impossible, a key of another form or objective.
+        ConfigError: a value that is wrong or impossible, a key of another objective.
     """
-    values = given(hparams, where)
-    chosen_form = _chosen(
-        "form (intervention_method)", values.pop("form", None), form or "vector", form, FORM_KEYS, where
-    )
-    chosen = _chosen("objective", values.pop("objective", None), objective or "sft", objective, OBJECTIVE_KEYS, where)
+    forms, objectives = form_keys(), objective_keys()
+    asked = getattr(hparams, "objective", None)
+    chosen = _chosen("objective", asked, objective or "sft", objective, objectives, where)
+    values = given(hparams, where, own=objectives[chosen])
+    asked = values.pop("form", None)
+    chosen_form = _chosen("form (intervention_method)", asked, form or "vector", form, forms, where)
+    _check_readers(values, forms[chosen_form], objectives, f"objective {chosen}", chosen, where)
     run: dict[str, Any] = {
         "form": chosen_form,
         "objective": chosen,
-        "form_config": _own(values, FORM_KEYS, chosen_form),
-        "objective_config": _own(values, OBJECTIVE_KEYS, chosen, f"{where}: objective {chosen}"),
+        "form_config": {key: values[key] for key in forms[chosen_form] if key in values},
+        "objective_config": {key: values[key] for key in objectives[chosen] if key in values},
         "placement": "block_output",
         "train": {key: values[key] for key in _TRAIN_KEYS if key in values},
         "tokens": {key: values[key] for key in ("score_end", "max_length") if key in values},
@@ -95,7 +93,7 @@ def train_settings(hparams: Any, form: str | None, objective: str | None, where:
     run["tokens"]["system"] = values.get("system_prompt") or None
     require("layers" in values, f"{where}: layers missing, name the blocks, e.g. layers: [20]")
     run |= {key: values[key] for key in ("layers", "site", "placement", "positions", "skip_prefix") if key in values}
-    if chosen_form == "vector":
+    if FORMS[chosen_form].constant and getattr(hparams, "site", None) is None:
         run.pop("site", None)  # EasyEdit2's vector files carry intervention_components too; a vector has no input
     names = ("max_concepts", "max_num_of_examples", "drop_bad")
     rest = {key: values[key] for key in names if key in values}
@@ -127,15 +125,17 @@ def _chosen(what: str, value: Any, default: str, fixed: str | None, allowed: Map
     return str(value)
 
 
-def _own(
-    values: dict[str, Any], keys: Mapping[str, tuple[str, ...]], chosen: str, strict: str | None = None
-) -> dict[str, Any]:
-    """The chosen one's keys; the others' are dropped, or with ``strict`` refused unless they mean "off"."""
-    mine = {key: values.pop(key) for key in keys[chosen] if key in values}
-    for other in keys.values():
-        for key in other:
-            value = values.pop(key, None)
-            if value is None or strict is None or key == "theta" or _OFF.get(key) == value:
-                continue
-            raise ConfigError(f"{strict} does not read {key} ({value!r}){nearest(key, keys[chosen])}: remove the key")
-    return mine
+def _check_readers(
+    values: Mapping[str, Any], form: Collection[str], objectives: Keys, title: str, chosen: str, where: str
+) -> None:
+    """Every given setting has one reader; a setting of another objective is let pass only where it means "off"."""
+    mine = objectives[chosen]
+    for key in values:
+        readers = [name for name, keys in (("the form", form), (title, mine), ("the run", _RUN_KEYS)) if key in keys]
+        if len(readers) > 1:
+            raise ConfigError(
+                f"{where}: {key} is a setting of {' and of '.join(readers)}: one of the two must rename it"
+            )
+        others = any(key in keys for keys in objectives.values())
+        if not readers and others and key != "theta" and _OFF.get(key) != values[key]:
+            raise ConfigError(f"{where}: {title} does not read {key} ({values[key]!r}){nearest(key, mine)}: remove it")

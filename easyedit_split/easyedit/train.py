@@ -34,7 +34,7 @@ Row = Mapping[str, Any]
 FIELDS = {"prompt": "question", "positive": "matching", "negative": "not_matching"}
 
 
-def train(
+def train_on_host_rows(
     hparams: Any,
     dataset: Any,
     dataset_name: str | None,
@@ -61,11 +61,11 @@ def train(
 
         wrapper, _ = get_model(hparams)
         use_defined_attention(wrapper.model)
-    vectors = _train(wrapper, groups, settings, name, str(hparams.model_name_or_path))
+    vectors = _train_groups(wrapper, groups, settings, name, str(hparams.model_name_or_path))
     if hparams.save_vectors:
         short = hparams.alg_name.rsplit("/", 1)[-1]
         folder = Path(str(hparams.steer_vector_output_dir)) / f"{short}_{settings.run.form}"
-        save(vectors, folder, wrapper.model)
+        save_vectors(vectors, folder, wrapper.model)
         logger.info("saved in %s", folder)
     if loaded:
         wrapper.model.to("cpu")
@@ -143,7 +143,7 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
     return pairs, tuple(numbers)
 
 
-def _train(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
+def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
     pairs, numbers = _pairs(groups, settings, name)
     with _bar() as progress:
         artifact = train_artifact(
@@ -176,7 +176,7 @@ def states_of(artifact: Artifact) -> dict[str, Any]:
     return states
 
 
-def save(vectors: SteeringVectors, folder: Path, model: torch.nn.Module) -> None:
+def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module) -> None:
     """Write the artifact, and beside it EasyEdit2's own files where its format can say the same."""
     artifact = vectors.artifact
     artifact.save_pretrained(folder / ARTIFACT_FOLDER, overwrite=True)

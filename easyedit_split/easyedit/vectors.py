@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..config import require
 from ..model.sites import RESIDUAL, Site, family_of
+from ..steering.forms.lora import Lora
 from ..steering.intervention import Intervention, InterventionConfig
 from ..types import ArtifactError
 
@@ -36,9 +37,10 @@ def why_not(model: nn.Module, config: InterventionConfig) -> str | None:
     """Why EasyEdit2's format cannot say what an intervention does; None where it can."""
     for key in config.sites:
         site = Site.parse(key)
-        if site.name == RESIDUAL and config.form == "vector":
+        constant = config.form_class.constant
+        if site.name == RESIDUAL and constant:
             continue
-        if config.form == "vector" or site.name != _MLP_SITE:
+        if constant or site.name != _MLP_SITE:
             return f"it has no place for a {config.form} at {site.name}"
         if config.placement == "site" and "mlp" in family_of(model).post_norms:
             return "it adds at the block's output, which in this family is not the same as at the site"
@@ -53,10 +55,8 @@ def to_state(intervention: Intervention, site: Site, concept_id: int = 0) -> Ten
         assert bias is not None
         return bias.detach().cpu().clone()
     common = {"intervention_components": MLP_MID, "concept_id": concept_id}
-    if intervention.config.form == "lora":
+    if isinstance(form, Lora):
         A, B, scale = form.lora_A, form.lora_B, form.config.scale
-        assert isinstance(A, Tensor)
-        assert isinstance(B, Tensor)
         rank = A.shape[0]
         return {
             "lora_A": A.detach().cpu().T.contiguous(),

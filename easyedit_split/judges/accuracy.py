@@ -22,7 +22,11 @@ _REPLY = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
 def reply(text: str) -> str | None:
-    """``yes`` or ``no`` if that is the text's first word, else None."""
+    """``yes`` or ``no`` if that is the text's first word, else None.
+
+    Args:
+        text: a generated answer.
+    """
     match = _REPLY.match(text)
     return None if match is None else match.group(1).lower()
 

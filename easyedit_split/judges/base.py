@@ -19,7 +19,16 @@ class Judge(Protocol):
     name: ClassVar[str]
 
     def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
-        """Score ``answer`` to ``prompt``; ``pair`` holds the two reference answers."""
+        """Score one generated answer.
+
+        Args:
+            prompt: the query.
+            answer: what the model wrote.
+            pair: the two reference answers.
+
+        Returns:
+            Scores by name.
+        """
 
 
 JUDGES: Registry[type[Judge]] = Registry("judge", "easyedit_split.judges", group="easyedit_split.judges")

@@ -68,7 +68,14 @@ class TestbedJudge:
 
 
 def asked(prompt: str) -> tuple[Domain, Content]:
-    """The domain and the content that a prompt asks about. Raises DataError if it asks none."""
+    """The domain and the content that a prompt asks about.
+
+    Args:
+        prompt: an open or stated prompt of the testbed.
+
+    Raises:
+        DataError: it asks about none.
+    """
     for domain in DOMAINS.values():
         for question in domain.questions:
             slots = question.find(prompt)
@@ -78,7 +85,11 @@ def asked(prompt: str) -> tuple[Domain, Content]:
 
 
 def harmonic_mean(scores: Sequence[float]) -> float:
-    """Harmonic mean; 0 if any score is 0."""
+    """Harmonic mean; 0 if any score is 0.
+
+    Args:
+        scores: numbers, none negative.
+    """
     return 0.0 if min(scores) <= 0 else len(scores) / sum(1 / score for score in scores)
 
 

@@ -1,4 +1,4 @@
-"""Hooks that read a model and leave what it computes alone; `attach` is the one that changes it.
+"""Hooks that read a model and leave what it computes alone; ``attach`` is the one that changes it.
 
 ``activations`` collects a site's output, ``full_precision_head`` lets a half-precision model's own head compute its
 logits in fp32: bf16 logits cost about 0.03 nats a token. Both restore the model on leaving, also after an exception.
@@ -22,6 +22,13 @@ def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
     """Collect the output of each site, ``[b s d_out]``, of the latest model call.
 
     For ``residual`` this is the block's output; for a linear map the map's own.
+
+    Args:
+        model: a Hugging Face causal LM.
+        sites: where to look.
+
+    Yields:
+        The outputs by site, renewed at every call.
     """
     found: dict[Site, Tensor] = {}
     handles = []
@@ -45,6 +52,9 @@ def full_precision_head(model: nn.Module) -> Iterator[None]:
     """Compute logits in fp32 where the model is in half precision; soft-capping after the head follows in fp32.
 
     A model in fp32 or float64 is left entirely alone.
+
+    Args:
+        model: a Hugging Face causal LM.
     """
     head = model.get_output_embeddings()  # type: ignore[operator]
     if head.weight.dtype.itemsize >= 4:
@@ -64,7 +74,11 @@ def full_precision_head(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients into the model's own parameters; every flag as it was afterwards."""
+    """Evaluation mode and no gradients into the model's own parameters while inside; every flag as it was afterwards.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
     modes = {module: module.training for module in model.modules()}
     flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
     model.eval()
@@ -80,5 +94,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the model takes its token ids."""
+    """The device on which the model takes its token ids.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
     return next(model.parameters()).device

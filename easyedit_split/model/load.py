@@ -1,7 +1,7 @@
 """Load a causal LM and its tokenizer by Hugging Face id, folder or ``testbed:NAME``; no code of a repository is run.
 
-Gemma-2 is defined with soft-capped attention, which `sdpa` drops or refuses: its family names `eager`, and that is what
-is loaded unless the caller asks for another backend.
+Gemma-2 is defined with soft-capped attention, which ``sdpa`` drops or refuses: its family names ``eager``, and that is
+what is loaded unless the caller asks for another backend.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ TESTBED = "testbed:"
 def parse_dtype(name: str) -> torch.dtype:
     """A torch dtype by name.
 
+    Args:
+        name: e.g. ``bfloat16``.
+
     Raises:
         ConfigError: none of ``DTYPES``.
     """
@@ -42,12 +45,16 @@ def parse_dtype(name: str) -> torch.dtype:
 
 
 def model_path(name: str) -> str:
-    """What transformers is given: the shipped folder of ``testbed:NAME``, else ``name`` itself."""
+    """What transformers is given: the shipped folder of ``testbed:NAME``, else ``name`` itself.
+
+    Args:
+        name: a Hugging Face id, a folder or ``testbed:NAME``.
+    """
     if not name.startswith(TESTBED):
         return name
-    from ..testbed.models import path  # the testbed stands above the models, so it is not loaded with them
+    from ..testbed.models import checkpoint_folder  # the testbed stands above the models, so it is not loaded with them
 
-    return str(path(name.removeprefix(TESTBED)))
+    return str(checkpoint_folder(name.removeprefix(TESTBED)))
 
 
 def load_model(
@@ -58,13 +65,17 @@ def load_model(
     attention: str | None = None,
     revision: str | None = None,
 ) -> tuple[nn.Module, Any]:
-    """``(model, tokenizer)``, in evaluation mode.
+    """Load a causal LM and its tokenizer, in evaluation mode.
 
     Args:
         name: a Hugging Face id, a folder, or ``testbed:gemma2`` / ``testbed:qwen2``.
         dtype: the checkpoint's own where None (float32 for the testbed).
         device: a torch device, or ``auto`` to spread a large model over the devices there are; default: CUDA if any.
         attention: attention backend; the family's own where None.
+        revision: branch, tag or commit on the Hub; the default branch where None.
+
+    Returns:
+        ``(model, tokenizer)``.
 
     Raises:
         ConfigError: the model cannot be found or loaded, its files lack a parameter, or no family covers it.
@@ -127,7 +138,12 @@ def _family(config: Any) -> Family:
 
 
 def name_of(model: nn.Module, given: str | None = None) -> str:
-    """How a model is called in records and tables: as given, else as it was loaded; empty where nobody knows."""
+    """How a model is called in records and tables: as given, else as it was loaded; empty where nobody knows.
+
+    Args:
+        model: a Hugging Face causal LM.
+        given: the caller's own name for it.
+    """
     return given or str(getattr(model.config, "_name_or_path", None) or "")
 
 
@@ -135,7 +151,8 @@ def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[s
     """What an artifact records of a model: id, revision, shape, dtype, attention backend.
 
     Args:
-        name: its id; `name_of` finds it where the caller knows none.
+        model: a Hugging Face causal LM.
+        name: its id; ``name_of`` finds it where the caller knows none.
         revision: what was asked for; a commit that the model itself knows comes first.
     """
     config: Any = model.config

@@ -37,7 +37,7 @@ DECODER_LINEARS: Mapping[str, str] = {
 class Family:
     """A model family.
 
-    Args:
+    Attributes:
         model_types: values of ``config.model_type`` that it covers.
         decoder: dotted path from the causal LM to the module that is given ``input_ids``.
         blocks: dotted path to the list of blocks.
@@ -60,7 +60,12 @@ FAMILIES: Registry[Family] = Registry("family", "easyedit_split.model.families",
 
 @dataclass(frozen=True, slots=True, order=True)
 class Site:
-    """Block index (0-based) and name of a linear map, or ``residual``."""
+    """A linear map of one block, or the block's output.
+
+    Attributes:
+        block: 0-based index of the block.
+        name: ``residual``, or a linear map such as ``mlp.down_proj``.
+    """
 
     block: int
     name: str
@@ -72,7 +77,11 @@ class Site:
 
     @staticmethod
     def parse(key: str) -> Site:
-        """Inverse of ``key``."""
+        """Inverse of ``key``.
+
+        Args:
+            key: e.g. ``20.mlp.down_proj``.
+        """
         block, _, name = key.partition(".")
         if not block.isdigit() or not name:
             raise ConfigError(f"{key!r} is not a site: write block.name, e.g. 20.mlp.down_proj or 14.residual")
@@ -81,6 +90,9 @@ class Site:
 
 def family_of(model: nn.Module) -> Family:
     """The family that covers a model.
+
+    Args:
+        model: a Hugging Face causal LM.
 
     Raises:
         ConfigError: no family knows ``config.model_type``.
@@ -115,12 +127,24 @@ def walk(module: nn.Module, path: str) -> nn.Module:
 
 
 def blocks_of(model: nn.Module) -> Sequence[nn.Module]:
-    """The model's own decoder blocks, in order, without what stands around them."""
+    """The model's own decoder blocks, in order, without what stands around them.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
     return [unwrap(block) for block in walk(model, family_of(model).blocks).children()]
 
 
 def check_site(model: nn.Module, site: Site) -> None:
-    """Raise ``ConfigError`` unless the model has this site."""
+    """Raise ``ConfigError`` unless the model has this site.
+
+    Args:
+        model: a Hugging Face causal LM.
+        site: where an intervention would act.
+
+    Raises:
+        ConfigError: no such block or no such name.
+    """
     count = len(blocks_of(model))
     if not 0 <= site.block < count:
         raise ConfigError(f"layer {site.block} does not exist: this model has blocks 0 to {count - 1}")
@@ -131,6 +155,10 @@ def check_site(model: nn.Module, site: Site) -> None:
 
 def find_linear(model: nn.Module, site: Site) -> nn.Module:
     """The linear map of a site that is not ``residual``.
+
+    Args:
+        model: a Hugging Face causal LM.
+        site: a linear map.
 
     Raises:
         ConfigError: no such block, no such name, or the module there is not a linear map.
@@ -144,12 +172,21 @@ def find_linear(model: nn.Module, site: Site) -> nn.Module:
 
 
 def hidden_size(model: nn.Module) -> int:
-    """Width d of the residual stream."""
+    """Width d of the residual stream.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
     return int(model.config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
 
 
 def widths(model: nn.Module, site: Site, placement: Placement) -> tuple[int, int]:
     """``(d_in, d_out)`` of an update at a site under a placement.
+
+    Args:
+        model: a Hugging Face causal LM.
+        site: where an intervention would act.
+        placement: ``site`` or ``block_output``.
 
     Raises:
         ConfigError: ``block_output`` with a map whose output width is not the hidden width.

@@ -1,4 +1,4 @@
-"""Activations of answers at one layer, and how an intervention moves them: what `analysis.mechanism` reads.
+"""Activations of answers at one layer, and how an intervention moves them: what ``analysis.mechanism`` reads.
 
     h    [n d]   output of the block, at positions that predict an answer token, under the bare model (m = 0)
     dh   [n d]   the same positions under the intervention at m = 1, minus h
@@ -51,12 +51,16 @@ def collect_activations(
     most: int = 2000,
     seed: int = 0,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of an activations file.
+    """Collect hidden states, their change at m = 1 and the estimated utility and preference directions.
 
     Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded pairs.
         layer: block whose output is taken; an intervention must act at this block or before.
         artifact: the intervention; DiffMean of ``pairs`` where None.
+        pad_id: any valid id; it changes nothing.
         most: rows to keep.
+        seed: of the choice of rows.
 
     Raises:
         ConfigError: a layer the model has not, or an intervention that acts behind it.
@@ -95,7 +99,7 @@ def _collect(
     pad_id: int,
     parts: dict[str, list[npt.NDArray[Any]]],
 ) -> int:
-    """Add each pair's rows to `parts`; returns how many pairs were left out because their utility is undefined."""
+    """Add each pair's rows to ``parts``; returns how many pairs were left out because their utility is undefined."""
     scores = score(model, pairs, pad_id=pad_id)
     util, pref = log_odds.utility(scores.L_p, scores.L_n), log_odds.preference(scores.L_p, scores.L_n)
     for i, pair in enumerate(pairs):
@@ -138,7 +142,14 @@ def _diff_mean(model: nn.Module, pairs: Sequence[EncodedPair], site: Site, pad_i
 
 
 def write_activations(arrays: dict[str, npt.NDArray[Any]], path: Path, *, model: str, layer: int) -> None:
-    """Write an activations file, whole or not at all."""
+    """Write an activations file, whole or not at all.
+
+    Args:
+        arrays: as ``collect_activations`` returns them.
+        path: the file, .npz.
+        model: name of the model.
+        layer: the block whose output they are.
+    """
     content: dict[str, Any] = {**arrays, "model": np.array(model), "layer": np.array(layer)}
 
     def save(to: Path) -> None:

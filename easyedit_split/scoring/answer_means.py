@@ -19,7 +19,14 @@ from ..text.batching import Row, collate
 
 @torch.no_grad()
 def answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site]) -> dict[Site, Tensor]:
-    """Mean activation over each row's answer tokens, ``[n d]`` per site, at least fp32."""
+    """Mean activation over each row's answer tokens, ``[n d]`` per site, at least fp32.
+
+    Args:
+        model: a Hugging Face causal LM.
+        pad_id: any valid id; it changes nothing.
+        rows: prompts with their answers, as ids.
+        sites: where to look.
+    """
     means: dict[Site, list[Tensor]] = {site: [] for site in sites}
     for row in rows:
         batch = collate([row], pad_id=pad_id).to(device_of(model))

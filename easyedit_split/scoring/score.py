@@ -28,16 +28,21 @@ from ..types import Scores
 
 
 def layout_of(batch: Batch) -> Layout:
-    """Where prompt and answer lie in a batch that holds both."""
+    """Where prompt and answer lie in a batch that holds both.
+
+    Args:
+        batch: rows of prompt and answer.
+    """
     index = torch.where(batch.attention_mask.bool(), batch.position_ids, -1)
     return Layout(index, batch.prompt_lengths, batch.prefix_lengths, batch.lengths)
 
 
 def answer_losses(logits: Float[Tensor, "b k V"], batch: Batch) -> Float64[Tensor, " b"]:
-    """L(A | q) of each row from the logits of its last ``k`` positions.
+    """Negative log-likelihood of each answer given its prompt, from the logits of the last ``k`` positions.
 
     Args:
         logits: ``[b k V]`` for the last ``k`` of the batch's ``s`` columns.
+        batch: the rows that the logits are of.
     """
     skipped = batch.input_ids.shape[1] - logits.shape[1]
     index = layout_of(batch).index
@@ -56,11 +61,15 @@ def row_losses(
     *,
     delta: Delta | None = None,
 ) -> Float64[Tensor, " b"]:
-    """L(A | q) of each row of a batch, summed nats, under an intervention at m; differentiable in its parameters.
+    """Negative log-likelihood (summed nats) of each row's answer under an intervention; differentiable in its
+    parameters.
 
     Args:
-        m: as in `attach`; a tensor holds one value per row.
-        delta: as in `attach`.
+        model: a Hugging Face causal LM.
+        batch: rows of prompt and answer.
+        intervention: what to apply; None for the bare model.
+        m: as in ``attach``; a tensor holds one value per row.
+        delta: as in ``attach``.
     """
     layout = layout_of(batch)
     first_answer = int(torch.where(layout.index >= batch.prompt_lengths[:, None], 1, 0).amax(0).argmax())
@@ -77,7 +86,11 @@ def row_losses(
 
 
 def answer_rows(pairs: Sequence[EncodedPair]) -> list[Row]:
-    """The positive rows of all pairs, then the negative rows."""
+    """The positive rows of all pairs, then the negative rows.
+
+    Args:
+        pairs: encoded pairs.
+    """
     return [
         *(Row(pair.prompt, pair.positive, pair.prefix_length) for pair in pairs),
         *(Row(pair.prompt, pair.negative, pair.prefix_length) for pair in pairs),
@@ -96,15 +109,20 @@ def score(
     max_rows: int = 64,
     side: Literal["right", "left"] = "right",
 ) -> Scores:
-    """Answer losses of pairs under an intervention at one m.
+    """Negative log-likelihood of both answers of each pair under an intervention at one m.
 
     Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded pairs.
+        intervention: what to apply; None for the bare model.
         m: a float or ``(m1, m2)`` of floats.
         pad_id: any valid id; it changes nothing.
-        max_tokens, max_rows: bounds of a batch; they change nothing but memory and time.
+        max_tokens: padded tokens of a batch at most; changes nothing but memory and time.
+        max_rows: rows of a batch at most; changes nothing but memory and time.
+        side: side of the padding; it changes nothing.
 
     Returns:
-        `Scores` with one entry per pair, in the order given.
+        ``Scores`` with one entry per pair, in the order given.
     """
     rows = answer_rows(pairs)
     lengths = [len(row.prompt) + len(row.answer) for row in rows]

@@ -37,7 +37,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What `sweep` needs of a scorer; `scoring.score` is the plain one."""
+    """What ``sweep`` needs of a scorer; ``scoring.score`` is the plain one."""
 
     def __call__(
         self,
@@ -48,7 +48,15 @@ class Scorer(Protocol):
         *,
         pad_id: int,
     ) -> Scores:
-        """Losses of ``pairs`` under ``intervention`` at ``m``."""
+        """Losses of pairs under an intervention at one m.
+
+        Args:
+            model: a Hugging Face causal LM.
+            pairs: encoded pairs.
+            intervention: what to apply; None for the bare model.
+            m: ``(m1, m2)`` or a float.
+            pad_id: any valid id.
+        """
         ...
 
 
@@ -72,13 +80,20 @@ def sweep_encoded(
     """Score every pair at every m, each pair under its own concept's intervention.
 
     Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded pairs.
+        artifact: an intervention for each concept.
         m: floats, or ``(m1, m2)``.
+        pad_id: any valid id; it changes nothing.
         model_name: how the table names the model that is scored; as it was loaded where None.
         tokenizer: what ``pairs`` were encoded with; compared with the artifact's where given.
+        dataset: name of the dataset, for the table.
+        split: name of the split, for the table.
         normalize: log-odds from summed losses (the paper's curves) or from means per token.
         next_points: given the table so far, returns further m to score, until it returns none; what it names again is
             not scored again.
-        scorer: anything with `scoring.score`'s meaning.
+        scorer: anything with ``scoring.score``'s meaning.
+        progress: called with (scored, to score).
         journal: keeps each finished (concept, m); what it holds already is not scored again.
 
     Raises:
@@ -131,7 +146,11 @@ def _keep(journal: Journal | None, concept: str, m1: float, m2: float, scores: S
 
 
 def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, list[EncodedPair]]:
-    """The pairs under each of the artifact's concepts.
+    """Group the pairs by the artifact's concepts.
+
+    Args:
+        pairs: encoded pairs.
+        artifact: an intervention for each concept.
 
     Raises:
         ConfigError: no pairs, or a pair whose concept the artifact has not.

@@ -31,10 +31,20 @@ def sweep_pairs(
     progress: Progress | None = None,
     journal: Journal | None = None,
 ) -> pd.DataFrame:
-    """Score pairs at every m, tokenised as the artifact was trained; see ``sweep_encoded``.
+    """Score pairs at every m, tokenised as the artifact was trained.
 
     Args:
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
+        pairs: prompts with their two answers.
+        artifact: an intervention for each concept.
+        m: floats, or ``(m1, m2)``.
         model_name: how the table names the model; as it was loaded where None.
+        normalize: log-odds from summed losses (``sum``) or from means per token (``mean``).
+        drop_bad: leave bad rows out and name them, instead of raising.
+        next_points: returns further m to score, given the table so far.
+        progress: called with (scored, to score).
+        journal: keeps each finished (concept, m).
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.

@@ -33,12 +33,14 @@ from .artifact_files import (
     HISTORY_FILE,
     TENSOR_FILE,
     digest_of,
+    fill,
     read_config,
     read_history,
     read_tensors,
     replaceable,
 )
 from .artifact_model import differences, require_architecture
+from .chosen_m import ChosenM
 from .intervention import Intervention, InterventionConfig
 
 DEFAULT_CONCEPT = "default"
@@ -51,9 +53,10 @@ class Artifact:
         interventions: at least one; a dataset of one concept has the single key ``"default"``.
         record: provenance, plain JSON values: ``model``, ``objective``, ``train``, ``tokens``, ``data``, ...
         history: training history by concept, lists of plain mappings.
+        chosen: the m that was chosen for a concept, with its evidence; may lack any of them.
 
     Raises:
-        ConfigError: no interventions, or of different configurations.
+        ConfigError: no interventions, of different configurations, or an m for a concept that is not there.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Artifact:
         interventions: Mapping[str, Intervention],
         record: Mapping[str, Any] | None = None,
         history: Mapping[str, list[dict[str, Any]]] | None = None,
+        chosen: Mapping[str, ChosenM] | None = None,
     ) -> None:
         if not interventions:
             raise ConfigError("an artifact needs at least one intervention")
@@ -71,6 +75,9 @@ class Artifact:
         self.config: InterventionConfig = next(iter(configs.values()))
         self.record = dict(record or {})
         self.history = dict(history or {})
+        self.chosen = dict(chosen or {})
+        for concept in self.chosen:
+            require(concept in self.interventions, f"an m is chosen for {concept!r}{nearest(concept, self.concepts)}")
 
     @property
     def concepts(self) -> tuple[str, ...]:
@@ -79,6 +86,9 @@ class Artifact:
 
     def resolve(self, concept: str | None) -> str:
         """The artifact's own name for a pair's concept; one trained without concepts serves every pair.
+
+        Args:
+            concept: the pair's concept; None where it has none.
 
         Raises:
             ConfigError: it is not among them, or none is named and there are several.
@@ -105,6 +115,38 @@ class Artifact:
         """
         return build(TokenConfig, self.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
 
+    def chosen_m(self, concept: str | None = None) -> float | tuple[float, float] | None:
+        """The m that was chosen for a concept; None where none was.
+
+        Args:
+            concept: as in ``resolve``.
+
+        Raises:
+            ConfigError: as in ``resolve``.
+        """
+        found = self.chosen.get(self.resolve(concept))
+        return None if found is None else found.strength
+
+    def with_m(
+        self,
+        m: float | tuple[float, float],
+        concept: str | None = None,
+        *,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> Artifact:
+        """This artifact with an m chosen for one concept; the parameters are shared.
+
+        Args:
+            m: one float, or ``(m1, m2)``.
+            concept: as in ``resolve``.
+            evidence: how it was chosen and what was measured there, plain JSON values.
+
+        Raises:
+            ConfigError: m is not finite, or no such concept.
+        """
+        chosen = {**self.chosen, self.resolve(concept): ChosenM.of(m, evidence)}
+        return Artifact(self.interventions, self.record, self.history, chosen)
+
     def only(self) -> Intervention:
         """The one intervention of a single-concept artifact.
 
@@ -125,6 +167,7 @@ class Artifact:
             "shapes": {key: list(shape) for key, shape in self._shapes().items()},
             "concepts": list(self.concepts),
             "record": self.record,
+            **({"chosen_m": {c: dataclasses.asdict(m) for c, m in self.chosen.items()}} if self.chosen else {}),
         }
 
     def _shapes(self) -> dict[str, tuple[int, int]]:
@@ -133,8 +176,11 @@ class Artifact:
 
     def tensors(self) -> dict[str, Tensor]:
         """Every parameter under its name in the file."""
+        return {name: parameter.detach().cpu().contiguous() for name, parameter in self._parameters().items()}
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
         return {
-            f"{concept}/{site.key}.{name}": parameter.detach().cpu().contiguous()
+            f"{concept}/{site.key}.{name}": parameter
             for concept, intervention in self.interventions.items()
             for site in intervention.sites
             for name, parameter in intervention[site].named_parameters()
@@ -144,10 +190,15 @@ class Artifact:
         """SHA-256 over the canonical configuration and every tensor's name, dtype, shape and bytes."""
         return digest_of(self.to_dict(), self.tensors())
 
+    def identity(self) -> str:
+        """The digest of what scores depend on: the same whichever m was chosen."""
+        return Artifact(self.interventions, self.record).digest()
+
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the artifact; a reader sees all of it or nothing.
 
         Args:
+            folder: where to write.
             overwrite: replace the artifact that is there, with everything else in its folder.
 
         Raises:
@@ -179,6 +230,9 @@ class Artifact:
     def from_pretrained(cls, folder: str | Path) -> Artifact:
         """Read an artifact.
 
+        Args:
+            folder: what ``save_pretrained`` wrote.
+
         Raises:
             ArtifactError: a file is missing, damaged or of a newer format, or its digest, names, shapes or values are
                 off.
@@ -200,23 +254,16 @@ class Artifact:
             config = build(InterventionConfig, {key: stored[key] for key in names if key in stored}, "configuration")
             shapes = [tuple(stored["shapes"][key]) for key in config.sites]
             interventions = {c: Intervention(config, shapes) for c in stored["concepts"]}
-            artifact = cls(interventions, stored["record"], read_history(folder))
+            chosen = {c: build(ChosenM, m, f"chosen_m {c!r}") for c, m in stored.get("chosen_m", {}).items()}
+            artifact = cls(interventions, stored["record"], read_history(folder), chosen)
             known = tuple(artifact.to_dict())
             for key in stored:
                 require(key in known, f"unknown key {key!r}{nearest(key, known)}")
         except KeyError as error:
             raise ArtifactError(f"{folder / CONFIG_FILE}: {error} is missing") from error
-        except (ConfigError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, ConfigError, RuntimeError, TypeError, ValueError) as error:
             raise ArtifactError(f"{folder / CONFIG_FILE}: {error}") from error
-        expected = artifact.tensors()
-        if set(expected) != set(tensors):
-            off = ", ".join(sorted(set(expected) ^ set(tensors))[:4])
-            raise ArtifactError(f"{folder / TENSOR_FILE}: tensors missing or unexpected: {off}")
-        with torch.no_grad():
-            for concept, intervention in interventions.items():
-                for site in intervention.sites:
-                    for name, parameter in intervention[site].named_parameters():
-                        _copy(folder, f"{concept}/{site.key}.{name}", tensors, parameter)
+        fill(folder / TENSOR_FILE, artifact._parameters(), tensors)
         return artifact
 
     def check_model(
@@ -230,6 +277,7 @@ class Artifact:
         """Raise unless the model has every site with the stored widths; return what else differs from the record.
 
         Args:
+            model: a Hugging Face causal LM.
             name: the model's id; as it was loaded where None. One that nobody knows is no difference.
             revision: the revision that was asked for, where the model does not know its own.
             tokenizer: compared too where it is given.
@@ -249,19 +297,12 @@ class Artifact:
         return differences(self.record, found, tokenizer)
 
 
-def _copy(folder: Path, name: str, tensors: Mapping[str, Tensor], parameter: nn.Parameter) -> None:
-    tensor = tensors[name]
-    if tensor.shape != parameter.shape:
-        raise ArtifactError(f"{folder / TENSOR_FILE}: {name} is {list(tensor.shape)}, wanted {list(parameter.shape)}")
-    if tensor.dtype != parameter.dtype:
-        raise ArtifactError(f"{folder / TENSOR_FILE}: {name} is {tensor.dtype}, wanted {parameter.dtype}")
-    if not bool(torch.isfinite(tensor).all()):
-        raise ArtifactError(f"{folder / TENSOR_FILE}: {name} holds a value that is not finite")
-    parameter.copy_(tensor)
-
-
 def norm(intervention: Intervention) -> float:
-    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA)."""
+    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
+
+    Args:
+        intervention: any intervention.
+    """
     return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
 
 

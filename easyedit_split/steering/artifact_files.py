@@ -28,17 +28,30 @@ HISTORY_FILE = "history.jsonl"
 
 
 def replaceable(folder: Path) -> bool:
-    """Whether a folder may be overwritten by an artifact: it is one, or is empty."""
+    """Whether a folder may be overwritten by an artifact: it is one, or is empty.
+
+    Args:
+        folder: where an artifact would be written.
+    """
     return folder.is_dir() and ((folder / CONFIG_FILE).exists() or not any(folder.iterdir()))
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
-    """Canonical JSON of a configuration."""
+    """Canonical JSON of a configuration.
+
+    Args:
+        value: plain JSON values.
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over a configuration (without its digest) and tensors."""
+    """SHA-256 over a configuration (without its digest) and tensors.
+
+    Args:
+        config: plain JSON values.
+        tensors: by name.
+    """
     total = hashlib.sha256(canonical(config))
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
@@ -50,6 +63,9 @@ def digest_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors file.
 
+    Args:
+        path: the file.
+
     Raises:
         ArtifactError: missing or not readable.
     """
@@ -59,8 +75,37 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
 
 
+@torch.no_grad()
+def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
+    """Put a file's tensors into parameters of the same names.
+
+    Args:
+        path: the file, for messages.
+        parameters: what is to be filled.
+        tensors: what the file holds.
+
+    Raises:
+        ArtifactError: another set of names, or a tensor of another shape or dtype, or with a value that is not finite.
+    """
+    if set(parameters) != set(tensors):
+        off = ", ".join(sorted(set(parameters) ^ set(tensors))[:4])
+        raise ArtifactError(f"{path}: tensors missing or unexpected: {off}")
+    for name, parameter in parameters.items():
+        tensor = tensors[name]
+        if tensor.shape != parameter.shape:
+            raise ArtifactError(f"{path}: {name} is {list(tensor.shape)}, wanted {list(parameter.shape)}")
+        if tensor.dtype != parameter.dtype:
+            raise ArtifactError(f"{path}: {name} is {tensor.dtype}, wanted {parameter.dtype}")
+        if not bool(torch.isfinite(tensor).all()):
+            raise ArtifactError(f"{path}: {name} holds a value that is not finite")
+        parameter.copy_(tensor)
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """The configuration file's content.
+
+    Args:
+        folder: an artifact's folder.
 
     Raises:
         ArtifactError: missing, not JSON, not of this package, or of a newer format.
@@ -82,6 +127,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Training history by concept; empty where there is none. It stands outside the digest.
+
+    Args:
+        folder: an artifact's folder.
 
     Raises:
         ArtifactError: a line that is not a concept's step with its numbers.

@@ -20,7 +20,15 @@ NOTED = ("id", "revision", "dtype", "attention")
 
 
 def require_architecture(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Raise ``ArtifactError`` where a model as `models.describe` finds it has another shape than the recorded one."""
+    """Raise where a model, as ``load.describe`` finds it, has another shape than the recorded one.
+
+    Args:
+        recorded: the model's part of an artifact's record.
+        found: the model as ``load.describe`` finds it.
+
+    Raises:
+        ArtifactError: a width, the number of blocks or the architecture differs.
+    """
     for key in ARCHITECTURE:
         if key in recorded and recorded[key] != found[key]:
             raise ArtifactError(
@@ -32,7 +40,8 @@ def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: 
     """What else differs between an artifact's record and a model, one sentence each.
 
     Args:
-        found: the model as `models.describe` finds it.
+        record: the artifact's record.
+        found: the model as ``models.describe`` finds it.
         tokenizer: compared with the recorded one by everything that decides ids; None where there is none at hand.
     """
     recorded: Mapping[str, Any] = record.get("model", {})

@@ -36,7 +36,13 @@ Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 class Attachment:
     """A live attachment: the strength, the token mask of the running call, and the tally of what was touched.
 
-    Made by `attach` only. `set_m` changes the strength of the calls to come.
+    Made by ``attach`` only. ``set_m`` changes the strength of the calls to come.
+
+    Args:
+        intervention: what is applied.
+        m: its strength.
+        layout: where prompt and answer lie; None to read it off each call.
+        measure: count the tokens touched and the size of the change.
     """
 
     def __init__(self, intervention: Intervention, m: Strength, layout: Layout | None, measure: bool) -> None:
@@ -74,7 +80,13 @@ class Attachment:
         return tuple(hooks.tally.applied() for hooks in self._hooks)
 
     def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Hook on the module that receives the tokens: decide which of this call's tokens are steered."""
+        """Hook on the module that receives the tokens: decide which of this call's tokens are steered.
+
+        Args:
+            module: the decoder.
+            args: its positional arguments.
+            kwargs: its keyword arguments.
+        """
         layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
         config = self.intervention.config
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
@@ -102,6 +114,9 @@ class Attachment:
     def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """``(steered, real)`` tokens ``[b s]`` of the running call, for hidden states ``[b s d]``.
 
+        Args:
+            h: ``[b s d]`` of the running call.
+
         Raises:
             ConfigError: a block ran outside a call of the whole model, or the layout is for another shape.
         """
@@ -117,7 +132,11 @@ class Attachment:
         return self._mask.to(h.device), self._seen.to(h.device)
 
     def factors_for(self, h: Tensor) -> tuple[Factor, Factor]:
-        """``(m1, m2)`` for a call's rows: a row's beams share its m."""
+        """``(m1, m2)`` for a call's rows: a row's beams share its m.
+
+        Args:
+            h: ``[b s d]`` of the running call.
+        """
         m1, m2 = (_rowwise(value, len(h), h.device) for value in self._m)
         return m1, m2
 
@@ -149,7 +168,14 @@ def _hidden(output: Any) -> Tensor:
 
 
 class _SiteHooks:
-    """The hooks of one site: where x is read, where dy is added, and what came of it."""
+    """The hooks of one site: where x is read, where dy is added, and what came of it.
+
+    Args:
+        attachment: the attachment that the hooks belong to.
+        site: where they act.
+        module: dotted name of the module whose output they change.
+        delta: computes dy.
+    """
 
     def __init__(self, attachment: Attachment, site: Site, form: Form, module: str, delta: Delta) -> None:
         self.attachment = attachment
@@ -160,15 +186,15 @@ class _SiteHooks:
         self.x: Tensor | None = None
 
     def linear_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Placement ``site``: add at the map's own output."""
+        # placement site: add at the map's own output
         return self._changed(args[0], output)
 
     def linear_input(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Placement ``block_output``: keep the map's input for the end of the block."""
+        # placement block_output: keep the map's input for the end of the block
         self.x = args[0]
 
     def block_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        """Placement ``block_output``: add at the block's output."""
+        # placement block_output: add at the block's output
         x, self.x = (_hidden(output), None) if self.site.name == RESIDUAL else (self.x, None)
         if x is None:
             raise ConfigError(f"{self.site.key} did not run in its block: there is nothing to compute its change from")
@@ -210,6 +236,7 @@ def attach(
 
     Args:
         model: a Hugging Face causal LM.
+        intervention: what to apply; where it acts is its own configuration.
         m: one float, one value per row of the batch ``[b]`` (beams of a row share it), or ``(m1, m2)``.
         layout: where prompt and answer lie, for calls that hold both; without it every call is read as generation: a
             call without cache holds the prompts, later ones what follows.
@@ -217,7 +244,7 @@ def attach(
         check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
 
     Yields:
-        An `Attachment`, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
+        An ``Attachment``, whose ``report()`` names each module, the tokens touched and mean ||dh|| / ||h||.
 
     Raises:
         ConfigError: a site the model has not, widths that do not fit, m not finite; at the end, that not one token was

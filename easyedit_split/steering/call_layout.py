@@ -1,8 +1,8 @@
 """Where the tokens of a model call lie when its caller only calls the model: from mask or positions, cache and ids.
 
 A call without cache is read as prompts; calls that follow with a cache hold what comes after them. This is what
-`generate` does, under left or right padding, with beams and sampling. A caller whose one call holds prompt and answer
-knows better and gives a `Layout` instead.
+``generate`` does, under left or right padding, with beams and sampling. A caller whose one call holds prompt and answer
+knows better and gives a ``Layout`` instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ class CallReader:
     """Reads one stream of calls; remembers the prompts' lengths from a call without cache to those that follow.
 
     Args:
-        prefix_ids, bos_id: the constant opening to find, see `tokens.prefix_lengths`.
+        prefix_ids: token ids of BOS and the chat template's constant opening, see ``template.prefix_lengths``.
+        bos_id: the tokenizer's BOS id, if it has one.
         needs_prefix: whether the token policy asks for it at all.
     """
 
@@ -34,6 +35,10 @@ class CallReader:
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout:
         """The layout of a call of the module that receives ``input_ids``.
+
+        Args:
+            args: positional arguments of the call.
+            kwargs: keyword arguments of the call.
 
         Raises:
             ConfigError: no tokens, or a mask from which positions cannot be read.
@@ -81,7 +86,7 @@ def _index(mask: Any, position_ids: Any, b: int, s: int, past: int, device: torc
 def _index_from_positions(position_ids: Tensor, past: int) -> Tensor | None:
     """Place of each token in its row where the mask is in another form, as under a static cache.
 
-    `generate` counts a row's tokens 0, 1, 2, ... and gives the padding on their left one and the same number; None
+    ``generate`` counts a row's tokens 0, 1, 2, ... and gives the padding on their left one and the same number; None
     where the positions are not of that kind.
     """
     s = position_ids.shape[-1]

@@ -1,7 +1,7 @@
-"""Steered text: `model.generate` under `attach`, in batches, for prompts at one or more m.
+"""Steered text: ``model.generate`` under ``attach``, in batches, for prompts at one or more m.
 
 Rows are padded on the left and their masks come from lengths, so batch size changes nothing but time in greedy and beam
-search; a sample depends on it. m = 0 is the bare model's own text. What `GenerateConfig` does not name is left to the
+search; a sample depends on it. m = 0 is the bare model's own text. What ``GenerateConfig`` does not name is left to the
 model's own generation configuration. With a journal, a killed run goes on where it stopped.
 """
 
@@ -31,11 +31,14 @@ from .intervention import Intervention
 class GenerateConfig:
     """How text is continued.
 
-    Args:
+    Attributes:
         max_new_tokens: longest answer, in tokens.
         batch_size: prompts at a time.
-        do_sample, temperature, top_p, seed: sampling; greedy where ``do_sample`` is off.
+        do_sample: sample; greedy where off.
+        temperature: of the sampling distribution.
+        top_p: probability mass of nucleus sampling.
         num_beams: beam search where above 1.
+        seed: of the random draws.
     """
 
     max_new_tokens: int = 64
@@ -55,7 +58,14 @@ class GenerateConfig:
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """One answer: the prompt's index and text, m, and what the model wrote."""
+    """One generated answer.
+
+    Attributes:
+        index: number of the prompt.
+        prompt: the user's message.
+        m: the strength it was written at.
+        text: the answer, without special tokens.
+    """
 
     index: int
     prompt: str
@@ -63,7 +73,7 @@ class Generated:
     text: str
 
 
-def generate(
+def generate_texts(
     model: nn.Module,
     template: Template,
     prompts: Sequence[str],
@@ -74,7 +84,17 @@ def generate(
     journal: Journal | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Generated]:
-    """Answers to every prompt at every m, ordered by m, then by prompt.
+    """Generate answers to every prompt at every m, ordered by m, then by prompt.
+
+    Args:
+        model: a Hugging Face causal LM.
+        template: how its tokenizer writes a prompt.
+        prompts: the user's messages, plain text.
+        intervention: what to apply; None for the bare model.
+        m: strengths; 0 is the bare model.
+        config: length, batch size and sampling; greedy where None.
+        journal: keeps each finished batch; what it holds already is not generated again.
+        progress: called with (answers done, answers in all).
 
     Raises:
         DataError: no prompts, or one that is empty or cannot be encoded (named).

@@ -1,7 +1,7 @@
 """An intervention: forms of one kind at one or more sites of a model, and where, on which tokens, they act.
 
 It knows nothing of m, of hooks or of training. ``Intervention.create`` builds one that starts at the bare model;
-`attach` applies it, `train` fits it, `artifact` carries it to disk.
+``attach`` applies it, ``train`` fits it, ``artifact`` carries it to disk.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from .forms.base import FORMS, Form
 class InterventionConfig:
     """Everything but the numbers: form, sites, placement, token policy.
 
-    Args:
+    Attributes:
         form: registered form name.
         sites: site keys such as ``"20.residual"`` or ``"14.mlp.down_proj"``; each gets its own parameters.
         form_config: the form's own settings, e.g. ``{"rank": 4}``.
         placement: ``site`` adds dy at the map's own output (exact Eq. 4); ``block_output`` at the block's output, as
             EasyEdit2 does. They differ in families with a norm after the map. For ``residual`` they are one.
-        positions, skip_prefix: which tokens are steered, see `positions`.
+        positions: which tokens are steered: ``all``, ``prompt``, ``last_prompt`` or ``answer``.
+        skip_prefix: leave out BOS and the chat template's constant opening.
         prefix_ids: token ids of BOS and the chat template's constant opening, which ``skip_prefix`` leaves alone.
         bos_id: the tokenizer's BOS id, if it has one.
     """
@@ -107,12 +108,20 @@ class Intervention(nn.Module):
         bos_id: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Intervention:
-        """An intervention that fits ``model`` and starts at the bare model.
+        """An intervention that fits ``model`` and starts at zero: the bare model.
 
         Args:
+            model: a Hugging Face causal LM.
+            form: registered form name.
             layers: 0-based block indices; each gets its own parameters.
             site: name of the map; the form's default where None.
+            form_config: the form's own settings, e.g. ``{"rank": 4}``.
+            placement: ``site`` or ``block_output``.
+            positions: which tokens are steered.
             skip_prefix: the form's default where None.
+            prefix_ids: token ids of BOS and the chat template's constant opening.
+            bos_id: the tokenizer's BOS id, if it has one.
+            generator: draws the initial parameters.
 
         Raises:
             ConfigError: unknown form or site, a layer the model has not, no layers, or widths that do not fit.

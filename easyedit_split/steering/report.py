@@ -16,14 +16,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The account of one site.
+    """What an intervention did at one site.
 
     Attributes:
         site: e.g. ``"20.mlp.down_proj"``.
         module: dotted name of the module whose output was changed.
         calls: forward passes seen.
-        tokens_seen, tokens_touched: real tokens that passed, and those steered.
-        tokens_changed: those of them whose values came out different; fewer where dh is 0 or lost in the model's dtype.
+        tokens_seen: real tokens that passed.
+        tokens_touched: those of them that were steered.
+        tokens_changed: those whose values came out different; fewer where dh is 0 or lost in the model's dtype.
         relative_norm: mean over touched tokens of ||dh|| / ||h||; 0 where none was touched.
     """
 
@@ -37,10 +38,11 @@ class Applied:
 
 
 class Tally:
-    """Counts one site's calls; the tokens too where they are measured.
+    """Running counts of one site's calls; of tokens too where they are measured.
 
     Args:
-        site, module: see `Applied`.
+        site: as in ``Applied``.
+        module: as in ``Applied``.
     """
 
     def __init__(self, site: str, module: str) -> None:
@@ -51,7 +53,13 @@ class Tally:
 
     @torch.no_grad()
     def measure(self, h: Tensor, new: Tensor, mask: Tensor) -> None:
-        """Add one call: hidden states ``[b s d]`` before and after, and the steered tokens ``[b s]``."""
+        """Add one call to the counts.
+
+        Args:
+            h: ``[b s d]`` before the change.
+            new: ``[b s d]`` after it.
+            mask: ``[b s]``, True on steered tokens.
+        """
         before, after = h[mask].double(), new[mask].double()
         self.touched += len(before)
         self.changed += int((before != after).any(-1).sum())

@@ -1,8 +1,8 @@
 """The small world: a grammar of short chats, two tiny trained models, exact judges.
 
-    pairs(name, split)    the datasets: reviews, persona, power, concepts; train, dev, test
-    load(name)            a trained tiny model and its tokenizer: gemma2, qwen2
-    path(name)            its folder, an ordinary Hugging Face one
+    pairs(name, split)       the datasets: reviews, persona, power, concepts; train, dev, test
+    load_checkpoint(name)    a trained tiny model and its tokenizer: gemma2, qwen2
+    checkpoint_folder(name)  its folder, an ordinary Hugging Face one
 
 torch loads with the first model, not with this package.
 """
@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from .datasets import DATASETS, SPLITS, pairs, stated
 
 if TYPE_CHECKING:
-    from .models import load, path
+    from .models import checkpoint_folder, load_checkpoint
 
-__all__ = ["DATASETS", "SPLITS", "load", "pairs", "path", "stated"]
+__all__ = ["DATASETS", "SPLITS", "checkpoint_folder", "load_checkpoint", "pairs", "stated"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("load", "path"):
+    if name in ("checkpoint_folder", "load_checkpoint"):
         from . import models
 
         return getattr(models, name)

@@ -20,10 +20,10 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .datasets import corpus_contents, find
+from .datasets import corpus_contents, domain_named
 from .domains import Content, Domain
 from .domains.persona import PERSONA
-from .grammar import Template
+from .grammar import SentencePattern
 from .prompts import Message, ask
 
 FOLLOWS_WEAK, IN_SYSTEM, LEAN = 0.8, 0.15, 0.65
@@ -33,7 +33,7 @@ FOLLOWS_WEAK, IN_SYSTEM, LEAN = 0.8, 0.15, 0.65
 class Stage:
     """A part of the corpus.
 
-    Args:
+    Attributes:
         chats: its length.
         shares: how often each kind of chat is drawn.
         stated: how often the latent is stated.
@@ -70,7 +70,7 @@ MAX_TURNS = {"reviews": 2, "persona": 4, "power": 2, "concepts": 2}
 _LEXICON = PERSONA.questions[0].lexicon
 _STATEMENT = '"{frame} {verb} {whom}."'
 _WHO = tuple(
-    Template(text, _LEXICON)
+    SentencePattern(text, _LEXICON)
     for text in (
         f"Who would say this? {_STATEMENT}",
         f"Is this kind or cruel? {_STATEMENT}",
@@ -84,6 +84,10 @@ _REASON = ("Say why first.", "Give a reason first.")
 def chats(seed: int, stages: Sequence[Stage] = STAGES) -> Iterator[tuple[str, list[Message]]]:
     """Draw chats without end, stage after stage.
 
+    Args:
+        seed: of everything drawn.
+        stages: the parts of the corpus, in order; the last has no end.
+
     Yields:
         ``(kind, messages)``: a domain's name or a helper's, and a chat with roles system, user, assistant.
     """
@@ -93,7 +97,7 @@ def chats(seed: int, stages: Sequence[Stage] = STAGES) -> Iterator[tuple[str, li
         count = itertools.count() if math.isinf(stage.chats) else range(int(stage.chats))
         for _ in count:
             kind = rng.choices(kinds, weights)[0]
-            yield kind, _HELPERS[kind](stage, rng) if kind in _HELPERS else _chat(find(kind), stage, rng)
+            yield kind, _HELPERS[kind](stage, rng) if kind in _HELPERS else _chat(domain_named(kind), stage, rng)
 
 
 def _chat(domain: Domain, stage: Stage, rng: random.Random) -> list[Message]:

@@ -28,7 +28,13 @@ _CONCEPT_SIZES = {"train": 16, "dev": 8, "test": 8}
 
 @dataclass(frozen=True)
 class Case:
-    """What a pair is made from: a content and the latent's two values."""
+    """What a pair is made from: a content and the latent's two values.
+
+    Attributes:
+        content: what the prompt asks about.
+        positive: the latent's value that the positive answer carries.
+        negative: the value that the negative answer carries.
+    """
 
     content: Content
     positive: str
@@ -36,7 +42,15 @@ class Case:
 
 
 def pairs(name: str, split: str) -> list[Pair]:
-    """The pairs of one split, prompts open. Raises DataError for an unknown dataset or split."""
+    """The pairs of one split, with open prompts.
+
+    Args:
+        name: ``reviews``, ``persona``, ``power`` or ``concepts``.
+        split: ``train``, ``dev`` or ``test``.
+
+    Raises:
+        DataError: unknown dataset or split.
+    """
     return [_pair(name, split, row, case, None) for row, case in enumerate(cases(name, split))]
 
 
@@ -54,8 +68,13 @@ def stated(name: str, split: str, side: str) -> list[Pair]:
 
 
 def cases(name: str, split: str) -> list[Case]:
-    """What the pairs of one split are made from, in the pairs' order."""
-    domain = find(name)
+    """What the pairs of one split are made from, in the pairs' order.
+
+    Args:
+        name: ``reviews``, ``persona``, ``power`` or ``concepts``.
+        split: ``train``, ``dev`` or ``test``.
+    """
+    domain = domain_named(name)
     if split not in SPLITS:
         raise DataError(f"split {split!r} of testbed:{name} is unknown; allowed: {', '.join(SPLITS)}")
     order = _shuffled(name)
@@ -74,13 +93,24 @@ def cases(name: str, split: str) -> list[Case]:
 
 @functools.cache
 def corpus_contents(name: str) -> Sequence[Content]:
-    """The contents that the corpus may use: those of no pair."""
+    """The contents that the corpus may use: those of no pair.
+
+    Args:
+        name: ``reviews``, ``persona``, ``power`` or ``concepts``.
+    """
     held_out = sum(_SIZES.values()) if name != "concepts" else len(CONCEPTS_TEN) * sum(_CONCEPT_SIZES.values())
-    return _shuffled(find(name).name)[held_out:]
+    return _shuffled(domain_named(name).name)[held_out:]
 
 
-def find(name: str) -> Domain:
-    """The domain of that name. Raises DataError naming the known ones."""
+def domain_named(name: str) -> Domain:
+    """The domain of a dataset.
+
+    Args:
+        name: ``reviews``, ``persona``, ``power`` or ``concepts``.
+
+    Raises:
+        DataError: unknown; names the known ones.
+    """
     if name not in DOMAINS:
         raise DataError(f"testbed dataset {name!r} is unknown; allowed: {', '.join(DATASETS)}")
     return DOMAINS[name]
@@ -89,7 +119,7 @@ def find(name: str) -> Domain:
 @functools.cache
 def _shuffled(name: str) -> tuple[Content, ...]:
     """All contents in a fixed random order; persona's alternate in valence, so that every split is balanced."""
-    domain = find(name)
+    domain = domain_named(name)
     order = domain.contents()
     random.Random(f"{name}:contents").shuffle(order)
     if not isinstance(domain, Persona):
@@ -99,7 +129,7 @@ def _shuffled(name: str) -> tuple[Content, ...]:
 
 
 def _pair(name: str, split: str, row: int, case: Case, value: str | None) -> Pair:
-    domain = find(name)
+    domain = domain_named(name)
     words = random.Random(f"{name}:{split}:{row}:answers")
     positive, negative = domain.pair(case.content, case.positive, case.negative, words)
     rng = random.Random(f"{name}:{split}:{row}:prompt")

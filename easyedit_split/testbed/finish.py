@@ -27,10 +27,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..types import Pair
 from . import gate, models
 from .corpus import STAGES, Stage, chats
-from .datasets import DATASETS, corpus_contents, find
+from .datasets import DATASETS, corpus_contents, domain_named
 from .domains.concepts import PLAIN
 from .prompts import ask
-from .train import TrainConfig, encode, loss_sum, pad, probe, save
+from .train import PretrainConfig, encode, loss_sum, pad, probe, save_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,10 @@ log = logging.getLogger(__name__)
 class FinishConfig:
     """How the last leg goes.
 
-    Args:
-        steps, lr, warmup: AdamW, linear to the peak and then to zero.
+    Attributes:
+        steps: optimiser steps.
+        lr: peak learning rate of AdamW; it falls linearly to zero.
+        warmup: steps of linear warm-up to the peak.
         pairs: open pairs of each dataset a step.
         weight: of the calibration term.
         full_precision: the last share of steps runs in float32.
@@ -55,14 +57,18 @@ class FinishConfig:
     weight: float = 0.03
     full_precision: float = 0.25
     favour: str | None = None
-    corpus: TrainConfig = field(default_factory=lambda: TrainConfig(batch=32, parts=2, seed=1))
+    corpus: PretrainConfig = field(default_factory=lambda: PretrainConfig(batch=32, parts=2, seed=1))
 
 
 def open_pairs(seed: int) -> Iterator[Pair]:
-    """Fresh pairs with open prompts, dataset after dataset, from contents that no dataset holds."""
+    """Fresh pairs with open prompts, dataset after dataset, from contents that no dataset holds.
+
+    Args:
+        seed: of everything drawn.
+    """
     rng = random.Random(f"open:{seed}")
     for name in itertools.cycle(DATASETS):
-        domain = find(name)
+        domain = domain_named(name)
         content = rng.choice(corpus_contents(name))
         values = [value for value in domain.values if value != PLAIN]
         sides = (rng.choice(values), PLAIN) if name == "concepts" else (domain.values[0], domain.values[1])
@@ -74,7 +80,14 @@ def open_pairs(seed: int) -> Iterator[Pair]:
 def open_loss(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Pair], low_precision: bool
 ) -> Float[Tensor, ""]:
-    """Mean squared preference of open pairs, nats squared."""
+    """Mean squared preference of open pairs, nats squared.
+
+    Args:
+        model: the model in training.
+        tokenizer: its tokenizer.
+        pairs: pairs with open prompts.
+        low_precision: compute in bfloat16.
+    """
     end = gate.end_of_turn(tokenizer)
     rows: list[Tensor] = []
     spans: list[tuple[int, int]] = []
@@ -93,9 +106,16 @@ def open_loss(
 
 
 def finish(name: str, start: Path, out: Path, settings: FinishConfig) -> None:
-    """Run the last leg from the folder ``start`` and write the HF folder ``out``."""
+    """Run the last leg of training and write the model as a Hugging Face folder.
+
+    Args:
+        name: ``gemma2`` or ``qwen2``.
+        start: folder of the first leg.
+        out: folder to write.
+        settings: how the leg goes.
+    """
     torch.manual_seed(settings.corpus.seed)
-    model, tokenizer = models.load(name, folder=start)
+    model, tokenizer = models.load_checkpoint(name, folder=start)
     model.set_attn_implementation("eager")
     model.train()
     matrices = [p for p in model.parameters() if p.ndim > 1]
@@ -124,8 +144,8 @@ def finish(name: str, start: Path, out: Path, settings: FinishConfig) -> None:
             shown = off = 0.0
         if (step + 1) % 200 == 0:
             probe(model, tokenizer)
-            save(name, model, tokenizer, out)
-    save(name, model, tokenizer, out)
+            save_checkpoint(name, model, tokenizer, out)
+    save_checkpoint(name, model, tokenizer, out)
 
 
 def _stage(favour: str | None) -> Stage:
@@ -138,7 +158,7 @@ def _corpus_step(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     source: Iterator[tuple[str, list[dict[str, str]]]],
-    settings: TrainConfig,
+    settings: PretrainConfig,
     low_precision: bool,
 ) -> float:
     drawn = [encode(tokenizer, kind, chat, settings) for kind, chat in itertools.islice(source, settings.batch)]

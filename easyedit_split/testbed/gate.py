@@ -25,7 +25,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..log_odds import credit
 from ..types import Pair
 from . import datasets
-from .models import MODELS, load
+from .models import MODELS, load_checkpoint
 
 FOLLOWS, OPEN_NATS, FLUENT = 0.95, 0.5, 0.95
 _BATCH = 64
@@ -33,7 +33,17 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class GateRow:
-    """The gate of one model on one dataset; shares in [0, 1], ``open_nats`` in nats."""
+    """Calibration of one model on one dataset.
+
+    Attributes:
+        model: ``gemma2`` or ``qwen2``.
+        dataset: name of the dataset.
+        follows_pref: share of stated prompts whose log-odds have the stated sign.
+        follows_greedy: share of stated prompts whose greedy answer carries the stated value.
+        open_nats: mean |preference| of open prompts, nats.
+        parses: share of greedy answers that parse.
+        on_topic: share of greedy answers about what was asked.
+    """
 
     model: str
     dataset: str
@@ -51,17 +61,28 @@ class GateRow:
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a user's turn up to where the answer begins."""
+    """Token ids of a user's turn up to where the answer begins.
+
+    Args:
+        tokenizer: the model's.
+        prompt: the user's message.
+    """
     chat = [{"role": "user", "content": prompt}]
     text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 @torch.inference_mode()
-def losses(
+def answer_losses(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]]
 ) -> Float[Tensor, " n"]:
-    """Summed negative log-likelihood (nats) of each ``(prompt, answer)``, the end of the turn included."""
+    """Summed negative log-likelihood (nats) of each ``(prompt, answer)``, the end of the turn included.
+
+    Args:
+        model: a testbed model.
+        tokenizer: its tokenizer.
+        rows: ``(prompt, answer)`` texts.
+    """
     end = end_of_turn(tokenizer)
     out = []
     for start in range(0, len(rows), _BATCH):
@@ -80,9 +101,15 @@ def losses(
 def preferences(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]
 ) -> Float[Tensor, " n"]:
-    """``L_n - L_p`` of each pair, nats (Eq. 7)."""
+    """Preference log-odds L_n - L_p of each pair, nats (Eq. 7).
+
+    Args:
+        model: a testbed model.
+        tokenizer: its tokenizer.
+        pairs: prompts with their two answers.
+    """
     rows = [(p.prompt, p.positive) for p in pairs] + [(p.prompt, p.negative) for p in pairs]
-    both = losses(model, tokenizer, rows)
+    both = answer_losses(model, tokenizer, rows)
     return both[len(pairs) :] - both[: len(pairs)]
 
 
@@ -90,7 +117,14 @@ def preferences(
 def greedy(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int = 48
 ) -> list[str]:
-    """The model's most likely answers, without the end of the turn."""
+    """Greedy answers, without the end of the turn.
+
+    Args:
+        model: a testbed model.
+        tokenizer: its tokenizer.
+        prompts: the user's messages.
+        max_new_tokens: tokens of an answer at most.
+    """
     answers: list[str] = []
     for start in range(0, len(prompts), _BATCH):
         rows = [prompt_ids(tokenizer, p) for p in prompts[start : start + _BATCH]]
@@ -103,14 +137,26 @@ def greedy(
 
 
 def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id that ends an answer."""
+    """The id that ends an answer.
+
+    Args:
+        tokenizer: the model's.
+    """
     known = tokenizer.get_vocab()
     return int(next(known[token] for token in ("<end_of_turn>", "<|im_end|>") if token in known))
 
 
 def measure(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dataset: str, split: str) -> GateRow:
-    """Measure one dataset's gate on one split."""
-    domain, cases = datasets.find(dataset), datasets.cases(dataset, split)
+    """Measure one dataset's gate on one split.
+
+    Args:
+        name: ``gemma2`` or ``qwen2``.
+        model: the model.
+        tokenizer: its tokenizer.
+        dataset: name of the dataset.
+        split: ``train``, ``dev`` or ``test``.
+    """
+    domain, cases = datasets.domain_named(dataset), datasets.cases(dataset, split)
     signed, follows, parses, topics = [], [], [], []
     answered = [(side, datasets.stated(dataset, split, side)) for side in ("positive", "negative")]
     for side, pairs in [*answered, ("open", datasets.pairs(dataset, split))]:
@@ -133,7 +179,11 @@ def measure(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 
 
 def table(rows: Sequence[GateRow]) -> str:
-    """The gate as a plain table, one line a model and dataset."""
+    """The gate as a plain table, one line a model and dataset.
+
+    Args:
+        rows: one for each model and dataset.
+    """
     head = f"{'model':8}{'dataset':10}{'follows':>9}{'greedy':>9}{'open':>9}{'parses':>9}{'topic':>9}  gate"
     lines = [
         f"{r.model:8}{r.dataset:10}{r.follows_pref:9.3f}{r.follows_greedy:9.3f}{r.open_nats:9.3f}"
@@ -149,7 +199,7 @@ def _share(flags: Sequence[bool]) -> float:
 
 def main() -> int:
     """Measure both shipped models on every dataset's test split; exit code 1 where a limit is missed."""
-    rows = [measure(n, *load(n), dataset, "test") for n in MODELS for dataset in datasets.DATASETS]
+    rows = [measure(n, *load_checkpoint(n), dataset, "test") for n in MODELS for dataset in datasets.DATASETS]
     sys.stdout.write(table(rows) + "\n")
     return 0 if all(row.passes for row in rows) else 1
 

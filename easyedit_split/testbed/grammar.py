@@ -23,10 +23,10 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
-class Template:
+class SentencePattern:
     """One sentence pattern over a lexicon.
 
-    Args:
+    Attributes:
         text: the pattern, with ``{slot}`` places.
         lexicon: every slot's phrases; a phrase may be read back only if it is listed here.
     """
@@ -40,7 +40,14 @@ class Template:
         return tuple(dict.fromkeys(name for name in _SLOT.findall(self.text)))
 
     def fill(self, slots: Mapping[str, str]) -> str:
-        """Write the sentence. Raises DataError where a slot is missing or its phrase is not in the lexicon."""
+        """Write the sentence.
+
+        Args:
+            slots: a phrase for each slot.
+
+        Raises:
+            DataError: a slot is missing, or its phrase is not in the lexicon.
+        """
 
         def phrase(match: re.Match[str]) -> str:
             name = match.group(1)
@@ -53,12 +60,20 @@ class Template:
         return _SLOT.sub(phrase, self.text)
 
     def parse(self, text: str) -> Slots | None:
-        """Read a whole text back into slots; None if the template cannot have written it."""
+        """Parse a whole text into slots; None if the pattern cannot have written it.
+
+        Args:
+            text: the text.
+        """
         match = self._pattern.fullmatch(text)
         return None if match is None else self._read(match)
 
     def find(self, text: str) -> Slots | None:
-        """Read the first place inside ``text`` that the template can have written; None if there is none."""
+        """Parse the first place inside a text that the pattern can have written; None if there is none.
+
+        Args:
+            text: the text.
+        """
         match = self._pattern.search(text)
         return None if match is None else self._read(match)
 

@@ -4,7 +4,7 @@
     qwen2    Qwen2ForCausalLM    q/k/v biases, no soft-caps
 
 Six blocks of width 192, grouped heads (6 query, 2 key/value), tied embeddings, context 256. The folders are ordinary
-HF folders: ``AutoModelForCausalLM.from_pretrained(path("qwen2"))`` works.
+HF folders: ``AutoModelForCausalLM.from_pretrained(checkpoint_folder("qwen2"))`` works.
 """
 
 from __future__ import annotations
@@ -31,12 +31,19 @@ _END_OF_TURN = {"gemma2": "<end_of_turn>", "qwen2": "<|im_end|>"}
 _ATTENTION = {"gemma2": "eager", "qwen2": "sdpa"}  # sdpa cannot soft-cap
 
 
-def path(name: str) -> Path:
-    """The shipped checkpoint's folder. Raises ConfigError naming the known models."""
+def checkpoint_folder(name: str) -> Path:
+    """The shipped checkpoint's folder.
+
+    Args:
+        name: ``gemma2`` or ``qwen2``.
+
+    Raises:
+        ConfigError: unknown; names the known models.
+    """
     return Path(__file__).parent / "checkpoints" / _known(name)
 
 
-def load(
+def load_checkpoint(
     name: str, dtype: torch.dtype = torch.float32, folder: Path | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a tiny model and its tokenizer.
@@ -49,13 +56,18 @@ def load(
     Returns:
         ``(model, tokenizer)``, the model in eval mode.
     """
-    where = folder or path(name)
+    where = folder or checkpoint_folder(name)
     model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation=_ATTENTION[_known(name)])
     return model.eval(), AutoTokenizer.from_pretrained(where)
 
 
 def config(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    """The model's shape for a given tokenizer."""
+    """The model's configuration for a given tokenizer.
+
+    Args:
+        name: ``gemma2`` or ``qwen2``.
+        tokenizer: gives the vocabulary's size and the special ids.
+    """
     kinds: dict[str, type[PretrainedConfig]] = {"gemma2": Gemma2Config, "qwen2": Qwen2Config}
     shape = {
         "vocab_size": -(-len(tokenizer) // 64) * 64,
@@ -84,7 +96,12 @@ def config(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
 
 
 def generation_config(name: str, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-    """Greedy by default; generation stops at the end of the turn."""
+    """Greedy by default; generation stops at the end of the turn.
+
+    Args:
+        name: ``gemma2`` or ``qwen2``.
+        tokenizer: gives the special ids.
+    """
     stops = {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(_END_OF_TURN[_known(name)])}
     return GenerationConfig(
         do_sample=False,

@@ -21,7 +21,15 @@ Message = dict[str, str]
 def ask(
     domain: Domain, content: Content, rng: random.Random, clause: str | None = None, in_system: bool = False
 ) -> list[Message]:
-    """Draw the messages that ask about ``content``, the clause (if any) at a random place of the user's turn."""
+    """Draw the messages that ask about ``content``, the clause (if any) at a random place of the user's turn.
+
+    Args:
+        domain: the kind of chat.
+        content: what to ask about.
+        rng: draws the words and the clause's place.
+        clause: a sentence that states the latent; None leaves it open.
+        in_system: state it in the system role.
+    """
     parts = [rng.choice(domain.questions).fill(dict(content))]
     if clause is not None and not in_system:
         parts.insert(rng.randrange(2), clause)
@@ -34,7 +42,11 @@ def ask(
 
 
 def fold_system(messages: list[Message]) -> list[Message]:
-    """The same chat without a system role: its text opens the first user turn, a blank line between."""
+    """The same chat without a system role: its text opens the first user turn, a blank line between.
+
+    Args:
+        messages: a chat, with or without a system role.
+    """
     if messages[0]["role"] != "system":
         return messages
     system, user, *rest = messages

@@ -33,10 +33,10 @@ Encoded = tuple[Int[Tensor, " s"], Float[Tensor, " s"]]
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class PretrainConfig:
     """How a tiny model is trained.
 
-    Args:
+    Attributes:
         steps: optimiser steps.
         batch: chats a step, sorted by length and cut into ``parts`` of equal count to save padding.
         parts: pieces of a batch.
@@ -61,8 +61,15 @@ class TrainConfig:
     seed: int = 0
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, kind: str, chat: list[Message], settings: TrainConfig) -> Encoded:
-    """One chat's token ids ``[s]`` and loss weights ``[s]``."""
+def encode(tokenizer: PreTrainedTokenizerBase, kind: str, chat: list[Message], settings: PretrainConfig) -> Encoded:
+    """One chat's token ids ``[s]`` and loss weights ``[s]``.
+
+    Args:
+        tokenizer: the model's.
+        kind: the chat's kind, which decides the weights.
+        chat: its messages.
+        settings: the weights.
+    """
     has_system = "im_start" in str(tokenizer.chat_template)
     text = tokenizer.apply_chat_template(chat if has_system else fold_system(chat), tokenize=False)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -82,8 +89,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, kind: str, chat: list[Message], s
     return torch.tensor(ids), torch.tensor(weights)
 
 
-def batches(tokenizer: PreTrainedTokenizerBase, settings: TrainConfig) -> Iterator[list[list[Encoded]]]:
-    """Endless batches, each as its parts."""
+def batches(tokenizer: PreTrainedTokenizerBase, settings: PretrainConfig) -> Iterator[list[list[Encoded]]]:
+    """Endless batches, each as its parts.
+
+    Args:
+        tokenizer: the model's.
+        settings: batch size, parts and seed.
+    """
     source = chats(settings.seed)
     size = settings.batch // settings.parts
     while True:
@@ -95,7 +107,14 @@ def batches(tokenizer: PreTrainedTokenizerBase, settings: TrainConfig) -> Iterat
 def loss_sum(
     model: PreTrainedModel, ids: Int[Tensor, "b s"], weights: Float[Tensor, "b s"], low_precision: bool
 ) -> Float[Tensor, ""]:
-    """The weighted loss (nats) summed over a part. No mask: padding stands on the right, weighs 0, and is not seen."""
+    """The weighted loss (nats) summed over a part. No mask: padding stands on the right, weighs 0, and is not seen.
+
+    Args:
+        model: the model in training.
+        ids: token ids.
+        weights: loss weight of each token.
+        low_precision: compute in bfloat16.
+    """
     with torch.autocast("cpu", torch.bfloat16, enabled=low_precision):
         logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
@@ -103,15 +122,34 @@ def loss_sum(
 
 
 def pad(part: list[Encoded], pad_id: int) -> tuple[Int[Tensor, "b s"], Float[Tensor, "b s"]]:
-    """One part as ids and weights, padded on the right."""
+    """One part as ids and weights, padded on the right.
+
+    Args:
+        part: chats of one part.
+        pad_id: what fills the empty places.
+    """
     ids = torch.nn.utils.rnn.pad_sequence([i for i, _ in part], batch_first=True, padding_value=pad_id)
     return ids, torch.nn.utils.rnn.pad_sequence([w for _, w in part], batch_first=True)
 
 
-def train(
-    name: str, settings: TrainConfig, out: Path, save_every: int = 0, compiled: bool = True, stop_at: int | None = None
+def pretrain(
+    name: str,
+    settings: PretrainConfig,
+    out: Path,
+    save_every: int = 0,
+    compiled: bool = True,
+    stop_at: int | None = None,
 ) -> None:
-    """Train one model and write its HF folder to ``out``; ``stop_at`` ends the leg before the schedule does."""
+    """Train one model from random weights and write it as a Hugging Face folder.
+
+    Args:
+        name: ``gemma2`` or ``qwen2``.
+        settings: how it is trained.
+        out: folder to write.
+        save_every: steps between saved states; 0 saves at the end alone.
+        compiled: compile the model first.
+        stop_at: end the leg at this step, before the schedule does.
+    """
     torch.manual_seed(settings.seed)
     tokenizer = BUILDERS[name]()
     model = AutoModelForCausalLM.from_config(config(name, tokenizer), attn_implementation="eager")
@@ -140,12 +178,19 @@ def train(
             shown = 0.0
         if save_every and (step + 1) % save_every == 0:
             probe(model, tokenizer)
-            save(name, model, tokenizer, out)
-    save(name, model, tokenizer, out)
+            save_checkpoint(name, model, tokenizer, out)
+    save_checkpoint(name, model, tokenizer, out)
 
 
-def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
-    """Write an ordinary HF folder with fp16 weights."""
+def save_checkpoint(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
+    """Write an ordinary Hugging Face folder with fp16 weights.
+
+    Args:
+        name: ``gemma2`` or ``qwen2``.
+        model: the model.
+        tokenizer: its tokenizer.
+        out: folder to write.
+    """
     tokenizer.save_pretrained(out)
     half = {key: value.half() for key, value in model.state_dict().items()}
     model.generation_config = generation_config(name, tokenizer)
@@ -156,7 +201,12 @@ def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, 
 
 
 def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Log how the model stands on the dev pairs."""
+    """Log how the model stands on the dev pairs.
+
+    Args:
+        model: the model in training.
+        tokenizer: its tokenizer.
+    """
     model.eval()
     for dataset in DATASETS:
         follows = torch.cat(
@@ -182,17 +232,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Rebuild a tiny model of the testbed from nothing.")
     parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--steps", type=int, default=TrainConfig.steps)
+    parser.add_argument("--steps", type=int, default=PretrainConfig.steps)
     parser.add_argument("--stop-at", type=int, help="end the leg here, in the middle of the schedule")
-    parser.add_argument("--lr", type=float, default=TrainConfig.lr)
-    parser.add_argument("--batch", type=int, default=TrainConfig.batch, help="chats a step")
-    parser.add_argument("--parts", type=int, default=TrainConfig.parts, help="pieces of a batch, cut by length")
-    parser.add_argument("--seed", type=int, default=TrainConfig.seed)
+    parser.add_argument("--lr", type=float, default=PretrainConfig.lr)
+    parser.add_argument("--batch", type=int, default=PretrainConfig.batch, help="chats a step")
+    parser.add_argument("--parts", type=int, default=PretrainConfig.parts, help="pieces of a batch, cut by length")
+    parser.add_argument("--seed", type=int, default=PretrainConfig.seed)
     parser.add_argument("--save-every", type=int, default=0, help="also write every so many steps (0: at the end)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    settings = TrainConfig(steps=args.steps, batch=args.batch, parts=args.parts, lr=args.lr, seed=args.seed)
-    train(args.model, settings, args.out, args.save_every, stop_at=args.stop_at)
+    settings = PretrainConfig(steps=args.steps, batch=args.batch, parts=args.parts, lr=args.lr, seed=args.seed)
+    pretrain(args.model, settings, args.out, args.save_every, stop_at=args.stop_at)
 
 
 if __name__ == "__main__":

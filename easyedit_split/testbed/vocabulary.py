@@ -52,7 +52,11 @@ def texts() -> list[str]:
 
 
 def qwen2(size: int = 1600) -> PreTrainedTokenizerFast:
-    """Train the byte-level tokenizer."""
+    """Train the byte-level tokenizer.
+
+    Args:
+        size: tokens of the vocabulary.
+    """
     specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
@@ -80,7 +84,11 @@ def qwen2(size: int = 1600) -> PreTrainedTokenizerFast:
 
 
 def gemma2(size: int = 1600) -> PreTrainedTokenizerFast:
-    """Train the byte-fallback tokenizer: BPE learned on words, then rebuilt with one token per byte."""
+    """Train the byte-fallback tokenizer: BPE learned on words, then rebuilt with one token per byte.
+
+    Args:
+        size: tokens of the vocabulary, before the bytes are added.
+    """
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
     byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]
     draft = Tokenizer(models.BPE(unk_token="<unk>"))

@@ -20,7 +20,13 @@ from ..types import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sequence: a prompt, what follows it (empty in generation), and the length of its constant opening."""
+    """One sequence: a prompt, what follows it (empty in generation), and the length of its constant opening.
+
+    Attributes:
+        prompt: ids of everything before the answer.
+        answer: ids of what follows it; empty in generation.
+        prefix_length: tokens of the prompt's constant opening.
+    """
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
@@ -32,7 +38,9 @@ class Batch:
     """``b`` rows padded to ``s`` tokens.
 
     Attributes:
-        input_ids, attention_mask, position_ids: ``[b s]``, int64; the mask is 1 on real tokens.
+        input_ids: ``[b s]`` int64, pad ids where a row has no token.
+        attention_mask: ``[b s]`` int64, 1 on real tokens.
+        position_ids: ``[b s]`` int64, counted from each row's own first token.
         lengths: ``[b]`` real tokens of prompt and answer.
         prompt_lengths: ``[b]`` tokens of the prompt, BOS and template included.
         prefix_lengths: ``[b]`` tokens of BOS and the template's constant opening.
@@ -46,7 +54,11 @@ class Batch:
     prefix_lengths: Int[Tensor, " b"]
 
     def to(self, device: torch.device | str) -> Batch:
-        """The same batch on ``device``."""
+        """The same batch on ``device``.
+
+        Args:
+            device: a torch device or its name.
+        """
         return Batch(
             self.input_ids.to(device),
             self.attention_mask.to(device),
@@ -58,7 +70,12 @@ class Batch:
 
 
 def collate(rows: Sequence[Row], *, pad_id: int, side: Literal["right", "left"] = "right") -> Batch:
-    """Pad ``rows`` on one side.
+    """Pad rows to one length, on one side.
+
+    Args:
+        rows: sequences of token ids.
+        pad_id: what fills the empty places; no score depends on it.
+        side: ``right`` for scoring, ``left`` for generation.
 
     Raises:
         ConfigError: no rows, or a row without a prompt (nothing would predict its first token).
@@ -88,10 +105,18 @@ def collate(rows: Sequence[Row], *, pad_id: int, side: Literal["right", "left"] 
 
 
 def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_rows: int) -> list[list[int]]:
-    """Indices of ``lengths`` in batches of like length, longest first (an out-of-memory error comes at once).
+    """Group rows of similar length into batches, longest first (so that an out-of-memory error comes at once).
 
     A batch holds at most ``max_rows`` rows and ``max_tokens`` padded tokens; one row longer than ``max_tokens`` is a
     batch of its own. The plan depends on nothing but its arguments.
+
+    Args:
+        lengths: tokens of each row.
+        max_tokens: padded tokens of a batch at most.
+        max_rows: rows of a batch at most.
+
+    Returns:
+        Indices of ``lengths``, batch by batch.
 
     Raises:
         ConfigError: a limit below 1.

@@ -24,6 +24,10 @@ _DATE = "26 Jul 2024"
 class Chat:
     """The chat template of ``tokenizer`` with one system prompt (or the template's own where it is None).
 
+    Args:
+        tokenizer: a Hugging Face tokenizer that has a chat template.
+        system: the system prompt; None for the template's own.
+
     Attributes:
         answer_space: white space that the template writes before an answer; it belongs to the answer's first word
             (Llama-2).
@@ -46,7 +50,11 @@ class Chat:
             self.answer_space, self.answer_opening = ("", between) if between.strip() else (between, "")
 
     def ask(self, user: str) -> str:
-        """The exchange up to where the answer to ``user`` begins."""
+        """The exchange up to where the answer to ``user`` begins.
+
+        Args:
+            user: the user's message, plain text.
+        """
         try:
             text = self._render(self._messages(user), open_answer=True)
         except TemplateError as error:

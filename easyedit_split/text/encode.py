@@ -32,11 +32,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """One pair in ids.
+    """One pair as token ids.
 
     Attributes:
+        pair: the texts.
         prompt: ids of everything before the answer.
-        positive, negative: ids of the answers, end token included where it is scored.
+        positive: ids of the positive answer, end token included where it is scored.
+        negative: ids of the negative answer, likewise.
         prefix_length: length of the prompt's constant opening.
         index: position in the source (its row number).
     """
@@ -51,7 +53,13 @@ class EncodedPair:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPairs:
-    """The rows that can be used, one sentence for each that was dropped, and notes on what was done to all."""
+    """The rows that can be used, one sentence for each that was dropped, and notes on what was done to all.
+
+    Attributes:
+        rows: the pairs that can be used.
+        dropped: one sentence for each that was dropped.
+        notes: what was done to all.
+    """
 
     rows: tuple[EncodedPair, ...]
     dropped: tuple[str, ...]
@@ -66,9 +74,11 @@ def encode_pairs(
     drop_bad: bool = False,
     indices: Sequence[int] | None = None,
 ) -> EncodedPairs:
-    """Encode ``pairs``, or say which row and field cannot be.
+    """Tokenise pairs, or say which row and field cannot be.
 
     Args:
+        pairs: prompts with their two answers, as text.
+        template: how the tokenizer writes a prompt and its answer.
         source: what the rows come from, for messages.
         drop_bad: leave bad rows out and name them, instead of raising at the first.
         indices: row number of each pair in its source; their positions here by default.
@@ -116,11 +126,13 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
 def encode_answers(
     exchanges: Sequence[tuple[str, str]], template: Template, *, source: str, indices: Sequence[int] | None = None
 ) -> tuple[Row, ...]:
-    """Queries with one answer each, for what needs no pairs (`closed_form.answer_means`).
+    """Tokenise queries with one answer each, for what needs no pairs (``closed_form.answer_means``).
 
     Args:
         exchanges: ``(query, answer)`` texts.
-        source, indices: as in `encode_pairs`.
+        template: how the tokenizer writes a prompt and its answer.
+        source: what the rows come from, for messages.
+        indices: row number of each exchange in its source; their positions here by default.
 
     Raises:
         DataError: an empty text, a row longer than ``max_length``, a special token inside a query.

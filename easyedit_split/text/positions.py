@@ -5,10 +5,10 @@ and however much of the row is in a KV cache.
 
 | policy        | steered positions                                                                        |
 |---------------|------------------------------------------------------------------------------------------|
-| `all`         | every token                                                                              |
-| `prompt`      | tokens of the prompt                                                                     |
-| `last_prompt` | the prompt's last token                                                                  |
-| `answer`      | positions that *predict* an answer token: the prompt's last up to the answer's last but one; |
+| ``all``         | every token                                                                              |
+| ``prompt``      | tokens of the prompt                                                                     |
+| ``last_prompt`` | the prompt's last token                                                                  |
+| ``answer``      | positions that *predict* an answer token: the prompt's last up to the answer's last but one; |
 |               | in generation, where the answer has no end yet, the prompt's last and every token fed back   |
 
 ``skip_prefix`` leaves out BOS and the chat template's constant opening under any policy.
@@ -48,7 +48,12 @@ class Layout:
 
 
 def position_mask(policy: Positions, skip_prefix: bool, layout: Layout) -> Bool[Tensor, "b s"]:
-    """True where a token is steered.
+    """Which tokens are steered, as a boolean mask.
+
+    Args:
+        policy: ``all``, ``prompt``, ``last_prompt`` or ``answer``.
+        skip_prefix: leave out BOS and the chat template's constant opening.
+        layout: where each token lies in its row.
 
     Raises:
         ConfigError: unknown policy.
@@ -72,7 +77,12 @@ def position_mask(policy: Positions, skip_prefix: bool, layout: Layout) -> Bool[
 
 
 def index_from_mask(attention_mask: Tensor, tokens: int) -> Int[Tensor, "b s"]:
-    """Place of the last ``tokens`` columns in their rows, from a 2-D attention mask over cached and new tokens."""
+    """Index within its row of each of the last ``tokens`` columns.
+
+    Args:
+        attention_mask: ``[b s_total]``, 1 on real tokens, over cached and new tokens.
+        tokens: columns that the call holds.
+    """
     real = attention_mask.to(torch.long)
     index = real.cumsum(-1) - 1
     return torch.where(real.bool(), index, -1)[:, -tokens:]

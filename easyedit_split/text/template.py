@@ -32,6 +32,11 @@ def prefix_lengths(input_ids: Sequence[Sequence[int]], prefix_ids: Sequence[int]
 
     The whole of ``prefix_ids``; else all of it but the last token, where that one merged into the user's text (a
     newline before a newline); else 1 where the row starts with BOS; else 0.
+
+    Args:
+        input_ids: rows of token ids without padding.
+        prefix_ids: the constant opening that the chat template writes.
+        bos_id: id of BOS; None where the tokenizer has none.
     """
     whole = tuple(prefix_ids)
 
@@ -45,7 +50,11 @@ def prefix_lengths(input_ids: Sequence[Sequence[int]], prefix_ids: Sequence[int]
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """SHA-256 over everything that decides ids: the tokenizer's model, its special tokens and its chat template."""
+    """SHA-256 over everything that decides ids: the tokenizer's model, its special tokens and its chat template.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         model: Any = sorted(tokenizer.get_vocab().items())
@@ -96,6 +105,9 @@ class Template:
     def prompt(self, text: str) -> Ids:
         """Ids of everything before the answer, for the query ``text``.
 
+        Args:
+            text: the query, plain text.
+
         Raises:
             DataError: the text holds a special token, which under a chat template would end the user's turn.
         """
@@ -109,6 +121,9 @@ class Template:
 
         Text that spells a special token is taken as plain text.
 
+        Args:
+            text: the answer, plain text.
+
         Raises:
             DataError: the tokenizer cannot read it as plain text, or nothing is left of it.
         """
@@ -121,7 +136,11 @@ class Template:
         return ids + self.end_ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ``ids`` without special tokens."""
+        """Text of ``ids`` without special tokens.
+
+        Args:
+            ids: token ids.
+        """
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return text
 

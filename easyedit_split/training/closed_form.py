@@ -35,6 +35,13 @@ def fit_closed_form(
 ) -> None:
     """Set the vectors of ``intervention``, one per site, to what ``objective`` fits to the pairs' activations.
 
+    Args:
+        model: a Hugging Face causal LM.
+        pad_id: any valid id; it changes nothing.
+        pairs: encoded pairs of one concept.
+        intervention: vectors to set, in place.
+        objective: fits the vectors.
+
     Raises:
         ConfigError: an activation is not finite.
     """
@@ -54,9 +61,15 @@ def fit_answers(
     *,
     indices: Sequence[int],
 ) -> None:
-    """`fit_closed_form` from answers that need no partner.
+    """``fit_closed_form`` from answers that need no partner.
 
     Args:
+        model: a Hugging Face causal LM.
+        pad_id: any valid id; it changes nothing.
+        positive: rows whose answer carries the concept.
+        negative: rows whose answer does not.
+        intervention: vectors to set, in place.
+        objective: fits the vectors.
         indices: row number in the source of each positive, then of each negative answer.
     """
     places = {site: _added_to(site, intervention.config.placement) for site in intervention.sites}

@@ -1,11 +1,11 @@
 """The only optimisation loop: fit an intervention's parameters while the model stays as it is.
 
 AdamW, gradient norm clipped, dropout on dy, accumulation that equals a larger batch, one m per pair and step drawn from
-``steering_factors`` and shared by both answers, the learning rate of `schedule`. Everything random derives from (seed,
-concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
+``steering_factors`` and shared by both answers, the learning rate of ``schedule``. Everything random derives from
+(seed, concept). The model is frozen and in evaluation mode meanwhile and as before afterwards.
 
 A loss, gradient or update that is not finite stops the run with its step and rows named; what is kept is the last state
-whose loss and gradient were finite, see `stopping`.
+whose loss and gradient were finite, see ``stopping``.
 """
 
 from __future__ import annotations
@@ -44,11 +44,15 @@ def train_intervention(
     concept: str = "default",
     progress: Progress | None = None,
 ) -> tuple[Intervention, tuple[Step, ...]]:
-    """An intervention for one concept, and its history (empty for closed forms).
+    """Train an intervention for one concept; returns it with its history (empty for closed forms).
 
     Args:
+        model: a Hugging Face causal LM; its own parameters are not changed.
+        template: how its tokenizer writes a prompt and its answer.
         pairs: encoded by ``template``; all of one concept.
+        run: form, objective, sites and optimiser settings.
         concept: enters the seed, so that concepts differ but each repeats.
+        progress: called after each optimiser step with (steps done, steps in all, loss).
 
     Raises:
         ConfigError: no pairs, or a configuration that does not fit the model.
@@ -72,6 +76,12 @@ def train_intervention(
 def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str) -> Intervention:
     """The run's intervention for one concept, as its training starts: at the bare model.
 
+    Args:
+        model: a Hugging Face causal LM.
+        template: how its tokenizer writes a prompt and its answer.
+        run: form, sites and seed.
+        concept: enters the seed.
+
     Raises:
         ConfigError: a configuration that does not fit the model.
     """
@@ -93,7 +103,13 @@ def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str
 
 @dataclass(frozen=True, slots=True)
 class _Micro:
-    """One forward's worth of pairs with the m of each: for the own and for the other answer."""
+    """One forward pass's worth of pairs, with the m of each.
+
+    Attributes:
+        pairs: the pairs.
+        m_own: ``[n]`` m for the answer that the direction makes likely.
+        m_other: ``[n]`` m for the other answer.
+    """
 
     pairs: list[int]
     m_own: Tensor
@@ -101,7 +117,17 @@ class _Micro:
 
 
 class _Loop:
-    """One run of AdamW over one concept's pairs."""
+    """One run of AdamW over one concept's pairs.
+
+    Args:
+        model: a Hugging Face causal LM.
+        template: how its tokenizer writes a prompt and its answer.
+        pairs: encoded pairs of one concept.
+        run: form, objective, sites and optimiser settings.
+        objective: turns answer losses into a loss.
+        intervention: what is trained, in place.
+        concept: enters the seeds.
+    """
 
     def __init__(
         self,
@@ -133,7 +159,11 @@ class _Loop:
         self.good = LastGood(intervention)
 
     def run_all(self, progress: Progress | None) -> tuple[Step, ...]:
-        """All epochs."""
+        """Train for all epochs.
+
+        Args:
+            progress: called after each optimiser step.
+        """
         config = self.run.train
         for epoch in range(config.epochs):
             order = torch.randperm(len(self.pairs), generator=self.draws).tolist()
@@ -250,7 +280,7 @@ class _Loop:
 
 
 def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
-    """Losses of stacked rows back into one `AnswerLosses` per answer."""
+    """Losses of stacked rows back into one ``AnswerLosses`` per answer."""
     return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
 
 

@@ -4,13 +4,13 @@
 
 Within a file its sections come first, then those of its ``cases`` whose ``for`` fits, in order; what comes later wins.
 
-| section                                               | holds                                           |
-|-------------------------------------------------------|-------------------------------------------------|
-| `layers, site, placement, positions, skip_prefix`     | where the intervention acts                     |
-| `form`, `objective`                                   | settings of the chosen form and objective       |
-| `train`, `tokens`                                     | `TrainConfig`, `TokenConfig`                    |
-| `cases`                                               | `for: {form, objective, model, dataset}` + any of the above |
-| `names` (models only)                                 | Hugging Face ids that the file is for           |
+| section                                             | holds                                                         |
+|-----------------------------------------------------|---------------------------------------------------------------|
+| ``layers, site, placement, positions, skip_prefix`` | where the intervention acts                                   |
+| ``form``, ``objective``                             | settings of the chosen form and objective                     |
+| ``train``, ``tokens``                               | ``TrainConfig``, ``TokenConfig``                              |
+| ``cases``                                           | ``for: {form, objective, model, dataset}`` + any of the above |
+| ``names`` (models only)                             | Hugging Face ids that the file is for                         |
 
 Every value remembers its file. A key that nothing reads is an error with the nearest known one.
 """
@@ -39,7 +39,13 @@ _SELECTORS = ("form", "objective", "model", "dataset")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One setting: its key as YAML and ``--set`` write it, its value, and where the value comes from."""
+    """One setting of a composed recipe.
+
+    Attributes:
+        key: as YAML and ``--set`` write it, e.g. ``train.lr``.
+        value: its value.
+        origin: the file or option that the value comes from.
+    """
 
     key: str
     value: Any
@@ -51,14 +57,14 @@ class Recipe:
     """A composed run.
 
     Attributes:
-        settings: what `RunConfig.read` takes.
+        settings: what ``RunConfig.read`` takes.
         origins: dotted key to the file (or ``--set``) that its value comes from; keys that nobody set are absent.
     """
 
     settings: dict[str, Any]
     origins: dict[str, str]
 
-    def run(self) -> RunConfig:
+    def run_config(self) -> RunConfig:
         """The checked configuration.
 
         Raises:
@@ -70,7 +76,7 @@ class Recipe:
 
     def lines(self) -> tuple[Line, ...]:
         """Every setting in effect, defaults included."""
-        run = self.run()
+        run = self.run_config()
         form = FORMS[run.form]
         classes = {"form": form.config_class, "objective": OBJECTIVES[run.objective].config_class}
         of_form = {"site": form.default_site, "skip_prefix": form.skip_prefix}
@@ -109,12 +115,13 @@ def compose(
     config: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
-    """The settings of one run.
+    """Compose the settings of one run from the package's recipes and the user's own.
 
     Args:
-        form, objective: registered names; a third party's may have no file.
+        form: registered form name; a third party's may have no file.
+        objective: registered objective name; a third party's may have no file.
         model: Hugging Face id, folder or ``testbed:NAME``; a model without a file gets no ``layers``.
-        dataset: as `load_dataset` takes it; a file of one's own has no recipe.
+        dataset: as ``load_dataset`` takes it; a file of one's own has no recipe.
         config: the user's YAML file.
         overrides: ``key=value``, the key dotted (``train.lr=0.01``), the value read as YAML.
 
@@ -138,7 +145,11 @@ def compose(
 
 
 def model_recipe(model: str) -> str | None:
-    """Name of the file in ``hparams/models`` for a Hugging Face id, a local folder or a testbed model, if any."""
+    """Name of the file in ``hparams/models`` for a Hugging Face id, a local folder or a testbed model, if any.
+
+    Args:
+        model: Hugging Face id, folder or ``testbed:NAME``.
+    """
     wanted = _last_part(model)
     for file in sorted((hparams_folder() / "models").glob("*.yaml")):
         names = read_yaml(file).get("names", [])
@@ -148,7 +159,11 @@ def model_recipe(model: str) -> str | None:
 
 
 def dataset_recipe(dataset: str | None) -> str | None:
-    """Name of the file in ``hparams/datasets`` for what `load_dataset` takes, if any."""
+    """Name of the file in ``hparams/datasets`` for what ``load_dataset`` takes, if any.
+
+    Args:
+        dataset: as ``load_dataset`` takes it.
+    """
     name = (dataset or "").split(":")[0]
     return name if name in _stems("datasets") else None
 
@@ -162,7 +177,12 @@ def _stems(kind: str) -> tuple[str, ...]:
 
 
 class _Composer:
-    """Collects values in the order of precedence and remembers where each came from."""
+    """Collects values in the order of precedence and remembers where each came from.
+
+    Args:
+        names: the selectors: form, objective, model and dataset.
+        chosen: the files chosen by them.
+    """
 
     def __init__(self, names: Mapping[str, str | None], chosen: Mapping[str, str]) -> None:
         self.names = names

@@ -22,7 +22,16 @@ def record_of(
     model_name: str | None = None,
     revision: str | None = None,
 ) -> dict[str, Any]:
-    """Everything a result depends on, as plain JSON values."""
+    """Everything a result depends on, as plain JSON values.
+
+    Args:
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
+        run: the run's configuration.
+        data: what the pairs' table records of itself.
+        model_name: how the record names the model; as it was loaded where None.
+        revision: the revision that was asked for.
+    """
     record = {
         "model": describe(model, name_of(model, model_name), revision),
         "tokenizer_hash": tokenizer_hash(tokenizer),

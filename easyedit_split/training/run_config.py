@@ -18,13 +18,18 @@ from .objectives.base import OBJECTIVES, Objective, TrainingDelta
 class RunConfig:
     """One training run.
 
-    Args:
-        form, objective: registered names.
+    Attributes:
+        form: registered form name.
+        objective: registered objective name.
         layers: 0-based block indices, each with parameters of its own.
         site: name of the map; the form's default where None.
-        placement, positions, skip_prefix: see `intervention.InterventionConfig`; the form's default where None.
-        form_config, objective_config: their own settings.
-        train, tokens: see `config`.
+        placement: ``site`` or ``block_output``, see ``intervention.InterventionConfig``.
+        positions: which tokens are steered, see ``positions``.
+        skip_prefix: leave out BOS and the chat template's constant opening; the form's default where None.
+        form_config: the form's own settings.
+        objective_config: the objective's own settings.
+        train: optimiser settings.
+        tokens: how a pair becomes tokens.
     """
 
     form: str
@@ -57,7 +62,11 @@ class RunConfig:
 
     @classmethod
     def read(cls, settings: Mapping[str, Any], where: str = "configuration") -> RunConfig:
-        """From a plain mapping, strictly.
+        """Read a run from a plain mapping, strictly.
+
+        Args:
+            settings: by key.
+            where: what the mapping is called in error messages.
 
         Raises:
             ConfigError: unknown keys, wrong types or values, impossible pairings.
@@ -75,5 +84,5 @@ class RunConfig:
         return self.make_objective().minus_delta(form, self.site or form.default_site)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for files; `read` is the inverse."""
+        """Plain values, for files; ``read`` is the inverse."""
         return dataclasses.asdict(self)

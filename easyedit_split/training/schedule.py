@@ -15,15 +15,25 @@ from ..config import TrainConfig
 
 
 def steps_in(config: TrainConfig, pairs: int) -> int:
-    """Exact number of optimiser steps of a run over ``pairs`` pairs."""
+    """Exact number of optimiser steps of a run over ``pairs`` pairs.
+
+    Args:
+        config: epochs, batch size and accumulation.
+        pairs: training pairs.
+    """
     batches = math.ceil(pairs / config.batch_size)
     return config.epochs * math.ceil(batches / config.gradient_accumulation_steps)
 
 
 def lr_factor(step: int, warmup: int, total: int) -> float:
-    """What the learning rate is multiplied by at 0-based ``step``: up to 1 over ``warmup`` steps, then down to 0.
+    """Learning-rate multiplier: linear warm-up to 1 over ``warmup`` steps, then linear decay to 0.
 
     Zero itself would come one step after the last.
+
+    Args:
+        step: 0-based optimiser step.
+        warmup: steps of warm-up.
+        total: steps in all.
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -31,6 +41,11 @@ def lr_factor(step: int, warmup: int, total: int) -> float:
 
 
 def derive_seed(seed: int, *parts: str) -> int:
-    """A 63-bit seed for one purpose of a run, from the run's seed and names; stable across machines."""
+    """A 63-bit seed for one purpose of a run, from the run's seed and names; stable across machines.
+
+    Args:
+        seed: the run's.
+        *parts: names of the purpose.
+    """
     digest = hashlib.sha256("\0".join([str(seed), *parts]).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

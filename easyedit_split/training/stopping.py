@@ -19,12 +19,16 @@ from ..types import SplitError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of history.
+    """One line of training history.
 
     Attributes:
-        step: 1-based optimiser step; epoch: 0-based.
-        loss: the objective's, averaged over the step's pairs; grad_norm: before clipping.
-        m: mean of the step's m; pairs: how many.
+        step: 1-based optimiser step.
+        epoch: 0-based.
+        lr: learning rate of the step.
+        loss: the objective's, averaged over the step's pairs.
+        grad_norm: global norm of the gradient before clipping.
+        m: mean of the step's m.
+        pairs: how many pairs the step saw.
     """
 
     step: int
@@ -39,7 +43,8 @@ class Step:
 class TrainingStopped(SplitError):
     """Training met a value that is not finite.
 
-    Attributes:
+    Args:
+        message: what was not finite, and where.
         intervention: the last state whose loss and gradient were finite; the start where there was none.
         history: the steps that led to it.
     """
@@ -53,6 +58,9 @@ class TrainingStopped(SplitError):
 class LastGood:
     """A copy of an intervention's parameters, renewed at every state that has proved good.
 
+    Args:
+        intervention: the intervention in training.
+
     Attributes:
         steps: optimiser steps that led to the copy.
     """
@@ -63,7 +71,11 @@ class LastGood:
         self.steps = 0
 
     def keep(self, steps: int) -> None:
-        """Copy the parameters as they stand after ``steps`` steps."""
+        """Copy the parameters as they stand after ``steps`` steps.
+
+        Args:
+            steps: optimiser steps so far.
+        """
         self.steps = steps
         self._copy(self._copies, self._parameters)
 

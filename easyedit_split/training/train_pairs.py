@@ -23,7 +23,8 @@ from .run_config import RunConfig
 class RunStopped(TrainingStopped):
     """A run of one or more concepts met a loss or gradient that is not finite.
 
-    Attributes:
+    Args:
+        stop: why one concept's training ended.
         artifact: the concepts that were finished and, last, the stopped one in its last good state.
     """
 
@@ -43,11 +44,16 @@ def train_artifact(
     drop_bad: bool = False,
     progress: Callable[[str, int, int, float], None] | None = None,
 ) -> Artifact:
-    """Train one intervention per concept.
+    """Train one intervention per concept on answer pairs.
 
     Args:
+        model: a Hugging Face causal LM; its own parameters are not changed.
+        tokenizer: its tokenizer.
         pairs: with ``concept`` set on all or on none.
+        run: form, objective, sites and optimiser settings.
         model_name: how the record names the model; as it was loaded where None.
+        revision: the model's revision that was asked for.
+        drop_bad: leave bad rows out and name them, instead of raising.
         progress: called after each step with (concept, steps done, steps in all, loss).
 
     Raises:

@@ -35,10 +35,15 @@ def train_unpaired(
     model_name: str | None = None,
     revision: str | None = None,
 ) -> Artifact:
-    """One intervention, for the table's concept.
+    """Fit one intervention to answers without partners, for the table's concept.
 
     Args:
-        model_name, revision: as in `pipeline.train`.
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
+        table: answers with the concept and answers without it.
+        run: form, objective and sites.
+        model_name: how the record names the model; as it was loaded where None.
+        revision: the model's revision that was asked for.
 
     Raises:
         DataError: a row that cannot be encoded (named).
@@ -66,6 +71,9 @@ def train_unpaired(
 
 def require_closed_form(run: RunConfig) -> FittedObjective:
     """The run's objective, if it needs no pairs.
+
+    Args:
+        run: the run's configuration.
 
     Raises:
         ConfigError: it does.

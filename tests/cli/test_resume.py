@@ -141,7 +141,7 @@ def test_control_nothing_is_promised_where_nothing_is_kept(
     def interrupt(*args: object, **settings: object) -> None:
         raise KeyboardInterrupt
 
-    for module in ("train.train_artifact", "sweep.sweep_pairs", "apply.generate"):
+    for module in ("train.train_artifact", "sweep.sweep_pairs", "apply.generate_texts"):
         monkeypatch.setattr(f"easyedit_split.cli.commands.{module}", interrupt)
     for line in (
         train_line(model, data, tmp_path / "x"),

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 import easyedit_split.easyedit as plugin
 
 from .. import tiny, toy_tokenizers
-from .flows import generate
+from .flows import train_in_host
 from .hosts import CLONE, ROWS, STANDIN, HostUnderTest, purge
 
 HOSTS = ["standin", pytest.param("clone", marks=pytest.mark.host)] if CLONE else ["standin"]
@@ -77,7 +77,7 @@ def trained(
         key = repr((form, model, dataset is ROWS, values))
         if key not in done:
             folder = tmp_path_factory.mktemp("trained")
-            vectors = generate(host, folder, models / model, dataset, intervention_method=form, **values)
+            vectors = train_in_host(host, folder, models / model, dataset, intervention_method=form, **values)
             (place,) = (folder / "vectors" / "toy").iterdir()
             done[key] = place, vectors
         return done[key]

@@ -13,7 +13,7 @@ from easyedit_split.model.sites import family_of
 from .hosts import TRAINING, HostUnderTest, top_config, write_yaml
 
 
-def generate(
+def train_in_host(
     host: HostUnderTest,
     folder: Path,
     model: Path,

@@ -296,11 +296,11 @@ def test_vectors_of_another_model_are_refused(
 
 
 def test_vllm_is_refused_in_one_sentence(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
-    from easyedit_split.easyedit.apply import apply
+    from easyedit_split.easyedit.apply import apply_to_host_model
     from easyedit_split.easyedit.fields import ApplyFields
 
     class Wrapper:
         model = None
 
     with pytest.raises(ConfigError, match="set vllm_enable: false"):
-        apply(ApplyFields(alg_name="SPLIT", layers=[1], multipliers=[1.0]), Wrapper())
+        apply_to_host_model(ApplyFields(alg_name="SPLIT", layers=[1], multipliers=[1.0]), Wrapper())

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from easyedit_split.easyedit.fields import ApplyFields, TrainFields
+from easyedit_split.easyedit.fields import ApplyFields
 from easyedit_split.easyedit.host import files
+from easyedit_split.easyedit.methods import SPLIT
 from easyedit_split.easyedit.settings import apply_settings, train_settings
 from easyedit_split.types import ConfigError
 
@@ -83,8 +84,8 @@ def test_settings_are_checked_when_the_file_is_read(host: HostUnderTest, tmp_pat
         load(host, tmp_path, path, phase="apply")
 
 
-def fields(**values: Any) -> TrainFields:
-    return TrainFields(**{"layers": [1], **values})
+def fields(**values: Any) -> Any:
+    return SPLIT.all_train_fields()(**{"layers": [1], **values})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_both_names_mean_the_same(theirs: dict[str, Any], ours: dict[str, Any]) 
         ({"ref_loss_weight": 0.5}, "ref_loss_weight is 0.5, only 0 is supported"),
         ({"intervention_type": "clamping"}, "only 'addition' is supported"),
         ({"exclude_bos": False}, "write skip_prefix: false"),
-        ({"intervention_method": "wait"}, r"unknown form .*'wait'.*allowed: vector, lora, local_weight"),
+        ({"intervention_method": "wait"}, r"unknown form .*'wait'.*allowed: .*vector"),
         ({"intervention_components": "attn"}, "allowed is mlp_mid"),
         ({"preference_pairs": ["orig_sub"]}, "preference_pairs is"),
         ({"objective": "sft"}, "alg_name fixes it to 'split'"),

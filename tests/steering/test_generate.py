@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from easyedit_split.steering.generate import GenerateConfig, Generated, generate
+from easyedit_split.steering.generate import GenerateConfig, Generated, generate_texts
 from easyedit_split.storage import Journal
 from easyedit_split.types import ConfigError, DataError
 
@@ -32,7 +32,7 @@ def texts(answers: list[Generated]) -> list[str]:
 
 def steered(here: World, m: tuple[float, ...] = (0.4,), config: GenerateConfig = SHORT, **settings: Any) -> list[str]:
     intervention = made(here)
-    return texts(generate(here.model, here.template, PROMPTS, intervention, m, config=config, **settings))
+    return texts(generate_texts(here.model, here.template, PROMPTS, intervention, m, config=config, **settings))
 
 
 def greedy_by_hand(here: World, prompt: str, m: float, length: int) -> str:
@@ -70,7 +70,7 @@ def test_m_0_is_the_bare_models_generate_token_for_token() -> None:
         ids = torch.tensor([here.template.prompt(prompt)])
         own = here.model.generate(ids, max_new_tokens=8, do_sample=False, pad_token_id=0, attention_mask=ids * 0 + 1)
         assert here.template.decode(own[0, ids.shape[1] :].tolist()).startswith(text)
-    without = generate(here.model, here.template, PROMPTS, config=SHORT)
+    without = generate_texts(here.model, here.template, PROMPTS, config=SHORT)
     assert texts(without) == steered(here, (0.0,))
 
 
@@ -86,7 +86,7 @@ def test_batch_size_changes_nothing(family: str, settings: dict[str, Any]) -> No
 
 def test_rows_come_by_m_then_by_prompt() -> None:
     here = world()
-    answers = generate(here.model, here.template, PROMPTS, made(here), (2.0, -1.0), config=SHORT)
+    answers = generate_texts(here.model, here.template, PROMPTS, made(here), (2.0, -1.0), config=SHORT)
     assert [(a.m, a.index) for a in answers] == [(m, i) for m in (2.0, -1.0) for i in range(len(PROMPTS))]
     assert [a.prompt for a in answers] == [*PROMPTS, *PROMPTS]
 
@@ -114,20 +114,24 @@ def test_an_answer_stops_at_the_end_of_its_turn(family: str) -> None:
     words = list(here.template.answer("Yes, I would")[:-1])
     (end,) = here.template.end_ids
     always(here, [*words, end, *words])
-    (answer,) = generate(here.model, here.template, PROMPTS[:1], config=SHORT)
+    (answer,) = generate_texts(here.model, here.template, PROMPTS[:1], config=SHORT)
     assert answer.text == "Yes, I would"
     always(here, [*words, *words])
-    (answer,) = generate(here.model, here.template, PROMPTS[:1], config=SHORT)
+    (answer,) = generate_texts(here.model, here.template, PROMPTS[:1], config=SHORT)
     assert answer.text.startswith("Yes, I would")
     assert len(answer.text) > len("Yes, I would")
 
 
 def test_padding_after_an_end_is_no_text() -> None:
     here = world()
-    free = texts(generate(here.model, here.template, PROMPTS, config=GenerateConfig(max_new_tokens=12, batch_size=1)))
+    free = texts(
+        generate_texts(here.model, here.template, PROMPTS, config=GenerateConfig(max_new_tokens=12, batch_size=1))
+    )
     first = here.model(torch.tensor([here.template.prompt(PROMPTS[1])])).logits[0, -1].argmax()
     here.model.generation_config.eos_token_id = [int(first)]
-    ended = texts(generate(here.model, here.template, PROMPTS, config=GenerateConfig(max_new_tokens=12, batch_size=5)))
+    ended = texts(
+        generate_texts(here.model, here.template, PROMPTS, config=GenerateConfig(max_new_tokens=12, batch_size=5))
+    )
     assert ended[1] == ""
     assert free[1] != ""
 
@@ -135,7 +139,7 @@ def test_padding_after_an_end_is_no_text() -> None:
 @pytest.mark.parametrize("longest", [1, 5])
 def test_the_longest_answer(longest: int) -> None:
     here = world("llama")
-    answers = generate(here.model, here.template, PROMPTS, config=GenerateConfig(max_new_tokens=longest))
+    answers = generate_texts(here.model, here.template, PROMPTS, config=GenerateConfig(max_new_tokens=longest))
     assert texts(answers) == [greedy_by_hand(here, prompt, 0.0, longest) for prompt in PROMPTS]
 
 
@@ -160,10 +164,10 @@ def test_samples_repeat_by_seed_and_leave_the_generator_alone() -> None:
 def test_batches_are_sampled_apart() -> None:
     here = world("llama")
     config = GenerateConfig(max_new_tokens=8, batch_size=1, do_sample=True)
-    first, second = texts(generate(here.model, here.template, ["Yes", "Yes"], config=config))
+    first, second = texts(generate_texts(here.model, here.template, ["Yes", "Yes"], config=config))
     assert first != second
     greedy = GenerateConfig(max_new_tokens=8, batch_size=1)
-    assert len(set(texts(generate(here.model, here.template, ["Yes", "Yes"], config=greedy)))) == 1
+    assert len(set(texts(generate_texts(here.model, here.template, ["Yes", "Yes"], config=greedy)))) == 1
 
 
 # --- resumed -------------------------------------------------------------------------------------------------------
@@ -247,14 +251,14 @@ def test_bad_requests_fail_before_anything_is_generated(
     here = world()
     calls = counted(here)
     with pytest.raises(error, match=match):
-        generate(here.model, here.template, prompts, made(here), m)
+        generate_texts(here.model, here.template, prompts, made(here), m)
     assert calls == []
 
 
 def test_a_strength_without_an_intervention_is_an_error() -> None:
     here = world()
     with pytest.raises(ConfigError, match="no intervention"):
-        generate(here.model, here.template, PROMPTS, None, (0.0, 2.0))
+        generate_texts(here.model, here.template, PROMPTS, None, (0.0, 2.0))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from easyedit_split.judges.testbed import asked
 from easyedit_split.testbed import DATASETS, SPLITS, pairs, stated
 from easyedit_split.testbed.corpus import chats
-from easyedit_split.testbed.datasets import cases, corpus_contents, find
-from easyedit_split.testbed.grammar import Template
+from easyedit_split.testbed.datasets import cases, corpus_contents, domain_named
+from easyedit_split.testbed.grammar import SentencePattern
 from easyedit_split.types import DataError
 
 SIZES = {"train": 128, "dev": 64, "test": 64}
@@ -23,7 +23,7 @@ def test_sizes_and_disjoint_contents(name: str) -> None:
     seen = [{case.content for case in cases(name, split)} for split in SPLITS]
     assert [len(s) for s in seen] == [sizes[split] for split in SPLITS]
     pools = [*seen, set(corpus_contents(name))]
-    assert sum(map(len, pools)) == len(set().union(*pools)) == len(find(name).contents())
+    assert sum(map(len, pools)) == len(set().union(*pools)) == len(domain_named(name).contents())
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -48,7 +48,7 @@ def test_concepts_are_ten_and_named() -> None:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_open_prompts_name_no_value_and_stated_ones_do(name: str) -> None:
-    domain = find(name)
+    domain = domain_named(name)
     for side in ("positive", "negative"):
         for case, bare, told in zip(cases(name, "test"), pairs(name, "test"), stated(name, "test", side), strict=True):
             clauses = [clause for value in domain.values for clause in domain.clauses[value]]
@@ -59,7 +59,7 @@ def test_open_prompts_name_no_value_and_stated_ones_do(name: str) -> None:
 
 def test_the_corpus_asks_about_no_pairs_content() -> None:
     held_out = {(name, case.content) for name in DATASETS for split in SPLITS for case in cases(name, split)}
-    statement = Template('"{frame} {verb} {whom}."', find("persona").questions[0].lexicon)
+    statement = SentencePattern('"{frame} {verb} {whom}."', domain_named("persona").questions[0].lexicon)
     seen = set()
     for kind, chat in itertools.islice(chats(seed=11), 1500):
         for text in (message["content"] for message in chat if message["role"] == "user"):

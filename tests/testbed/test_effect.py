@@ -27,7 +27,7 @@ def test_a_trained_cell_steers_held_out_pairs_and_random_parameters_do_not(
     training = load_dataset(data, split="train")
     held_out = load_dataset(data, split="test", limit=32)
     assert not {pair.prompt for pair in training} & {pair.prompt for pair in held_out}
-    run = compose(form, "split", model=name, dataset=data, overrides=["placement=block_output"]).run()
+    run = compose(form, "split", model=name, dataset=data, overrides=["placement=block_output"]).run_config()
     trained = train_artifact(network, tokenizer, training, run, model_name=name)
     reach = max(run.train.steering_factors)
 

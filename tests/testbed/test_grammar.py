@@ -7,7 +7,7 @@ import random
 import pytest
 
 from easyedit_split.testbed.domains import DOMAINS, OpenText
-from easyedit_split.testbed.grammar import Template
+from easyedit_split.testbed.grammar import SentencePattern
 from easyedit_split.types import DataError
 
 NAMES = list(DOMAINS)
@@ -59,7 +59,7 @@ def test_a_spoiled_answer_is_not_read(name: str, spoil: object) -> None:
 
 
 def test_a_template_is_its_own_inverse_and_names_a_foreign_phrase() -> None:
-    template = Template(
+    template = SentencePattern(
         "{who} met {what}; {who} left.", {"who": ("the king", "the cat"), "what": ("a dog", "a dog fox")}
     )
     for who in ("the king", "the cat"):

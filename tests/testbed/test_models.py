@@ -21,13 +21,13 @@ FAMILIES = {"gemma2": Gemma2ForCausalLM, "qwen2": Qwen2ForCausalLM}
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("name", MODELS)
 def test_the_gate_holds(name: str, dataset: str) -> None:
-    row = gate.measure(name, *testbed.load(name), dataset, "test")
+    row = gate.measure(name, *testbed.load_checkpoint(name), dataset, "test")
     assert row.passes, gate.table([row])
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_control_an_untrained_model_fails_the_gate(name: str) -> None:
-    model, tokenizer = testbed.load(name)
+    model, tokenizer = testbed.load_checkpoint(name)
     torch.manual_seed(0)
     untrained = type(model)(model.config).eval()
     pairs = testbed.pairs("power", "test")[:16]
@@ -66,19 +66,19 @@ def test_a_row_passes_only_within_every_limit() -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_folder_is_an_ordinary_one(name: str) -> None:
-    model = AutoModelForCausalLM.from_pretrained(testbed.path(name))
-    tokenizer = AutoTokenizer.from_pretrained(testbed.path(name))
+    model = AutoModelForCausalLM.from_pretrained(testbed.checkpoint_folder(name))
+    tokenizer = AutoTokenizer.from_pretrained(testbed.checkpoint_folder(name))
     assert isinstance(model, FAMILIES[name])
     assert 2e6 < model.num_parameters() < 5e6
     assert {p.dtype for p in model.parameters()} == {torch.float16}, "as stored"
-    assert {p.dtype for p in testbed.load(name)[0].parameters()} == {torch.float32}, "as loaded"
+    assert {p.dtype for p in testbed.load_checkpoint(name)[0].parameters()} == {torch.float32}, "as loaded"
     assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
     assert gate.end_of_turn(tokenizer) in model.generation_config.eos_token_id
     assert len(tokenizer) <= model.config.vocab_size
 
 
 def test_gemma2_is_soft_capped_and_slides_and_refuses_a_system_role() -> None:
-    model, tokenizer = testbed.load("gemma2")
+    model, tokenizer = testbed.load_checkpoint("gemma2")
     config = model.config
     assert (config.attn_logit_softcapping, config.final_logit_softcapping) == (50.0, 30.0)
     assert set(config.layer_types) == {"sliding_attention", "full_attention"}
@@ -86,13 +86,13 @@ def test_gemma2_is_soft_capped_and_slides_and_refuses_a_system_role() -> None:
     chat = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello."}]
     with pytest.raises(Exception, match="System role not supported"):
         tokenizer.apply_chat_template(chat, tokenize=False)
-    qwen = testbed.load("qwen2")[1]
+    qwen = testbed.load_checkpoint("qwen2")[1]
     assert "Be kind." in qwen.apply_chat_template(chat, tokenize=False)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_words_are_one_token_and_any_text_survives(name: str) -> None:
-    tokenizer = testbed.load(name)[1]
+    tokenizer = testbed.load_checkpoint(name)[1]
     for dataset in DATASETS:
         for pair in testbed.pairs(dataset, "test")[:20]:
             words = pair.positive.replace(".", " .").split()
@@ -105,7 +105,7 @@ def test_words_are_one_token_and_any_text_survives(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_prompt_and_answer_apart_are_the_whole_chat(name: str) -> None:
-    tokenizer = testbed.load(name)[1]
+    tokenizer = testbed.load_checkpoint(name)[1]
     pair = testbed.pairs("power", "test")[0]
     chat = [{"role": "user", "content": pair.prompt}, {"role": "assistant", "content": pair.positive}]
     whole = tokenizer(tokenizer.apply_chat_template(chat, tokenize=False), add_special_tokens=False)["input_ids"]
@@ -117,4 +117,4 @@ def test_prompt_and_answer_apart_are_the_whole_chat(name: str) -> None:
 
 def test_unknown_models_say_what_is_allowed() -> None:
     with pytest.raises(ConfigError, match="'llama' is unknown; allowed: gemma2, qwen2"):
-        testbed.path("llama")
+        testbed.checkpoint_folder("llama")

@@ -50,7 +50,7 @@ cases:
     assert lines["layers"].origin == "hparams/models/gemma-2-9b-it.yaml"
     assert lines["objective.theta"].origin == "hparams/methods/split.yaml"
     assert lines["train.dropout"].origin == "default"
-    run = recipe.run()
+    run = recipe.run_config()
     assert (run.form, run.objective, run.layers, run.placement) == ("lora", "split", (20,), "block_output")
     assert run.train.epochs == 9
     assert run.form_config == {"rank": 8}
@@ -74,15 +74,15 @@ def test_a_dataset_is_recognised_as_it_is_loaded() -> None:
 def test_an_unknown_model_needs_layers() -> None:
     recipe = compose("vector", "split", model="some/other-model", dataset="psychopathy")
     with pytest.raises(ConfigError, match="no recipe names layers"):
-        recipe.run()
+        recipe.run_config()
     given = compose("vector", "split", model="some/other-model", overrides=["layers=[10, 12]"])
-    assert given.run().layers == (10, 12)
+    assert given.run_config().layers == (10, 12)
 
 
 def test_impossible_pairing_is_refused_when_read() -> None:
     with pytest.raises(ConfigError, match="'diff_mean' cannot train form 'lora'"):
-        compose("lora", "diff_mean", model="gemma-2-9b-it").run()
-    assert compose("vector", "diff_mean", model="gemma-2-9b-it").run().objective == "diff_mean"
+        compose("lora", "diff_mean", model="gemma-2-9b-it").run_config()
+    assert compose("vector", "diff_mean", model="gemma-2-9b-it").run_config().objective == "diff_mean"
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_a_mistake_in_an_override_is_named(override: str, message: str) -> None:
 
 def test_a_value_out_of_range_is_refused_when_the_run_is_read() -> None:
     with pytest.raises(ConfigError, match=r"settings.train: lr is -1.0, must be positive"):
-        compose("vector", "split", model="gemma-2-9b-it", overrides=["train.lr=-1"]).run()
+        compose("vector", "split", model="gemma-2-9b-it", overrides=["train.lr=-1"]).run_config()
 
 
 def test_unknown_form_and_missing_file(tmp_path: Path) -> None:

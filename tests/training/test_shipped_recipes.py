@@ -204,7 +204,7 @@ PAPER = [
 
 @pytest.mark.parametrize(("model", "dataset", "form", "objective"), PAPER)
 def test_each_of_the_papers_sixty_recipes_loads(model: str, dataset: str, form: str, objective: str) -> None:
-    run = compose(form, objective, model=model, dataset=dataset).run()
+    run = compose(form, objective, model=model, dataset=dataset).run_config()
     assert run.layers == ((20,) if "gemma" in model else (14,))
 
 

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...types import ConfigError
-from ..fit.sweep_fit import SweepFit
+from ...sweep_curves import SweepLike
+from ...types import ConfigError, DataError
+from ..fit.sweep_fit import SweepFit, fit_sweep
 from ..uncertainty.spread import Spread
 from .budget import Budget
 from .from_curves import MIN_R2, from_curves
@@ -24,7 +25,7 @@ from .recommendation import AIMS, Aim, Direction, Recommendation, check_wish, no
 
 
 def recommend(
-    item: SweepFit,
+    item: SweepFit | SweepLike,
     *,
     aim: Aim | None = None,
     budget: Budget | None = None,
@@ -36,7 +37,7 @@ def recommend(
     """Choose m for one intervention.
 
     Args:
-        item: a sweep and its fits.
+        item: a sweep of one intervention (table, path or curve), or its fits where there are some already.
         aim: see the top of the module; None is "answer", and "preference" where a budget is given.
         budget: utility that may be lost; under "preference" 10 % of the swept range unless given, under "answer" no
             limit unless given.
@@ -49,6 +50,8 @@ def recommend(
         ConfigError: unknown aim or direction, level outside (0, 1).
         DataError: aim "answer", and utility is undefined for every pair.
     """
+    if not isinstance(item, SweepFit):
+        item = _one(item)
     aim = aim or ("answer" if budget is None else "preference")
     if aim not in AIMS:
         raise ConfigError(f"aim {aim!r} is unknown; use one of {', '.join(AIMS)}.")
@@ -74,3 +77,16 @@ def recommend(
         paid_interval=found.paid_interval,
         helped=found.helped,
     )
+
+
+def _one(sweep: SweepLike) -> SweepFit:
+    """The fits of a sweep of one intervention.
+
+    Raises:
+        DataError: the sweep holds several.
+    """
+    fits = fit_sweep(sweep, keep_going=True)
+    if len(fits) != 1:
+        names = "; ".join(fit.curve.name for fit in fits[:4])
+        raise DataError(f"the sweep holds {len(fits)} interventions ({names}): give the rows of one")
+    return fits[0]

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import cast
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...sweep_curves import KINDS, Kind
+from ...sweep_curves import KINDS, Kind, SweepLike
 from ...types import ConfigError
+from ..fit.sweep_fit import fit_sweep
 from .drawing import Drawn, draw_curves, draw_regions, has_kind
 from .legend import Shown, add_legend
 from .naming import Layout, curve_names, layout_of
@@ -52,12 +54,13 @@ def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
 
 
 def plot_sweep(
-    drawn: Sequence[Drawn], *, overlay: bool = False, shade: bool | None = None, title: str | None = None
+    drawn: Sequence[Drawn] | SweepLike, *, overlay: bool = False, shade: bool | None = None, title: str | None = None
 ) -> Figure:
     """Panels by form, dataset and model: preference above utility, or both in one panel with `overlay`, as the paper.
 
     Args:
-        drawn: interventions; those of one form, dataset and model share a panel, coloured by what else they differ in.
+        drawn: interventions, or a sweep (table, path or curves), which is fitted; those of one form, dataset and model
+            share a panel, coloured by what else they differ in.
         overlay: both curves on one scale (utility may lie far below preference).
         shade: regions of the preference; default: only in panels that hold a single intervention.
         title: above the figure.
@@ -65,6 +68,7 @@ def plot_sweep(
     Raises:
         ConfigError: nothing to draw.
     """
+    drawn = _drawn(drawn)
     if not drawn:
         raise ConfigError("nothing to plot: the sweep has no curves.")
     keys = [item.fit.curve.key for item in drawn]
@@ -95,6 +99,13 @@ def plot_sweep(
         if title:
             figure.suptitle(title, fontsize=9)
     return figure
+
+
+def _drawn(given: Sequence[Drawn] | SweepLike) -> list[Drawn]:
+    """What is to be drawn of a sweep: its curves, fitted where they can be."""
+    if isinstance(given, pd.DataFrame | str | Path):
+        return [Drawn(fit) for fit in fit_sweep(given, keep_going=True)]
+    return [item if isinstance(item, Drawn) else Drawn(fit_sweep([item], keep_going=True)[0]) for item in given]
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:

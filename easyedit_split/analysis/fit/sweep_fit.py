@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...sweep_curves import KINDS, Kind, SweepCurve
+from ...sweep_curves import KINDS, Kind, SweepCurve, SweepLike, as_curves
 from ...types import ConfigError, DataError
 from ..regions import SideRegions, regions_of
 from ..uncertainty.region_intervals import region_intervals
@@ -46,13 +46,11 @@ class SweepFit:
         return dict(zip(unfitted, self.problems, strict=False)).get(kind)
 
 
-def fit_sweep(
-    curves: Sequence[SweepCurve], *, solver: Solver = "least_squares", keep_going: bool = False
-) -> list[SweepFit]:
+def fit_sweep(curves: SweepLike, *, solver: Solver = "least_squares", keep_going: bool = False) -> list[SweepFit]:
     """Fit preference and utility of every curve.
 
     Args:
-        curves: from `curves_of`.
+        curves: a sweep table, the path of one, or curves from ``curves_of``.
         solver: as in `fit_curve`.
         keep_going: note a curve that cannot be fitted in `problems` and go on, instead of raising.
 
@@ -60,7 +58,7 @@ def fit_sweep(
         DataError, FitError: naming the curve, unless `keep_going`.
     """
     out = []
-    for curve in curves:
+    for curve in as_curves(curves):
         fits: dict[Kind, CurveFit | None] = {}
         problems = []
         for kind in KINDS:

@@ -1,4 +1,4 @@
-"""`easyedit-split activations`: activations of one layer, and how an intervention moves them, as a file."""
+"""``easyedit-split activations``: activations of one layer, and how an intervention moves them, as a file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EPILOG = """Example: easyedit-split activations --model testbed:gemma2 --data te
 --intervention power-vector --out acts.npz"""
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
     layer: Annotated[int, typer.Option(help="Block whose output is taken, counted from 0.")],

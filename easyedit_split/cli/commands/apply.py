@@ -1,4 +1,4 @@
-"""`easyedit-split apply`: steered text beside unsteered."""
+"""``easyedit-split apply``: steered text beside unsteered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ...config import parse_grid
 from ...steering.artifact import DEFAULT_CONCEPT, Artifact
-from ...steering.generate import GenerateConfig, Generated, generate
+from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import Journal, write_whole
 from ...text.template import Template
 from ...types import ConfigError
@@ -25,7 +25,7 @@ from ..prompts import read_prompts
 EPILOG = """Example: easyedit-split apply --model testbed:gemma2 --intervention power-vector --m 4 --prompt "Hello" """
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     intervention: InterventionOption,
     m: Annotated[str, typer.Option(help="One m, several with commas, or start:stop:count.")] = "1",
@@ -60,11 +60,11 @@ def command(
         say(f"the artifact's model differs: {note}", "yellow")
     journal = None
     if to is not None:
-        known = {"artifact": artifact.digest(), "concept": name, "prompts": texts, **asdict(config)}
+        known = {"artifact": artifact.identity(), "concept": name, "prompts": texts, **asdict(config)}
         journal = Journal.beside(to, {**known, **model_identity(network, tokenizer, model)})
     template = Template(tokenizer, artifact.tokens)
     with bar("writing") as advance, resumable(journal):
-        answers = generate(
+        answers = generate_texts(
             network, template, texts, artifact[name], points, config=config, journal=journal, progress=advance
         )
     if to is None or journal is None:
@@ -77,7 +77,11 @@ def command(
 
 
 def concept_of(artifact: Artifact, concept: str | None) -> str:
-    """The artifact's name for ``--concept``.
+    """The concept that ``--concept`` names.
+
+    Args:
+        artifact: one concept or several.
+        concept: what was asked for.
 
     Raises:
         ConfigError: it has no such concept, or none at all, or several of which none is named.
@@ -88,12 +92,21 @@ def concept_of(artifact: Artifact, concept: str | None) -> str:
 
 
 def write_lines(path: Path, lines: list[str]) -> None:
-    """Text lines as UTF-8."""
+    """Write text lines as UTF-8.
+
+    Args:
+        path: the file.
+        lines: without line ends.
+    """
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def print_answers(answers: list[Generated]) -> None:
-    """Each prompt with its answers under every m, unsteered first; nothing is wrapped or read as markup."""
+    """Each prompt with its answers under every m, unsteered first; nothing is wrapped or read as markup.
+
+    Args:
+        answers: generated texts.
+    """
     for index in sorted({answer.index for answer in answers}):
         members = [answer for answer in answers if answer.index == index]
         out.print(Text(members[0].prompt, "bold"), soft_wrap=True)

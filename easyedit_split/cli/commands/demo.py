@@ -1,4 +1,4 @@
-"""`easyedit-split demo`: a quick tour on the testbed. SPLIT steers a tiny model; curves, a figure and text come out."""
+"""``easyedit-split demo``: a quick tour on the testbed, from training a tiny model's steering to a figure and text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...config import parse_grid
 from ...datasets.load import load_dataset
 from ...model.load import load_model
 from ...scoring.sweep_pairs import sweep_pairs
-from ...steering.generate import GenerateConfig, generate
+from ...steering.generate import GenerateConfig, generate_texts
 from ...sweep_table import write_table
 from ...text.template import Template
 from ...training.recipes import compose
@@ -29,7 +29,7 @@ EPILOG = "Example: easyedit-split demo --out demo-out"
 MODEL, DATA, FORM, OBJECTIVE = "testbed:gemma2", "testbed:reviews", "vector", "split"
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     to: Annotated[Path, typer.Option("--out", help="Folder for artifact, table and figure.")] = Path("demo-out"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into an existing folder.")] = False,
 ) -> None:
@@ -37,7 +37,7 @@ def command(
     check_place(to, overwrite)
     model, tokenizer = load_model(MODEL)
     training, held_out = (load_dataset(DATA, split=split) for split in ("train", "test"))
-    run = compose(FORM, OBJECTIVE, model=MODEL, dataset=DATA).run()
+    run = compose(FORM, OBJECTIVE, model=MODEL, dataset=DATA).run_config()
     console.print(f"1. train a steering vector with SPLIT on {len(training)} pairs, {training[0].prompt!r} and so on")
     with bar("training") as advance:
         artifact = train_artifact(
@@ -74,7 +74,7 @@ def command(
     template = Template(tokenizer, artifact.tokens)
     prompts = [pair.prompt for pair in held_out[:3]]
     config = GenerateConfig(max_new_tokens=30)
-    answers = generate(model, template, prompts, artifact.only(), (0.0, strength, 4 * strength), config=config)
+    answers = generate_texts(model, template, prompts, artifact.only(), (0.0, strength, 4 * strength), config=config)
     print_answers(answers)
     out.print(f"written: {to / 'artifact'}, {to / 'sweep.parquet'}, {to / 'curves.png'}", soft_wrap=True)
 
@@ -82,8 +82,12 @@ def command(
 def check_place(to: Path, overwrite: bool) -> None:
     """Raise before any work where the tour's folder is taken, or holds something else under one of its names.
 
+    Args:
+        to: the tour's folder.
+        overwrite: whether ``--overwrite`` was given.
+
     Raises:
-        ConfigError: see `places`.
+        ConfigError: as ``output_paths`` raises it.
     """
     if to.exists() and not overwrite:
         raise ConfigError(f"{to} exists already: choose another --out, or say --overwrite")

@@ -1,4 +1,4 @@
-"""`easyedit-split doctor`: what is installed here, what it runs on, and whether EasyEdit2 was found and can be used."""
+"""``easyedit-split doctor``: what is installed, what it runs on, and whether EasyEdit2 was found and can be used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EPILOG = "Example: easyedit-split doctor"
 PACKAGES = ("easyedit-split", "torch", "transformers", "peft", "safetensors", "numpy", "scipy", "pandas", "matplotlib")
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     home: HomeOption = None,
     contract: Annotated[
         bool, typer.Option("--contract", help="Also run the plugin's contract tests against the clone.")
@@ -38,7 +38,7 @@ def command(
 
 
 def facts() -> dict[str, str]:
-    """What `doctor` prints, as text by name."""
+    """What ``doctor`` prints, as text by name."""
     import torch
 
     rows = {"python": platform.python_version()}

@@ -1,4 +1,4 @@
-"""`easyedit-split easyedit`, `activate`, `deactivate`: the EasyEdit2 plugin's ways in from the shell."""
+"""``easyedit-split easyedit``, ``activate``, ``deactivate``: the EasyEdit2 plugin's ways in from the shell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ PreferOption = Annotated[str | None, typer.Option(help="ours or theirs, where Ea
 
 
 def parse_prefer(text: str | None) -> bridge.Prefer | None:
-    """``ours``, ``theirs`` or nothing.
+    """The package that ``--prefer`` names: ``ours``, ``theirs`` or None.
+
+    Args:
+        text: the option's text.
 
     Raises:
         ConfigError: anything else.
@@ -32,7 +35,7 @@ def parse_prefer(text: str | None) -> bridge.Prefer | None:
     return cast("bridge.Prefer | None", text)
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     script: Annotated[str, typer.Argument(help="An unmodified script of the clone, e.g. vectors_generate.py.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="All that follows goes to the script.")] = None,
     home: HomeOption = None,
@@ -42,11 +45,11 @@ def command(
     bridge.easyedit(script, arguments or [], home=home, prefer=parse_prefer(prefer))
 
 
-def activate(prefer: PreferOption = None) -> None:
-    """Make plain `python vectors_generate.py` work in this environment: one start-up line, undone by `deactivate`."""
+def activate(prefer: PreferOption = None) -> None:  # noqa: DOC101, DOC103
+    """Make plain python vectors_generate.py work in this environment: one start-up line, undone by deactivate."""
     out.print(bridge.activate(parse_prefer(prefer)), soft_wrap=True)
 
 
 def deactivate() -> None:
-    """Undo `activate`."""
+    """Undo ``activate``."""
     out.print(bridge.deactivate(), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`easyedit-split fit`: the paper's curves fitted to sweeps; a table on the screen, JSON for programs."""
+"""``easyedit-split fit``: the paper's curves fitted to sweeps; a table on the screen, JSON for programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EPILOG = "Example: easyedit-split fit power.parquet --out fit.json"
 SPARE = 2  # points beyond the parameters; with no more a fit is not tested by its points
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
     solver: Annotated[str, typer.Option(help="least_squares, or slsqp as in the paper.")] = "least_squares",
     to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
@@ -51,7 +51,11 @@ def command(
 
 
 def spreads_of(fits: list[SweepFit]) -> list[Spread | None]:
-    """How each fitted curve varies over pairs; None, and why is said, where nothing tells."""
+    """Bootstrap or sandwich spread of each fit; None, with a message, where neither can be had.
+
+    Args:
+        fits: fitted sweeps.
+    """
     found: list[Spread | None] = []
     with bar("intervals") as advance:
         for done, item in enumerate(fits, 1):
@@ -67,6 +71,9 @@ def _write(path: Path, text: str) -> None:
 def parse_solver(name: str) -> Solver:
     """A solver by name.
 
+    Args:
+        name: what was asked for.
+
     Raises:
         ConfigError: unknown.
     """
@@ -76,7 +83,11 @@ def parse_solver(name: str) -> Solver:
 
 
 def print_fits(fits: list[SweepFit]) -> None:
-    """Two lines per sweep, preference and utility: quality, then shape; names, warnings and left-out pairs below."""
+    """Two lines per sweep, preference and utility: quality, then shape; names, warnings and left-out pairs below.
+
+    Args:
+        fits: fitted sweeps.
+    """
     rows = [(str(n), fit) for n, item in enumerate(fits, 1) for kind in KINDS if (fit := item.fit(kind)) is not None]
     quality = Table("#", "kind", "R2", "RMSE", "points", "parameters", "slope at 0-", "slope at 0+", box=None)
     shape = Table("#", "kind", "m+", "L+", "p+", "m-", "L-", "p-", box=None)
@@ -101,12 +112,21 @@ def print_fits(fits: list[SweepFit]) -> None:
 
 
 def number_text(value: float, form: str) -> str:
-    """A number, or a dash for what a side that was not swept has not."""
+    """A number, or a dash for what a side that was not swept has not.
+
+    Args:
+        value: any float.
+        form: a format specification.
+    """
     return "-" if math.isnan(value) else format(value, form)
 
 
 def warnings_of(fit: CurveFit) -> list[str]:
-    """What keeps a fit's R2 or parameters from being taken at their word."""
+    """What keeps a fit's R2 or parameters from being taken at their word.
+
+    Args:
+        fit: one fitted curve.
+    """
     lines = []
     if len(fit.m) <= fit.n_params + SPARE:
         what = f"{len(fit.m)} points for {fit.n_params} parameters"
@@ -120,5 +140,9 @@ def warnings_of(fit: CurveFit) -> list[str]:
 
 
 def symbol(name: str) -> str:
-    """A parameter's name as the table heads it: ``L_plus`` is L+."""
+    """A parameter's name as the table heads it: ``L_plus`` is L+.
+
+    Args:
+        name: the parameter's name in code.
+    """
     return name.replace("_plus", "+").replace("_minus", "-")

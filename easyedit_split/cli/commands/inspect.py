@@ -1,4 +1,4 @@
-"""`easyedit-split inspect`: what an artifact is, and, given the model, whether and where it applies."""
+"""``easyedit-split inspect``: what an artifact is, and, given the model, whether and where it applies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"
 PROMPT = "Tell me in one sentence what you would do."
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     folder: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     model: Annotated[str | None, typer.Option(help=f"Apply it to one prompt of this model. {MODEL_HELP}")] = None,
     m: Annotated[float, typer.Option(help="Strength for that.")] = 1.0,
@@ -59,6 +59,14 @@ def try_out(
 ) -> tuple[Applied, ...]:
     """Apply one concept's intervention to one prompt and report.
 
+    Args:
+        model: a Hugging Face causal LM.
+        template: how its tokenizer writes a prompt.
+        artifact: what to apply.
+        concept: which of its concepts.
+        m: strength.
+        prompt: the user's message.
+
     Raises:
         ConfigError: nothing was touched.
     """
@@ -70,7 +78,12 @@ def try_out(
 
 
 def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
-    """The loss of a concept's last step, or a dash where it took none.
+    """The training loss of a concept's last step, or a dash where it took none.
+
+    Args:
+        artifact: the artifact.
+        concept: which of its concepts.
+        file: its configuration file, for messages.
 
     Raises:
         ArtifactError: the step has none, or one that is no number.
@@ -88,7 +101,12 @@ def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
 
 
 def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
-    """The configuration and the record, for people; ``losses`` is what stands for each concept's last loss."""
+    """Print the configuration and the training record.
+
+    Args:
+        artifact: the artifact.
+        losses: each concept's last loss, as text.
+    """
     config, record = artifact.config, artifact.record
     data, model = record.get("data", {}), record.get("model", {})
     rows = {

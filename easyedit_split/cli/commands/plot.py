@@ -1,4 +1,4 @@
-"""`easyedit-split plot`: preference and utility over m, as the paper's Figures 2, 4 and 5 draw them."""
+"""``easyedit-split plot``: preference and utility over m, as the paper's Figures 2, 4 and 5 draw them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .recommend import METHODS, left_out
 EPILOG = "Example: easyedit-split plot power.parquet --fit --out power.png"
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
     to: Annotated[Path, typer.Option("--out", help="Figure to write: .png, .svg or .pdf.")],
     fit: Annotated[
@@ -59,7 +59,8 @@ def draw(
     Args:
         fits: to draw.
         to: figure file.
-        overlay, title: as in `plot_sweep`.
+        overlay: both curves in one panel, as the paper's figures.
+        title: text above the figure.
         budget: of the recommended m.
         sources: name of the file that each comes from.
     """
@@ -86,7 +87,12 @@ def draw(
 
 
 def vary(item: SweepFit, without: str) -> Spread | None:
-    """The spread of what was fitted; None, and what it is without, and why, is said where there is none."""
+    """Bootstrap or sandwich spread of a fit; None, with a message, where there is none.
+
+    Args:
+        item: a fitted sweep.
+        without: what the figure lacks then, for the message.
+    """
     if item.preference is None and item.utility is None:
         return None
     try:

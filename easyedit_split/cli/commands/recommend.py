@@ -1,4 +1,4 @@
-"""`easyedit-split recommend`: which m? The one at which the wanted answers are likeliest, with an error bar."""
+"""``easyedit-split recommend``: which m? The one at which the wanted answers are likeliest, with an error bar."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ METHODS: dict[str, str] = {
 }
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
     budget: Annotated[
         str | None,
@@ -92,7 +92,15 @@ def recommend_fit(
     level: float = 0.95,
     spread: Spread | None = None,
 ) -> Recommendation:
-    """The recommendation for one fitted sweep; what is chosen on curves gets its intervals from `spread` or a new one.
+    """The recommendation for one fitted sweep; what is chosen on curves gets its confidence intervals from ``spread``.
+
+    Args:
+        fit: the sweep and its two curves.
+        aim: ``answer`` or ``preference``.
+        budget: loss of utility that may be paid; its default where None.
+        direction: ``raise`` or ``lower`` the preference.
+        level: coverage of the confidence intervals, in (0, 1).
+        spread: how the curves vary; computed where None.
 
     Raises:
         FitError: curves are needed and could not be fitted.
@@ -132,7 +140,13 @@ def print_recommendations(found: list[tuple[SweepFit, Recommendation]], wanted: 
 
 
 def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> list[str]:
-    """What is to be known of a recommendation: whom it helps, its intervals, pairs left out, whether to look closer."""
+    """Notes on a recommendation: how many pairs it helps, its intervals, pairs left out, whether to look closer.
+
+    Args:
+        fit: the sweep and its two curves.
+        choice: the recommendation.
+        wanted: the direction asked for; None where it is the usual one.
+    """
     lines = []
     if choice.helped is not None:
         lines.append("raises the preference of {} of {} pairs".format(*choice.helped))
@@ -148,11 +162,19 @@ def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> 
 
 
 def left_out(curve: SweepCurve) -> str:
-    """How many pairs utility does not count."""
+    """How many pairs utility does not count, as a sentence.
+
+    Args:
+        curve: the sweep's curves.
+    """
     pairs = len(curve.preference.values)
     return f"utility leaves out {len(curve.excluded)} of {pairs} pair(s): it is undefined there at some m"
 
 
 def interval(ends: Interval | None) -> str:
-    """``" [low, high]"``, or nothing."""
+    """``" [low, high]"``, or nothing.
+
+    Args:
+        ends: a confidence interval, or None.
+    """
     return "" if ends is None else f" [{ends.low:.3g}, {ends.high:.3g}]"

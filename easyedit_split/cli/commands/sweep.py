@@ -1,4 +1,4 @@
-"""`easyedit-split sweep`: score answer pairs over m, as a table of losses and log-odds."""
+"""``easyedit-split sweep``: score answer pairs over m, as a table of losses and log-odds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:
 --m -20:20:41 --out power.parquet"""
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
     intervention: InterventionOption,
@@ -84,7 +84,7 @@ def command(
         limit=limit,
     )
     network, tokenizer = open_model(model, dtype, device)
-    known = {"artifact": artifact.digest(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
+    known = {"artifact": artifact.identity(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
     journal = Journal.beside(to, known)
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(
@@ -107,7 +107,10 @@ def command(
 
 
 def parse_normalize(text: str) -> Literal["sum", "mean"]:
-    """``sum`` or ``mean``.
+    """The normalisation that ``--normalize`` names: ``sum`` or ``mean``.
+
+    Args:
+        text: the option's text.
 
     Raises:
         ConfigError: anything else.

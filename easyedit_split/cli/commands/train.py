@@ -1,4 +1,4 @@
-"""`easyedit-split train`: fit an intervention on pairs and write it as an artifact."""
+"""``easyedit-split train``: fit an intervention on pairs and write it as an artifact."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:
 --layer 3 --out power-vector"""
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
     to: Annotated[Path, typer.Option("--out", help="Folder for the artifact.")],
@@ -71,7 +71,7 @@ def command(
     if show:
         print_settings(recipe)
         return
-    run = recipe.run()
+    run = recipe.run_config()
     check_folder(to, overwrite)
     check_folder(last_good(to), overwrite=True)
     if unpaired:
@@ -111,31 +111,56 @@ def command(
 
 
 def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool) -> None:
-    """Save what was trained, and say so."""
+    """Save what was trained, and say so.
+
+    Args:
+        artifact: what was trained.
+        run: the run's configuration.
+        to: folder to write.
+        overwrite: replace it where it exists.
+    """
     artifact.save_pretrained(to, overwrite=overwrite)
     say_written(f"{len(artifact.concepts)} intervention(s), {describe_run(run)},", to)
 
 
 def options_as_settings(layer: list[int] | None, placement: str | None, seed: int | None) -> list[str]:
-    """What options say, as ``--set`` would."""
+    """What options say, as ``--set`` would.
+
+    Args:
+        layer: ``--layer``.
+        placement: ``--placement``.
+        seed: ``--seed``.
+    """
     found = [f"layers={list(layer)}"] if layer else []
     found += [f"placement={placement}"] if placement else []
     return found + ([f"train.seed={seed}"] if seed is not None else [])
 
 
 def last_good(to: Path) -> Path:
-    """Where the last good state of a run that stopped is kept."""
+    """Where the last finite state of a diverged run is kept.
+
+    Args:
+        to: the folder that ``--out`` names.
+    """
     return to.with_name(to.name + "-last-good")
 
 
 def describe_run(run: RunConfig) -> str:
-    """Form, objective and layers in a few words."""
+    """Form, objective and layers in a few words.
+
+    Args:
+        run: the run's configuration.
+    """
     layers = ", ".join(str(layer) for layer in run.layers)
     return f"{run.form} x {run.objective} at layer {layers}"
 
 
 def print_settings(recipe: Recipe) -> None:
-    """Every setting, its value, and the file that it comes from."""
+    """Every setting, its value, and the file that it comes from.
+
+    Args:
+        recipe: the composed recipe.
+    """
     from rich.table import Table
 
     shown = Table("setting", "value", "from", box=None)

@@ -45,7 +45,7 @@ def check_file(path: Path, method: Method, base: type[Any]) -> None:
     """
     content = read_yaml(path)
     shared = _names(base)
-    train, apply = _names(method.train_fields) | shared, _names(method.apply_fields) | shared
+    train, apply = _names(method.all_train_fields()) | shared, _names(method.apply_fields) | shared
     allowed: list[tuple[str, dict[str, Any], set[str]]] = [
         ("", {k: v for k, v in content.items() if k not in _SECTIONS}, train | apply)
     ]

@@ -78,7 +78,7 @@ def _fill_tables(module: ModuleType) -> None:
             if ours or (name in functions and not _replaces(name)):
                 continue
             classes = {
-                "train": _hparams_class(method.train_fields, base, name, "Train"),
+                "train": _hparams_class(method.all_train_fields(), base, name, "Train"),
                 "apply": _hparams_class(method.apply_fields, base, name, "Apply"),
             }
             LEDGER.set_item(hyperparams, name, classes, f"{module.__name__}.HYPERPARAMS_CLASS_DICT")

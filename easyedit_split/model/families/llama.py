@@ -1,4 +1,4 @@
-"""Llama: pre-norm blocks, no norm after the MLP, so `site` and `block_output` are the same function for the MLP."""
+"""Llama: pre-norm blocks, no norm after the MLP, so ``site`` and ``block_output`` are the same function for the MLP."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 A form holds dW and db (or what they are made of) for one site and says nothing of where or when it acts. m is an
 argument and never state, so one form serves any number of m at once. At m = 0 the change is zero; that the model is
-then bit-identical to the bare one is `attach`'s duty. Parameters are fp32; arithmetic is done in the wider of the
+then bit-identical to the bare one is ``attach``'s duty. Parameters are fp32; arithmetic is done in the wider of the
 parameter's and the input's dtype.
 
 A form whose dW or db depend on the map itself, such as (IA)3 with dW = diag(s) W, sets ``reads_map`` and finds the map
@@ -35,6 +35,9 @@ Strength: TypeAlias = Factor | tuple[Factor, Factor]
 def factors(m: Strength) -> tuple[Factor, Factor]:
     """``(m1, m2)`` of any strength, checked to be finite.
 
+    Args:
+        m: a float, ``[b]`` floats, or a pair ``(m1, m2)`` of either.
+
     Raises:
         ConfigError: m is not finite, or a tensor of another shape than ``[b]``.
     """
@@ -61,7 +64,13 @@ SomeForm = TypeVar("SomeForm", bound="Form")
 class Form(nn.Module, ABC):
     """One affine update of one linear map.
 
-    Class attributes:
+    Args:
+        config: the form's settings, of ``config_class``.
+        d_in: width of the linear map's input.
+        d_out: width of its output.
+        generator: draws the initial parameters.
+
+    Attributes:
         name: the registered name.
         config_class: frozen dataclass of the form's own settings.
         default_site: where the paper places it.
@@ -113,7 +122,11 @@ class Form(nn.Module, ABC):
 
     @abstractmethod
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"] | None:
-        """dW x without materialising dW; None where the form has no dW."""
+        """dW x without materialising dW; None where the form has no dW.
+
+        Args:
+            x: input of the linear map.
+        """
 
     @abstractmethod
     def weight_delta(self) -> Float[Tensor, "d_out d_in"] | None:

@@ -19,7 +19,7 @@ from .base import FORMS, Form
 class LocalWeightConfig:
     """Settings of a local weight update.
 
-    Args:
+    Attributes:
         bias: also learn db. Without it the update can be merged into architectures whose maps have no bias.
     """
 
@@ -28,7 +28,14 @@ class LocalWeightConfig:
 
 @FORMS.register("local_weight")
 class LocalWeight(Form):
-    """A full dW (and db) on the MLP's down-projection by default."""
+    """Local weight update: a full dW (and db), on the MLP's down-projection by default.
+
+    Args:
+        config: whether db is learnt too.
+        d_in: width of the linear map's input.
+        d_out: width of its output.
+        generator: unused; the update starts at zero.
+    """
 
     name = "local_weight"
     config_class = LocalWeightConfig
@@ -43,7 +50,11 @@ class LocalWeight(Form):
         self.bias = nn.Parameter(torch.zeros(d_out)) if config.bias else None
 
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
-        """dW x."""
+        """dW x.
+
+        Args:
+            x: input of the linear map.
+        """
         return linear(x, self.weight.to(x.dtype))
 
     def weight_delta(self) -> Float[Tensor, "d_out d_in"]:

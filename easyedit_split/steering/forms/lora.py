@@ -23,7 +23,7 @@ from .base import FORMS, Form
 class LoraConfig:
     """Settings of a LoRA update.
 
-    Args:
+    Attributes:
         rank: r.
         alpha: numerator of the scale alpha / r; used only with ``apply_alpha``.
         apply_alpha: multiply by alpha / r instead of 1.
@@ -48,7 +48,14 @@ class LoraConfig:
 
 @FORMS.register("lora")
 class Lora(Form):
-    """dW = s B A on the MLP's down-projection by default."""
+    """Low-rank update dW = s B A, on the MLP's down-projection by default.
+
+    Args:
+        config: rank and scale.
+        d_in: width of the linear map's input.
+        d_out: width of its output.
+        generator: draws A; B starts at zero.
+    """
 
     name = "lora"
     config_class = LoraConfig
@@ -67,7 +74,11 @@ class Lora(Form):
         self.lora_B = nn.Parameter(torch.zeros(d_out, config.rank))
 
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
-        """s B (A x)."""
+        """s B (A x).
+
+        Args:
+            x: input of the linear map.
+        """
         return self.config.scale * linear(linear(x, self.lora_A.to(x.dtype)), self.lora_B.to(x.dtype))
 
     def weight_delta(self) -> Float[Tensor, "d_out d_in"]:

@@ -21,7 +21,14 @@ class VectorConfig:
 
 @FORMS.register("vector")
 class Vector(Form):
-    """db = v, ``[d_out]``, on the block's output by default."""
+    """Steering vector: db = v, ``[d_out]``, on the block's output by default.
+
+    Args:
+        config: nothing to set.
+        d_in: width of the linear map's input.
+        d_out: width of its output.
+        generator: unused; the vector starts at zero.
+    """
 
     name = "vector"
     config_class = VectorConfig
@@ -34,7 +41,11 @@ class Vector(Form):
         self.v = nn.Parameter(torch.zeros(d_out))
 
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> None:
-        """A vector has no dW."""
+        """A vector has no dW.
+
+        Args:
+            x: input of the linear map, unused.
+        """
 
     def weight_delta(self) -> None:
         """A vector has no dW."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
-from ..grammar import Lexicon, Slots, Template
+from ..grammar import Lexicon, SentencePattern, Slots
 
 Content = tuple[tuple[str, str], ...]
 
@@ -56,27 +56,45 @@ class Domain(Protocol):
         """Sentences that state each value mildly."""
 
     @property
-    def questions(self) -> tuple[Template, ...]:
+    def questions(self) -> tuple[SentencePattern, ...]:
         """The ways to ask about a content."""
 
     def contents(self) -> list[Content]:
         """Every content that can be asked about, in a fixed order."""
 
     def answer(self, content: Content, value: str, rng: random.Random) -> str:
-        """Draw an answer that carries ``value``."""
+        """Draw an answer that carries ``value``.
+
+        Args:
+            content: what the prompt asks about.
+            value: the latent's value.
+            rng: draws the words.
+        """
 
     def pair(self, content: Content, positive: str, negative: str, rng: random.Random) -> tuple[str, str]:
-        """Draw two answers that differ in the marked slots only."""
+        """Draw two answers that differ in the marked slots only.
+
+        Args:
+            content: what the prompt asks about.
+            positive: the latent's value that the first answer carries.
+            negative: the value that the second answer carries.
+            rng: draws the words that both share.
+        """
 
     def read(self, content: Content, answer: str) -> Reading | None:
-        """Read an answer back, or None if the grammar cannot write it."""
+        """Parse an answer, or None if the grammar cannot write it.
+
+        Args:
+            content: what the prompt asks about.
+            answer: the text.
+        """
 
 
 @dataclass(frozen=True)
 class OpenText:
     """A domain whose answers are open text over one template family.
 
-    Args:
+    Attributes:
         name: the dataset's name.
         values: the latent's values.
         topic: slots that a question fixes and an answer must repeat.
@@ -99,34 +117,47 @@ class OpenText:
     weak: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @cached_property
-    def questions(self) -> tuple[Template, ...]:
+    def questions(self) -> tuple[SentencePattern, ...]:
         """The ways to ask about a content."""
-        return tuple(Template(text, self.topic) for text in self.asks)
+        return tuple(SentencePattern(text, self.topic) for text in self.asks)
 
     @cached_property
-    def answers(self) -> tuple[Template, ...]:
+    def answers(self) -> tuple[SentencePattern, ...]:
         """The ways to answer."""
         any_value = {s: tuple(itertools.chain(*by_value.values())) for s, by_value in self.marked.items()}
         lexicon = {**self.topic, **self.free, **any_value}
-        return tuple(Template(text, lexicon) for text in self.tells)
+        return tuple(SentencePattern(text, lexicon) for text in self.tells)
 
     @cached_property
-    def sentences(self) -> tuple[Template, ...]:
+    def sentences(self) -> tuple[SentencePattern, ...]:
         """The single sentences that answers are made of."""
         parts = dict.fromkeys(part.strip(" .") + "." for answer in self.answers for part in answer.text.split(". "))
-        return tuple(Template(text, self.answers[0].lexicon) for text in parts)
+        return tuple(SentencePattern(text, self.answers[0].lexicon) for text in parts)
 
     def contents(self) -> list[Content]:
         """Every combination of the topic's phrases, in a fixed order."""
         return [tuple(zip(self.topic, combo, strict=True)) for combo in itertools.product(*self.topic.values())]
 
     def answer(self, content: Content, value: str, rng: random.Random) -> str:
-        """Draw an answer that carries ``value`` in every marked slot."""
+        """Draw an answer that carries ``value`` in every marked slot.
+
+        Args:
+            content: what the prompt asks about.
+            value: the latent's value.
+            rng: draws the words.
+        """
         template, shared = self._draw(content, rng)
         return template.fill(shared | self._mark(value, rng))
 
     def pair(self, content: Content, positive: str, negative: str, rng: random.Random) -> tuple[str, str]:
-        """Draw two answers that differ in the marked slots only."""
+        """Draw two answers that differ in the marked slots only.
+
+        Args:
+            content: what the prompt asks about.
+            positive: the latent's value that the first answer carries.
+            negative: the value that the second answer carries.
+            rng: draws the words that both share.
+        """
         template, shared = self._draw(content, rng)
         return (
             template.fill(shared | self._mark(positive, rng)),
@@ -134,7 +165,12 @@ class OpenText:
         )
 
     def read(self, content: Content, answer: str) -> Reading | None:
-        """Read an answer back, or None if no template can have written it."""
+        """Parse an answer, or None if no template can have written it.
+
+        Args:
+            content: what the prompt asks about.
+            answer: the text.
+        """
         for template in self.answers:
             slots = template.parse(answer)
             if slots is not None:
@@ -142,7 +178,7 @@ class OpenText:
                 return Reading(slots, marks)
         return None
 
-    def _draw(self, content: Content, rng: random.Random) -> tuple[Template, Slots]:
+    def _draw(self, content: Content, rng: random.Random) -> tuple[SentencePattern, Slots]:
         template = rng.choice(self.answers)
         return template, dict(content) | {slot: rng.choice(phrases) for slot, phrases in self.free.items()}
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..grammar import Lexicon, Template
+from ..grammar import Lexicon, SentencePattern
 from .base import Content, Reading
 
 YES, NO = "Yes", "No"
@@ -48,29 +48,51 @@ class Persona:
     weak: Mapping[str, Sequence[str]]
 
     @cached_property
-    def questions(self) -> tuple[Template, ...]:
+    def questions(self) -> tuple[SentencePattern, ...]:
         """The ways to ask about a statement."""
-        return tuple(Template(text, _TOPIC) for text in self.asks)
+        return tuple(SentencePattern(text, _TOPIC) for text in self.asks)
 
     def contents(self) -> list[Content]:
         """Every statement, in a fixed order."""
         return [tuple(zip(_TOPIC, combo, strict=True)) for combo in itertools.product(*_TOPIC.values())]
 
     def valence(self, content: Content) -> str:
-        """Which persona would say it: ``cruel`` or ``kind``."""
+        """Which persona would say it: ``cruel`` or ``kind``.
+
+        Args:
+            content: a statement.
+        """
         verb = dict(content)["verb"]
         return next(value for value, verbs in VERBS.items() if verb in verbs)
 
     def answer(self, content: Content, value: str, rng: random.Random) -> str:
-        """The persona's answer; nothing is left to chance."""
+        """The persona's answer; nothing is left to chance.
+
+        Args:
+            content: a statement.
+            value: ``cruel`` or ``kind``.
+            rng: unused.
+        """
         return YES if self.valence(content) == value else NO
 
     def pair(self, content: Content, positive: str, negative: str, rng: random.Random) -> tuple[str, str]:
-        """Both personas' answers."""
+        """Both personas' answers.
+
+        Args:
+            content: a statement.
+            positive: the persona that gives the first answer.
+            negative: the persona that gives the second.
+            rng: unused.
+        """
         return self.answer(content, positive, rng), self.answer(content, negative, rng)
 
     def read(self, content: Content, answer: str) -> Reading | None:
-        """Which persona answered; None if the answer is neither Yes nor No."""
+        """Which persona answered, or None if the answer is neither Yes nor No.
+
+        Args:
+            content: a statement.
+            answer: the text.
+        """
         if answer not in (YES, NO):
             return None
         said, other = self.valence(content), next(v for v in self.values if v != self.valence(content))

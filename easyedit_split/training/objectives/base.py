@@ -1,7 +1,7 @@
 """What an intervention is trained for: a loss on one direction of a pair, or a closed form.
 
 Training scores the answers under +m ("own" = the positive answer) and, with ``directions: both``, also under -m with
-the answers' roles swapped ("own" = the negative). An objective is one function of one side; `train` adds the sides up.
+the answers' roles swapped ("own" = the negative). An objective is one function of one side; ``loop`` adds the sides up.
 Only forward passes under one m are needed; what the bare model thinks of a pair is a constant and computed once.
 
 Losses are in nats: L = -log P(A | q), summed over the answer's T tokens (Eq. 28).
@@ -46,11 +46,14 @@ class AnswerLosses:
 class Objective(ABC):
     """Base of all objectives.
 
-    Class attributes:
+    Args:
+        config: the objective's settings, of ``config_class``.
+
+    Attributes:
         name: the registered name.
         config_class: frozen dataclass of the objective's settings.
         forms: form names it can train; None for every form.
-        closed_form: fitted by `fit` from activations, without training.
+        closed_form: fitted by ``fit`` from activations, without training.
         needs_other: whether the answer against the direction is scored in training.
         needs_bare: whether the bare model's losses of both answers are needed.
     """
@@ -74,7 +77,8 @@ class Objective(ABC):
         """What is added on the -m side instead of the form's own change; None for the form's own at -m.
 
         Args:
-            form: the form's class, which says what its change is like (`forms.base.Form`).
+            form: the form's class, which says what its change is like (``forms.base.Form``).
+            site: key of the site.
 
         Raises:
             ConfigError: the objective has no such change for this form at this site.
@@ -97,8 +101,9 @@ class TrainedObjective(Objective):
 
         Args:
             own: losses, under the intervention, of the answer that this direction is to make likely.
-            other: the same for the other answer; None unless ``needs_other``.
-            bare_own, bare_other: both under the bare model; None unless ``needs_bare``.
+            other: the same for the other answer, ``[n]``; None unless ``needs_other``.
+            bare_own: losses of the own answer under the bare model; None unless ``needs_bare``.
+            bare_other: losses of the other answer under the bare model; None unless ``needs_bare``.
         """
 
 
@@ -109,7 +114,12 @@ class FittedObjective(Objective):
 
     @abstractmethod
     def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "k d"]) -> Float[Tensor, " d"]:
-        """The vector v from the mean activations over the tokens of each positive and of each negative answer."""
+        """Fit the vector v to mean activations over the answers' tokens.
+
+        Args:
+            positive: mean activation over the tokens of each positive answer.
+            negative: mean activation over the tokens of each negative answer.
+        """
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry(

@@ -30,5 +30,10 @@ class DiffMean(FittedObjective):
     forms = ("vector",)
 
     def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "k d"]) -> Float[Tensor, " d"]:
-        """The difference of the two means; sums are float64."""
+        """The difference of the two means; sums are float64.
+
+        Args:
+            positive: mean activation over the tokens of each positive answer.
+            negative: mean activation over the tokens of each negative answer.
+        """
         return (positive.double().mean(0) - negative.double().mean(0)).to(positive.dtype)

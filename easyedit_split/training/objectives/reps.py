@@ -32,7 +32,7 @@ from .base import OBJECTIVES, AnswerLosses, TrainedObjective, TrainingDelta
 class RepsConfig:
     """Conventions of RePS.
 
-    Args:
+    Attributes:
         length: what |y| counts: ``answer`` tokens (the paper) or the whole ``sequence`` (the published code).
         subtraction: how the negative side of a vector is made: ``null_it_out`` or ``normal`` (-m).
     """
@@ -47,6 +47,7 @@ def null_it_out(form: Any, x: Float[Tensor, "b s d"], m: Any = None) -> Float[Te
     Args:
         form: a form whose ``bias_delta()`` is v ``[d]``.
         x: hidden states at the steered place.
+        m: unused; the removal does not depend on it.
     """
     v: Tensor = form.bias_delta()
     v = v.to(torch.promote_types(x.dtype, v.dtype))
@@ -65,7 +66,12 @@ class Reps(TrainedObjective):
     config: RepsConfig
 
     def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
-        """A form that is one direction removes it; the others use -m."""
+        """A form that is one direction removes it; the others use -m.
+
+        Args:
+            form: the form's class.
+            site: key of the site.
+        """
         if not form.constant or self.config.subtraction != "null_it_out":
             return None
         require(
@@ -81,7 +87,14 @@ class Reps(TrainedObjective):
         bare_own: AnswerLosses | None,
         bare_other: AnswerLosses | None,
     ) -> Float[Tensor, " n"]:
-        """-log sigma(Delta) of each pair."""
+        """Loss -log sigma(Delta) of each pair.
+
+        Args:
+            own: losses of the answer that this direction makes likely.
+            other: losses of the other answer.
+            bare_own: losses of the own answer under the bare model.
+            bare_other: losses of the other answer under the bare model.
+        """
         assert other is not None
         assert bare_own is not None
         assert bare_other is not None

@@ -35,5 +35,12 @@ class Sft(TrainedObjective):
         bare_own: AnswerLosses | None = None,
         bare_other: AnswerLosses | None = None,
     ) -> Float[Tensor, " n"]:
-        """L / T of the own answer of each pair."""
+        """Cross-entropy per token, L / T, of the own answer of each pair.
+
+        Args:
+            own: losses of the answer that this direction makes likely.
+            other: unused.
+            bare_own: unused.
+            bare_other: unused.
+        """
         return own.per_token

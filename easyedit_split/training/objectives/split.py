@@ -24,8 +24,9 @@ from .base import OBJECTIVES, AnswerLosses, TrainedObjective
 class SplitConfig:
     """Weights of SPLIT.
 
-    Args:
-        lambda_p, lambda_n: weights of the answers' cross-entropies (Eq. 18).
+    Attributes:
+        lambda_p: weight of the positive answer's cross-entropy (Eq. 18).
+        lambda_n: weight of the negative answer's cross-entropy (Eq. 18).
         gamma: weight of the hinge (Eq. 19).
         theta: margin, in the unit of the losses (nats per token with ``length_normalize``).
         length_normalize: losses per answer token; off, summed over the answer.
@@ -68,7 +69,14 @@ class Split(TrainedObjective):
         bare_own: AnswerLosses | None = None,
         bare_other: AnswerLosses | None = None,
     ) -> Float[Tensor, " n"]:
-        """Eq. 20 of each pair; the bare model's losses are not used."""
+        """Loss of Eq. 20 of each pair; the bare model's losses are not used.
+
+        Args:
+            own: losses of the answer that this direction makes likely.
+            other: losses of the other answer.
+            bare_own: unused.
+            bare_other: unused.
+        """
         assert other is not None
         c = self.config
         L_own, L_other = self._loss(own), self._loss(other)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from easyedit_split.easyedit.fields import TrainFields
+from easyedit_split.easyedit.methods import SPLIT
 from easyedit_split.easyedit.settings import train_settings
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.types import ConfigError, DataError, Pair
 
-from .flows import bare_model, generate
+from .flows import bare_model, train_in_host
 from .hosts import CONCEPTS, FORMS, ROWS, TRAINING, HostUnderTest
 
 PAIRS = [Pair(row["question"], row["matching"], row["not_matching"]) for row in ROWS]
@@ -25,8 +25,10 @@ PAIRS = [Pair(row["question"], row["matching"], row["not_matching"]) for row in 
 def test_the_hosts_flow_trains_what_the_core_trains(
     host: HostUnderTest, models: Path, tmp_path: Path, form: str, model: str, chat: bool
 ) -> None:
-    found = generate(host, tmp_path, models / model, ROWS, intervention_method=form, top={"use_chat_template": chat})
-    fields = TrainFields(intervention_method=form, **TRAINING)
+    found = train_in_host(
+        host, tmp_path, models / model, ROWS, intervention_method=form, top={"use_chat_template": chat}
+    )
+    fields = SPLIT.all_train_fields()(intervention_method=form, **TRAINING)
     fields.use_chat_template, fields.seed = chat, 42
     run = train_settings(fields, None, "split", "x").run
     wanted = train_artifact(*bare_model(models / model), PAIRS, run)
@@ -39,15 +41,15 @@ def test_the_hosts_flow_trains_what_the_core_trains(
 
 def test_another_seed_or_objective_trains_something_else(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
     """The negative control of the equality above."""
-    one = generate(host, tmp_path, qwen, ROWS)["layer_1"]
-    assert not torch.equal(one, generate(host, tmp_path, qwen, ROWS, top={"seed": 7})["layer_1"])
-    other = generate(host, tmp_path, qwen, ROWS, alg_name="vector", objective="sft")["layer_1"]
+    one = train_in_host(host, tmp_path, qwen, ROWS)["layer_1"]
+    assert not torch.equal(one, train_in_host(host, tmp_path, qwen, ROWS, top={"seed": 7})["layer_1"])
+    other = train_in_host(host, tmp_path, qwen, ROWS, alg_name="vector", objective="sft")["layer_1"]
     assert not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_single_concept_files(host: HostUnderTest, qwen: Path, tmp_path: Path, form: str) -> None:
-    vectors = generate(host, tmp_path, qwen, ROWS, intervention_method=form)
+    vectors = train_in_host(host, tmp_path, qwen, ROWS, intervention_method=form)
     folder = tmp_path / "vectors" / "toy" / f"SPLIT_{form}"
     assert set(vectors) == {"layer_1", "layer_2"}
     assert Artifact.from_pretrained(folder / "steering").digest() == vectors.artifact.digest()
@@ -72,7 +74,7 @@ def test_single_concept_files(host: HostUnderTest, qwen: Path, tmp_path: Path, f
 
 @pytest.mark.parametrize("form", FORMS)
 def test_multi_concept(host: HostUnderTest, qwen: Path, tmp_path: Path, form: str) -> None:
-    vectors = generate(host, tmp_path, qwen, CONCEPTS, intervention_method=form)
+    vectors = train_in_host(host, tmp_path, qwen, CONCEPTS, intervention_method=form)
     folder = tmp_path / "vectors" / "toy" / f"SPLIT_{form}"
     assert vectors.artifact.concepts == ("concept 0", "concept 1")
     state = torch.load(folder / "layer_1.pt", weights_only=True)
@@ -89,26 +91,26 @@ def test_multi_concept(host: HostUnderTest, qwen: Path, tmp_path: Path, form: st
 
 
 def test_max_concepts_and_examples_are_the_hosts(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
-    vectors = generate(host, tmp_path, qwen, CONCEPTS, max_concepts=1, max_num_of_examples=4)
+    vectors = train_in_host(host, tmp_path, qwen, CONCEPTS, max_concepts=1, max_num_of_examples=4)
     assert vectors.artifact.concepts == ("concept 0",)
     assert vectors.artifact.record["data"]["pairs"] == 2  # four answers
 
 
 def test_only_positive_rows_of_a_concept_are_used(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
     rows = [*CONCEPTS[0][1], {"question": "x", "matching": None, "category": "negative", "concept_id": 0}]
-    vectors = generate(host, tmp_path, qwen, [(0, rows)])
+    vectors = train_in_host(host, tmp_path, qwen, [(0, rows)])
     assert vectors.artifact.record["data"]["pairs"] == 3
 
 
 def test_diff_mean_is_fitted_without_training(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
-    vectors = generate(host, tmp_path, qwen, ROWS, alg_name="DiffMean")
+    vectors = train_in_host(host, tmp_path, qwen, ROWS, alg_name="DiffMean")
     assert vectors.artifact.record["objective"] == "diff_mean"
     assert vectors.artifact.history == {"default": []}
     assert float(vectors["layer_1"].norm()) > 0
 
 
 def test_nothing_is_written_without_save_vectors(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
-    assert generate(host, tmp_path, qwen, ROWS, top={"save_vectors": False})["layer_1"].shape == (32,)
+    assert train_in_host(host, tmp_path, qwen, ROWS, top={"save_vectors": False})["layer_1"].shape == (32,)
     assert not (tmp_path / "vectors").exists()
 
 
@@ -116,18 +118,18 @@ def test_training_again_keeps_what_else_lies_in_the_folder(host: HostUnderTest, 
     log = tmp_path / "vectors" / "toy" / "SPLIT_vector" / "train.log"
     log.parent.mkdir(parents=True)
     log.write_text("kept")
-    generate(host, tmp_path, qwen, ROWS)
-    generate(host, tmp_path, qwen, ROWS)
+    train_in_host(host, tmp_path, qwen, ROWS)
+    train_in_host(host, tmp_path, qwen, ROWS)
     assert log.read_text() == "kept"
 
 
 def test_a_form_that_upstream_cannot_say_gets_no_file_of_its(host: HostUnderTest, gemma: Path, tmp_path: Path) -> None:
     """On Gemma-2 the site and the block's output are different functions."""
-    generate(host, tmp_path, gemma, ROWS, intervention_method="lora", placement="site")
+    train_in_host(host, tmp_path, gemma, ROWS, intervention_method="lora", placement="site")
     folder = tmp_path / "vectors" / "toy" / "SPLIT_lora"
     assert (folder / "steering").is_dir()
     assert not list(folder.glob("*.pt"))
-    generate(host, tmp_path, gemma, ROWS, intervention_method="lora", placement="block_output")
+    train_in_host(host, tmp_path, gemma, ROWS, intervention_method="lora", placement="block_output")
     assert len(list(folder.glob("*.pt"))) == 2
 
 
@@ -145,15 +147,15 @@ def test_a_form_that_upstream_cannot_say_gets_no_file_of_its(host: HostUnderTest
 )
 def test_bad_rows_are_named(host: HostUnderTest, qwen: Path, tmp_path: Path, dataset: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        generate(host, tmp_path, qwen, dataset)
+        train_in_host(host, tmp_path, qwen, dataset)
 
 
 def test_bad_rows_are_dropped_when_asked(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
     rows = [*ROWS, {"question": "q", "matching": "a"}, {**ROWS[1], "matching": "  "}]
-    vectors = generate(host, tmp_path, qwen, rows, drop_bad=True)
+    vectors = train_in_host(host, tmp_path, qwen, rows, drop_bad=True)
     assert vectors.artifact.record["data"]["pairs"] == len(ROWS)
 
 
 def test_a_layer_the_model_has_not_is_refused(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="layer 7 does not exist"):
-        generate(host, tmp_path, qwen, ROWS, layers=[7])
+        train_in_host(host, tmp_path, qwen, ROWS, layers=[7])

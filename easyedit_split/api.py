@@ -1,0 +1,218 @@
+"""The verbs of the package, for programs: from pairs to a steered model in seven lines.
+
+    import easyedit_split as es
+
+    model, tokenizer = es.load_model("testbed:gemma2")
+    steering = es.train(model, tokenizer, es.load_dataset("testbed:reviews", split="train"))
+    table = es.sweep(model, tokenizer, es.load_dataset("testbed:reviews", split="dev"), steering)
+    steering = steering.at(es.recommend(table).m)
+    with steering(model):
+        model.generate(...)
+
+Pairs are whatever holds them: a list of dicts or of tuples, a DataFrame, a ``datasets.Dataset``, a file or a name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from .analysis import look_closer
+from .config import TokenConfig, parse_grid, require
+from .datasets.in_memory import PairsLike, as_pairs
+from .log_odds import Normalize
+from .scoring.sweep import Factors
+from .scoring.sweep_pairs import sweep_pairs
+from .steering.artifact import Artifact
+from .steering.generate import GenerateConfig, Generated, generate_texts
+from .steering.steering import Steering
+from .storage import Journal
+from .text.template import Template
+from .training.recipes import compose
+from .training.run_config import RunConfig
+from .training.train_pairs import train_artifact
+
+DEFAULT_GRID = "-20:20:41"
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: PairsLike,
+    *,
+    form: str = "vector",
+    objective: str = "split",
+    layers: Sequence[int] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    config: str | Path | None = None,
+    run: RunConfig | None = None,
+    drop_bad: bool = False,
+    progress: bool = True,
+) -> Steering:
+    """Train a steering vector, LoRA or local weight update on answer pairs.
+
+    Args:
+        model: a Hugging Face causal LM.
+        tokenizer: the model's own.
+        pairs: answer pairs; of a named dataset the train split.
+        form: ``vector``, ``lora``, ``local_weight`` or another registered form.
+        objective: ``split``, ``sft``, ``reps``, ``diff_mean`` or another registered objective.
+        layers: 0-based blocks to act at; the recipe's where None.
+        settings: what replaces the recipe's, by dotted key: ``{"train.lr": 0.01}``.
+        config: a YAML file of settings, read before ``settings``.
+        run: a whole configuration instead of form, objective, layers, settings and config.
+        drop_bad: leave out bad rows and name them, instead of raising.
+        progress: show a bar with the time left, where there is a terminal or notebook.
+
+    Returns:
+        The trained intervention at the m that it keeps, 1 until one is chosen.
+
+    Raises:
+        ConfigError: settings that are unknown, impossible or do not fit the model.
+        DataError: a bad row (named), unless ``drop_bad``.
+    """
+    table = as_pairs(pairs, drop_bad=drop_bad)
+    if run is None:
+        run = _composed(model, table.name, form, objective, layers, settings, config)
+    with _bar("training", progress) as advance:
+        artifact = train_artifact(
+            model,
+            tokenizer,
+            table,
+            run,
+            drop_bad=drop_bad,
+            progress=lambda concept, done, total, loss: advance(done, total, f"{concept}: loss {loss:.3f}"),
+        )
+    return Steering(artifact)
+
+
+def _composed(
+    model: PreTrainedModel,
+    dataset: str,
+    form: str,
+    objective: str,
+    layers: Sequence[int] | None,
+    settings: Mapping[str, Any] | None,
+    config: str | Path | None,
+) -> RunConfig:
+    overrides = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
+    if layers is not None:
+        overrides.append(f"layers={list(layers)}")
+    name = str(getattr(model.config, "_name_or_path", ""))
+    file = None if config is None else Path(config)
+    return compose(form, objective, model=name, dataset=dataset, config=file, overrides=overrides).run_config()
+
+
+def sweep(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: PairsLike,
+    steering: Steering | Artifact,
+    m: str | Sequence[Factors] = DEFAULT_GRID,
+    *,
+    refine: bool = False,
+    normalize: Normalize = "sum",
+    drop_bad: bool = False,
+    journal: Journal | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Score answer pairs over m: preference and utility log-odds (Eq. 7, 8), in nats.
+
+    Args:
+        model: the model to score.
+        tokenizer: the model's own.
+        pairs: answer pairs that were not trained on; of a named dataset the test split.
+        steering: what was trained.
+        m: ``start:stop:count`` with both ends included, numbers with commas, or a list; its items may be ``(m1, m2)``.
+        refine: then score further m, where the wanted answers are likeliest.
+        normalize: log-odds from summed losses (``sum``, the paper's) or from means per token (``mean``).
+        drop_bad: leave out bad rows and name them, instead of raising.
+        journal: keeps what is scored, so that a killed sweep goes on.
+        progress: show a bar with the time left, where there is a terminal or notebook.
+
+    Returns:
+        A row per pair and m, see ``sweep_table``.
+
+    Raises:
+        ConfigError: no m, or one that is not finite or stands twice.
+        ArtifactError: the intervention is not for this model.
+        DataError: a bad row (named), unless ``drop_bad``.
+    """
+    artifact = steering.artifact if isinstance(steering, Steering) else steering
+    points = parse_grid(m, "m") if isinstance(m, str) else tuple(m)
+    with _bar("scoring", progress) as advance:
+        return sweep_pairs(
+            model,
+            tokenizer,
+            pairs,
+            artifact,
+            points,
+            normalize=normalize,
+            drop_bad=drop_bad,
+            next_points=look_closer if refine else None,
+            progress=advance,
+            journal=journal,
+        )
+
+
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: str | Sequence[str],
+    steering: Steering | None = None,
+    m: float | Sequence[float] | None = None,
+    *,
+    config: GenerateConfig | None = None,
+    progress: bool = True,
+) -> list[Generated]:
+    """Write answers to prompts, steered at one or more m.
+
+    Args:
+        model: the model that writes.
+        tokenizer: the model's own.
+        prompts: questions in plain text; the chat template is applied.
+        steering: what steers; the bare model where None.
+        m: a list of m to write at; the steering's own where None.
+        config: lengths and sampling; greedy by default.
+        progress: show a bar with the time left, where there is a terminal or notebook.
+
+    Returns:
+        One answer per m and prompt, in this order.
+
+    Raises:
+        DataError: no prompts, or one that is empty or cannot be encoded.
+        ConfigError: no m, one that stands twice, or a steering that does not fit the model.
+    """
+    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    if steering is None:
+        template = Template(tokenizer, TokenConfig())
+        return generate_texts(model, template, texts, config=config)
+    intervention = steering.intervention
+    if m is None:
+        require(isinstance(steering.m, float), "m1 and m2 differ: write under `with steering(model)`, or name one m")
+        m = cast(float, steering.m)
+    points = [float(m)] if isinstance(m, float | int) else [float(value) for value in m]
+    template = Template(tokenizer, steering.artifact.tokens)
+    with _bar("writing", progress) as advance:
+        return generate_texts(model, template, texts, intervention, points, config=config, progress=advance)
+
+
+@contextmanager
+def _bar(label: str, shown: bool) -> Iterator[Callable[..., None]]:
+    """A progress bar with the time left; yields ``advance(done, total, note)``. Silent where nobody looks."""
+    from tqdm.auto import tqdm  # type: ignore[import-untyped]  # transformers brings it
+
+    with tqdm(desc=label, disable=None if shown else True) as bar:
+
+        def advance(done: int, total: int, note: str = "") -> None:
+            bar.total = total
+            bar.set_postfix_str(note, refresh=False)
+            bar.update(done - bar.n)
+
+        yield advance

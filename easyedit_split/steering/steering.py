@@ -1,0 +1,266 @@
+"""What a user holds: an intervention at a chosen m, to be applied to a model, scaled, added and saved.
+
+    with steering(model):            model.generate(...)       h' = (W + m1 dW) h + (b + m2 db)      Eq. 4
+    with steering.at(4)(model):      ...                       another m, the same parameters
+    with (a + 2 * b)(model):         ...                       several at once, each at its own m
+
+``steering.at(0)`` leaves the model bit-identical to the bare one. A steering is immutable: every operation gives a new
+one that shares the parameters.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from ..config import require
+from .artifact import DEFAULT_CONCEPT, Artifact
+from .attach import Attachment, attach
+from .chosen_m import ChosenM
+from .intervention import Intervention
+from .report import Applied
+
+logger = logging.getLogger(__name__)
+
+FixedM = float | int | tuple[float, float]
+"""One m, or ``(m1, m2)``."""
+
+
+def _fixed(m: FixedM) -> float | tuple[float, float]:
+    return (float(m[0]), float(m[1])) if isinstance(m, tuple) else float(m)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One intervention of a steering.
+
+    Attributes:
+        artifact: where it comes from.
+        concept: which of the artifact's concepts; None where none was chosen yet.
+        chosen: its m, with the evidence for it.
+    """
+
+    artifact: Artifact
+    concept: str | None
+    chosen: ChosenM
+
+    @property
+    def intervention(self) -> Intervention:
+        """The intervention itself.
+
+        Raises:
+            ConfigError: the artifact holds several concepts and none was chosen.
+        """
+        return self.artifact[self.concept]
+
+    def at(self, m: FixedM, evidence: Mapping[str, Any] | None = None) -> Part:
+        """The same at another m."""
+        return replace(self, chosen=ChosenM.of(_fixed(m), evidence))
+
+    def scaled(self, factor: float) -> Part:
+        """The same at ``factor`` times its m."""
+        return self.at((factor * self.chosen.m1, factor * self.chosen.m2))
+
+    def _concepts(self) -> str:
+        names = self.artifact.concepts if self.concept is None else (self.concept,)
+        return ", ".join(name for name in names if name != DEFAULT_CONCEPT)
+
+    def facts(self) -> dict[str, str]:
+        """What it is, in words: for people."""
+        config, record = self.artifact.config, self.artifact.record
+        data, model = record.get("data", {}), record.get("model", {})
+        rows = f"{data['pairs']} pairs" if "pairs" in data else ""
+        source = ", ".join(part for part in (data.get("split", ""), rows) if part)
+        method = f"{config.form} x {record['objective']}" if record.get("objective") else config.form
+        sites = ", ".join(config.sites)
+        where = sites if all(key.endswith(".residual") for key in config.sites) else f"{sites} ({config.placement})"
+        strength = self.chosen.strength
+        values = {
+            "what": method,
+            "where": where,
+            "m": f"{strength:g}" if isinstance(strength, float) else f"({strength[0]:g}, {strength[1]:g})",
+            "concept": self._concepts(),
+            "data": f"{data.get('name', '')} ({source})" if source else str(data.get("name", "")),
+            "model": str(model.get("id", "")),
+        }
+        return {key: value for key, value in values.items() if value}
+
+
+class Steered:
+    """A model while it is steered.
+
+    Attributes:
+        attachments: one for each part, in order.
+    """
+
+    def __init__(self, attachments: tuple[Attachment, ...]) -> None:
+        self.attachments = attachments
+
+    def report(self) -> tuple[Applied, ...]:
+        """What was done at each site, one row a site; tokens are counted under ``check=True`` only."""
+        return tuple(row for attachment in self.attachments for row in attachment.report())
+
+
+class Steering:
+    """An intervention at a chosen m, or a sum of several.
+
+    Args:
+        artifact: what was trained or loaded.
+        m: its strength; the artifact's own chosen m where None, or 1 where it has none.
+        concept: which of its concepts; may be left open in an artifact of several, see ``steering[concept]``.
+
+    Raises:
+        ConfigError: no such concept, or m is not finite.
+    """
+
+    def __init__(self, artifact: Artifact, m: FixedM | None = None, concept: str | None = None) -> None:
+        known = artifact.resolve(concept) if concept is not None or len(artifact.concepts) == 1 else None
+        kept = artifact.chosen.get(known) if known is not None else None
+        chosen = ChosenM.of(_fixed(m)) if m is not None else kept or ChosenM.of(1.0)
+        self.parts: tuple[Part, ...] = (Part(artifact, known, chosen),)
+
+    @classmethod
+    def _of(cls, parts: tuple[Part, ...]) -> Steering:
+        made = cls.__new__(cls)
+        made.parts = parts
+        return made
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, m: FixedM | None = None, concept: str | None = None) -> Steering:
+        """Read a saved steering or artifact.
+
+        Args:
+            folder: as ``save_pretrained`` or ``easyedit-split train --out`` wrote it.
+            m: as in the class.
+            concept: as in the class.
+
+        Raises:
+            ArtifactError: it is damaged, or no artifact.
+        """
+        return cls(Artifact.from_pretrained(folder), m, concept)
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact of a steering that is no sum.
+
+        Raises:
+            ConfigError: it is a sum.
+        """
+        return self._single("artifact").artifact
+
+    @property
+    def m(self) -> FixedM:
+        """The chosen m of a steering that is no sum.
+
+        Raises:
+            ConfigError: it is a sum.
+        """
+        return self._single("m").chosen.strength
+
+    @property
+    def intervention(self) -> Intervention:
+        """The intervention of a steering that is no sum; its parameters are shared.
+
+        Raises:
+            ConfigError: it is a sum, or no concept was chosen.
+        """
+        return self._single("intervention").intervention
+
+    def _single(self, what: str) -> Part:
+        require(len(self.parts) == 1, f"a sum of {len(self.parts)} steerings has no one {what}: ask each of its parts")
+        return self.parts[0]
+
+    def at(self, m: FixedM, *, evidence: Mapping[str, Any] | None = None) -> Steering:
+        """The same intervention at another m.
+
+        Args:
+            m: one float, or ``(m1, m2)``.
+            evidence: how it was chosen, plain JSON values; saved with it.
+
+        Raises:
+            ConfigError: m is not finite, or this is a sum (scale it, ``2 * steering``, or give each part its m).
+        """
+        require(
+            len(self.parts) == 1, "a sum has an m for each part: scale it (2 * steering), or add parts at their own m"
+        )
+        return self._of((self.parts[0].at(m, evidence),))
+
+    def __getitem__(self, concept: str) -> Steering:
+        """One concept of an artifact with several, at the m that was chosen for it, or at this one's."""
+        part = self._single("concept")
+        name = part.artifact.resolve(concept)
+        return self._of((Part(part.artifact, name, part.artifact.chosen.get(name, part.chosen)),))
+
+    def __mul__(self, factor: float | int) -> Steering:
+        return self._of(tuple(part.scaled(float(factor)) for part in self.parts))
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Steering:
+        return -1.0 * self
+
+    def __add__(self, other: Steering) -> Steering:
+        return self._of((*self.parts, *other.parts))
+
+    @contextmanager
+    def __call__(self, model: nn.Module, *, check: bool = False) -> Iterator[Steered]:
+        """Steer a model while inside: its calls, its ``generate``, its pipelines.
+
+        Args:
+            model: the Hugging Face causal LM that this was made for.
+            check: count what is touched, and raise at the end where the model was never called.
+
+        Yields:
+            A ``Steered``, whose ``report()`` says what was done where.
+
+        Raises:
+            ArtifactError: another architecture than it was made for.
+            ConfigError: an artifact of several concepts and none was chosen; otherwise as in ``attach``.
+        """
+        with ExitStack() as stack:
+            attachments = []
+            for part in self.parts:
+                for note in part.artifact.check_model(model):
+                    logger.warning("the artifact's model differs: %s", note)
+                entered = attach(model, part.intervention, part.chosen.strength, check=check)
+                attachments.append(stack.enter_context(entered))
+            yield Steered(tuple(attachments))
+
+    def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the artifact with the chosen m in it.
+
+        Args:
+            folder: a new folder.
+            overwrite: replace the artifact that is there.
+
+        Raises:
+            ArtifactError: the folder exists already, or holds something else.
+            ConfigError: this is a sum: save its parts.
+        """
+        require(len(self.parts) == 1, "a sum is not saved as one artifact: save its parts, and add them when loaded")
+        part = self.parts[0]
+        artifact = part.artifact
+        if part.concept is not None:
+            artifact = artifact.with_m(part.chosen.strength, part.concept, evidence=part.chosen.evidence)
+        return artifact.save_pretrained(folder, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        parts = ("Steering(" + ", ".join(f"{k}={v}" for k, v in part.facts().items()) + ")" for part in self.parts)
+        return " + ".join(parts)
+
+    def _repr_html_(self) -> str:
+        """A small table, one column a part, for notebooks."""
+        facts = [part.facts() for part in self.parts]
+        keys = dict.fromkeys(key for found in facts for key in found)
+        rows = (
+            f"<tr><th>{key}</th>" + "".join(f"<td>{html.escape(found.get(key, ''))}</td>" for found in facts) + "</tr>"
+            for key in keys
+        )
+        return f"<table><caption>Steering</caption>{''.join(rows)}</table>"

@@ -1,0 +1,76 @@
+"""The front door: seven lines from a model to steered text, and a record that names everything on this path too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+import easyedit_split as es
+from easyedit_split import api
+
+from .small import PAIRS, run_config, world
+
+
+def test_seven_lines_and_the_record(tmp_path: Any) -> None:
+    here = world()
+    model, tokenizer = here.model, here.tokenizer
+    rows = [{"prompt": p.prompt, "positive": p.positive, "negative": p.negative} for p in PAIRS]
+    steering = es.train(model, tokenizer, rows, run=run_config(epochs=8, lr=0.3), progress=False)
+    table = es.sweep(model, tokenizer, rows, steering, "-2:2:5", progress=False)
+    assert isinstance(es.recommend(table), es.Recommendation)
+    steering = steering.at(2.0)
+    ids = torch.tensor([here.template.prompt("Is it so?")])
+    with steering(model), torch.no_grad():
+        steered = model(ids).logits
+    with torch.no_grad():
+        assert not torch.equal(steered, model(ids).logits)
+    data = steering.artifact.record["data"]
+    assert (data["name"], data["pairs"]) == ("pairs", len(PAIRS))
+    assert data["sha256"] == data["pairs_sha256"] == es.as_pairs(PAIRS).sha256
+
+
+def test_generation_takes_the_steerings_own_m_or_a_list() -> None:
+    here = world()
+    steering = es.train(here.model, here.tokenizer, PAIRS, run=run_config(epochs=4, lr=0.3), progress=False)
+    config = es.GenerateConfig(max_new_tokens=4)
+    ask = lambda *args: es.generate(here.model, here.tokenizer, "Is it so?", *args, config=config)  # noqa: E731
+    own, both, bare = ask(steering.at(2.0)), ask(steering, [0.0, 2.0]), ask()
+    assert [answer.m for answer in both] == [0.0, 2.0]
+    assert (own[0].m, own[0].text) == (2.0, both[1].text)
+    assert bare[0].text == both[0].text
+    with pytest.raises(es.ConfigError, match="m1 and m2 differ"):
+        ask(steering.at((1.0, 2.0)))
+
+
+def test_settings_layers_and_names_reach_the_run() -> None:
+    model, tokenizer = es.load_model("testbed:qwen2")
+    pairs = es.load_dataset("testbed:power", split="train", limit=4)
+    settings = {"train.epochs": 1, "train.steering_factors": [1.0, 3.0], "form.rank": 2}
+    steering = es.train(model, tokenizer, pairs, form="lora", layers=[2], settings=settings, progress=False)
+    run = steering.artifact.record["run"]
+    assert (run["layers"], run["train"]["steering_factors"], run["form_config"]["rank"]) == ([2], [1.0, 3.0], 2)
+    assert steering.artifact.record["data"]["name"] == "testbed:power"
+    assert steering.artifact.record["data"]["split"] == "train"
+    with pytest.raises(es.ConfigError, match="unknown key 'epoch'"):
+        es.train(model, tokenizer, pairs, settings={"train.epoch": 1})
+
+
+def test_recommend_wants_one_intervention() -> None:
+    here = world()
+    steering = es.train(here.model, here.tokenizer, PAIRS, run=run_config(), progress=False)
+    table = es.sweep(here.model, here.tokenizer, PAIRS, steering, (-1.0, 0.0, 1.0), progress=False)
+    both = table.assign(seed=1)
+    with pytest.raises(es.DataError, match="holds 2 interventions"):
+        es.recommend(pd.concat([table, both]))
+
+
+def test_every_public_name_exists_and_is_said_once() -> None:
+    for name in es.__all__:
+        assert getattr(es, name) is not None
+    assert set(es.__all__) == {*es._HOMES, "__version__"}
+    assert api.train is es.train
+    with pytest.raises(AttributeError, match="no attribute 'trane'"):
+        es.trane  # noqa: B018
