@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from easyedit_split.model.hooks import activations
 from easyedit_split.model.linear_map import LinearMap
-from easyedit_split.model.sites import Site, family_of, find_linear
+from easyedit_split.model.sites import Site, family_of
 from easyedit_split.scoring.score import layout_of
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.attach import attach
@@ -23,61 +23,27 @@ from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
 from easyedit_split.text.positions import Layout, Positions, position_mask
 
+from ..attached import IDS, fill, logits, made, merged
 from ..tiny import tiny_model
 
 D_IN, D_OUT = 7, 5
 X = torch.randn(3, 4, D_IN, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-IDS = torch.randint(3, 97, (2, 11), generator=torch.Generator().manual_seed(5))
 PROMPTS = ((1, 4, 11, 12, 13, 14), (1, 4, 9, 10))
 PREFIX = (1, 4)
 
 
-def fill(module: nn.Module, scale: float, seed: int = 7) -> None:
-    """Random values for every parameter."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * scale)
-
-
-def standalone(name: str, dtype: torch.dtype = torch.float64, *, random: bool = True, **settings: Any) -> Form:
+def standalone(
+    name: str, dtype: torch.dtype = torch.float64, *, random: bool = True, device: str = "cpu", **settings: Any
+) -> Form:
     """A form on a linear map of no model, with a bias, ``D_IN`` to ``D_OUT``."""
     form_class = FORMS[name]
     form = form_class(form_class.config_class(**settings), D_IN, D_OUT, torch.Generator().manual_seed(2))
-    if random:
-        fill(form, 1.0)
     linear = nn.Linear(D_IN, D_OUT, dtype=dtype).requires_grad_(False)
     fill(linear, 1.0, seed=3)
-    return form.on(LinearMap("0.map", D_IN, D_OUT, torch.device("cpu"), linear))
-
-
-def made(model: Any, name: str, layers: tuple[int, ...] = (1,), scale: float = 0.3, **settings: Any) -> Intervention:
-    """An intervention with random parameters."""
-    intervention = Intervention.create(model, name, layers, **settings)
-    fill(intervention, scale)
-    return intervention
-
-
-def logits(model: Any, ids: Tensor = IDS, **kwargs: Any) -> Tensor:
-    with torch.no_grad():
-        out: Tensor = model(input_ids=ids, **kwargs).logits
-    return out
-
-
-def merged(model: Any, intervention: Intervention, m1: float, m2: float) -> Any:
-    """A copy of the model with W + m1 dW and b + m2 db written into its weights: the oracle of what attaching does."""
-    edited = copy.deepcopy(model)
-    for site in intervention.sites:
-        linear: Any = find_linear(edited, site)
-        form = intervention.on(model, site)
-        dW, db = form.weight_delta(), form.bias_delta()
-        with torch.no_grad():
-            if dW is not None:
-                linear.weight += m1 * dW.to(linear.weight.dtype)
-            if db is not None:
-                bias = torch.zeros_like(linear.weight[:, 0]) if linear.bias is None else linear.bias
-                linear.bias = nn.Parameter(bias + m2 * db.to(bias.dtype))
-    return edited
+    if random:
+        fill(form, 1.0)
+    on = LinearMap("0.map", D_IN, D_OUT, torch.device(device), linear.to(device))
+    return form.to(device).on(on)
 
 
 def expected(form: Form, x: Tensor, m1: Tensor, m2: Tensor) -> Tensor:
@@ -144,6 +110,14 @@ def check_what_it_says_of_itself(name: str) -> None:
         form = form_class(form_class.config_class(), D_IN, D_OUT)
         form.delta(X, 1.0)
         form.weight_delta()
+
+
+def check_nothing_is_read_back_from_the_device(name: str) -> None:
+    """Tensors of the meta device hold no values: whoever reads one raises, and would wait for a GPU at every call."""
+    form = standalone(name, device="meta")
+    x, rows = torch.empty(3, 4, D_IN, device="meta"), torch.empty(3, device="meta")
+    for m in (1.5, rows, (rows, rows)):
+        assert form.delta(x, m).shape == (3, 4, D_OUT)
 
 
 # --- in a model ----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ ALONE = (
     forms.check_dtypes,
     forms.check_each_token_counts_alone,
     forms.check_what_it_says_of_itself,
+    forms.check_nothing_is_read_back_from_the_device,
     forms.check_gradients_reach_the_intervention_only,
 )
 
@@ -141,6 +142,11 @@ class ClaimsToBeConstant(Wrong):
     constant = True
 
 
+class WaitsForTheDevice(Wrong):
+    def weight_product(self, x: Any) -> Any:
+        return super().weight_product(x) if bool(torch.isfinite(x).all()) else x
+
+
 class TrainsTheModel(Wrong):
     """Writes a gradient into the map that it reads."""
 
@@ -174,6 +180,7 @@ CAUGHT_ALONE = [
     (ClaimsToBeConstant, forms.check_what_it_says_of_itself),
     (ReadsAMapUnasked, forms.check_what_it_says_of_itself),
     (Lora, forms.check_what_it_says_of_itself),  # under a name that is not its own
+    (WaitsForTheDevice, forms.check_nothing_is_read_back_from_the_device),
     (TrainsTheModel, forms.check_gradients_reach_the_intervention_only),
     (NeverMoves, forms.check_gradients_reach_the_intervention_only),
 ]

@@ -16,6 +16,7 @@ import easyedit_split.steering.artifact as artifact_module
 from easyedit_split.model.load import describe
 from easyedit_split.steering.artifact import Artifact, norm
 from easyedit_split.steering.artifact_files import CONFIG_FILE, FORMAT_VERSION, HISTORY_FILE, TENSOR_FILE, digest_of
+from easyedit_split.steering.forms.base import FORMS
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.storage import StorageError
 from easyedit_split.text.template import tokenizer_hash
@@ -26,7 +27,6 @@ from ..tiny import tiny_model
 from ..toy_tokenizers import qwen3
 
 FIRST = "default/0.mlp.down_proj.lora_A"
-FORMS = ("vector", "lora", "local_weight")
 ODD = ("a/b", "a", "a/b/0.residual", "naïve 思考 🙂", "with space.and.dots", "..", "C:\\x\n", "\u2028")
 
 
@@ -44,7 +44,7 @@ def names(folder: Path) -> list[str]:
 # --- round trips ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMS.names())
 def test_round_trip_is_bit_exact(form: str, tmp_path: Path) -> None:
     saved = artifact(form)
     with torch.no_grad():

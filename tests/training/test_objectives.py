@@ -212,16 +212,6 @@ def test_what_a_form_is_like_decides_and_not_its_name() -> None:
     assert Reps(RepsConfig()).minus_delta(Another, "residual") is None
 
 
-@pytest.mark.parametrize("name", sorted(FORMS))
-def test_a_constant_form_adds_the_same_to_every_x(name: str) -> None:
-    form = FORMS[name](build(FORMS[name].config_class, {}, name), 8, 8, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        for parameter in form.parameters():
-            parameter.copy_(torch.randn(parameter.shape))
-    dy = form.delta(torch.randn(1, 2, 8), 1.0)[0]
-    assert torch.equal(dy[0], dy[1]) == form.constant
-
-
 # --- DiffMean ------------------------------------------------------------------------------------------------------
 
 
