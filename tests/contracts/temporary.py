@@ -12,7 +12,7 @@ from easyedit_split.registry import Registry
 from easyedit_split.types import SplitError
 
 T = TypeVar("T")
-CAUGHT = (AssertionError, SplitError, RuntimeError, TypeError)
+CAUGHT = (AssertionError, AttributeError, KeyError, RuntimeError, SplitError, TypeError, ValueError)
 """What a check that finds something raises."""
 
 
