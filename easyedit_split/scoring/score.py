@@ -8,7 +8,7 @@ but at least fp32; log-softmax and sums are float64. At m = 0 the model is bit-i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Literal
 
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
-from ..model.hooks import device_of, frozen, full_precision_head
+from ..model.hooks import device_of, finite_masks, frozen, full_precision_head
 from ..steering.attach import Delta, attach
 from ..steering.forms.base import Strength
 from ..steering.intervention import Intervention
@@ -74,7 +74,7 @@ def row_losses(
     layout = layout_of(batch)
     first_answer = int(torch.where(layout.index >= batch.prompt_lengths[:, None], 1, 0).amax(0).argmax())
     steered = attach(model, intervention, m, layout=layout, delta=delta) if intervention else nullcontext()
-    with steered, full_precision_head(model):
+    with steered, full_precision_head(model), finite_masks(model):
         output = model(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
@@ -134,3 +134,27 @@ def score(
     tokens = np.array([len(row.answer) for row in rows])
     n = len(pairs)
     return Scores(L_p=losses[:n], L_n=losses[n:], T_p=tokens[:n], T_n=tokens[n:])
+
+
+def plain_scores_over_m(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    intervention: Intervention | None,
+    ms: Sequence[float | tuple[float, float]],
+    *,
+    pad_id: int = 0,
+    known: Collection[int] = (),
+) -> Iterator[Scores]:
+    """``score`` at each of many m, in order.
+
+    Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded by one template.
+        intervention: None for the bare model.
+        ms: floats or ``(m1, m2)``.
+        pad_id: any valid id.
+        known: places in ``ms`` that are left out.
+    """
+    for place, m in enumerate(ms):
+        if place not in known:
+            yield score(model, pairs, intervention, m, pad_id=pad_id)

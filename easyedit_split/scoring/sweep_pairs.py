@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..steering.artifact import Artifact
 from ..storage import Journal
 from ..text.template import Template
 from .encode_table import encode_table
+from .engine.engine import EngineConfig
+from .engine.scorer import scores_over_m
 from .sweep import Factors, NextPoints, Progress, sweep_encoded
 
 
@@ -30,6 +33,7 @@ def sweep_pairs(
     next_points: NextPoints | None = None,
     progress: Progress | None = None,
     journal: Journal | None = None,
+    engine: EngineConfig | None = None,
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained.
 
@@ -45,6 +49,7 @@ def sweep_pairs(
         next_points: returns further m to score, given the table so far.
         progress: called with (scored, to score).
         journal: keeps each finished (concept, m).
+        engine: how losses are computed; the engine's defaults where None.
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
@@ -64,6 +69,7 @@ def sweep_pairs(
         split=table.split,
         normalize=normalize,
         next_points=next_points,
+        scorer=functools.partial(scores_over_m, config=engine),
         progress=progress,
         journal=journal,
     )

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from easyedit_split.model.hooks import full_precision_head
-from easyedit_split.scoring.score import answer_losses, row_losses, score
+from easyedit_split.scoring.score import answer_losses, answer_rows, row_losses, score
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
@@ -166,3 +166,15 @@ def test_dropout_of_the_model_is_off_while_scoring_and_its_mode_is_kept() -> Non
     assert model.training
     ids = torch.tensor([data[0].prompt])
     assert not torch.equal(model(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_is_no_nan_under_stock_eager_attention_in_float64(side: Any) -> None:
+    """Its softmax is fp32, where float64's lowest number is minus infinity; a sliding window hides all from padding."""
+    model, data = tiny_model("gemma2"), pairs(6)
+    model.set_attn_implementation("eager")
+    found, wanted = score(model, data, side=side), score(model, data, max_rows=1)
+    np.testing.assert_allclose(found.L_p, wanted.L_p, rtol=0, atol=1e-5)
+    batch = collate(answer_rows(data), pad_id=0, side=side)
+    bare = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, position_ids=batch.position_ids)
+    assert bool(bare.logits.isnan().any())  # what it is without

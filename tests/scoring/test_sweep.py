@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 
 from easyedit_split.means import mean_curve
 from easyedit_split.model.load import describe
-from easyedit_split.scoring.score import score
+from easyedit_split.scoring.score import plain_scores_over_m, score
 from easyedit_split.scoring.sweep import by_concept, sweep_encoded
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.sweep_table import COLUMNS, TEXT_COLUMNS
@@ -69,11 +69,20 @@ def test_columns_are_those_of_the_contract() -> None:
 
 def test_at_m_0_the_table_is_the_bare_models() -> None:
     here = world()
-    zero = sweep_encoded(here.model, here.rows, one(here), (0.0,))
+    zero = sweep_encoded(here.model, here.rows, one(here), (0.0,), scorer=plain_scores_over_m)
     bare = score(here.model, here.rows)
     np.testing.assert_array_equal(zero.L_p, bare.L_p)
     np.testing.assert_array_equal(zero.L_n, bare.L_n)
     assert not np.array_equal(sweep_encoded(here.model, here.rows, one(here), (0.1,)).L_p, bare.L_p)
+
+
+def test_at_m_0_every_intervention_gives_the_same_bits() -> None:
+    here = world()
+    zeros = [sweep_encoded(here.model, here.rows, one(here, seed=seed), (0.0, 0.1)) for seed in (5, 6)]
+    first, second = (table[table.m1 == 0] for table in zeros)
+    np.testing.assert_array_equal(first.L_p, second.L_p)
+    np.testing.assert_allclose(first.L_p, score(here.model, here.rows).L_p, rtol=0, atol=1e-5)
+    assert not np.array_equal(zeros[0].L_p, zeros[1].L_p)
 
 
 def test_m1_and_m2_apart() -> None:
@@ -88,11 +97,12 @@ def test_m1_and_m2_apart() -> None:
 def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
     here = world()
 
-    def scorer(model: Any, pairs: Sequence[Any], intervention: Any, m: Any, **_: Any) -> Scores:
-        L_p = np.array([2.0, 6.0, 9.0, 1e-5, 5.0])
-        L_p[1] = np.inf if m[0] == 3.0 else 6.0
-        T = np.array([2, 2, 3, 1, 500])
-        return Scores(L_p, np.full(5, 8.0), T, np.array([1, 2, 4, 4, 2]))
+    def scorer(model: Any, pairs: Sequence[Any], intervention: Any, ms: Any, **_: Any) -> Iterator[Scores]:
+        for m in ms:
+            L_p = np.array([2.0, 6.0, 9.0, 1e-5, 5.0])
+            L_p[1] = np.inf if m[0] == 3.0 else 6.0
+            T = np.array([2, 2, 3, 1, 500])
+            yield Scores(L_p, np.full(5, 8.0), T, np.array([1, 2, 4, 4, 2]))
 
     table = sweep_encoded(here.model, here.rows, one(here), GRID, normalize="mean", scorer=scorer)
     summed = sweep_encoded(here.model, here.rows, one(here), GRID, scorer=scorer)
@@ -112,10 +122,12 @@ def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
 def test_each_pair_is_scored_under_its_own_concept() -> None:
     here = world(pairs=CONCEPTS)
     artifact = two(here)
-    table = sweep_encoded(here.model, here.rows, artifact, (1.0,))
+    table = sweep_encoded(here.model, here.rows, artifact, (1.0,), scorer=plain_scores_over_m)
     for concept in ("fear", "joy"):
         alone = score(here.model, [row for row in here.rows if row.pair.concept == concept], artifact[concept], 1.0)
         np.testing.assert_array_equal(table[table.concept == concept].L_p, alone.L_p)
+    engine = sweep_encoded(here.model, here.rows, artifact, (1.0,))
+    np.testing.assert_allclose(engine.L_p, table.L_p, rtol=0, atol=1e-5)
     swapped = Artifact({"fear": artifact["joy"], "joy": artifact["fear"]})
     assert not np.allclose(sweep_encoded(here.model, here.rows, swapped, (1.0,)).L_p, table.L_p)
     assert sorted(table.pair) == list(range(len(PAIRS)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from easyedit_split.scoring.score import score
+from easyedit_split.scoring.engine.scorer import scores_over_m
 from easyedit_split.scoring.sweep import sweep_encoded
 from easyedit_split.storage import Journal
 from easyedit_split.types import Scores
@@ -26,11 +27,12 @@ def test_a_resumed_sweep_is_the_uninterrupted_one(tmp_path: Path, after: int) ->
     def further(table: pd.DataFrame) -> tuple[float, ...]:
         return (5.0,) if table.m1.max() < 5 else ()
 
-    def scorer(*args: Any, limit: int, **kwargs: Any) -> Scores:
-        if len(calls) == limit:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return score(*args, **kwargs)
+    def scorer(*args: Any, limit: int, **kwargs: Any) -> Iterator[Scores]:
+        for scores in scores_over_m(*args, **kwargs):
+            if len(calls) == limit:
+                raise KeyboardInterrupt
+            calls.append(1)
+            yield scores
 
     def run(limit: int, **settings: Any) -> pd.DataFrame:
         calls.clear()

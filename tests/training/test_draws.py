@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from easyedit_split.scoring.score import score
+from easyedit_split.scoring.engine.scorer import scores_over_m
 from easyedit_split.steering.forms.vector import Vector, VectorConfig
 from easyedit_split.text.batching import Batch
 from easyedit_split.training.run_config import RunConfig
 
 from ..small import run_config, world
-from .training_runs import ALL, train_module, trained
+from .training_runs import ALL, PLAIN, train_module, trained
+
+loop_module: Any = importlib.import_module("easyedit_split.training.loop")
+
+
+# --- what is scored under which m ------------------------------------------------------------------------------------
 
 
 def calls_of(monkeypatch: pytest.MonkeyPatch, run: RunConfig) -> list[tuple[list[tuple[int, ...]], list[float], Any]]:
@@ -29,7 +35,7 @@ def calls_of(monkeypatch: pytest.MonkeyPatch, run: RunConfig) -> list[tuple[list
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "row_losses", spy)
-        trained(here, run)
+        trained(here, run, engine=PLAIN)
     return seen
 
 
@@ -82,9 +88,9 @@ def test_the_bare_model_is_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
-        return score(*args, **kwargs)
+        return scores_over_m(*args, **kwargs)
 
-    monkeypatch.setattr(train_module, "score", counted)
+    monkeypatch.setattr(loop_module, "scores_over_m", counted)
     trained(here, run_config(objective="reps", epochs=3))
     assert len(calls) == 1
     trained(here, run_config(objective="split", epochs=3))

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from easyedit_split.config import TrainConfig
+from easyedit_split.scoring.engine.engine import EngineConfig
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.training.loop import train_intervention
 from easyedit_split.types import ConfigError, Pair
 
 from ..small import World, oracle_losses, parameters, run_config, world
-from .training_runs import ALL, mean_preference, stop_after, trained
+from ..tiny import exact_norms
+from .training_runs import ALL, PLAIN, mean_preference, stop_after, trained
 
 
 @pytest.fixture
@@ -89,10 +91,12 @@ def oracle_run(here: World, m: float, steps: int, lr: float) -> Tensor:
 
 
 @pytest.mark.usefixtures("double")
-def test_a_run_is_a_plain_loop_of_adamw() -> None:
+@pytest.mark.parametrize("engine", [EngineConfig(), PLAIN])
+def test_a_run_is_a_plain_loop_of_adamw(engine: EngineConfig) -> None:
     here = world()
+    exact_norms(here.model)
     run = run_config(batch_size=ALL, epochs=4, steering_factors=(1.7,))
-    intervention, _ = trained(here, run)
+    intervention, _ = trained(here, run, engine=engine)
     torch.testing.assert_close(parameters(intervention)[0], oracle_run(here, 1.7, 4, 0.05), rtol=0, atol=1e-9)
     other, _ = trained(here, run_config(batch_size=ALL, epochs=4, steering_factors=(1.6,)))
     assert not torch.allclose(parameters(other)[0], oracle_run(here, 1.7, 4, 0.05), rtol=0, atol=1e-6)

@@ -16,7 +16,7 @@ from easyedit_split.training.loop import TrainingStopped, train_intervention
 from easyedit_split.training.schedule import derive_seed
 
 from ..small import World, parameters, run_config, world
-from .training_runs import ALL, mean_preference, stop_after, train_module, trained
+from .training_runs import ALL, PLAIN, mean_preference, refused, stop_after, train_module, trained
 
 
 def nan_loss(losses: Tensor, intervention: Intervention) -> Tensor:
@@ -39,6 +39,7 @@ def batches_of(monkeypatch: pytest.MonkeyPatch, here: World) -> list[list[int]]:
         return losses
 
     monkeypatch.setattr(train_module, "row_losses", spy)
+    monkeypatch.setattr(train_module, "Engine", refused)
     return seen
 
 
@@ -61,7 +62,7 @@ def test_a_run_stops_with_step_and_rows_and_keeps_the_last_state_that_was_good(
 ) -> None:
     here = world()
     run = run_config(epochs=4, batch_size=2, gradient_accumulation_steps=accumulation)
-    _, whole = trained(here, run)
+    _, whole = trained(here, run, engine=PLAIN)
     first, spoilt = {1: (2, 2), 2: (3, 4)}[accumulation]  # passes of the third step; three batches make an epoch
     stop_after(monkeypatch, spoilt, spoil)
     batches, states = batches_of(monkeypatch, here), states_before_steps(monkeypatch)

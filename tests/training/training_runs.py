@@ -11,6 +11,8 @@ import pytest
 from torch import Tensor
 
 from easyedit_split.log_odds import preference
+from easyedit_split.scoring.engine.engine import EngineConfig
+from easyedit_split.scoring.engine.refusal import EngineRefused
 from easyedit_split.scoring.score import score
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.training.loop import Step, train_intervention
@@ -18,7 +20,8 @@ from easyedit_split.training.run_config import RunConfig
 
 from ..small import PAIRS, World
 
-train_module: Any = importlib.import_module("easyedit_split.training.loop")
+train_module: Any = importlib.import_module("easyedit_split.training.answers")
+PLAIN = EngineConfig(plain=True)
 ALL = len(PAIRS)
 
 
@@ -39,3 +42,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, calls: int, spoil: Callable[[Ten
         return spoil(losses, args[2]) if next(count) >= calls else losses
 
     monkeypatch.setattr(train_module, "row_losses", spoiled)
+    monkeypatch.setattr(train_module, "Engine", refused)
+
+
+def refused(*args: Any) -> Any:
+    raise EngineRefused("a test")
