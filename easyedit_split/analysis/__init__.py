@@ -4,7 +4,7 @@
     fits = fit_sweep(curves)
     recommend(fits[0])
 
-Works on any sweep table; imports neither torch nor transformers, and Matplotlib only for `plots`.
+Works on any sweep table; imports neither torch nor transformers, and Matplotlib only for ``plots``.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
     Args:
         form: the form.
         x: its site's input ``[b s d_in]``.
-        m: strength, see `attach`.
+        m: strength, see ``attach``.
     """
     dy: Tensor = form.delta(x, m)
     return dy

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from ...config import require
 from ...model.hooks import device_of
-from ...steering.artifact import HISTORY_FILE, Artifact, norm
+from ...steering.artifact import HISTORY_FILE, Artifact
 from ...steering.attach import Applied, attach
+from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
 from ...text.template import Template
 from ...types import ArtifactError
@@ -129,5 +130,5 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
     concepts = Table("concept", "norm of the parameters", "steps", "last loss", box=None)
     for concept in artifact.concepts:
         steps = len(artifact.history.get(concept, []))
-        concepts.add_row(concept, f"{norm(artifact[concept]):.4f}", str(steps), losses[concept])
+        concepts.add_row(concept, f"{parameter_norm(artifact[concept]):.4f}", str(steps), losses[concept])
     out.print(concepts)
