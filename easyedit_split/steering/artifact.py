@@ -25,6 +25,7 @@ from ..model.load import describe, name_of
 from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
+from ..strength_grid import NaturalUnit
 from ..types import ArtifactError, ConfigError
 from .artifact_files import (
     CONFIG_FILE,
@@ -43,6 +44,7 @@ from .chosen_m import ChosenM
 from .intervention import Intervention, InterventionConfig
 
 DEFAULT_CONCEPT = "default"
+UNIT_KEY = "natural_unit"
 
 
 class Artifact:
@@ -113,6 +115,16 @@ class Artifact:
             ConfigError: the record holds none that can be read.
         """
         return build(TokenConfig, self.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
+
+    @property
+    def unit(self) -> NaturalUnit | None:
+        """What m = 1 is worth in |dh| / |h|, as it was measured in training; None where it was not.
+
+        Raises:
+            ConfigError: the record holds one that cannot be read.
+        """
+        found = self.record.get(UNIT_KEY)
+        return None if found is None else build(NaturalUnit, found, f"the artifact's record, {UNIT_KEY}")
 
     def chosen_m(self, concept: str | None = None) -> float | tuple[float, float] | None:
         """The m that was chosen for a concept; None where none was.
@@ -296,4 +308,4 @@ class Artifact:
         return differences(self.record, found, tokenizer)
 
 
-__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "Artifact"]
+__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "UNIT_KEY", "Artifact"]

@@ -25,6 +25,7 @@ from ..text.encode import EncodedPair, Template
 from ..types import ConfigError
 from .answers import answers_for
 from .closed_form import fit_closed_form
+from .natural_lr import in_plain_units
 from .objectives.base import FittedObjective, TrainedObjective
 from .run_config import RunConfig
 from .schedule import derive_seed, lr_factor, steps_in
@@ -68,6 +69,8 @@ def train_intervention(
         if isinstance(objective, FittedObjective):
             fit_closed_form(model, template.pad_id, pairs, intervention, objective)
             return intervention, ()
+        if run.train.unit == "r":
+            run = in_plain_units(train_intervention, model, template, pairs, run, concept)
         trained = cast(TrainedObjective, objective)
         loop = _Loop(model, template, pairs, run, trained, intervention, concept, engine or EngineConfig())
         try:

@@ -51,5 +51,5 @@ def activate_command(prefer: PreferOption = None) -> None:  # noqa: DOC101, DOC1
 
 
 def deactivate_command() -> None:
-    """Undo ``activate``."""
+    """Remove the start-up line that activate wrote."""
     out.print(bridge.deactivate(), soft_wrap=True)

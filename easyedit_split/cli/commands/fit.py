@@ -15,7 +15,8 @@ from ...registry import nearest
 from ...storage import write_whole
 from ...sweep_curves import KINDS
 from ...types import ConfigError
-from ..console import bar, out, say, say_written, short_label
+from ..console import bar, out, say, say_written
+from ..labels import short_label
 from ..options import OverwriteOption
 from ..output_paths import check_file
 from .plot import vary

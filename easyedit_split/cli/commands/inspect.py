@@ -19,7 +19,8 @@ from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
 from ...text.template import Template
 from ...types import ArtifactError
-from ..console import open_model, out, say
+from ..console import out, say
+from ..inputs import open_model
 from ..options import MODEL_HELP, DeviceOption, DtypeOption
 
 EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"

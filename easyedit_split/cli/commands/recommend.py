@@ -27,7 +27,8 @@ from ...analysis import (
 from ...analysis import recommend as choose
 from ...analysis.choose_m.recommendation import nothing
 from ...types import ConfigError, DataError
-from ..console import bar, out, short_label
+from ..console import bar, out
+from ..labels import short_label
 
 EPILOG = """Example: easyedit-split recommend power.parquet
 
