@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +53,46 @@ def read_sweep(path: str | Path) -> pd.DataFrame:
     Raises:
         DataError: unknown suffix, unreadable file, missing column, or a value that cannot be used (with its row).
     """
-    path = Path(path)
+    return check_sweep(_read(Path(path)), str(path))
+
+
+def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table that stands beside a sweep; ``columns`` of it must be there and hold finite numbers.
+
+    Args:
+        path: .parquet, .csv or .json records.
+        columns: names; others are kept as they stand.
+
+    Raises:
+        DataError: unknown suffix, unreadable file, no rows, missing column, or a value that is no finite number.
+    """
+    table = _read(Path(path)).reset_index(drop=True)
+    for column in columns:
+        if column not in table.columns:
+            raise DataError(f"{path}: column {column!r} is missing; needed are {', '.join(columns)}.")
+        numbers = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
+        bad = ~np.isfinite(numbers)
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(
+                f"{path}: row {row + 1}: {column} is {table[column].iloc[row]!r}; it must be a finite number."
+            )
+        table[column] = numbers
+    if table.empty:
+        raise DataError(f"{path}: the table has no rows.")
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A table by its suffix, unchecked."""
     if path.suffix not in _READERS:
         raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
     if not path.is_file():
         raise DataError(f"{path}: there is no such file.")
     try:
-        table = _READERS[path.suffix](path)
+        return _READERS[path.suffix](path)
     except Exception as error:
         raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({error}).") from error
-    return check_sweep(table, str(path))
 
 
 def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:

@@ -12,8 +12,8 @@ from ...analysis.grow import GrowOutward, Rule, decay_report, one_after_another
 from ...means import check_aggregate
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
+from ...steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
 from ...storage import Journal
-from ...strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
 from ...sweep_curves import curves_of
 from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
