@@ -27,7 +27,8 @@ from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.uncertainty.ensemble import Ensemble
 from easyedit_split.analysis.uncertainty.methods import spread_of
 from easyedit_split.analysis.uncertainty.spread import Method, Spread
-from easyedit_split.sweep_curves import KINDS, CurveKey, Kind, PairOdds, SweepCurve
+from easyedit_split.log_odds import PairOdds
+from easyedit_split.sweep_curves import KINDS, CurveKey, Kind, SweepCurve
 from easyedit_split.types import FloatArray
 
 AIMS: tuple[Aim, ...] = ("capped", "answer", "preference")

@@ -9,7 +9,8 @@ Works on any sweep table; imports neither torch nor transformers, and Matplotlib
 
 from __future__ import annotations
 
-from ..sweep_curves import CurveKey, PairOdds, SweepCurve, curves_of, read_curves
+from ..log_odds import PairOdds
+from ..sweep_curves import CurveKey, SweepCurve, curves_of, read_curves
 from ..sweep_table import read_sweep
 from .choose_m.beside import MOST_KL, Collateral, Texts
 from .choose_m.budget import Budget

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ..analysis import curves_of, style_of
 from ..analysis.choose_m.scored_pairs import ScoredPairs
-from ..means import mean_curve
+from ..sweep_curves import mean_curve
 from .console import console, out
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from ...sweep_curves import mean_deviations, pair_weights
+from ...log_odds import mean_deviations, pair_weights
 from ...types import FloatArray, IntArray
 from .interval import Interval
 

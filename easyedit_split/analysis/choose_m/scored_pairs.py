@@ -21,7 +21,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.interpolate import Akima1DInterpolator
 
-from ...sweep_curves import SweepCurve, mean_deviations, pair_weights
+from ...log_odds import mean_deviations, pair_weights
+from ...sweep_curves import SweepCurve
 from ...types import FloatArray, IntArray
 from .interval import Direction
 
