@@ -22,9 +22,9 @@ import pandas as pd
 
 from .. import log_odds
 from ..config import TokenConfig, build
-from ..means import mean_curve
 from ..scoring.score import score_together
 from ..storage import write_whole
+from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
 from ..text.encode import EncodedPair, encode_pairs
 from ..text.template import Template

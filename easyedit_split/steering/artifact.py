@@ -25,7 +25,6 @@ from ..model.load import describe, name_of
 from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
-from ..strength_grid import NaturalUnit
 from ..types import ArtifactError, ConfigError
 from .artifact_files import (
     CONFIG_FILE,
@@ -42,6 +41,7 @@ from .artifact_files import (
 from .artifact_model import differences, require_architecture
 from .chosen_m import ChosenM
 from .intervention import Intervention, InterventionConfig
+from .strength_grid import NaturalUnit
 
 DEFAULT_CONCEPT = "default"
 UNIT_KEY = "natural_unit"

@@ -17,7 +17,8 @@ from matplotlib.transforms import ScaledTranslation
 
 from ...sweep_curves import Kind
 from ...types import FloatArray
-from ..choose_m.recommendation import Interval, Recommendation
+from ..choose_m.interval import Interval
+from ..choose_m.recommendation import Recommendation
 from ..fit.sweep_fit import SweepFit
 from ..regions import SideRegions, regions_of
 from ..uncertainty.spread import Spread

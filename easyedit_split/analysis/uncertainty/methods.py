@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...sweep_curves import PairOdds, SweepCurve
+from ...log_odds import PairOdds
+from ...sweep_curves import SweepCurve
 from ...types import ConfigError, DataError
 from ..fit.fit_curve import CurveFit
 from .bootstrap import bootstrap

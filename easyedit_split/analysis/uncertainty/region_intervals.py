@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...types import ConfigError, FloatArray
-from ..choose_m.recommendation import Interval
+from ..choose_m.interval import Interval
 from ..fit.fit_curve import CurveFit
 from ..regions import SideRegions, borders, regions_of, side_grid
 from .ensemble import Ensemble

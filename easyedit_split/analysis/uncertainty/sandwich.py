@@ -16,7 +16,8 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.linalg import block_diag
 
-from ...sweep_curves import Kind, mean_deviations
+from ...log_odds import mean_deviations
+from ...sweep_curves import Kind
 from ...types import DataError, FloatArray
 from ..fit.identify import Coordinates
 from .ensemble import Ensemble, ensemble

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from ...sweep_curves import PairOdds
+from ...log_odds import PairOdds
 from ...types import FloatArray, IntArray
 from ..fit.fit_curve import CurveFit
 from .ensemble import Ensemble

@@ -12,7 +12,7 @@ from rich.text import Text
 from ...registry import nearest
 from ...steering.artifact import Artifact
 from ...steering.generate import GenerateConfig, reply
-from ...strength_grid import StrengthGrid, parse_strengths
+from ...steering.strength_grid import StrengthGrid, parse_strengths
 from ...text.template import Template
 from ...types import ConfigError, DataError
 from ..console import console, out, say
