@@ -116,7 +116,7 @@ def curve_at(kind: Kind, m: Float[FloatArray, " q"], params: CurveParams) -> Flo
         m: any m.
         params: the nine parameters.
     """
-    return curves.preference(m, params) if kind == "preference" else curves.utility(m, params)
+    return curves.preference_curve(m, params) if kind == "preference" else curves.utility_curve(m, params)
 
 
 def fit_curve(

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 
 from ...types import FloatArray, IntArray
-from .curves import CurveParams, params_vector, preference, preference_gradient, utility, utility_gradient
+from .curves import CurveParams, params_vector, preference_curve, preference_gradient, utility_curve, utility_gradient
 from .decay import CENTRE_BOUND, P_BOUNDS, from_params, to_params
 from .least_squares import SolverResult
 from .problem import Problem
@@ -63,7 +63,9 @@ def _constraint() -> tuple[Callable[[FloatArray], float], Callable[[FloatArray],
 def _objective(problem: Problem, free: IntArray, z: FloatArray) -> tuple[float, FloatArray]:
     """Mean squared residual of the scaled problem and its gradient over the free variables."""
     params, x, n = _decode(z), problem.decay.x, len(problem.target)
-    curve, gradient = (preference, preference_gradient) if problem.with_alpha else (utility, utility_gradient)
+    curve, gradient = (
+        (preference_curve, preference_gradient) if problem.with_alpha else (utility_curve, utility_gradient)
+    )
     residual = curve(x, params) - problem.target
     jacobian = gradient(x, params)
     jacobian[:, _LOGS] *= np.exp(z[_LOGS])
