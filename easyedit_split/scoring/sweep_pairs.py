@@ -15,7 +15,7 @@ from ..steering.artifact import Artifact
 from ..storage import Journal
 from ..text.template import Template
 from .encode_table import encode_table
-from .engine.engine import EngineConfig
+from .engine.config import EngineConfig
 from .engine.scorer import scores_over_m
 from .sweep import Factors, NextPoints, Progress, sweep_encoded
 
