@@ -294,8 +294,8 @@ class Engine:
         if acting is None or entry.site is None:
             return cached[HIDDEN]
         norm = None if entry.norm is None else self.anatomy.blocks[entry.block].get_submodule(entry.norm)
-        m = strength_of(inputs, device)
-        return entering_hidden(entry, norm, cached, acting[entry.site], m, inputs.steered, delta)
+        form, m = acting.on(self.model, entry.site), strength_of(inputs, device)
+        return entering_hidden(entry, norm, cached, form, m, inputs.steered, delta)
 
     def _token_losses(
         self,
