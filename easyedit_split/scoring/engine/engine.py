@@ -196,7 +196,7 @@ class Engine:
             return cached[HIDDEN]
         norm = None if entry.norm is None else self.anatomy.blocks[entry.block].get_submodule(entry.norm)
         m = strength_of(inputs, device)
-        return entering_hidden(entry, norm, cached, acting[entry.site], m, inputs.steered, delta)
+        return entering_hidden(entry, norm, cached, acting.on(self.model, entry.site), m, inputs.steered, delta)
 
     @contextmanager
     def entered(
