@@ -7,7 +7,7 @@ split is swept twice: far out (ten times the largest training factor), to see wh
 falls, and then closely, over the m at which utility has lost at most 20 nats (`near_range`). On the close sweep the
 table shows the greatest rise in preference (nats, mean over pairs) among the m at which utility has lost at most 15 %
 of its swept range, some 3 nats; for persona also the share of pairs whose right answer is the likelier one, before and
-there (answers within 0.1 nats are even and count as half right), and that answer's mean probability among the two.
+there (a tie, which here are answers within 0.1 nats, counts half), and that answer's mean probability among the two.
 
 Beside it: random parameters of the same norms (the negative control, three draws, each swept over its own close
 range), and Gemma-2's LoRA and local weight at `site` instead of at the block's output. The last lines count the same
@@ -27,22 +27,20 @@ import itertools
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
+from effect_cells import ALLOWED, BUDGET, Cell, close_grid, far_grid, measure
 
 from easyedit_split import Artifact, compose, load_dataset, load_model
-from easyedit_split.analysis import curves_of, near_range, read_sweep
+from easyedit_split.analysis import read_sweep
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.sweep_table import write_table
 from easyedit_split.training.run_config import RunConfig
 from easyedit_split.training.train_pairs import train_artifact
-from easyedit_split.types import DataError
 
 MODELS = ("gemma2", "qwen2")
 DATASETS = ("reviews", "persona", "power", "concepts")
@@ -51,60 +49,9 @@ FORMS = {
     "lora": ("split", "sft", "reps"),
     "local_weight": ("split", "sft", "reps"),
 }
-BUDGET = 0.15  # of the swept range
-NEAR = 20.0  # nats of utility that the close sweep covers
-CLOSE = 24  # its points on either side of zero
-ALLOWED = (1.0, 2.0, 3.0, 5.0, 10.0)  # nats, for the last lines
-RISE = 3.0
-ACCURACY = 0.9
-EVEN = 0.1  # nats: answers closer than this are even, and count as half right
 DRAWS = 3  # of the control
-# In units of the largest training factor; the curve's ends are far beyond where utility breaks down.
-MULTIPLES = (0, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 4, 10)
 # DiffMean is not trained at any m: its natural unit is the distance between the two means.
 DIFF_MEAN_REACH = 10.0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row; `passed_at` tells for each of ALLOWED whether it would pass with that many nats to lose."""
-
-    model: str
-    dataset: str
-    form: str
-    objective: str
-    placement: str
-    kind: str  # trained, or random with its draw
-    m: float
-    rise: float
-    allowed: float  # nats of utility
-    lost: float
-    accuracy_before: float
-    accuracy: float
-    share_before: float
-    share: float
-    passed: bool
-    passed_far: bool
-    passed_at: tuple[bool, ...]
-
-    @property
-    def counted(self) -> bool:
-        """Whether the cell is among the trained ones that are to steer."""
-        return self.kind == "trained" and self.objective != "diff_mean" and self.placement == "block_output"
-
-
-def far_grid(reach: float) -> list[float]:
-    """m from -10 to 10 times the reach, dense near zero."""
-    ups = [reach * multiple for multiple in MULTIPLES]
-    return sorted({-m for m in ups} | set(ups))
-
-
-def close_grid(far: pd.DataFrame) -> list[float]:
-    """The m at which utility is near its best, dense near zero: m = end (k / CLOSE)^2."""
-    curve = means(far)
-    ends = near_range(curve.index.to_numpy(), curve.util.to_numpy(), NEAR)
-    squares = np.square(np.arange(CLOSE + 1) / CLOSE)
-    return sorted({float(m) for end in ends for m in end * squares + 0.0})
 
 
 def randomised(artifact: Artifact, seed: int) -> Artifact:
@@ -125,49 +72,6 @@ def randomised(artifact: Artifact, seed: int) -> Artifact:
                 for factor in factors:  # dW is their product
                     factor.mul_((before.norm() / after.norm()) ** (1 / len(factors)))
     return control
-
-
-def means(table: pd.DataFrame) -> pd.DataFrame:
-    """Preference and utility (nats), share of right answers and their mean probability, for each m."""
-    (curve,) = curves_of(table)
-    if curve.utility is None:
-        raise DataError("utility is undefined for all pairs")
-    values, weights = curve.preference.values, curve.preference.weights
-    right = np.where(np.abs(values) < EVEN, 0.5, values > 0)
-    columns = {"pref": curve.preference.mean, "util": curve.utility.mean, "right": weights @ right}
-    return pd.DataFrame(columns | {"share": weights @ expit(values)}, index=pd.Index(curve.preference.m, name="m"))
-
-
-def best_within(curve: pd.DataFrame, nats: float, persona: bool) -> tuple[float, bool]:
-    """The best m at which utility has lost at most so much, and whether it is good enough."""
-    allowed = curve[curve.util >= curve.util.max() - nats]
-    if persona:  # the goal is the share of right answers
-        best = allowed.sort_values(["right", "pref"]).iloc[-1]
-        return float(best.name), bool(best.right >= ACCURACY)
-    best = allowed.loc[allowed.pref.idxmax()]
-    return float(best.name), bool(best.pref - curve.pref[0.0] >= RISE)
-
-
-def measure(close: pd.DataFrame, far: pd.DataFrame, **labels: str) -> Cell:
-    """The best m of a close sweep within the utility budget, from means over pairs."""
-    curve, whole, persona = means(close), means(far), labels["dataset"] == "persona"
-    allowed = BUDGET * float(np.ptp(curve.util))
-    m, passed = best_within(curve, allowed, persona)
-    zero, best = curve.loc[0.0], curve.loc[m]
-    return Cell(
-        **labels,
-        m=m,
-        rise=float(best.pref - zero.pref),
-        allowed=allowed,
-        lost=float(curve.util.max() - best.util),
-        accuracy_before=float(zero.right),
-        accuracy=float(best.right),
-        share_before=float(zero.share),
-        share=float(best.share),
-        passed=passed,
-        passed_far=best_within(whole, BUDGET * float(np.ptp(whole.util)), persona)[1],
-        passed_at=tuple(best_within(curve, nats, persona)[1] for nats in ALLOWED),
-    )
 
 
 class Sweeper:

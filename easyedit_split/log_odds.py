@@ -3,6 +3,7 @@
     PrefOdds = L_n - L_p                                                           Eq. 7
     UtilOdds = log (e^-L_p + e^-L_n) / (1 - e^-L_p - e^-L_n)                       Eq. 8
              = s - log1mexp(-s),   s = logaddexp(-L_p, -L_n)
+    accuracy = share of pairs with PrefOdds > 0, a tie counting one half
 
     log1mexp(a) = log(1 - e^-a) = log(-expm1(-a)) for a < ln 2, else log1p(-exp(-a))
 
@@ -62,6 +63,22 @@ def utility(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
     defined = (s < 0) & np.isfinite(L_p) & np.isfinite(L_n)
     a = np.where(defined, -s, 1.0)
     return np.where(defined, -a - log1mexp(a), np.nan)
+
+
+def credit(pref: FloatArray, even: float = 0.0) -> FloatArray:
+    """What each pair counts towards accuracy: 1 where the positive answer is likelier, 0 where the other is, a tie 1/2.
+
+    The one rule of this package: accuracy from log-odds is the mean of it over pairs, and chance is one half.
+
+    Args:
+        pref: preference log-odds L_n - L_p of any shape, nats.
+        even: answers this close to each other, nats, are a tie too; at 0 only those that are exactly equal.
+
+    Returns:
+        1, 0.5 or 0 in the shape of ``pref``; NaN where ``pref`` is NaN.
+    """
+    pref = np.asarray(pref, dtype=np.float64)
+    return np.where(np.isnan(pref), np.nan, np.where(np.abs(pref) <= even, 0.5, pref > 0))
 
 
 def losses(scores: Scores, normalize: Normalize = "sum") -> tuple[FloatArray, FloatArray]:

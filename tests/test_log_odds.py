@@ -12,6 +12,7 @@ from easyedit_split.log_odds import (
     NON_FINITE,
     OK,
     UTILITY_UNDEFINED,
+    credit,
     log1mexp,
     losses,
     odds_of_mean,
@@ -157,3 +158,17 @@ def test_odds_of_the_mean_losses() -> None:
     assert pref == 4.5 - 6.5
     assert util == utility(array(6.5), array(4.5))[0]
     assert util != pytest.approx(np.mean(utility(*losses(scores()))))  # the mean of the odds is another number
+
+
+def test_a_tie_counts_half_and_what_is_undefined_stays_undefined() -> None:
+    pref = array(3.0, -3.0, 0.0, -0.0, 0.05, -0.05, np.inf, -np.inf, np.nan)
+    assert np.array_equal(credit(pref), array(1, 0, 0.5, 0.5, 1, 0, 1, 0, np.nan), equal_nan=True)
+    assert np.array_equal(credit(pref, even=0.05), array(1, 0, 0.5, 0.5, 0.5, 0.5, 1, 0, np.nan), equal_nan=True)
+    assert credit(pref.reshape(3, 3)).shape == (3, 3)
+
+
+def test_accuracy_and_its_mirror_image_sum_to_one() -> None:
+    pref = np.round(np.random.default_rng(0).normal(size=1000), 1)
+    assert (pref == 0).any(), "ties are among them"
+    assert credit(pref).mean() + credit(-pref).mean() == pytest.approx(1.0, abs=1e-12)
+    assert (pref > 0).mean() + (-pref > 0).mean() < 1.0, "control: ties counted as wrong"

@@ -6,6 +6,7 @@ takes softmax in fp32, where float64's mask value overflows to -inf and a left-p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -74,6 +75,23 @@ def _finite_mask(*args: Any, **kwargs: Any) -> Tensor:
 
 AttentionInterface.register("exact", _exact_attention)
 AttentionMaskInterface.register("exact", _finite_mask)
+
+
+def exact_norms(model: Any) -> None:
+    """Let a model's norms compute in its own dtype; transformers rounds them to fp32 inside a float64 model."""
+    for module in model.modules():
+        if type(module).__name__.endswith("RMSNorm"):
+            module.forward = _exact_norm(module)
+
+
+def _exact_norm(module: Any) -> Callable[[Tensor], Tensor]:
+    shift = 1.0 if "Gemma" in type(module).__name__ else 0.0
+    eps = module.eps if hasattr(module, "eps") else module.variance_epsilon
+
+    def forward(x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps) * (shift + module.weight)
+
+    return forward
 
 
 def tiny_model(family: str, dtype: torch.dtype = torch.float64, *, vocab_size: int = 97, seed: int = 0) -> Any:

@@ -1,6 +1,6 @@
 """Preference and utility log-odds (Eq. 7, 8) of any EasyEdit2 method, ours or not, as it is applied to a model.
 
-    pref = L_n - L_p        util = log-odds of the pair's whole mass        accuracy = share of pairs with pref > 0
+    pref = L_n - L_p    util = log-odds of the pair's whole mass    accuracy = share of pairs with pref > 0, ties half
 
 ``m`` multiplies what is applied: 1 is the model as it stands, 0 the bare model, so a method applied with multiplier 1
 is swept over its own m. EasyEdit2's ``Evaluator`` sees texts alone; log-odds need the model and both answers of a
@@ -207,7 +207,7 @@ class LogOddsEvaluator:
     def _summary(self, dataset_name: str) -> dict[str, Any]:
         assert self.table is not None
         curve = mean_curve(self.table).set_index("m1").loc[list(self.m)]
-        accuracy = (self.table["pref"] > 0).groupby(self.table["m1"]).mean()
+        counted = pd.Series(log_odds.credit(self.table["pref"].to_numpy())).groupby(self.table["m1"].to_numpy())
         return {
             "methods": list(applied_methods(self.wrapper)),
             "dataset": dataset_name,
@@ -215,9 +215,14 @@ class LogOddsEvaluator:
             "undefined_pairs": int(curve["excluded"].iloc[0]),
             "m": list(self.m),
             "preference": curve["pref"].tolist(),
-            "utility": [None if math.isnan(value) else value for value in curve["util"]],
-            "accuracy": [float(accuracy[m]) for m in self.m],
+            "utility": [_number(value) for value in curve["util"]],
+            "accuracy": [_number(counted.get_group(m).mean(skipna=False)) for m in self.m],
         }
+
+
+def _number(value: float) -> float | None:
+    """A number as JSON writes it: None where it is undefined."""
+    return None if math.isnan(value) else float(value)
 
 
 def _write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Accuracy of Yes/No answers, from losses and from text.
 
-    from preferences    share of pairs with L_n - L_p > 0 (a tie counts half)
+    from preferences    share of pairs with L_n - L_p > 0, a tie counting one half (`log_odds.credit`)
     from text           the answer's first word is Yes or No, and it is the one that ``pair.positive`` says
 
 Both ask the same question: does the model give the positive answer? Half of a balanced dataset is chance.
@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..log_odds import credit
 from ..types import DataError, FloatArray, Pair
 from .base import JUDGES
 
@@ -31,7 +32,7 @@ def reply(text: str) -> str | None:
 
 
 def accuracy_from_preferences(pref: FloatArray) -> float:
-    """Share of right answers, in [0, 1].
+    """Accuracy from log-odds: the share of pairs whose positive answer is the likelier one, in [0, 1]; ties count half.
 
     Args:
         pref: ``[n]`` preference log-odds L_n - L_p, nats.
@@ -44,7 +45,7 @@ def accuracy_from_preferences(pref: FloatArray) -> float:
     if np.isnan(pref).any():
         rows = ", ".join(map(str, np.flatnonzero(np.isnan(pref))[:5]))
         raise DataError(f"accuracy needs defined preferences; row {rows} is not a number: leave such pairs out first")
-    return float(((pref > 0) + 0.5 * (pref == 0)).mean())
+    return float(credit(pref).mean())
 
 
 @JUDGES.register("accuracy")

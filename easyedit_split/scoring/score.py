@@ -8,7 +8,7 @@ but at least fp32; log-softmax and sums are float64. At m = 0 the model is bit-i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Literal
 
@@ -134,3 +134,27 @@ def score(
     tokens = np.array([len(row.answer) for row in rows])
     n = len(pairs)
     return Scores(L_p=losses[:n], L_n=losses[n:], T_p=tokens[:n], T_n=tokens[n:])
+
+
+def plain_scores_over_m(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    intervention: Intervention | None,
+    ms: Sequence[float | tuple[float, float]],
+    *,
+    pad_id: int = 0,
+    known: Collection[int] = (),
+) -> Iterator[Scores]:
+    """`score` at each of many m, in order.
+
+    Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded by one template.
+        intervention: None for the bare model.
+        ms: floats or ``(m1, m2)``.
+        pad_id: any valid id.
+        known: places in ``ms`` that are left out.
+    """
+    for place, m in enumerate(ms):
+        if place not in known:
+            yield score(model, pairs, intervention, m, pad_id=pad_id)

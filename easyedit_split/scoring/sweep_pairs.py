@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from ..strength_grid import NaturalUnit, StrengthGrid
 from ..text.encode import EncodedPair
 from ..text.template import Template
 from .encode_table import encode_table
+from .engine.engine import EngineConfig
+from .engine.scorer import scores_over_m
 from .natural_unit import natural_unit
 from .sweep import Factors, NextPoints, Progress, by_concept, sweep_encoded
 
@@ -34,6 +37,7 @@ def sweep_pairs(
     next_points: NextPoints | None = None,
     progress: Progress | None = None,
     journal: Journal | None = None,
+    engine: EngineConfig | None = None,
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained.
 
@@ -52,6 +56,7 @@ def sweep_pairs(
         next_points: returns further m to score, given the table so far.
         progress: called with (scored, to score).
         journal: keeps each finished (concept, m).
+        engine: how losses are computed; the engine's defaults where None.
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
@@ -76,6 +81,7 @@ def sweep_pairs(
         split=table.split,
         normalize=normalize,
         next_points=next_points,
+        scorer=functools.partial(scores_over_m, config=engine),
         progress=progress,
         journal=journal,
     )

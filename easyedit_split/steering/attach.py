@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.sites import RESIDUAL, Site, blocks_of, family_of, find_linear, walk, widths
-from ..text.positions import Layout, position_mask
+from ..text.positions import Layout, TokenLayout, position_mask
 from ..types import ConfigError
 from .call_layout import CallReader
 from .forms.base import Factor, Form, Strength, factors
@@ -44,7 +44,9 @@ class Attachment:
         measure: count the tokens touched and the size of the change.
     """
 
-    def __init__(self, intervention: Intervention, m: Strength, layout: Layout | None, measure: bool) -> None:
+    def __init__(
+        self, intervention: Intervention, m: Strength, layout: Layout | TokenLayout | None, measure: bool
+    ) -> None:
         config = intervention.config
         self.intervention = intervention
         self.measure = measure
@@ -86,6 +88,9 @@ class Attachment:
             args: its positional arguments.
             kwargs: its keyword arguments.
         """
+        if isinstance(self._layout, TokenLayout):
+            self._mask, self._seen = self._layout.steered, self._layout.real
+            return
         layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
         config = self.intervention.config
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
@@ -147,6 +152,8 @@ def _is_nonzero(value: Factor) -> bool:
 def _rowwise(m: Factor, b: int, device: torch.device) -> Factor:
     if not isinstance(m, Tensor):
         return m
+    if m.ndim == 2 and len(m) == b:
+        return m.to(device)
     if b % len(m):
         raise ConfigError(f"{len(m)} values of m for {b} rows: give one per row (beams of a row share it)")
     return m.to(device).repeat_interleave(b // len(m))
@@ -157,7 +164,8 @@ def _nonzero(m1: Factor, m2: Factor, mask: Tensor) -> Tensor:
     for_rows = [value for value in (m1, m2) if isinstance(value, Tensor)]
     if not for_rows or any(not isinstance(value, Tensor) and value != 0 for value in (m1, m2)):
         return mask
-    return mask & torch.stack([value != 0 for value in for_rows]).any(0)[:, None]
+    nonzero = torch.stack([value != 0 for value in for_rows]).any(0)
+    return mask & (nonzero[:, None] if nonzero.ndim == 1 else nonzero)
 
 
 def _hidden(output: Any) -> Tensor:
@@ -216,7 +224,14 @@ class _SiteHooks:
         return (new, *output[1:]) if isinstance(output, tuple) else new
 
 
-def _plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
+def plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
+    """The form's own change.
+
+    Args:
+        form: the form.
+        x: its site's input ``[b s d_in]``.
+        m: strength, see `attach`.
+    """
     dy: Tensor = form.delta(x, m)
     return dy
 
@@ -227,7 +242,7 @@ def attach(
     intervention: Intervention,
     m: Strength = 1.0,
     *,
-    layout: Layout | None = None,
+    layout: Layout | TokenLayout | None = None,
     delta: Delta | None = None,
     check: bool = False,
 ) -> Iterator[Attachment]:
@@ -236,9 +251,10 @@ def attach(
     Args:
         model: a Hugging Face causal LM.
         intervention: what to apply; where it acts is its own configuration.
-        m: one float, one value per row of the batch ``[b]`` (beams of a row share it), or ``(m1, m2)``.
-        layout: where prompt and answer lie, for calls that hold both; without it every call is read as generation: a
-            call without cache holds the prompts, later ones what follows.
+        m: one float, one value per row of the batch ``[b]`` (beams of a row share it) or per token ``[b s]``, or
+            ``(m1, m2)``.
+        layout: where prompt and answer lie, for calls that hold both, or which tokens are steered; without it every
+            call is read as generation: a call without cache holds the prompts, later ones what follows.
         delta: what is added instead of ``form.delta(x, m)``.
         check: measure what is touched; raise at the end if the model was never called, warn if no value changed.
 
@@ -253,7 +269,7 @@ def attach(
     names = {id(module): name for name, module in model.named_modules()}
     with ExitStack() as stack:
         for site in intervention.sites:
-            _attach_site(stack, attachment, model, site, delta or _plain_delta, names)
+            _attach_site(stack, attachment, model, site, delta or plain_delta, names)
         decoder = walk(model, family_of(model).decoder)
         stack.callback(decoder.register_forward_pre_hook(attachment.enter_call, with_kwargs=True).remove)
         yield attachment
@@ -292,4 +308,4 @@ def _attach_site(
     attachment._hooks.append(hooks)
 
 
-__all__ = ["Applied", "Attachment", "Delta", "attach"]
+__all__ = ["Applied", "Attachment", "Delta", "attach", "plain_delta"]

@@ -2,7 +2,8 @@
 
 For a model and a dataset, over the held-out pairs (pref = L_n - L_p in nats, end of turn included):
 
-    follows   share of pairs on the stated value's side: sign of pref, and the greedy answer, each >= 0.95
+    follows   accuracy: share of pairs on the stated value's side by pref (a tie counts half), and of greedy answers
+              with that value, each >= 0.95
     open      mean |pref| with the latent left open < 0.5
     fluent    share of greedy answers that the grammar can write, and that name what was asked, >= 0.95
 
@@ -21,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..log_odds import credit
 from ..types import Pair
 from . import datasets
 from .models import MODELS, load_checkpoint
@@ -172,7 +174,7 @@ def measure(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
         signed.append(pref if side == "positive" else -pref)
         values = [getattr(case, side) for case in cases]
         follows += [r is not None and set(r.marks) == {v} for r, v in zip(readings, values, strict=True)]
-    follows_pref = (torch.cat(signed) > 0).double().mean().item()
+    follows_pref = float(credit(torch.cat(signed).cpu().numpy()).mean())
     return GateRow(name, dataset, follows_pref, _share(follows), open_nats, _share(parses), _share(topics))
 
 

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from ..log_odds import credit
 from . import gate
 from .corpus import chats
 from .datasets import DATASETS, pairs, stated
@@ -215,7 +216,7 @@ def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
             ]
         )
         open_pref = gate.preferences(model, tokenizer, pairs(dataset, "dev"))
-        share, nats = (follows > 0).double().mean().item(), open_pref.abs().mean().item()
+        share, nats = float(credit(follows.cpu().numpy()).mean()), open_pref.abs().mean().item()
         log.info(
             "  %-9s follows %.3f (median %.1f nats), open |pref| %.3f nats",
             dataset,

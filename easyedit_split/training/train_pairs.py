@@ -10,6 +10,7 @@ from torch import nn
 
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..scoring.encode_table import encode_table
+from ..scoring.engine.engine import EngineConfig
 from ..scoring.sweep_pairs import measured_unit
 from ..steering.artifact import DEFAULT_CONCEPT, UNIT_KEY, Artifact
 from ..steering.intervention import Intervention
@@ -44,6 +45,7 @@ def train_artifact(
     revision: str | None = None,
     drop_bad: bool = False,
     progress: Callable[[str, int, int, float], None] | None = None,
+    engine: EngineConfig | None = None,
 ) -> Artifact:
     """Train one intervention per concept on answer pairs.
 
@@ -56,6 +58,7 @@ def train_artifact(
         revision: the model's revision that was asked for.
         drop_bad: leave bad rows out and name them, instead of raising.
         progress: called after each step with (concept, steps done, steps in all, loss).
+        engine: how losses are computed; the engine's defaults where None.
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
@@ -72,7 +75,7 @@ def train_artifact(
         report = None if progress is None else _named(progress, concept)
         try:
             interventions[concept], steps = train_intervention(
-                model, template, members, run, concept=concept, progress=report
+                model, template, members, run, concept=concept, progress=report, engine=engine
             )
         except TrainingStopped as stop:
             interventions[concept] = stop.intervention

@@ -1,11 +1,8 @@
-"""Planted curves and tables for the tests: the benchmark's own, loaded from its file."""
+"""Planted curves and tables for the tests."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -18,18 +15,6 @@ ROOT = Path(__file__).parents[2]
 M = np.linspace(-20.0, 20.0, 41)
 PREF = CurveParams(1.5, 2.0, -1.0, 0.8, 60.0, 1.4, -1.1, 113.437, 1.4)
 UTIL = CurveParams(0.0, 30.0, -45.0, 1.5, 90.0, 1.2, -1.2, 57.6, 1.2)
-
-
-def benchmark() -> ModuleType:
-    """benchmarks/curves.py as a module."""
-    if "benchmark_curves" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("benchmark_curves", ROOT / "benchmarks" / "curves.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["benchmark_curves"] = module
-        spec.loader.exec_module(module)
-    return sys.modules["benchmark_curves"]
 
 
 def continuous(params: CurveParams) -> CurveParams:

@@ -23,7 +23,8 @@ from easyedit_split.analysis.fit.curves import (
     validity_dm,
 )
 from easyedit_split.analysis.fit.decay import RationalQuadratic, from_params, to_params
-from tests.analysis.planted import PREF, UTIL, M, benchmark
+from tests.analysis.planted import PREF, UTIL, M
+from tests.benchmark_files import benchmark
 
 OFF_GRID = np.array([-13.3, -4.7, -0.9, 0.4, 2.2, 11.9])
 
@@ -75,7 +76,7 @@ def test_continuity_gap_sees_a_jump() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_free_coordinates_round_trip_and_are_continuous(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    params = benchmark().plant(rng, "preference")
+    params = benchmark("curve_prior").plant(rng, "preference")
     decay = RationalQuadratic(M / 20.0, 20, True)
     back = to_params(decay, *from_params(decay, params, 20.0), 20.0)
     assert params_vector(back) == pytest.approx(params_vector(params).astype(np.float64), rel=1e-9)

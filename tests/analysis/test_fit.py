@@ -15,7 +15,8 @@ from easyedit_split.analysis.fit.least_squares import SolverResult
 from easyedit_split.analysis.fit.problem import curve_problem
 from easyedit_split.sweep_curves import KINDS, Kind
 from easyedit_split.types import ConfigError, DataError, FloatArray
-from tests.analysis.planted import PREF, UTIL, M, benchmark
+from tests.analysis.planted import PREF, UTIL, M
+from tests.benchmark_files import benchmark
 
 TRUTH = {"preference": PREF, "utility": UTIL}
 
@@ -172,7 +173,7 @@ def test_criteria_prefer_the_true_number_of_parameters() -> None:
 
 def test_recovery_fails_where_it_must() -> None:
     """Negative control: with noise as large as the curve the thresholds are not met."""
-    assert benchmark().recover(0, False, "preference", 1.0).unexplained > 1e-3
+    assert benchmark("curve_recovery").recover(0, False, "preference", 1.0).unexplained > 1e-3
 
 
 def test_replace_keeps_results_frozen() -> None:

@@ -20,8 +20,6 @@ from .hosts import CONCEPTS, FORMS, HostUnderTest
 
 M = {"layers": [1, 2], "multipliers": [3.0, -2.0]}
 QUESTION = [{"input": "What is item 3?"}]
-
-
 Trained = Callable[..., tuple[Path, Any]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ def test_ours_equal_the_cores_sweep(
     assert summary["accuracy"] == [float((table[table["m1"] == m]["pref"] > 0).mean()) for m in (-1.0, 0.0, 2.0)]
     assert len(set(summary["preference"])) == 3
     assert summary["methods"] == ["SPLIT"]
+    table.loc[table["m1"] == 2.0, "pref"] = 0.0
+    table.loc[table.index[table["m1"] == 0.0][0], "pref"] = math.nan
+    evaluator.table = table
+    assert evaluator._summary("pairs")["accuracy"][1:] == [None, 0.5], "ties count half, what is undefined is said"
 
 
 def losses(model: Any, tokenizer: Any, row: dict[str, str], answer: str) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pytest
 
 from easyedit_split.means import mean_curve
 from easyedit_split.model.load import describe
-from easyedit_split.scoring.score import score
+from easyedit_split.scoring.engine.scorer import scores_over_m
+from easyedit_split.scoring.score import plain_scores_over_m, score
 from easyedit_split.scoring.sweep import by_concept, sweep_encoded
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.storage import Journal, StorageError
@@ -82,11 +83,20 @@ def test_columns_are_those_of_the_contract() -> None:
 
 def test_at_m_0_the_table_is_the_bare_models() -> None:
     here = world()
-    zero = sweep_encoded(here.model, here.rows, one(here), (0.0,))
+    zero = sweep_encoded(here.model, here.rows, one(here), (0.0,), scorer=plain_scores_over_m)
     bare = score(here.model, here.rows)
     np.testing.assert_array_equal(zero.L_p, bare.L_p)
     np.testing.assert_array_equal(zero.L_n, bare.L_n)
     assert not np.array_equal(sweep_encoded(here.model, here.rows, one(here), (0.1,)).L_p, bare.L_p)
+
+
+def test_at_m_0_every_intervention_gives_the_same_bits() -> None:
+    here = world()
+    zeros = [sweep_encoded(here.model, here.rows, one(here, seed=seed), (0.0, 0.1)) for seed in (5, 6)]
+    first, second = (table[table.m1 == 0] for table in zeros)
+    np.testing.assert_array_equal(first.L_p, second.L_p)
+    np.testing.assert_allclose(first.L_p, score(here.model, here.rows).L_p, rtol=0, atol=1e-5)
+    assert not np.array_equal(zeros[0].L_p, zeros[1].L_p)
 
 
 def test_m1_and_m2_apart() -> None:
@@ -101,11 +111,12 @@ def test_m1_and_m2_apart() -> None:
 def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
     here = world()
 
-    def scorer(model: Any, pairs: Sequence[Any], intervention: Any, m: Any, **_: Any) -> Scores:
-        L_p = np.array([2.0, 6.0, 9.0, 1e-5, 5.0])
-        L_p[1] = np.inf if m[0] == 3.0 else 6.0
-        T = np.array([2, 2, 3, 1, 500])
-        return Scores(L_p, np.full(5, 8.0), T, np.array([1, 2, 4, 4, 2]))
+    def scorer(model: Any, pairs: Sequence[Any], intervention: Any, ms: Any, **_: Any) -> Iterator[Scores]:
+        for m in ms:
+            L_p = np.array([2.0, 6.0, 9.0, 1e-5, 5.0])
+            L_p[1] = np.inf if m[0] == 3.0 else 6.0
+            T = np.array([2, 2, 3, 1, 500])
+            yield Scores(L_p, np.full(5, 8.0), T, np.array([1, 2, 4, 4, 2]))
 
     table = sweep_encoded(here.model, here.rows, one(here), GRID, normalize="mean", scorer=scorer)
     summed = sweep_encoded(here.model, here.rows, one(here), GRID, scorer=scorer)
@@ -231,11 +242,12 @@ def test_a_resumed_sweep_is_the_uninterrupted_one(tmp_path: Path, after: int) ->
     def further(table: pd.DataFrame) -> tuple[float, ...]:
         return (5.0,) if table.m1.max() < 5 else ()
 
-    def scorer(*args: Any, limit: int, **kwargs: Any) -> Scores:
-        if len(calls) == limit:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return score(*args, **kwargs)
+    def scorer(*args: Any, limit: int, **kwargs: Any) -> Iterator[Scores]:
+        for scores in scores_over_m(*args, **kwargs):
+            if len(calls) == limit:
+                raise KeyboardInterrupt
+            calls.append(1)
+            yield scores
 
     def run(limit: int, **settings: Any) -> pd.DataFrame:
         calls.clear()

@@ -39,6 +39,16 @@ def test_control_an_untrained_model_fails_the_gate(name: str) -> None:
     assert (told > 0).double().mean() < gate.FOLLOWS
 
 
+def test_answers_that_are_equally_likely_follow_half_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = testbed.load("qwen2")
+    monkeypatch.setattr(
+        gate, "preferences", lambda model, tokenizer, pairs: torch.zeros(len(pairs), dtype=torch.float64)
+    )
+    monkeypatch.setattr(gate, "greedy", lambda model, tokenizer, prompts: ["" for _ in prompts])
+    row = gate.measure("qwen2", model, tokenizer, "persona", "test")
+    assert (row.follows_pref, row.follows_greedy) == (0.5, 0.0)
+
+
 def test_a_row_passes_only_within_every_limit() -> None:
     good = gate.GateRow("qwen2", "power", 0.95, 0.95, 0.49, 0.95, 0.95)
     assert good.passes

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from easyedit_split.config import TrainConfig
 from easyedit_split.log_odds import preference
+from easyedit_split.scoring.engine.engine import EngineConfig
+from easyedit_split.scoring.engine.refusal import EngineRefused
+from easyedit_split.scoring.engine.scorer import scores_over_m
 from easyedit_split.scoring.score import score
 from easyedit_split.steering.forms.vector import Vector, VectorConfig
 from easyedit_split.steering.intervention import Intervention
@@ -24,8 +27,11 @@ from easyedit_split.training.schedule import derive_seed, lr_factor, steps_in
 from easyedit_split.types import ConfigError, Pair
 
 from ..small import PAIRS, World, equal, oracle_losses, parameters, run_config, world
+from ..tiny import exact_norms
 
-train_module: Any = importlib.import_module("easyedit_split.training.loop")
+loop_module: Any = importlib.import_module("easyedit_split.training.loop")
+train_module: Any = importlib.import_module("easyedit_split.training.answers")
+PLAIN = EngineConfig(plain=True)
 ALL = len(PAIRS)
 SWAPPED = tuple(Pair(pair.prompt, pair.negative, pair.positive) for pair in PAIRS)
 
@@ -109,10 +115,12 @@ def oracle_run(here: World, m: float, steps: int, lr: float) -> Tensor:
 
 
 @pytest.mark.usefixtures("double")
-def test_a_run_is_a_plain_loop_of_adamw() -> None:
+@pytest.mark.parametrize("engine", [EngineConfig(), PLAIN])
+def test_a_run_is_a_plain_loop_of_adamw(engine: EngineConfig) -> None:
     here = world()
+    exact_norms(here.model)
     run = run_config(batch_size=ALL, epochs=4, steering_factors=(1.7,))
-    intervention, _ = trained(here, run)
+    intervention, _ = trained(here, run, engine=engine)
     torch.testing.assert_close(parameters(intervention)[0], oracle_run(here, 1.7, 4, 0.05), rtol=0, atol=1e-9)
     other, _ = trained(here, run_config(batch_size=ALL, epochs=4, steering_factors=(1.6,)))
     assert not torch.allclose(parameters(other)[0], oracle_run(here, 1.7, 4, 0.05), rtol=0, atol=1e-6)
@@ -191,7 +199,7 @@ def calls_of(monkeypatch: pytest.MonkeyPatch, run: RunConfig) -> list[tuple[list
 
     with monkeypatch.context() as patch:
         patch.setattr(train_module, "row_losses", spy)
-        trained(here, run)
+        trained(here, run, engine=PLAIN)
     return seen
 
 
@@ -244,9 +252,9 @@ def test_the_bare_model_is_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         calls.append(args)
-        return score(*args, **kwargs)
+        return scores_over_m(*args, **kwargs)
 
-    monkeypatch.setattr(train_module, "score", counted)
+    monkeypatch.setattr(loop_module, "scores_over_m", counted)
     trained(here, run_config(objective="reps", epochs=3))
     assert len(calls) == 1
     trained(here, run_config(objective="split", epochs=3))
@@ -332,6 +340,11 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, calls: int, spoil: Callable[[Ten
         return spoil(losses, args[2]) if next(count) >= calls else losses
 
     monkeypatch.setattr(train_module, "row_losses", spoiled)
+    monkeypatch.setattr(train_module, "Engine", refused)
+
+
+def refused(*args: Any) -> Any:
+    raise EngineRefused("a test")
 
 
 def explode(losses: Tensor, intervention: Intervention) -> Tensor:
@@ -397,6 +410,7 @@ def batches_of(monkeypatch: pytest.MonkeyPatch, here: World) -> list[list[int]]:
         return losses
 
     monkeypatch.setattr(train_module, "row_losses", spy)
+    monkeypatch.setattr(train_module, "Engine", refused)
     return seen
 
 
@@ -419,7 +433,7 @@ def test_a_run_stops_with_step_and_rows_and_keeps_the_last_state_that_was_good(
 ) -> None:
     here = world()
     run = run_config(epochs=4, batch_size=2, gradient_accumulation_steps=accumulation)
-    _, whole = trained(here, run)
+    _, whole = trained(here, run, engine=PLAIN)
     first, spoilt = {1: (2, 2), 2: (3, 4)}[accumulation]  # passes of the third step; three batches make an epoch
     stop_after(monkeypatch, spoilt, spoil)
     batches, states = batches_of(monkeypatch, here), states_before_steps(monkeypatch)

@@ -23,24 +23,24 @@ from ...types import ConfigError
 
 Factor: TypeAlias = float | Tensor
 Strength: TypeAlias = Factor | tuple[Factor, Factor]
-"""m: one float, one value per row ``[b]``, or a pair ``(m1, m2)`` of either."""
+"""m: one float, one value per row ``[b]`` or per token ``[b s]``, or a pair ``(m1, m2)`` of these."""
 
 
 def factors(m: Strength) -> tuple[Factor, Factor]:
-    """``(m1, m2)`` of any strength, checked to be finite.
+    """``(m1, m2)`` of any strength, checked to be finite; what lies on another device is not read back for that.
 
     Args:
         m: a float, ``[b]`` floats, or a pair ``(m1, m2)`` of either.
 
     Raises:
-        ConfigError: m is not finite, or a tensor of another shape than ``[b]``.
+        ConfigError: m is not finite, or a tensor of another shape than ``[b]`` or ``[b s]``.
     """
     pair = m if isinstance(m, tuple) else (m, m)
     for value in pair:
         if isinstance(value, Tensor):
-            if value.ndim != 1:
-                raise ConfigError(f"m has shape {tuple(value.shape)}, wanted one value per row: [b]")
-            if not bool(torch.isfinite(value).all()):
+            if value.ndim not in (1, 2):
+                raise ConfigError(f"m has shape {tuple(value.shape)}, wanted one value per row, [b], or token, [b s]")
+            if value.device.type == "cpu" and not bool(torch.isfinite(value).all()):
                 raise ConfigError(f"m holds a value that is not finite: {value.tolist()}")
         elif not math.isfinite(value):
             raise ConfigError(f"m is {value}, must be finite")
@@ -49,7 +49,10 @@ def factors(m: Strength) -> tuple[Factor, Factor]:
 
 def _rows(m: Factor, like: Tensor) -> float | Tensor:
     """A factor that multiplies ``[b s d]``."""
-    return m.to(device=like.device, dtype=like.dtype)[:, None, None] if isinstance(m, Tensor) else m
+    if not isinstance(m, Tensor):
+        return m
+    m = m.to(device=like.device, dtype=like.dtype)
+    return m[:, None, None] if m.ndim == 1 else m[..., None]
 
 
 class Form(nn.Module, ABC):
@@ -103,7 +106,8 @@ class Form(nn.Module, ABC):
 
         Args:
             x: the map's input.
-            m: float, one value per row ``[b]``, or ``(m1, m2)``; taken as it is, `attach` has checked it (`factors`).
+            m: float, one value per row ``[b]`` or per token ``[b s]``, or ``(m1, m2)``; taken as it is: ``attach`` has
+                checked it (``factors``).
         """
         m1, m2 = m if isinstance(m, tuple) else (m, m)
         parameter = next(self.parameters())

@@ -80,6 +80,11 @@ class Reps(TrainedObjective):
         )
         return null_it_out
 
+    @property
+    def pairwise(self) -> bool:
+        """Each pair is a term of its own."""
+        return True
+
     def side_loss(
         self,
         own: AnswerLosses,

@@ -1,0 +1,92 @@
+"""The linear map at a site, for a form that needs to read it: W, b, and W x as the model itself computes it.
+
+    y = W x + b,   x [b s d_in], y [b s d_out], W [d_out, d_in], b [d_out]          at ``residual``: W = I, no b
+
+It is the model's own map: whatever interventions add at it is not seen here, so that they add up and that a hooked and
+a merged model agree. Nothing is written, and W is outside every gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..types import ConfigError
+from .sites import RESIDUAL, Site, check_site, find_linear, hidden_size
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """The map at one site of one model, read only.
+
+    Args:
+        key: the site, as files and messages write it, e.g. ``"20.mlp.down_proj"``.
+        d_in: width of its input.
+        d_out: width of its output.
+        module: the model's module; None at ``residual``, where the map is the identity.
+    """
+
+    key: str
+    d_in: int
+    d_out: int
+    module: nn.Module | None
+
+    @property
+    def weight(self) -> Float[Tensor, "d_out d_in"]:
+        """W, in the model's dtype.
+
+        Raises:
+            ConfigError: the model holds no matrix there: it is quantised, or its weights are not on a device now.
+        """
+        if self.module is None:
+            return torch.eye(self.d_out)
+        weight: Any = self.module.weight
+        plain = isinstance(weight, Tensor) and weight.is_floating_point() and not weight.is_meta
+        if not plain or tuple(weight.shape) != (self.d_out, self.d_in):
+            raise ConfigError(
+                f"{self.key}: its weight cannot be read as a matrix of {self.d_out} x {self.d_in} numbers "
+                f"({type(weight).__name__}): load the model unquantised and on one device"
+            )
+        found: Tensor = weight.detach()
+        return found
+
+    @property
+    def bias(self) -> Float[Tensor, " d_out"] | None:
+        """b, in the model's dtype; None where the map has none."""
+        bias = getattr(self.module, "bias", None)
+        return bias.detach() if isinstance(bias, Tensor) else None
+
+    def product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
+        """W x, by the model's own module and in its dtype, so that it works for a quantised map too.
+
+        Args:
+            x: the map's input; its gradient is kept.
+        """
+        if self.module is None:
+            return x
+        weight: Any = self.module.weight
+        own = isinstance(weight, Tensor) and weight.is_floating_point()
+        module: Any = self.module
+        y: Tensor = module.forward(x.to(weight.dtype) if own else x)  # forward: past every hook
+        return y if self.bias is None else y - self.bias
+
+
+def linear_map(model: nn.Module, site: Site) -> LinearMap:
+    """The map at a site.
+
+    Args:
+        model: a Hugging Face causal LM.
+        site: a linear map inside a block, or ``residual``.
+
+    Raises:
+        ConfigError: the model has no such site.
+    """
+    if site.name == RESIDUAL:
+        check_site(model, site)
+        return LinearMap(site.key, hidden_size(model), hidden_size(model), None)
+    module = find_linear(model, site)
+    return LinearMap(site.key, int(module.in_features), int(module.out_features), module)  # type: ignore[arg-type]
