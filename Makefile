@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/steering tests/scoring tests/text
 
-.PHONY: setup demo test test-pinned test-easyedit check format clean
+.PHONY: setup demo test test-pinned test-easyedit check format docs figures clean
 
 setup: $(STAMP)
 
@@ -59,10 +59,24 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/flake8 easyedit_split
+	$(PYTEST) -q tests/test_docstrings.py
 
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The site of docs/ and of the docstrings, in site/; a warning is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# The README's figure: SPLIT under every form on the testbed's power offers.
+figures: $(STAMP)
+	BIN=$(BIN) bash docs/figures/power.sh
+
 clean:
-	rm -rf $(VENV) $(PINNED) demo-out
+	rm -rf $(VENV) $(PINNED) demo-out site

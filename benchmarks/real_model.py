@@ -34,7 +34,7 @@ from easyedit_split.datasets.everyday import neutral_prompts
 from easyedit_split.scoring.collateral import collateral, collateral_means
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate_texts
-from easyedit_split.strength_grid import AUTO_GRID, MOST_GROWTH
+from easyedit_split.steering.strength_grid import AUTO_GRID, MOST_GROWTH
 from easyedit_split.sweep_table import read_sweep, write_table
 from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.types import FloatArray

@@ -129,7 +129,7 @@ ALL = [found for module, source, package in modules() for found in imports_of(mo
 def test_every_folder_has_its_row() -> None:
     parts = {part_of(module) for module, _, package in modules()} - {"", "analysis"} - ROOT_MODULES
     assert parts == {part for row in ROWS for part in row}
-    assert len(ROOT_MODULES) <= 10
+    assert len(ROOT_MODULES) + len(("__init__", "api")) <= 10
 
 
 def test_imports_go_one_way() -> None:

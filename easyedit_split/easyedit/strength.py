@@ -18,7 +18,11 @@ from .live import Marker, live_on
 
 
 def applied_methods(wrapper: Any) -> tuple[str, ...]:
-    """Names of the methods that steer a wrapper now."""
+    """Names of the methods that steer a wrapper now.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+    """
     names = {name for layer in layers_of(wrapper) for name in (*layer.add_activations_dict, *layer.intervention_dict)}
     if hasattr(wrapper, "prompt"):
         names.add("prompt")
@@ -28,6 +32,10 @@ def applied_methods(wrapper: Any) -> tuple[str, ...]:
 @contextmanager
 def at_strength(wrapper: Any, m: float) -> Iterator[list[tuple[Intervention, float]]]:
     """Scale everything that is applied by ``m`` while inside; start positions are set aside.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+        m: factor on everything that is applied.
 
     Yields:
         Our own interventions with the strength each is to be attached at: they are left to the caller, who knows where
@@ -71,6 +79,10 @@ def _multiplier(name: str, intervention: Any, m: float) -> float | None:
 
 def prompt_of(wrapper: Any, m: float) -> str | None:
     """The steering prompt that stands before every input at this m.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+        m: factor on everything that is applied.
 
     Raises:
         ConfigError: a prompt, at an m other than 0 and 1.

@@ -1,6 +1,6 @@
 """Accuracy of Yes/No answers, from losses and from text.
 
-    from preferences    share of pairs with L_n - L_p > 0, a tie counting one half (`log_odds.credit`)
+    from preferences    share of pairs with L_n - L_p > 0, a tie counting one half (``log_odds.credit``)
     from text           the answer's first word is Yes or No, and it is the one that ``pair.positive`` says
 
 Both ask the same question: does the model give the positive answer? Half of a balanced dataset is chance.

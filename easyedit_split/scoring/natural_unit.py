@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..model.hooks import device_of, frozen, site_values
 from ..model.sites import Site
 from ..steering.intervention import Intervention
-from ..strength_grid import NaturalUnit
+from ..steering.strength_grid import NaturalUnit
 from ..text.batching import collate
 from ..text.encode import EncodedPair
 from ..text.positions import position_mask

@@ -49,7 +49,7 @@ class Scorer(Protocol):
         pad_id: int,
         known: Collection[int],
     ) -> Iterator[Scores]:
-        """Losses of ``pairs`` under ``intervention`` at each of ``ms`` in order, but not at the places in ``known``.
+        """Losses of pairs under an intervention at each of many m, in order, but not at the places in ``known``.
 
         A score must not depend on what is known, to the last bit: an interrupted sweep ends as one that was not.
 
@@ -57,9 +57,9 @@ class Scorer(Protocol):
             model: a Hugging Face causal LM.
             pairs: encoded pairs.
             intervention: what to apply; None for the bare model.
-            ms: floats, or ``(m1, m2)``.
+            ms: ``(m1, m2)`` or floats.
             pad_id: any valid id.
-            known: places in ``ms`` that are scored already.
+            known: places in ``ms`` that are left out.
         """
         ...
 

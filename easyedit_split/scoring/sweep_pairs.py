@@ -12,8 +12,8 @@ from torch import nn
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..log_odds import Normalize
 from ..steering.artifact import Artifact
+from ..steering.strength_grid import NaturalUnit, StrengthGrid
 from ..storage import Journal
-from ..strength_grid import NaturalUnit, StrengthGrid
 from ..text.encode import EncodedPair
 from ..text.template import Template
 from .encode_table import encode_table

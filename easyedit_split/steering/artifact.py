@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from ..model.load import describe, name_of
 from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
-from ..strength_grid import NaturalUnit
 from ..types import ArtifactError, ConfigError
 from .artifact_files import (
     CONFIG_FILE,
@@ -43,6 +41,7 @@ from .artifact_files import (
 from .artifact_model import differences, require_architecture
 from .chosen_m import ChosenM
 from .intervention import Intervention, InterventionConfig
+from .strength_grid import NaturalUnit
 
 DEFAULT_CONCEPT = "default"
 UNIT_KEY = "natural_unit"
@@ -309,13 +308,4 @@ class Artifact:
         return differences(self.record, found, tokenizer)
 
 
-def norm(intervention: Intervention) -> float:
-    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
-
-    Args:
-        intervention: any intervention.
-    """
-    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
-
-
-__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "UNIT_KEY", "Artifact", "norm"]
+__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "UNIT_KEY", "Artifact"]

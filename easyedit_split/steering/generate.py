@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from ..config import require
-from ..model.hooks import device_of, frozen
+from ..model.hooks import device_of, finite_masks, frozen
 from ..storage import Journal
 from ..text.batching import Row, collate
 from ..text.template import Ids, Template, prefix_lengths
@@ -235,7 +235,7 @@ def _continue(
     if config.do_sample:
         sampling = {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p}
     steered = attach(model, intervention, m) if intervention else nullcontext()
-    with torch.random.fork_rng(enabled=config.do_sample), steered:
+    with torch.random.fork_rng(enabled=config.do_sample), steered, finite_masks(model):
         if config.do_sample:
             torch.manual_seed(config.seed + offset)
         ids = model.generate(  # type: ignore[operator]

@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 
 from ..analysis.figures.plots import Drawn, plot_sweep, save_figure
-from ..means import mean_curve
 from ..scoring.collateral import collateral_means
 from ..steering.steering import Steering
 from ..storage import write_whole
+from ..sweep_curves import mean_curve
 from ..sweep_table import write_table
 from ..training.layer_scan import best_layer
 from .steer import SteerResult, Trained

@@ -25,8 +25,8 @@ from ..scoring.encode_table import encode_table
 from ..scoring.sweep_pairs import known_unit, sweep_pairs
 from ..steering.artifact import Artifact
 from ..steering.generate import GenerateConfig
+from ..steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
 from ..steering.sweep_texts import sweep_texts
-from ..strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
 from ..sweep_curves import curves_of
 from ..text.encode import EncodedPair
 from ..text.template import Template

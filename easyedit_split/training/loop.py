@@ -29,7 +29,7 @@ from .natural_lr import in_plain_units
 from .objectives.base import FittedObjective, TrainedObjective
 from .run_config import RunConfig
 from .schedule import derive_seed, lr_factor, steps_in
-from .sides import Drawn, Sides
+from .sides import DrawnBatch, Sides
 from .stopping import LastGood, Step, TrainingStopped
 
 Progress: TypeAlias = Callable[[int, int, float], None]
@@ -118,6 +118,7 @@ class _Loop:
         objective: turns answer losses into a loss.
         intervention: what is trained, in place.
         concept: enters the seeds.
+        engine: settings of the engine that scores the answers.
     """
 
     def __init__(
@@ -182,7 +183,7 @@ class _Loop:
         m = float(torch.cat([micro.m_own for micro in drawn]).mean())
         self.history.append(Step(len(self.history) + 1, epoch, lr, sum(values), size, m, count))
 
-    def _gradients(self, drawn: Sequence[Drawn], count: int) -> list[Tensor]:
+    def _gradients(self, drawn: Sequence[DrawnBatch], count: int) -> list[Tensor]:
         """Gradients of a step and each batch's share of its loss; taken in smaller launches where memory is short."""
         noise = self.noise.get_state()
         while True:
@@ -194,7 +195,7 @@ class _Loop:
                     raise
             self.noise.set_state(noise)
 
-    def _backward(self, drawn: Drawn, count: int) -> Tensor:
+    def _backward(self, drawn: DrawnBatch, count: int) -> Tensor:
         """Add the gradients of a batch's share of a step's mean; its loss, not yet read."""
         total = []
         for side in self.sides.of(drawn):

@@ -12,10 +12,11 @@ from rich.text import Text
 from ...registry import nearest
 from ...steering.artifact import Artifact
 from ...steering.generate import GenerateConfig, reply
-from ...strength_grid import StrengthGrid, parse_strengths
+from ...steering.strength_grid import StrengthGrid, parse_strengths
 from ...text.template import Template
 from ...types import ConfigError, DataError
-from ..console import console, open_model, out, say
+from ..console import console, out, say
+from ..inputs import open_model
 from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption
 from .apply import concept_of
 

@@ -13,7 +13,8 @@ from ...study.plan import SteerPlan, data_for
 from ...study.report import ARTIFACT, FILES, one_line, strength_names, usage, write_result
 from ...study.steer import SteerResult, steer
 from ...training.objectives.base import OBJECTIVES
-from ..console import ConsoleTeller, open_model, out, parse_columns, say, say_written
+from ..console import ConsoleTeller, out, say, say_written
+from ..inputs import open_model, parse_columns
 from ..layers import AUTO, parse_layers, print_scan
 from ..options import (
     ColumnsOption,

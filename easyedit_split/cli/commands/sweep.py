@@ -9,17 +9,17 @@ import typer
 
 from ...analysis import look_closer
 from ...analysis.grow import GrowOutward, Rule, decay_report, one_after_another
-from ...means import check_aggregate
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
+from ...steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
 from ...storage import Journal
-from ...strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
-from ...sweep_curves import curves_of
+from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
 from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
-from ..console import bar, open_data, open_model, resumable, say, say_written
+from ..console import bar, say, say_written
 from ..fingerprint import model_identity, pairs_identity
+from ..inputs import open_data, open_model
 from ..options import (
     ColumnsOption,
     ConceptIdOption,
@@ -35,6 +35,7 @@ from ..options import (
     TestSplitOption,
 )
 from ..output_paths import check_file
+from ..resuming import resumable
 from ..summary import print_summary
 
 AUTO = "auto"

@@ -13,7 +13,8 @@ from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
 from ...types import ConfigError
-from ..console import bar, open_data, open_model, out, say, say_written
+from ..console import bar, out, say, say_written
+from ..inputs import open_data, open_model
 from ..layers import AUTO, choose_layer, parse_layers
 from ..options import (
     ColumnsOption,

@@ -98,7 +98,7 @@ def keys_of(anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, r
         trie: of the texts.
         entry: where launches enter.
         states: what enters; None where the model runs from its embeddings.
-        rows: from `rows_of_bare`; a node's first row counts.
+        rows: from ``rows_of_bare``; a node's first row counts.
 
     Raises:
         EngineRefused: a block did not hand its keys to the cache.

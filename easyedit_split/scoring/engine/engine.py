@@ -2,8 +2,8 @@
 
     texts -> prepare (entry, states, constant keys) -> launches (packed rows) -> losses [texts]
 
-Everything is in nats, summed over an answer's tokens as in `scoring`. At m = 0 the state that enters is the cached one,
-bit for bit. What the engine cannot promise it refuses (`EngineRefused`), before anything is scored.
+Everything is in nats, summed over an answer's tokens as in ``scoring``. At m = 0 the state that enters is the cached
+one, bit for bit. What the engine cannot promise it refuses (``EngineRefused``), before anything is scored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...steering.attach import Delta, attach, plain_delta
 from ...steering.intervention import Intervention, InterventionConfig
 from ...text.positions import TokenLayout
 from .anatomy import Anatomy
-from .budget import Budget, Shelf
+from .budget import MemoryBudget, Shelf
 from .capture import keys_of, rows_of_bare, run_bare
 from .decoder import arguments_of
 from .entry import HIDDEN, Entry, before_all, entering_hidden
@@ -46,7 +46,7 @@ _SHELVES: weakref.WeakKeyDictionary[nn.Module, Shelf] = weakref.WeakKeyDictionar
 class EngineConfig:
     """How the engine works; nothing here changes a score beyond rounding.
 
-    Args:
+    Attributes:
         launch_tokens: tokens of one call of the decoder, padding included; None for one row at a time on a CPU and
             8,192 elsewhere.
         row_tokens: tokens of one packed row at most.
@@ -57,7 +57,7 @@ class EngineConfig:
 
     launch_tokens: int | None = None
     row_tokens: int = 512
-    budget: Budget = dataclasses.field(default_factory=Budget)
+    budget: MemoryBudget = dataclasses.field(default_factory=MemoryBudget)
     keep_keys: bool = True
     plain: bool = False
 
@@ -93,7 +93,7 @@ class Engine:
     """Scores texts under interventions of one model.
 
     Args:
-        model: a Hugging Face causal LM in evaluation mode, its parameters frozen (`observe.frozen`).
+        model: a Hugging Face causal LM in evaluation mode, its parameters frozen (``observe.frozen``).
         config: how it works.
 
     Raises:
@@ -115,7 +115,7 @@ class Engine:
         """Make texts ready: find the entry, fill what is to be cached.
 
         Args:
-            texts: from `read_texts`.
+            texts: from ``read_texts``.
             config: of the interventions to come; None for the bare model alone.
 
         Raises:
@@ -135,7 +135,7 @@ class Engine:
         """The calls that score ``units`` under each of ``strengths``, those of the first strengths first.
 
         Args:
-            prepared: from `prepare`.
+            prepared: from ``prepare``.
             units: texts that stay in one row, such as the two answers of a pair; a member's slot picks its strength.
             strengths: for each repeat, ``(m1, m2)`` of each slot.
         """
@@ -159,7 +159,7 @@ class Engine:
 
         Args:
             prepared: what the launch was made of.
-            launch: from `launches`.
+            launch: from ``launches``.
             intervention: of the prepared kind; None for the bare model.
             delta: what is added instead of ``form.delta(x, m)``.
 
@@ -179,11 +179,11 @@ class Engine:
         intervention: Intervention | None = None,
         delta: Delta | None = None,
     ) -> list[tuple[Launch, Float64[Tensor, " texts"]]]:
-        """`losses` of a launch, cut in halves where the device has no memory for the whole; without gradients.
+        """``losses`` of a launch, cut in halves where the device has no memory for the whole; without gradients.
 
         Args:
             prepared: what the launch was made of.
-            launch: from `launches`.
+            launch: from ``launches``.
             intervention: of the prepared kind; None for the bare model.
             delta: what is added instead of ``form.delta(x, m)``.
         """
@@ -200,7 +200,7 @@ class Engine:
         """The same texts, in rows of no more than what ``config.row_tokens`` has become.
 
         Args:
-            prepared: from `prepare`.
+            prepared: from ``prepare``.
         """
         cost = dataclasses.replace(prepared.cost, most=self.config.row_tokens)
         return dataclasses.replace(prepared, cost=cost)
@@ -314,7 +314,7 @@ class Engine:
                 stack.enter_context(entered)
             if acting is not None and entry.site is None:
                 layout = TokenLayout(inputs.steered, torch.ones_like(inputs.steered))
-                m = strength_of(inputs, anatomy.device)
+                m = strength_of(inputs, torch.device("cpu"))  # whence it is checked without a read of the device
                 stack.enter_context(attach(self.model, acting, m, layout=layout, delta=delta))
             if self.head is None:
                 logits = self.model(**arguments).logits

@@ -2,7 +2,7 @@
 
     behind     h + dy                       at the output of block l, from its cached output h and the site's input x
     by a norm  r + norm(y + dy)             the same where a norm stands between the map's output y and the residual r
-    before     h                            at the output of block f - 1, f the first touched block; `attach` steers f
+    before     h                            at the output of block f - 1, f the first touched block; ``attach`` steers f
 
 ``behind`` and ``by a norm`` skip block l too. Which of them a site allows is measured on the bare model, not assumed: a
 module of the block must be found whose input r gives r + y (or r + norm(y)) = h, bit for bit. At m = 0 what goes in is
@@ -33,7 +33,7 @@ class Entry:
 
     Attributes:
         block: the block whose output is replaced; -1 where the model runs from its embeddings.
-        site: the site whose change is made on entering; None where `attach` makes every change.
+        site: the site whose change is made on entering; None where ``attach`` makes every change.
         needs: names of the cached tensors.
         stream: dotted name in the block of the module whose input is the residual, for entering by a norm.
         norm: dotted name in the block of the norm between the map and the residual.
@@ -52,12 +52,20 @@ class Entry:
 
 
 def before(config: InterventionConfig) -> Entry:
-    """Enter before the first touched block."""
+    """Enter before the first touched block.
+
+    Args:
+        config: what the intervention does, and where.
+    """
     return Entry(min(Site.parse(key).block for key in config.sites) - 1, None, (HIDDEN,))
 
 
 def behind(site: Site) -> Entry:
-    """Enter behind the block of a site whose change reaches the block's output as it is."""
+    """Enter behind the block of a site whose change reaches the block's output as it is.
+
+    Args:
+        site: where the intervention acts.
+    """
     return Entry(site.block, site, (HIDDEN,) if site.name == RESIDUAL else (HIDDEN, INPUT))
 
 

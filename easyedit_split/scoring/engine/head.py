@@ -11,68 +11,16 @@ dtype; losses are float64.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64, Int
-from torch import Tensor, nn
-from torch.utils.weak import WeakTensorKeyDictionary
+from torch import Tensor
+
+from ...model.head_weight import HeadWeight
 
 CHUNK_BYTES = 1 << 28
 """Logits held at once."""
-
-
-class HeadWeight:
-    """A head's weight, ready to make fp32 logits from half-precision states.
-
-    On a CPU half-precision products are slow and rounded, so one fp32 copy is made; on a GPU the product itself takes
-    half-precision factors and gives fp32. Copies live as long as the model's own weight does.
-
-    Args:
-        head: the model's output embedding, a linear map.
-    """
-
-    _copies: ClassVar[Any] = WeakTensorKeyDictionary()  # weight: (its version, its fp32 copy)
-
-    def __init__(self, head: nn.Module) -> None:
-        weight = head.weight
-        assert isinstance(weight, Tensor)
-        bias = getattr(head, "bias", None)
-        self.half = weight.dtype.itemsize < 4
-        self.mixed = self.half and weight.device.type != "cpu"
-        self.weight = self._copy(weight) if self.half and not self.mixed else weight.detach()
-        self.bias: Tensor | None = None if bias is None else bias.detach().to(self.out_dtype)
-
-    @classmethod
-    def _copy(cls, weight: Tensor) -> Tensor:
-        version = weight._version
-        held = cls._copies.get(weight)
-        if held is None or held[0] != version:
-            held = (version, weight.detach().float())
-            cls._copies[weight] = held
-        copy: Tensor = held[1]
-        return copy
-
-    @property
-    def out_dtype(self) -> torch.dtype:
-        """Dtype of the logits."""
-        return torch.float32 if self.half else self.weight.dtype
-
-    def logits(self, hidden: Float[Tensor, "u d"]) -> Float[Tensor, "u V"]:
-        """W h + b in ``out_dtype``."""
-        z = self._product(hidden, self.weight.T)
-        return z if self.bias is None else z + self.bias
-
-    def back(self, grad: Float[Tensor, "u V"]) -> Float[Tensor, "u d"]:
-        """W' grad in ``out_dtype``."""
-        return self._product(grad, self.weight)
-
-    def _product(self, a: Tensor, b: Tensor) -> Tensor:
-        if not self.mixed:
-            return a.to(b.dtype) @ b
-        if a.device.type == "cuda":
-            return torch.mm(a.to(b.dtype), b, out_dtype=torch.float32)
-        return (a.to(b.dtype) @ b).float()  # the meta device, where only shapes count
 
 
 @dataclass(frozen=True, slots=True)

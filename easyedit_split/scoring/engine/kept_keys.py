@@ -2,7 +2,7 @@
 
     keys of block i in a launch = [kept keys of block i of the row's constant tokens, keys of the row's own tokens]
 
-The model's own attention asks its cache to ``update``; `Recorder` notes what it is given and `Keeper` puts the kept
+The model's own attention asks its cache to ``update``; ``Recorder`` notes what it is given and ``Keeper`` puts the kept
 ones before it. Keys are stored as the model caches them, rotary position included, in its dtype.
 """
 
@@ -26,7 +26,15 @@ class Recorder(DynamicCache):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """What the block itself made: there is nothing before it."""
+        """Record what the block itself made: there is nothing before it.
+
+        Args:
+            key_states: of the call.
+            value_states: of the call.
+            layer_idx: 0-based index of the block.
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
         self.noted[layer_idx] = (key_states, value_states)
         return key_states, value_states
 
@@ -73,7 +81,7 @@ class Keeper(DynamicCache):  # type: ignore[misc]
     """Puts kept keys and values before those that a block makes; keeps nothing itself.
 
     Args:
-        blocks: as in `KeptKeys`.
+        blocks: as in ``KeptKeys``.
         places: ``[r k]`` of them for each row, or ``[1 k]`` the same for all.
         rows: rows of the launch.
     """
@@ -83,13 +91,26 @@ class Keeper(DynamicCache):  # type: ignore[misc]
         self._blocks, self._places, self._rows = blocks, places, rows
 
     def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
-        """Keys that come before the call's own."""
+        """Number of keys that come before the call's own.
+
+        Args:
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
         return int(self._places.shape[1])
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Kept keys, then those just made."""
+        """Kept keys and values, then those just made.
+
+        Args:
+            key_states: of the call.
+            value_states: of the call.
+            layer_idx: 0-based index of the block.
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
         keys, values = self._blocks[layer_idx]
         return self._with(keys, key_states), self._with(values, value_states)
 

@@ -1,6 +1,6 @@
 """Scores of pairs at many m: by the engine where it can promise the plain scorer's numbers, else by the plain scorer.
 
-    L(A | q) of both answers of each pair at each m, nats, as in `scoring`
+    L(A | q) of both answers of each pair at each m, nats, as in ``scoring``
 
 A fallback is one log line that says why. Scores come m by m as they are finished, so that a journal can keep each.
 """

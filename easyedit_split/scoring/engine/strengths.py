@@ -12,7 +12,7 @@ from .tries import BoolArray
 
 
 def strength_of(inputs: Inputs, device: torch.device) -> tuple[Factor, Factor]:
-    """``(m1, m2)`` for `attach` and for forms: floats, ``[b]``, or ``[b n]`` where a row's tokens differ.
+    """``(m1, m2)`` for ``attach`` and for forms: floats, ``[b]``, or ``[b n]`` where a row's tokens differ.
 
     Args:
         inputs: of a launch.

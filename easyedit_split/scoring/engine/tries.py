@@ -69,7 +69,7 @@ def ancestors(parent: IntArray) -> BoolArray:
     """``[n n]``: whether node j is node i or stands before it on its path.
 
     Args:
-        parent: ``[n]`` as in `Trie`, parents before their children.
+        parent: ``[n]`` as in ``Trie``, parents before their children.
     """
     n = len(parent)
     sees = np.zeros((n, n), dtype=np.bool_)

@@ -24,8 +24,8 @@ from typing import Literal
 
 import numpy as np
 
-from .config import MOST_POINTS, parse_grid
-from .types import ConfigError
+from ..config import MOST_POINTS, parse_grid
+from ..types import ConfigError
 
 Unit = Literal["m", "r"]
 NATURAL = "r:"

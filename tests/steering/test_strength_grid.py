@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from easyedit_split.config import parse_grid
-from easyedit_split.strength_grid import StrengthGrid, growing, parse_strengths
+from easyedit_split.steering.strength_grid import StrengthGrid, growing, parse_strengths
 from easyedit_split.types import ConfigError
 
 
