@@ -55,7 +55,7 @@ def test_unknown_names_and_requests() -> None:
 
 
 def test_every_registered_dataset_says_what_it_is() -> None:
-    assert DATASETS.names() == ("axbench", "local", "powerseeking", "psychopathy")
+    assert DATASETS.names() == ("axbench", "everyday", "local", "powerseeking", "psychopathy")
     for name in DATASETS:
         dataset = DATASETS[name]
         assert dataset.name == name

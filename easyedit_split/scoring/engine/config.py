@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .budget import Budget
+from .budget import MemoryBudget
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Settings of the engine.
 
-    Args:
+    Attributes:
         launch_tokens: tokens of one call of the decoder, padding included; None for one row at a time on a CPU and
             8,192 elsewhere.
         row_tokens: tokens of one packed row at most.
@@ -22,6 +22,6 @@ class EngineConfig:
 
     launch_tokens: int | None = None
     row_tokens: int = 512
-    budget: Budget = field(default_factory=Budget)
+    budget: MemoryBudget = field(default_factory=MemoryBudget)
     keep_keys: bool = True
     plain: bool = False
