@@ -2,9 +2,9 @@
 
     mean over an answer's tokens of h, one row of [n d] per answer
 
-By the engine, where a token that several rows share runs once and nothing behind the wanted blocks runs;
-plainly, one row at a time so that padding plays no part, where the engine refuses. Both agree to rounding, which is
-checked on the shortest row.
+By the engine, where a token that several rows share runs once and nothing behind the wanted blocks runs; plainly, one
+row at a time so that padding plays no part, where the engine refuses. Both agree to rounding, which is checked on the
+shortest row.
 """
 
 from __future__ import annotations
