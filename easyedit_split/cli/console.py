@@ -7,8 +7,8 @@ The consoles print what they are given: a user's text is never read as Rich's ma
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,26 @@ def bar(label: str) -> Iterator[Any]:
             progress.update(task, completed=done, total=total, note=note)
 
         yield advance
+
+
+class ConsoleTeller:
+    """How a course of work speaks to the terminal; see ``study.steer.Teller``."""
+
+    def say(self, text: str) -> None:
+        """Print one sentence.
+
+        Args:
+            text: the sentence.
+        """
+        say(text)
+
+    def bar(self, label: str) -> AbstractContextManager[Callable[..., None]]:
+        """Show a progress bar.
+
+        Args:
+            label: what is under way.
+        """
+        return bar(label)
 
 
 def say(text: str, style: str = "") -> None:

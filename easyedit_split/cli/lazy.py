@@ -18,6 +18,8 @@ from typer.core import TyperCommand, TyperGroup
 
 OWN_FILE = (
     "demo",
+    "steer",
+    "chat",
     "train",
     "sweep",
     "fit",
@@ -31,8 +33,8 @@ OWN_FILE = (
 )
 COMMANDS: dict[str, tuple[str, str, str]] = {
     **{name: (name, "command", "EPILOG") for name in OWN_FILE},
-    "activate": ("easyedit", "activate", "ACTIVATE_EPILOG"),
-    "deactivate": ("easyedit", "deactivate", "DEACTIVATE_EPILOG"),
+    "activate": ("easyedit", "activate_command", "ACTIVATE_EPILOG"),
+    "deactivate": ("easyedit", "deactivate_command", "DEACTIVATE_EPILOG"),
 }
 """Module, function and epilog of each command, in the order of the help."""
 

@@ -22,9 +22,9 @@ import pandas as pd
 
 from .. import log_odds
 from ..config import TokenConfig, build
-from ..means import mean_curve
 from ..scoring.score import score_together
 from ..storage import write_whole
+from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
 from ..text.encode import EncodedPair, encode_pairs
 from ..text.template import Template
@@ -37,7 +37,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LogOddsSettings:
-    """What the top config's ``log_odds`` may hold."""
+    """What the top config's ``log_odds`` may hold.
+
+    Attributes:
+        data: one of EasyEdit2's training datasets, or a file of pairs.
+        m: factors on the applied strength; 0 is the bare model.
+        normalize: log-odds from summed losses (``sum``) or from means per token (``mean``).
+        drop_bad: leave bad pairs out and name them.
+    """
 
     data: str
     m: tuple[float, ...] = (0.0, 1.0)
@@ -50,15 +57,17 @@ class LogOddsEvaluator:
 
     Args:
         wrapper: EasyEdit2's model wrapper, with methods applied or bare.
-        pairs: `Pair` or EasyEdit2's rows ``{question, matching, not_matching}``.
+        pairs: ``Pair`` or EasyEdit2's rows ``{question, matching, not_matching}``.
         m: factors on the applied strength; 0 is the bare model.
+        name: what the pairs are called in results.
         tokens: chat template, system prompt, end token; the wrapper's own template settings where None.
         normalize: ``sum`` of the answers' nats (the paper's curves) or ``mean`` per token.
         drop_bad: leave bad pairs out and name them.
         save_results: write ``<results_dir>/<name>_log_odds.json`` and the table beside it as ``.csv``.
+        results_dir: folder of the results.
 
     Attributes:
-        table: the last evaluation's rows, one per pair and m, in the columns of `sweep`.
+        table: the last evaluation's rows, one per pair and m, in the columns of ``sweep``.
     """
 
     def __init__(
@@ -89,7 +98,13 @@ class LogOddsEvaluator:
 
     @classmethod
     def from_config(cls, wrapper: Any, settings: dict[str, Any], results_dir: Path) -> LogOddsEvaluator:
-        """From the top config's ``log_odds``: ``data`` (EasyEdit2's training dataset, or a file of pairs) and ``m``.
+        """An evaluator from the top config's ``log_odds``: ``data`` (EasyEdit2's training dataset, or a file of pairs)
+        and ``m``.
+
+        Args:
+            wrapper: EasyEdit2's model wrapper.
+            settings: the mapping under ``log_odds``.
+            results_dir: folder of the results.
 
         Raises:
             ConfigError: an unknown key, or no data.
@@ -108,13 +123,22 @@ class LogOddsEvaluator:
         )
 
     def evaluate_all(self, concept: str | None = None) -> dict[str, Any]:
-        """Score the pairs given at construction."""
+        """Score the pairs given at construction.
+
+        Args:
+            concept: score the pairs of this concept alone.
+        """
         return self.evaluate(self.pairs, self.name, concept)
 
     def evaluate_from_direct(
         self, results: Sequence[Mapping[str, Any]], dataset_name: str, concept: str | None = None
     ) -> dict[str, Any]:
         """Score rows that hold both answers; generated results hold one, and are refused.
+
+        Args:
+            results: rows ``{question, matching, not_matching}``.
+            dataset_name: what they are called in results.
+            concept: score the pairs of this concept alone.
 
         Raises:
             DataError: rows without the negative answers.
@@ -123,6 +147,10 @@ class LogOddsEvaluator:
 
     def evaluate_from_file(self, dataset_path: str | Path, concept: str | None = None) -> dict[str, Any]:
         """Score a JSON file of rows that hold both answers; a file of generated results is refused.
+
+        Args:
+            dataset_path: the file.
+            concept: score the pairs of this concept alone.
 
         Raises:
             DataError: no such file, not JSON rows, or rows without the negative answers.
@@ -140,6 +168,8 @@ class LogOddsEvaluator:
         """Score pairs at every m.
 
         Args:
+            results: the pairs.
+            dataset_name: what they are called in results.
             concept: score the pairs of this concept alone.
 
         Returns:

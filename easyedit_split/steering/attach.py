@@ -20,7 +20,8 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ..model.sites import RESIDUAL, Site, blocks_of, family_of, find_linear, walk, widths
+from ..model.linear_map import linear_map
+from ..model.sites import RESIDUAL, Site, blocks_of, family_of, walk, widths
 from ..text.positions import Layout, TokenLayout
 from ..types import ConfigError
 from .attachment import Attachment
@@ -53,16 +54,17 @@ class _SiteHooks:
     Args:
         attachment: the attachment that the hooks belong to.
         site: where they act.
+        form: what computes dy there.
         module: dotted name of the module whose output they change.
         delta: computes dy.
     """
 
-    def __init__(self, attachment: Attachment, site: Site, module: str, delta: Delta) -> None:
+    def __init__(self, attachment: Attachment, site: Site, form: Form, module: str, delta: Delta) -> None:
         self.attachment = attachment
         self.site = site
+        self.form = form
         self.tally = Tally(site.key, module)
         self.delta = delta
-        self.form = attachment.intervention[site]
         self.x: Tensor | None = None
 
     def linear_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -103,7 +105,7 @@ def plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
     Args:
         form: the form.
         x: its site's input ``[b s d_in]``.
-        m: strength, see `attach`.
+        m: strength, see ``attach``.
     """
     dy: Tensor = form.delta(x, m)
     return dy
@@ -160,16 +162,17 @@ def _attach_site(
     names: dict[int, str],
 ) -> None:
     placement = attachment.intervention.config.placement
-    form, wanted = attachment.intervention[site], widths(model, site, placement)
+    here = linear_map(model, site)
+    form, wanted = attachment.intervention[site].on(here), widths(model, site, placement)
     if (form.d_in, form.d_out) != wanted:
         raise ConfigError(
             f"{site.key}: the intervention maps {form.d_in} to {form.d_out}, this model's site maps {wanted[0]} to "
             f"{wanted[1]}: it was made for another model"
         )
     block = blocks_of(model)[site.block]
-    linear = None if site.name == RESIDUAL else find_linear(model, site)
+    linear = here.module
     touched = linear if linear is not None and placement == "site" else block
-    hooks = _SiteHooks(attachment, site, names[id(touched)], delta)
+    hooks = _SiteHooks(attachment, site, form, names[id(touched)], delta)
     if touched is linear:
         handles = [linear.register_forward_hook(hooks.linear_output)]
     else:

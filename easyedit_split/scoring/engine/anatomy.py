@@ -48,7 +48,7 @@ class Anatomy:
         self.dtype = next(self.blocks.parameters()).dtype
         config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
         self.config = config
-        self.in_tuple = False
+        self.in_tuple = False  # until a call has shown it
 
     def check_hooks(self) -> None:
         """Raise where others stand in a block: what they do is not in a cached state.
@@ -66,7 +66,11 @@ class Anatomy:
             raise EngineRefused("a hook of another's stands on the decoder")
 
     def lower_parts(self, block: int) -> Iterator[tuple[str, nn.Module]]:
-        """Names and modules that make the state at the output of ``block``: all before it, and it."""
+        """Names and modules that make the state at the output of ``block``: all before it, and it.
+
+        Args:
+            block: 0-based index of a block.
+        """
         upper = {id(module) for above in list(self.blocks)[block + 1 :] for module in above.modules()}
         head = self.model.get_output_embeddings()  # type: ignore[operator]
         for name, module in self.decoder.named_modules():
@@ -87,7 +91,11 @@ class Anatomy:
         return 2.0 * weights, 4.0 * heads * size * len(run)
 
     def state_bytes(self, entry: Entry) -> int:
-        """Memory of one token's cached tensors."""
+        """Memory of one token's cached tensors.
+
+        Args:
+            entry: where the engine enters.
+        """
         d = hidden_size(self.model)
         widths = {HIDDEN: d, OUTPUT: d, STREAM: d, INPUT: d}
         if entry.site is not None and entry.site.name != RESIDUAL:
@@ -96,7 +104,11 @@ class Anatomy:
         return sum(widths[name] for name in entry.needs) * self.dtype.itemsize
 
     def key_bytes(self, block: int) -> int:
-        """Memory of one token's keys and values in the blocks above ``block``."""
+        """Memory of one token's keys and values in the blocks above ``block``.
+
+        Args:
+            block: 0-based index of a block.
+        """
         heads = int(getattr(self.config, "num_attention_heads", 1))
         size = int(getattr(self.config, "head_dim", None) or self.config.hidden_size // heads)
         kept = int(getattr(self.config, "num_key_value_heads", None) or heads)
@@ -125,15 +137,15 @@ class Anatomy:
         """
         head = self.model.get_output_embeddings()  # type: ignore[operator]
         weight = getattr(head, "weight", None)
+        hidden = None if self.on_meta else self._probed()
         cap = getattr(self.config, "final_logit_softcapping", None)
         if not isinstance(weight, Tensor) or not weight.dtype.is_floating_point or weight.ndim != 2:
             return None
         if head._forward_hooks or head._forward_pre_hooks:
             return None
         ready = HeadWeight(head)
-        if self.on_meta:
+        if hidden is None:
             return ready, cap
-        hidden = self.decoder(**self.probe(), use_cache=False)[0][0]
         wanted = self.model(**self.probe(), use_cache=False).logits[0].to(ready.out_dtype)
         found = ready.logits(hidden)
         if cap is not None:
@@ -141,6 +153,19 @@ class Anatomy:
         near = 4 * torch.finfo(wanted.dtype if not ready.half else weight.dtype).eps * wanted.abs().max()
         scale = max(1.0, float(hidden.shape[-1]) ** 0.5)
         return (ready, cap) if bool(((found - wanted).abs() <= near * scale).all()) else None
+
+    def _probed(self) -> Tensor:
+        """Final states ``[s d]`` of a short call, which also shows how a block gives its output."""
+
+        def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            self.in_tuple = isinstance(output, tuple)
+
+        handle = self.blocks[0].register_forward_hook(note)
+        try:
+            final: Tensor = self.decoder(**self.probe(), use_cache=False)[0][0]
+            return final
+        finally:
+            handle.remove()
 
     @torch.no_grad()
     def entry_for(self, config: InterventionConfig) -> Entry:
