@@ -57,7 +57,7 @@ def to_state(form: Form, concept_id: int = 0) -> Tensor | dict[str, Any]:
     """The change at one site as EasyEdit2 keeps it.
 
     Args:
-        form: of the site, as it acts in the model (`Intervention.on`).
+        form: of the site, as it acts in the model (``Intervention.on``).
         concept_id: number of the concept, which the file repeats.
     """
     weight, bias = form.weight_delta(), form.bias_delta()

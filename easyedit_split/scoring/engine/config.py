@@ -11,7 +11,7 @@ from .budget import MemoryBudget
 class EngineConfig:
     """Settings of the engine.
 
-    Args:
+    Attributes:
         launch_tokens: tokens of one call of the decoder, padding included; None for one row at a time on a CPU and
             8,192 elsewhere.
         row_tokens: tokens of one packed row at most.
