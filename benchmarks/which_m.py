@@ -27,7 +27,8 @@ import numpy as np
 from scipy import stats
 
 from easyedit_split.analysis.choose_m.from_pairs import from_pairs
-from easyedit_split.sweep_curves import CurveKey, PairOdds, SweepCurve
+from easyedit_split.log_odds import PairOdds
+from easyedit_split.sweep_curves import CurveKey, SweepCurve
 
 M = np.linspace(-8.0, 8.0, 17)
 SPREAD = 0.5  # of the free pairs' slopes, nats per unit of m

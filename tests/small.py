@@ -39,7 +39,7 @@ class World:
 def world(
     family: str = "qwen2", dtype: torch.dtype = torch.float64, pairs: tuple[Pair, ...] = PAIRS, **tokens: Any
 ) -> World:
-    tokenizer = TOKENIZERS[family]()
+    tokenizer = TOKENIZERS.get(family, llama3)()
     template = Template(tokenizer, TokenConfig(**tokens))
     model = tiny_model(family, dtype, vocab_size=len(tokenizer))
     return World(model, tokenizer, template, encode_pairs(pairs, template, source="pairs").rows)

@@ -4,14 +4,15 @@
     fits = fit_sweep(curves)
     recommend(fits[0])
 
-Works on any sweep table; imports neither torch nor transformers, and Matplotlib only for `plots`.
+Works on any sweep table; imports neither torch nor transformers, and Matplotlib only for ``plots``.
 """
 
 from __future__ import annotations
 
-from ..sweep_curves import CurveKey, PairOdds, SweepCurve, curves_of, read_curves
+from ..log_odds import PairOdds
+from ..sweep_curves import CurveKey, SweepCurve, curves_of, read_curves
 from ..sweep_table import read_sweep
-from .choose_m.beside import MOST_KL, Collateral, Texts
+from .choose_m.beside import MOST_KL, Collateral, JudgedTexts
 from .choose_m.budget import Budget
 from .choose_m.evidence import Evidence
 from .choose_m.from_curves import from_curves
@@ -23,7 +24,7 @@ from .choose_m.recommendation import AIMS, Aim, Recommendation
 from .choose_m.refine import closer_points, look_closer, near_range
 from .choose_m.style import Style, style_of
 from .compare import ModelScore, compare_models
-from .fit.curves import CurveParams, preference, utility, validity
+from .fit.curves import CurveParams, preference_curve, utility_curve, validity
 from .fit.fit_curve import CurveFit, fit_curve
 from .fit.problem import FitError
 from .fit.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
@@ -49,6 +50,7 @@ __all__ = [
     "Evidence",
     "FitError",
     "Interval",
+    "JudgedTexts",
     "LackOfFit",
     "Misfit",
     "ModelScore",
@@ -62,7 +64,6 @@ __all__ = [
     "Style",
     "SweepCurve",
     "SweepFit",
-    "Texts",
     "breakdown",
     "closer_points",
     "compare_models",
@@ -78,7 +79,7 @@ __all__ = [
     "look_closer",
     "mechanism",
     "near_range",
-    "preference",
+    "preference_curve",
     "r2_table",
     "read_activations",
     "read_curves",
@@ -94,6 +95,6 @@ __all__ = [
     "to_markdown",
     "transfer_r2",
     "transfer_table",
-    "utility",
+    "utility_curve",
     "validity",
 ]

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.interpolate import CubicSpline
 
-from ..sweep_curves import PairOdds, mean_deviations
+from ..log_odds import PairOdds, mean_deviations
 from ..types import FloatArray
 from .choose_m.interval import Interval
 from .fit.weights import spacing_weights

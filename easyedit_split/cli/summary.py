@@ -8,7 +8,7 @@ from rich.table import Table
 
 from ..analysis import curves_of, style_of
 from ..analysis.choose_m.scored_pairs import ScoredPairs
-from ..means import mean_curve
+from ..sweep_curves import mean_curve
 from .console import console, out
 
 
@@ -25,12 +25,16 @@ def print_summary(table: pd.DataFrame, most: int = 13, aggregate: str = "pairs")
     concepts = table["concept"].nunique()
     what = "mean" if aggregate == "pairs" else "log-odds of the mean losses"
     over = f" of {concepts} concepts" if concepts > 1 else ""
-    shown = Table("m", "preference (nats)", "utility (nats)", title=f"{what} of {pairs:g} pairs{over}", box=None)
+    natural = table.drop_duplicates("m1").set_index("m1")["r"] if "r" in table else None
+    columns = ["m", *([] if natural is None else ["r"]), "preference (nats)", "utility (nats)"]
+    shown = Table(*columns, title=f"{what} of {pairs:g} pairs{over}", box=None)
     even = np.linspace(0, len(curve) - 1, min(most, len(curve))).round().astype(int)
     told = [int(curve["m1"].abs().argmin()), *_best(table, curve["m1"].to_numpy())]
     places = np.union1d(even, np.array(told, dtype=int))
     for m1, m2, pref, util in curve.iloc[places][["m1", "m2", "pref", "util"]].to_numpy():
-        shown.add_row(f"{m1:g}" if m1 == m2 else f"{m1:g}, {m2:g}", f"{pref:+.2f}", f"{util:+.2f}")
+        cells = [f"{m1:.4g}" if m1 == m2 else f"{m1:.4g}, {m2:.4g}"]
+        cells += [] if natural is None else [f"{natural[m1]:.3g}"]
+        shown.add_row(*cells, f"{pref:+.2f}", f"{util:+.2f}")
     out.print(shown)
     style = _style(table)
     if style:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..config import require
 from ..model.sites import RESIDUAL, Site, family_of
+from ..steering.forms.base import Form
 from ..steering.forms.lora import Lora
 from ..steering.intervention import Intervention, InterventionConfig
 from ..types import ArtifactError
@@ -33,8 +34,13 @@ MLP_MID = "mlp_mid"
 _MLP_SITE = "mlp.down_proj"
 
 
-def why_not(model: nn.Module, config: InterventionConfig) -> str | None:
-    """Why EasyEdit2's format cannot say what an intervention does; None where it can."""
+def why_not_writable(model: nn.Module, config: InterventionConfig) -> str | None:
+    """Why EasyEdit2's format cannot say what an intervention does; None where it can.
+
+    Args:
+        model: a Hugging Face causal LM.
+        config: what the intervention does.
+    """
     for key in config.sites:
         site = Site.parse(key)
         constant = config.form_class.constant
@@ -47,9 +53,13 @@ def why_not(model: nn.Module, config: InterventionConfig) -> str | None:
     return None
 
 
-def to_state(intervention: Intervention, site: Site, concept_id: int = 0) -> Tensor | dict[str, Any]:
-    """One site of an intervention as EasyEdit2 keeps it."""
-    form = intervention[site]
+def to_state(form: Form, concept_id: int = 0) -> Tensor | dict[str, Any]:
+    """The change at one site as EasyEdit2 keeps it.
+
+    Args:
+        form: of the site, as it acts in the model (``Intervention.on``).
+        concept_id: number of the concept, which the file repeats.
+    """
     weight, bias = form.weight_delta(), form.bias_delta()
     if weight is None:
         assert bias is not None
@@ -75,6 +85,9 @@ def to_state(intervention: Intervention, site: Site, concept_id: int = 0) -> Ten
 def read_file(path: Path) -> Any:
     """The content of a ``layer_{L}.pt``; nothing in it is executed.
 
+    Args:
+        path: the file.
+
     Raises:
         ArtifactError: no such file, or not one of tensors and plain values.
     """
@@ -88,6 +101,11 @@ def read_file(path: Path) -> Any:
 
 def select(state: Any, concept_id: int, where: str) -> Tensor | dict[str, Any]:
     """The state of one concept.
+
+    Args:
+        state: the content of a ``layer_{L}.pt``.
+        concept_id: number of the concept.
+        where: what the file is called in error messages.
 
     Raises:
         ArtifactError: no such concept.
@@ -110,6 +128,11 @@ def select(state: Any, concept_id: int, where: str) -> Tensor | dict[str, Any]:
 
 def from_state(state: Tensor | Mapping[str, Any], layer: int, where: str) -> Intervention:
     """The intervention that EasyEdit2's own appliers would apply: at every token, at the block's output.
+
+    Args:
+        state: the parameters of one layer.
+        layer: 0-based index of the block.
+        where: what the file is called in error messages.
 
     Raises:
         ArtifactError: unknown content, wrong shapes, a value that is not finite, or another input than ``mlp_mid``.

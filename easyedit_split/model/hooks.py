@@ -1,20 +1,21 @@
 """Hooks that read a model and leave what it computes alone; ``attach`` is the one that changes it.
 
 ``activations`` collects a site's output, ``full_precision_head`` lets a half-precision model's own head compute its
-logits in fp32: bf16 logits cost about 0.03 nats a token. Both restore the model on leaving, also after an exception.
+logits in fp32, ``finite_masks`` keeps a float64 model's masks from overflowing. All restore the model on leaving, also
+after an exception.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
-from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear
+from .head_weight import HeadWeight
+from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear, hidden_size, widths
 
 
 @contextmanager
@@ -48,6 +49,42 @@ def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
 
 
 @contextmanager
+def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, tuple[Tensor, Tensor]]]:
+    """Collect ``(x, h)`` of each site of the latest model call: what a change is computed from, and what it changes.
+
+    x is the map's input ``[b s d_in]`` (for ``residual`` the block's output). h is the block's output ``[b s d]`` where
+    the map is as wide as the residual stream, else the map's own output ``[b s d_out]``.
+
+    Args:
+        model: a Hugging Face causal LM.
+        sites: where to look.
+    """
+    inputs: dict[Site, Tensor] = {}
+    found: dict[Site, tuple[Tensor, Tensor]] = {}
+    with ExitStack() as stack:
+        for site in sites:
+            wide = widths(model, site, "site")[1] == hidden_size(model)
+            block = blocks_of(model)[site.block]
+            source = block if site.name == RESIDUAL else find_linear(model, site)
+
+            def read(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
+                inputs[site] = _first(output) if site.name == RESIDUAL else args[0]
+
+            def changed(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
+                found[site] = inputs[site], _first(output)
+
+            stack.callback(source.register_forward_hook(read).remove)
+            stack.callback((block if wide else source).register_forward_hook(changed).remove)
+        yield found
+
+
+def _first(output: Any) -> Tensor:
+    hidden = output[0] if isinstance(output, tuple) else output
+    assert isinstance(hidden, Tensor)
+    return hidden
+
+
+@contextmanager
 def full_precision_head(model: nn.Module) -> Iterator[None]:
     """Compute logits in fp32 where the model is in half precision; soft-capping after the head follows in fp32.
 
@@ -60,16 +97,49 @@ def full_precision_head(model: nn.Module) -> Iterator[None]:
     if head.weight.dtype.itemsize >= 4:
         yield
         return
+    ready = HeadWeight(head)
 
-    def in_fp32(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        bias: Tensor | None = getattr(module, "bias", None)
-        return linear(args[0].float(), head.weight.float(), None if bias is None else bias.float())
+    def in_fp32(hidden: Tensor) -> Tensor:
+        logits = ready.logits(hidden.flatten(0, -2))
+        return logits.reshape(*hidden.shape[:-1], -1)
 
-    handle = head.register_forward_hook(in_fp32)
+    before = vars(head).get("forward")  # another library's, in place of the class's own
+    head.forward = in_fp32
     try:
         yield
     finally:
-        handle.remove()
+        del head.forward
+        if before is not None:
+            head.forward = before
+
+
+@contextmanager
+def finite_masks(model: nn.Module) -> Iterator[None]:
+    """Let no mask value overflow in a float64 model, where eager attention takes its softmax in fp32.
+
+    The lowest float64 is minus infinity there, and a token that sees nothing, as padding may, becomes NaN and spreads.
+    Models in other dtypes are left entirely alone.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
+    if next(model.parameters()).dtype != torch.float64:
+        yield
+        return
+    lowest = torch.finfo(torch.float32).min
+
+    def clamp(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Any] | None:
+        mask = kwargs.get("attention_mask")
+        if not isinstance(mask, Tensor) or not mask.is_floating_point():
+            return None
+        return args, {**kwargs, "attention_mask": mask.clamp(min=lowest)}
+
+    handles = [block.register_forward_pre_hook(clamp, with_kwargs=True) for block in blocks_of(model)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

@@ -23,16 +23,18 @@ from .sites import RESIDUAL, Site, check_site, find_linear, hidden_size
 class LinearMap:
     """The map at one site of one model, read only.
 
-    Args:
+    Attributes:
         key: the site, as files and messages write it, e.g. ``"20.mlp.down_proj"``.
         d_in: width of its input.
         d_out: width of its output.
+        device: where an identity that is asked for as a matrix is made; a module's own tensors stay where they are.
         module: the model's module; None at ``residual``, where the map is the identity.
     """
 
     key: str
     d_in: int
     d_out: int
+    device: torch.device
     module: nn.Module | None
 
     @property
@@ -40,23 +42,23 @@ class LinearMap:
         """W, in the model's dtype.
 
         Raises:
-            ConfigError: the model holds no matrix there: it is quantised, or its weights are not on a device now.
+            ConfigError: the model holds no matrix of floats there: it is quantised.
         """
         if self.module is None:
-            return torch.eye(self.d_out)
+            return torch.eye(self.d_out, device=self.device)
         weight: Any = self.module.weight
-        plain = isinstance(weight, Tensor) and weight.is_floating_point() and not weight.is_meta
+        plain = isinstance(weight, Tensor) and weight.is_floating_point()
         if not plain or tuple(weight.shape) != (self.d_out, self.d_in):
             raise ConfigError(
                 f"{self.key}: its weight cannot be read as a matrix of {self.d_out} x {self.d_in} numbers "
-                f"({type(weight).__name__}): load the model unquantised and on one device"
+                f"({type(weight).__name__}): load the model unquantised"
             )
-        found: Tensor = weight.detach()
-        return found
+        detached: Tensor = weight.detach()
+        return detached
 
     @property
     def bias(self) -> Float[Tensor, " d_out"] | None:
-        """b, in the model's dtype; None where the map has none."""
+        """The bias b in the model's dtype; None where the map has none."""
         bias = getattr(self.module, "bias", None)
         return bias.detach() if isinstance(bias, Tensor) else None
 
@@ -70,8 +72,7 @@ class LinearMap:
             return x
         weight: Any = self.module.weight
         own = isinstance(weight, Tensor) and weight.is_floating_point()
-        module: Any = self.module
-        y: Tensor = module.forward(x.to(weight.dtype) if own else x)  # forward: past every hook
+        y: Tensor = self.module.forward(x.to(weight.dtype) if own else x)  # forward: past every hook
         return y if self.bias is None else y - self.bias
 
 
@@ -85,8 +86,9 @@ def linear_map(model: nn.Module, site: Site) -> LinearMap:
     Raises:
         ConfigError: the model has no such site.
     """
+    device = next(model.parameters()).device
     if site.name == RESIDUAL:
         check_site(model, site)
-        return LinearMap(site.key, hidden_size(model), hidden_size(model), None)
-    module = find_linear(model, site)
-    return LinearMap(site.key, int(module.in_features), int(module.out_features), module)  # type: ignore[arg-type]
+        return LinearMap(site.key, hidden_size(model), hidden_size(model), device, None)
+    module: Any = find_linear(model, site)
+    return LinearMap(site.key, int(module.in_features), int(module.out_features), device, module)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -25,7 +25,7 @@ from ..storage import Journal
 from ..sweep_table import COLUMNS
 from ..text.encode import EncodedPair
 from ..types import ConfigError, Scores
-from .score import score
+from .engine.scorer import scores_over_m
 
 logger = logging.getLogger(__name__)
 
@@ -37,25 +37,29 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What ``sweep`` needs of a scorer; ``scoring.score`` is the plain one."""
+    """What a sweep needs of a scorer: ``engine.scorer.scores_over_m``, or ``score.plain_scores_over_m``."""
 
     def __call__(
         self,
         model: nn.Module,
         pairs: Sequence[EncodedPair],
         intervention: Intervention | None,
-        m: Factors,
+        ms: Sequence[Factors],
         *,
         pad_id: int,
-    ) -> Scores:
-        """Losses of pairs under an intervention at one m.
+        known: Collection[int],
+    ) -> Iterator[Scores]:
+        """Losses of pairs under an intervention at each of many m, in order, but not at the places in ``known``.
+
+        A score must not depend on what is known, to the last bit: an interrupted sweep ends as one that was not.
 
         Args:
             model: a Hugging Face causal LM.
             pairs: encoded pairs.
             intervention: what to apply; None for the bare model.
-            m: ``(m1, m2)`` or a float.
+            ms: ``(m1, m2)`` or floats.
             pad_id: any valid id.
+            known: places in ``ms`` that are left out.
         """
         ...
 
@@ -73,7 +77,7 @@ def sweep_encoded(
     split: str = "",
     normalize: Normalize = "sum",
     next_points: NextPoints | None = None,
-    scorer: Scorer = score,
+    scorer: Scorer = scores_over_m,
     progress: Progress | None = None,
     journal: Journal | None = None,
 ) -> pd.DataFrame:
@@ -92,7 +96,7 @@ def sweep_encoded(
         normalize: log-odds from summed losses (the paper's curves) or from means per token.
         next_points: given the table so far, returns further m to score, until it returns none; what it names again is
             not scored again.
-        scorer: anything with ``scoring.score``'s meaning.
+        scorer: gives the losses.
         progress: called with (scored, to score).
         journal: keeps each finished (concept, m); what it holds already is not scored again.
 
@@ -111,14 +115,20 @@ def sweep_encoded(
     seen: set[tuple[float, float]] = set()
     while points:
         planned = len(tables) + len(points) * len(groups)
-        for (m1, m2), (concept, members) in itertools.product(points, groups.items()):
-            scores = finished.get((concept, m1, m2))
-            if scores is None:
-                scores = scorer(model, members, artifact[concept], (m1, m2), pad_id=pad_id)
-                _keep(journal, concept, m1, m2, scores)
-            tables.append(_rows(labels, members, scores, m1, m2, normalize))
-            if progress is not None:
-                progress(len(tables), planned)
+        scored: dict[tuple[int, str], pd.DataFrame] = {}
+        for concept, members in groups.items():
+            done = {i: finished.get((concept, m1, m2)) for i, (m1, m2) in enumerate(points)}
+            known = {i: scores for i, scores in done.items() if scores is not None}
+            fresh = scorer(model, members, artifact[concept], points, pad_id=pad_id, known=known)
+            for i, (m1, m2) in enumerate(points):
+                scores = known.get(i)
+                if scores is None:
+                    scores = next(fresh)
+                    _keep(journal, concept, m1, m2, scores)
+                scored[i, concept] = _rows(labels, members, scores, m1, m2, normalize)
+                if progress is not None:
+                    progress(len(tables) + len(scored), planned)
+        tables += [scored[key] for key in itertools.product(range(len(points)), groups)]
         seen.update(points)
         wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
         points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]

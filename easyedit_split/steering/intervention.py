@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..config import build, require
+from ..model.linear_map import linear_map
 from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, widths
 from ..registry import nearest
 from ..text.positions import POLICIES, Positions
@@ -144,6 +145,19 @@ class Intervention(nn.Module):
     def __getitem__(self, site: Site | str) -> Form:
         key = site if isinstance(site, str) else site.key
         return cast(Form, self.forms[_slot(key)])
+
+    def on(self, model: nn.Module, site: Site) -> Form:
+        """The form of a site as it acts in a model: what computes dy, dW and db there.
+
+        Args:
+            model: a Hugging Face causal LM that has the site.
+            site: one of ``sites``.
+
+        Raises:
+            ConfigError: the model has no such site.
+        """
+        form = self[site]
+        return form.on(linear_map(model, site)) if form.reads_map else form
 
     @property
     def sites(self) -> tuple[Site, ...]:

@@ -47,6 +47,19 @@ class Layout:
     lengths: Int[Tensor, " b"] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TokenLayout:
+    """What a caller has already decided of each token of one model call, whatever the row it stands in holds.
+
+    Attributes:
+        steered: ``[b s]`` tokens that are changed.
+        real: ``[b s]`` tokens that are no padding.
+    """
+
+    steered: Bool[Tensor, "b s"]
+    real: Bool[Tensor, "b s"]
+
+
 def position_mask(policy: Positions, skip_prefix: bool, layout: Layout) -> Bool[Tensor, "b s"]:
     """Which tokens are steered, as a boolean mask.
 

@@ -10,25 +10,26 @@ whose loss and gradient were finite, see ``stopping``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen
-from ..scoring.score import row_losses, score
-from ..steering.attach import Delta
-from ..steering.forms.base import Form, Strength
+from ..scoring.engine.config import EngineConfig
+from ..scoring.engine.scorer import scores_over_m
 from ..steering.intervention import Intervention
-from ..text.batching import Row, collate
 from ..text.encode import EncodedPair, Template
 from ..types import ConfigError
+from .answers import answers_for
 from .closed_form import fit_closed_form
-from .objectives.base import AnswerLosses, FittedObjective, TrainedObjective, TrainingDelta
+from .natural_lr import in_plain_units
+from .objectives.base import FittedObjective, TrainedObjective
 from .run_config import RunConfig
 from .schedule import derive_seed, lr_factor, steps_in
+from .sides import DrawnBatch, Sides
 from .stopping import LastGood, Step, TrainingStopped
 
 Progress: TypeAlias = Callable[[int, int, float], None]
@@ -43,6 +44,7 @@ def train_intervention(
     *,
     concept: str = "default",
     progress: Progress | None = None,
+    engine: EngineConfig | None = None,
 ) -> tuple[Intervention, tuple[Step, ...]]:
     """Train an intervention for one concept; returns it with its history (empty for closed forms).
 
@@ -53,6 +55,7 @@ def train_intervention(
         run: form, objective, sites and optimiser settings.
         concept: enters the seed, so that concepts differ but each repeats.
         progress: called after each optimiser step with (steps done, steps in all, loss).
+        engine: how losses are computed; the engine's defaults where None.
 
     Raises:
         ConfigError: no pairs, or a configuration that does not fit the model.
@@ -66,7 +69,10 @@ def train_intervention(
         if isinstance(objective, FittedObjective):
             fit_closed_form(model, template.pad_id, pairs, intervention, objective)
             return intervention, ()
-        loop = _Loop(model, template, pairs, run, cast(TrainedObjective, objective), intervention, concept)
+        if run.train.unit == "r":
+            run = in_plain_units(train_intervention, intervention, model, template, pairs, run, concept)
+        trained = cast(TrainedObjective, objective)
+        loop = _Loop(model, template, pairs, run, trained, intervention, concept, engine or EngineConfig())
         try:
             return intervention, loop.run_all(progress)
         finally:
@@ -101,21 +107,6 @@ def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Micro:
-    """One forward pass's worth of pairs, with the m of each.
-
-    Attributes:
-        pairs: the pairs.
-        m_own: ``[n]`` m for the answer that the direction makes likely.
-        m_other: ``[n]`` m for the other answer.
-    """
-
-    pairs: list[int]
-    m_own: Tensor
-    m_other: Tensor
-
-
 class _Loop:
     """One run of AdamW over one concept's pairs.
 
@@ -127,6 +118,7 @@ class _Loop:
         objective: turns answer losses into a loss.
         intervention: what is trained, in place.
         concept: enters the seeds.
+        engine: settings of the engine that scores the answers.
     """
 
     def __init__(
@@ -138,13 +130,13 @@ class _Loop:
         objective: TrainedObjective,
         intervention: Intervention,
         concept: str,
+        engine: EngineConfig,
     ) -> None:
         self.model, self.template, self.pairs, self.run = model, template, pairs, run
         self.objective, self.intervention, self.concept = objective, intervention, concept
-        self.device = device_of(model)
+        self.engine = engine
         self.draws = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "draws"))
-        self.noise = torch.Generator(self.device).manual_seed(derive_seed(run.train.seed, concept, "dropout"))
-        self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
+        self.noise = torch.Generator(device_of(model)).manual_seed(derive_seed(run.train.seed, concept, "dropout"))
         self.total = steps_in(run.train, len(pairs))
         if run.train.warmup_steps >= self.total:
             raise ConfigError(
@@ -154,7 +146,8 @@ class _Loop:
         self.optimizer = torch.optim.AdamW(
             intervention.parameters(), lr=run.train.lr, weight_decay=run.train.weight_decay
         )
-        self.bare = self._bare_losses() if objective.needs_bare else None
+        self.answers = answers_for(model, pairs, intervention, template.pad_id, engine)
+        self.sides = Sides(pairs, run, objective, self.noise, self._bare_losses() if objective.needs_bare else None)
         self.history: list[Step] = []
         self.good = LastGood(intervention)
 
@@ -175,24 +168,42 @@ class _Loop:
         return tuple(self.history)
 
     def _step(self, epoch: int, batches: list[list[int]]) -> None:
-        """One optimiser step: the mean over all its pairs, however they are split into batches."""
+        """One optimiser step: the mean over all its pairs, however they are split into batches and launches."""
         count = sum(len(batch) for batch in batches)
-        self.optimizer.zero_grad()
-        loss, drawn = 0.0, []
-        for batch in batches:
-            micro = self._draw(batch)
-            total = self._loss(micro).sum() / count
-            self._require_finite(total, "loss", batch)
-            total.backward()  # type: ignore[no-untyped-call]
-            loss += total.item()
-            drawn.append(micro.m_own)
+        drawn = [self.sides.draw(batch, self.draws) for batch in batches]
+        losses = self._gradients(drawn, count)
         everything = [i for batch in batches for i in batch]
         norm = nn.utils.clip_grad_norm_(self.intervention.parameters(), self.run.train.max_grad_norm)
-        self._require_finite(norm, "gradient", everything)
+        *values, size = torch.stack([*losses, norm.to(losses[0])]).tolist()  # the step's one read of the device
+        for value, batch in zip(values, batches, strict=True):
+            self._require_finite(value, "loss", batch)
+        self._require_finite(size, "gradient", everything)
         lr = self.run.train.lr * lr_factor(len(self.history), self.run.train.warmup_steps, self.total)
         self._update(lr, everything)
-        m = float(torch.cat(drawn).mean())
-        self.history.append(Step(len(self.history) + 1, epoch, lr, loss, float(norm), m, count))
+        m = float(torch.cat([micro.m_own for micro in drawn]).mean())
+        self.history.append(Step(len(self.history) + 1, epoch, lr, sum(values), size, m, count))
+
+    def _gradients(self, drawn: Sequence[DrawnBatch], count: int) -> list[Tensor]:
+        """Gradients of a step and each batch's share of its loss; taken in smaller launches where memory is short."""
+        noise = self.noise.get_state()
+        while True:
+            self.optimizer.zero_grad()
+            try:
+                return [self._backward(batch, count) for batch in drawn]
+            except torch.OutOfMemoryError:
+                if not self.answers.halve():
+                    raise
+            self.noise.set_state(noise)
+
+    def _backward(self, drawn: DrawnBatch, count: int) -> Tensor:
+        """Add the gradients of a batch's share of a step's mean; its loss, not yet read."""
+        total = []
+        for side in self.sides.of(drawn):
+            for part in self.answers.parts(side, whole=not self.objective.pairwise):
+                loss = self.sides.loss(side, part).sum() / count
+                loss.backward()  # type: ignore[no-untyped-call]
+                total.append(loss.detach())
+        return torch.stack(total).sum()
 
     def _update(self, lr: float, rows: list[int]) -> None:
         """AdamW's step from a state that is good, to one that at least can be written down."""
@@ -207,63 +218,24 @@ class _Loop:
             if not bool(torch.isfinite(parameter).all()):
                 raise self._stopped("update", "not finite", rows)
 
-    def _draw(self, batch: list[int]) -> _Micro:
-        values = torch.tensor(self.run.train.steering_factors, dtype=torch.float64)
-
-        def draw() -> Tensor:
-            return values[torch.randint(len(values), (len(batch),), generator=self.draws)]
-
-        own = draw()
-        return _Micro(batch, own, own if self.objective.same_m else draw())
-
-    def _loss(self, micro: _Micro) -> Tensor:
-        """Loss of each pair of a batch, both directions added."""
-        loss = self._side(micro, sign=1, delta=None)
-        if self.run.train.directions == "both":
-            loss = loss + self._side(micro, sign=-1, delta=self.minus_delta)
-        return loss
-
-    def _side(self, micro: _Micro, *, sign: int, delta: TrainingDelta | None) -> Tensor:
-        pairs = [self.pairs[i] for i in micro.pairs]
-        own, other = ("positive", "negative") if sign > 0 else ("negative", "positive")
-        names = (own, other) if self.objective.needs_other else (own,)
-        rows = [Row(pair.prompt, getattr(pair, name), pair.prefix_length) for name in names for pair in pairs]
-        m = sign * torch.cat([micro.m_own, micro.m_other] if len(names) == 2 else [micro.m_own])
-        batch = collate(rows, pad_id=self.template.pad_id).to(self.device)
-        losses = row_losses(self.model, batch, self.intervention, m.to(self.device), delta=self._dropped(delta))
-        sides = _split(losses, batch.lengths - batch.prompt_lengths, batch.prompt_lengths, len(pairs))
-        bare_own = bare_other = None
-        if self.bare is not None:
-            chosen = torch.tensor(micro.pairs, device=self.device)
-            bare_own, bare_other = (
-                AnswerLosses(self.bare[name][chosen], side.T, side.P)
-                for name, side in zip((own, other), sides, strict=True)
-            )
-        return self.objective.side_loss(sides[0], sides[1] if len(sides) > 1 else None, bare_own, bare_other)
-
-    def _dropped(self, delta: TrainingDelta | None) -> Delta:
-        """The change dy under dropout: each element is 0 with probability p, else scaled by 1 / (1 - p)."""
-        keep = 1 - self.run.train.dropout
-
-        def change(form: Form, x: Tensor, m: Strength) -> Tensor:
-            dy: Tensor = form.delta(x, m) if delta is None else delta(form, x, m)
-            if keep == 1:
-                return dy
-            kept = torch.empty(dy.shape, device=self.device).bernoulli_(keep, generator=self.noise)
-            return dy * kept.to(dy) / keep
-
-        return change
-
     def _bare_losses(self) -> dict[str, Tensor]:
-        scores = score(self.model, self.pairs, pad_id=self.template.pad_id)
+        (scores,) = scores_over_m(
+            self.model,
+            self.pairs,
+            self.intervention,
+            [0.0],
+            pad_id=self.template.pad_id,
+            config=self.engine,
+        )
+        device = self.noise.device
         return {
-            "positive": torch.from_numpy(scores.L_p).to(self.device),
-            "negative": torch.from_numpy(scores.L_n).to(self.device),
+            "positive": torch.from_numpy(scores.L_p).to(device),
+            "negative": torch.from_numpy(scores.L_n).to(device),
         }
 
-    def _require_finite(self, value: Tensor, what: str, batch: list[int]) -> None:
-        if not bool(torch.isfinite(value)):
-            raise self._stopped(what, str(value.item()), batch)
+    def _require_finite(self, value: float, what: str, batch: list[int]) -> None:
+        if not math.isfinite(value):
+            raise self._stopped(what, str(value), batch)
 
     def _stopped(self, what: str, found: str, batch: list[int]) -> TrainingStopped:
         """The error for this step, once the last good state is back in place."""
@@ -277,11 +249,6 @@ class _Loop:
             self.intervention,
             tuple(self.history[: self.good.steps]),
         )
-
-
-def _split(losses: Tensor, T: Tensor, P: Tensor, n: int) -> list[AnswerLosses]:
-    """Losses of stacked rows back into one ``AnswerLosses`` per answer."""
-    return [AnswerLosses(losses[i : i + n], T[i : i + n], P[i : i + n]) for i in range(0, len(losses), n)]
 
 
 __all__ = ["Progress", "Step", "TrainingStopped", "train_intervention", "untrained"]

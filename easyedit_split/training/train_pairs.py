@@ -10,7 +10,9 @@ from torch import nn
 
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..scoring.encode_table import encode_table
-from ..steering.artifact import DEFAULT_CONCEPT, Artifact
+from ..scoring.engine.config import EngineConfig
+from ..scoring.sweep_pairs import measured_unit
+from ..steering.artifact import DEFAULT_CONCEPT, UNIT_KEY, Artifact
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair
 from ..text.template import Template
@@ -43,6 +45,7 @@ def train_artifact(
     revision: str | None = None,
     drop_bad: bool = False,
     progress: Callable[[str, int, int, float], None] | None = None,
+    engine: EngineConfig | None = None,
 ) -> Artifact:
     """Train one intervention per concept on answer pairs.
 
@@ -55,6 +58,7 @@ def train_artifact(
         revision: the model's revision that was asked for.
         drop_bad: leave bad rows out and name them, instead of raising.
         progress: called after each step with (concept, steps done, steps in all, loss).
+        engine: how losses are computed; the engine's defaults where None.
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
@@ -71,14 +75,15 @@ def train_artifact(
         report = None if progress is None else _named(progress, concept)
         try:
             interventions[concept], steps = train_intervention(
-                model, template, members, run, concept=concept, progress=report
+                model, template, members, run, concept=concept, progress=report, engine=engine
             )
         except TrainingStopped as stop:
             interventions[concept] = stop.intervention
             history[concept] = [dataclasses.asdict(step) for step in stop.history]
             raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
         history[concept] = [dataclasses.asdict(step) for step in steps]
-    return Artifact(interventions, record, history)
+    unit = measured_unit(model, encoded.rows, Artifact(interventions), template.pad_id)
+    return Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history)
 
 
 def _named(progress: Callable[[str, int, int, float], None], concept: str) -> Callable[[int, int, float], None]:

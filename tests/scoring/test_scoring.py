@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from easyedit_split.model.hooks import full_precision_head
-from easyedit_split.scoring.score import answer_losses, row_losses, score
+from easyedit_split.scoring.score import (
+    answer_losses,
+    answer_rows,
+    layout_of,
+    row_losses,
+    score,
+    score_together,
+)
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
@@ -118,6 +125,26 @@ def test_the_answers_of_a_pair_do_not_see_each_other_and_the_prompt_is_seen() ->
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_several_interventions_are_scored_as_they_act_together(family: str) -> None:
+    model, given = tiny_model(family), pairs()
+    vector = made(model, "vector", positions="answer", skip_prefix=False)
+    lora = made(model, "lora", (0, 2), positions="prompt")
+    none, one, both = (
+        score_together(model, given, acting) for acting in ([], [(lora, 2.0)], [(lora, 2.0), (vector, (0.5, -1.5))])
+    )
+    for found, wanted in ((none, score(model, given)), (one, score(model, given, lora, 2.0))):
+        assert np.array_equal(found.L_p, wanted.L_p)
+        assert np.array_equal(found.L_n, wanted.L_n)
+    for place, pair in enumerate(given):
+        row = Row(pair.prompt, pair.negative, pair.prefix_length)
+        batch = collate([row], pad_id=0)
+        with torch.no_grad(), attach(model, vector, (0.5, -1.5), layout=layout_of(batch)):
+            alone = row_losses(model, batch, lora, 2.0)
+        assert both.L_n[place] == pytest.approx(alone.item(), abs=1e-9)
+    assert not close(both, one)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_half_precision_models_losses_come_from_fp32_logits(family: str) -> None:
     model, data = tiny_model(family, torch.bfloat16), pairs()
     found = score(model, data, max_rows=1).L_p
@@ -166,3 +193,15 @@ def test_dropout_of_the_model_is_off_while_scoring_and_its_mode_is_kept() -> Non
     assert model.training
     ids = torch.tensor([data[0].prompt])
     assert not torch.equal(model(input_ids=ids).logits, model(input_ids=ids).logits)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_is_no_nan_under_stock_eager_attention_in_float64(side: Any) -> None:
+    """Its softmax is fp32, where float64's lowest number is minus infinity; a sliding window hides all from padding."""
+    model, data = tiny_model("gemma2"), pairs(6)
+    model.set_attn_implementation("eager")
+    found, wanted = score(model, data, side=side), score(model, data, max_rows=1)
+    np.testing.assert_allclose(found.L_p, wanted.L_p, rtol=0, atol=1e-5)
+    batch = collate(answer_rows(data), pad_id=0, side=side)
+    bare = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, position_ids=batch.position_ids)
+    assert bool(bare.logits.isnan().any())  # what it is without

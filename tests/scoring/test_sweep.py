@@ -1,34 +1,29 @@
-"""Sweeps: the oracle's own losses in the table, concepts under their own interventions, resumed runs exact."""
+"""Sweeps: rows hold the model's own losses, each pair under its own concept, at every m asked for."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from easyedit_split.means import mean_curve
 from easyedit_split.model.load import describe
-from easyedit_split.scoring.score import score
+from easyedit_split.scoring.score import plain_scores_over_m, score
 from easyedit_split.scoring.sweep import by_concept, sweep_encoded
 from easyedit_split.steering.artifact import Artifact
-from easyedit_split.storage import Journal, StorageError
-from easyedit_split.sweep_table import COLUMNS, TEXT_COLUMNS, write_table
+from easyedit_split.sweep_curves import mean_curve
+from easyedit_split.sweep_table import COLUMNS, TEXT_COLUMNS
 from easyedit_split.text.template import tokenizer_hash
-from easyedit_split.types import ArtifactError, ConfigError, Pair, Scores
+from easyedit_split.types import ArtifactError, ConfigError, Scores
 
 from ..small import PAIRS, World, made, oracle_losses, parameters, world
 from ..tiny import tiny_model
 from ..toy_tokenizers import qwen3
+from .sweeps import CONCEPTS, same_table, two
 
 GRID = (-2.0, 0.0, 0.1, 3.0)
-CONCEPTS = tuple(
-    Pair(pair.prompt, pair.positive, pair.negative, "joy" if k % 2 else "fear") for k, pair in enumerate(PAIRS)
-)
 
 
 def one(here: World, **settings: Any) -> Artifact:
@@ -36,15 +31,7 @@ def one(here: World, **settings: Any) -> Artifact:
     return Artifact({"default": made(here, **settings)}, record)
 
 
-def two(here: World) -> Artifact:
-    return Artifact({"fear": made(here, seed=1), "joy": made(here, seed=2)})
-
-
-def same_table(a: pd.DataFrame, b: pd.DataFrame) -> None:
-    pd.testing.assert_frame_equal(a, b, check_exact=True)
-
-
-# --- what is in it -------------------------------------------------------------------------------------------------
+# --- what is in it ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("family", ["qwen2", "gemma2", "llama"])
@@ -82,11 +69,20 @@ def test_columns_are_those_of_the_contract() -> None:
 
 def test_at_m_0_the_table_is_the_bare_models() -> None:
     here = world()
-    zero = sweep_encoded(here.model, here.rows, one(here), (0.0,))
+    zero = sweep_encoded(here.model, here.rows, one(here), (0.0,), scorer=plain_scores_over_m)
     bare = score(here.model, here.rows)
     np.testing.assert_array_equal(zero.L_p, bare.L_p)
     np.testing.assert_array_equal(zero.L_n, bare.L_n)
     assert not np.array_equal(sweep_encoded(here.model, here.rows, one(here), (0.1,)).L_p, bare.L_p)
+
+
+def test_at_m_0_every_intervention_gives_the_same_bits() -> None:
+    here = world()
+    zeros = [sweep_encoded(here.model, here.rows, one(here, seed=seed), (0.0, 0.1)) for seed in (5, 6)]
+    first, second = (table[table.m1 == 0] for table in zeros)
+    np.testing.assert_array_equal(first.L_p, second.L_p)
+    np.testing.assert_allclose(first.L_p, score(here.model, here.rows).L_p, rtol=0, atol=1e-5)
+    assert not np.array_equal(zeros[0].L_p, zeros[1].L_p)
 
 
 def test_m1_and_m2_apart() -> None:
@@ -101,11 +97,12 @@ def test_m1_and_m2_apart() -> None:
 def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
     here = world()
 
-    def scorer(model: Any, pairs: Sequence[Any], intervention: Any, m: Any, **_: Any) -> Scores:
-        L_p = np.array([2.0, 6.0, 9.0, 1e-5, 5.0])
-        L_p[1] = np.inf if m[0] == 3.0 else 6.0
-        T = np.array([2, 2, 3, 1, 500])
-        return Scores(L_p, np.full(5, 8.0), T, np.array([1, 2, 4, 4, 2]))
+    def scorer(model: Any, pairs: Sequence[Any], intervention: Any, ms: Any, **_: Any) -> Iterator[Scores]:
+        for m in ms:
+            L_p = np.array([2.0, 6.0, 9.0, 1e-5, 5.0])
+            L_p[1] = np.inf if m[0] == 3.0 else 6.0
+            T = np.array([2, 2, 3, 1, 500])
+            yield Scores(L_p, np.full(5, 8.0), T, np.array([1, 2, 4, 4, 2]))
 
     table = sweep_encoded(here.model, here.rows, one(here), GRID, normalize="mean", scorer=scorer)
     summed = sweep_encoded(here.model, here.rows, one(here), GRID, scorer=scorer)
@@ -119,16 +116,18 @@ def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
     assert mean_curve(summed[summed.m1 < 3]).excluded.tolist() == [1] * 3
 
 
-# --- concepts ------------------------------------------------------------------------------------------------------
+# --- concepts --------------------------------------------------------------------------------------------------------
 
 
 def test_each_pair_is_scored_under_its_own_concept() -> None:
     here = world(pairs=CONCEPTS)
     artifact = two(here)
-    table = sweep_encoded(here.model, here.rows, artifact, (1.0,))
+    table = sweep_encoded(here.model, here.rows, artifact, (1.0,), scorer=plain_scores_over_m)
     for concept in ("fear", "joy"):
         alone = score(here.model, [row for row in here.rows if row.pair.concept == concept], artifact[concept], 1.0)
         np.testing.assert_array_equal(table[table.concept == concept].L_p, alone.L_p)
+    engine = sweep_encoded(here.model, here.rows, artifact, (1.0,))
+    np.testing.assert_allclose(engine.L_p, table.L_p, rtol=0, atol=1e-5)
     swapped = Artifact({"fear": artifact["joy"], "joy": artifact["fear"]})
     assert not np.allclose(sweep_encoded(here.model, here.rows, swapped, (1.0,)).L_p, table.L_p)
     assert sorted(table.pair) == list(range(len(PAIRS)))
@@ -177,7 +176,7 @@ def test_a_tokenizer_is_compared_where_it_is_given(caplog: pytest.LogCaptureFixt
     assert "the tokenizer or its chat template is not the one" in caplog.text
 
 
-# --- which m -------------------------------------------------------------------------------------------------------
+# --- which m ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -217,106 +216,3 @@ def test_progress_counts_every_concept_and_point() -> None:
         here.model, here.rows, two(here), (0.0, 1.0), progress=lambda done, planned: seen.append((done, planned))
     )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
-# --- killed and resumed --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("after", [0, 1, 3, 5])
-def test_a_resumed_sweep_is_the_uninterrupted_one(tmp_path: Path, after: int) -> None:
-    here = world(pairs=CONCEPTS)
-    artifact, path = two(here), tmp_path / "table.csv"
-    calls: list[int] = []
-
-    def further(table: pd.DataFrame) -> tuple[float, ...]:
-        return (5.0,) if table.m1.max() < 5 else ()
-
-    def scorer(*args: Any, limit: int, **kwargs: Any) -> Scores:
-        if len(calls) == limit:
-            raise KeyboardInterrupt
-        calls.append(1)
-        return score(*args, **kwargs)
-
-    def run(limit: int, **settings: Any) -> pd.DataFrame:
-        calls.clear()
-        return sweep_encoded(
-            here.model, here.rows, artifact, (0.1, 1 / 3), next_points=further,
-            scorer=lambda *args, **kwargs: scorer(*args, limit=limit, **kwargs), **settings,
-        )  # fmt: skip
-
-    whole = run(99)
-    assert len(calls) == 6
-    with pytest.raises(KeyboardInterrupt):
-        run(after, journal=Journal.beside(path, {"run": 1}))
-    same_table(run(99, journal=Journal.beside(path, {"run": 1})), whole)
-    assert len(calls) == 6 - after  # what was finished is not scored again
-    run(99, journal=Journal.beside(path, {"run": 2}))
-    assert len(calls) == 6
-
-
-# --- files ---------------------------------------------------------------------------------------------------------
-
-
-def table_of_odd_values() -> pd.DataFrame:
-    here = world(pairs=CONCEPTS)
-    table = sweep_encoded(here.model, here.rows, two(here), (0.1, 1 / 3, -7e-300))
-    table.loc[0, ["util", "status"]] = np.nan, "utility_undefined"
-    table.loc[1, "concept"] = 'a "b", c\n思考'
-    table.loc[2, "pref"] = np.nextafter(0.1, 1)
-    return table
-
-
-def as_written(texts: pd.DataFrame) -> pd.DataFrame:
-    """CSV texts as Python reads them, empty as NaN."""
-    for name in ("m1", "m2", "L_p", "L_n", "pref", "util"):
-        texts[name] = [float(value or "nan") for value in texts[name]]
-    return texts.astype(dict.fromkeys(("pair", "T_p", "T_n", "seed"), int))
-
-
-READERS: dict[str, Any] = {
-    ".parquet": pd.read_parquet,
-    ".csv": lambda path: as_written(pd.read_csv(path, dtype=str, keep_default_na=False)),
-    ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("suffix", sorted(READERS))
-def test_files_keep_every_bit(suffix: str, tmp_path: Path) -> None:
-    table, path = table_of_odd_values(), tmp_path / f"sweep{suffix}"
-    write_table(table, path)
-    read = READERS[suffix](path)
-    for name in ("m1", "m2", "L_p", "L_n", "pref", "util"):
-        np.testing.assert_array_equal(read[name].to_numpy(np.float64), table[name].to_numpy())
-    for name in ("concept", "status", "form", "pair", "T_p", "seed"):
-        assert read[name].tolist() == table[name].tolist()
-    assert tuple(read.columns) == COLUMNS
-    assert [file.name for file in tmp_path.iterdir()] == [path.name]
-
-
-def test_control_fifteen_places_lose_bits(tmp_path: Path) -> None:
-    table = table_of_odd_values()
-    table.to_json(tmp_path / "sweep.json", orient="records", double_precision=15)
-    read = pd.DataFrame(json.loads((tmp_path / "sweep.json").read_text("utf-8")))
-    assert not np.array_equal(read.m1, table.m1)
-
-
-def test_json_has_no_nan(tmp_path: Path) -> None:
-    write_table(table_of_odd_values(), tmp_path / "sweep.json")
-    text = (tmp_path / "sweep.json").read_text("utf-8")
-    assert "NaN" not in text
-    assert '"util": null' in text
-
-
-def test_another_ending_is_refused_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = table_of_odd_values()
-    with pytest.raises(ConfigError, match=r"sweep.xlsx: .*\.parquet, \.csv, \.json"):
-        write_table(table, tmp_path / "sweep.xlsx")
-
-    def half(self: Any, path: Path, **_: Any) -> None:
-        path.write_text("half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", half)
-    with pytest.raises(StorageError, match="disk full"):
-        write_table(table, tmp_path / "sweep.csv")
-    assert list(tmp_path.iterdir()) == []

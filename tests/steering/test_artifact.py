@@ -1,10 +1,8 @@
-"""Artifacts: saved and loaded bit for bit, and every way a folder can be wrong."""
+"""Artifacts: every bit and setting survives, concepts are named, nothing is overwritten unasked."""
 
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +11,27 @@ import safetensors.torch
 import torch
 
 import easyedit_split.steering.artifact as artifact_module
-from easyedit_split.model.load import describe
-from easyedit_split.steering.artifact import Artifact, norm
-from easyedit_split.steering.artifact_files import CONFIG_FILE, FORMAT_VERSION, HISTORY_FILE, TENSOR_FILE, digest_of
-from easyedit_split.steering.intervention import Intervention
+from easyedit_split.steering.artifact import Artifact
+from easyedit_split.steering.artifact_files import CONFIG_FILE, FORMAT_VERSION, HISTORY_FILE, TENSOR_FILE
+from easyedit_split.steering.forms.base import FORMS
+from easyedit_split.steering.report import parameter_norm
 from easyedit_split.storage import StorageError
-from easyedit_split.text.template import tokenizer_hash
 from easyedit_split.types import ArtifactError, ConfigError
 
 from ..small import equal, made, world
-from ..tiny import tiny_model
-from ..toy_tokenizers import qwen3
+from .artifacts import artifact
 
-FIRST = "default/0.mlp.down_proj.lora_A"
-FORMS = ("vector", "lora", "local_weight")
 ODD = ("a/b", "a", "a/b/0.residual", "naïve 思考 🙂", "with space.and.dots", "..", "C:\\x\n", "\u2028")
-
-
-def artifact(form: str = "vector", layers: tuple[int, ...] = (0, 2), **settings: Any) -> Artifact:
-    here = world()
-    record = {"model": describe(here.model, "tiny"), "objective": "split", "seed": 3, "note": "naïve"}
-    history = {"default": [{"step": 1, "loss": 0.1}, {"step": 2, "loss": 1 / 3}]}
-    return Artifact({"default": made(here, form, layers=layers, **settings)}, record, history)
 
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- round trips ---------------------------------------------------------------------------------------------------
+# --- round trips -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", FORMS.names())
 def test_round_trip_is_bit_exact(form: str, tmp_path: Path) -> None:
     saved = artifact(form)
     with torch.no_grad():
@@ -111,7 +98,7 @@ def test_what_is_applied_is_what_was_saved(tmp_path: Path) -> None:
     assert torch.equal(saved["1.mlp.down_proj"].delta(x, 2.0), loaded["1.mlp.down_proj"].delta(x, 2.0))
 
 
-# --- concepts ------------------------------------------------------------------------------------------------------
+# --- concepts --------------------------------------------------------------------------------------------------------
 
 
 def test_concepts_are_named_or_there_is_one() -> None:
@@ -138,7 +125,7 @@ def test_interventions_of_one_artifact_share_one_configuration() -> None:
         Artifact({})
 
 
-# --- saving --------------------------------------------------------------------------------------------------------
+# --- saving ----------------------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
@@ -193,173 +180,12 @@ def test_an_exception_in_the_middle_leaves_what_was(
         assert Artifact.from_pretrained(tmp_path / "out").config.form == "vector"
 
 
-# --- loading what is wrong -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return artifact("lora").save_pretrained(tmp_path / "out")
-
-
-def refused(folder: Path, match: str) -> None:
-    with pytest.raises(ArtifactError, match=match):
-        Artifact.from_pretrained(folder)
-
-
-def edit(folder: Path, change: Callable[[dict[str, Any], dict[str, Any]], object], *, seal: bool = True) -> None:
-    """Change configuration and tensors; ``seal`` gives the result a digest of its own."""
-    stored = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-    tensors: dict[str, Any] = safetensors.torch.load_file(folder / TENSOR_FILE)
-    change(stored, tensors)
-    safetensors.torch.save_file(tensors, folder / TENSOR_FILE)
-    if seal:
-        stored["digest"] = digest_of({key: value for key, value in stored.items() if key != "digest"}, tensors)
-    (folder / CONFIG_FILE).write_text(json.dumps(stored), "utf-8")
-
-
-def test_control_an_edit_that_changes_nothing_is_accepted(folder: Path) -> None:
-    saved = Artifact.from_pretrained(folder).digest()
-    for seal in (False, True):
-        edit(folder, lambda stored, tensors: None, seal=seal)
-        assert Artifact.from_pretrained(folder).digest() == saved
-
-
-@pytest.mark.parametrize("place", [-1, -400])
-def test_a_flipped_bit_in_the_tensors_is_found(folder: Path, place: int) -> None:
-    data = bytearray((folder / TENSOR_FILE).read_bytes())
-    data[place] ^= 1
-    (folder / TENSOR_FILE).write_bytes(bytes(data))
-    refused(folder, "digest does not match")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda stored, tensors: stored.update(placement="block_output"),
-        lambda stored, tensors: stored["record"].update(seed=4),
-        lambda stored, tensors: stored.update(digest="sha256:0"),
-        lambda stored, tensors: stored.pop("digest"),
-        lambda stored, tensors: stored.update(added=1),
-        lambda stored, tensors: tensors.update({"default/0.mlp.down_proj.lora_A": torch.zeros(4, 48)}),
-        lambda stored, tensors: tensors.update(
-            {name: tensor.double() for name, tensor in tensors.items()}  # same values, other bytes
-        ),
-    ],
-)
-def test_an_edit_after_saving_is_found(folder: Path, change: Any) -> None:
-    edit(folder, change, seal=False)
-    refused(folder, "digest does not match")
-
-
-@pytest.mark.parametrize(
-    ("change", "match"),
-    [
-        (lambda s, t: t.pop("default/2.mlp.down_proj.lora_B"), "missing or unexpected: default/2.mlp.down_proj.lora_B"),
-        (lambda s, t: t.update(extra=torch.zeros(1)), "missing or unexpected: extra"),
-        (lambda s, t: t.update({FIRST: torch.zeros(48, 4)}), r"is \[48, 4\], wanted \[4, 48\]"),
-        (lambda s, t: t.update({FIRST: torch.zeros(4, 48).double()}), r"is torch.float64, wanted torch.float32"),
-        (lambda s, t: t[FIRST].fill_(torch.nan), "lora_A holds a value that is not finite"),
-        (lambda s, t: s.update(format_version=FORMAT_VERSION + 1), r"format_version 2, .* up to 1: upgrade"),
-        (lambda s, t: s.pop("format_version"), "format_version None"),
-        (lambda s, t: s.update(package="peft"), "not an artifact of easyedit_split"),
-        (lambda s, t: s.update(placment="site"), r"unknown key 'placment'.*did you mean 'placement'"),
-        (lambda s, t: s.update(placement="everywhere"), r"'everywhere' is not allowed"),
-        (lambda s, t: s.update(form="lroa"), r"unknown form 'lroa'.*'lora'"),
-        (lambda s, t: s.update(form_config={"rank": 4, "rnak": 1}), r"unknown key 'rnak'"),
-        (lambda s, t: s.update(form_config={"rank": 3}), r"is \[4, 48\], wanted \[3, 48\]"),
-        (lambda s, t: s["sites"].append("0.mlp.down_proj"), "sites holds one twice"),
-        (lambda s, t: s["sites"].append("down_proj"), "is not a site"),
-        (lambda s, t: s["shapes"].pop("2.mlp.down_proj"), r"'2.mlp.down_proj' is missing"),
-        (lambda s, t: s["shapes"].update({"2.mlp.down_proj": [-48, 32]}), "negative|exceeds"),
-        (lambda s, t: s["shapes"].update({"2.mlp.down_proj": "wide"}), CONFIG_FILE),
-        (lambda s, t: s.pop("record"), "'record' is missing"),
-        (lambda s, t: s.pop("sites"), "sites missing"),
-        (lambda s, t: s.update(concepts=[]), "at least one"),
-    ],
-)  # fmt: skip
-def test_files_that_do_not_fit_together_are_refused(folder: Path, change: Any, match: str) -> None:
-    edit(folder, change)
-    refused(folder, match)
-
-
-@pytest.mark.parametrize("file", [CONFIG_FILE, TENSOR_FILE])
-def test_a_missing_or_torn_file_is_refused(folder: Path, file: str, tmp_path: Path) -> None:
-    data = (folder / file).read_bytes()
-    (folder / file).write_bytes(data[: len(data) // 2])
-    refused(folder, file)
-    (folder / file).unlink()
-    refused(folder, file)
-    refused(tmp_path / "nowhere", "no such file")
-    shutil.rmtree(folder)
-
-
-def test_history_is_optional_but_not_garbage(folder: Path) -> None:
-    (folder / HISTORY_FILE).unlink()
-    assert Artifact.from_pretrained(folder).history == {}
-    for line in ('{"step": 1}', '{"concept": 1, "step": 1}', '{"concept": "a", "loss": "low"}', '["a"]'):
-        (folder / HISTORY_FILE).write_text(line + "\n")
-        refused(folder, "not a training history")
-    (folder / HISTORY_FILE).write_text('{"concept": "a", "step": 1, "loss": 0.5}\n')
-    assert Artifact.from_pretrained(folder).history == {"a": [{"step": 1, "loss": 0.5}]}
-
-
-# --- the model -----------------------------------------------------------------------------------------------------
-
-
-def test_another_model_is_refused() -> None:
-    saved = artifact()
-    assert saved.check_model(world().model) == ()
-    with pytest.raises(ArtifactError, match=r"model_type qwen2, this one has llama: load 'tiny'"):
-        saved.check_model(tiny_model("llama"))
-    del saved.record["model"]
-    saved.check_model(tiny_model("llama"))  # nothing is known of its model, and the widths fit
-
-
-def test_sites_and_widths_are_checked_even_without_a_record() -> None:
-    here = world()
-    too_deep = Artifact({"default": Intervention(made(here, layers=(2,)).config, [(16, 16)])})
-    with pytest.raises(ArtifactError, match=r"2.residual maps 16 to 16, this model's site 32 to 32"):
-        too_deep.check_model(here.model)
-    here.model.model.layers = here.model.model.layers[:2]
-    with pytest.raises(ArtifactError, match="layer 2 does not exist"):
-        artifact(layers=(2,)).check_model(here.model)
-
-
-def test_what_else_differs_is_said() -> None:
-    saved = artifact()
-    notes = saved.check_model(tiny_model("qwen2", torch.bfloat16))
-    assert notes == ("dtype was float64, is bfloat16",)
-
-
-def test_another_id_revision_or_tokenizer_is_said_and_what_is_unknown_is_not() -> None:
-    saved, here = artifact(), world()
-    saved.record["model"]["revision"] = "abc1"
-    saved.record["tokenizer_hash"] = tokenizer_hash(here.tokenizer)
-    assert saved.check_model(here.model, name="tiny", revision="abc1", tokenizer=here.tokenizer) == ()
-    assert saved.check_model(here.model, name="other", revision="def2") == ("id was tiny, is other",)
-    assert saved.check_model(here.model, name="tiny", revision="def2") == ("revision was abc1, is def2",)
-    (note,) = saved.check_model(here.model, tokenizer=qwen3())
-    assert note == "the tokenizer or its chat template is not the one the artifact was trained with"
-    here.model.config._name_or_path = "loaded"  # as transformers notes it
-    here.model.config._commit_hash = "def2"
-    assert saved.check_model(here.model) == ("id was tiny, is loaded",)
-    assert saved.check_model(here.model, name="tiny", revision="abc1") == ("revision was abc1, is def2",)
-    del saved.record["model"]["id"], saved.record["model"]["revision"], saved.record["tokenizer_hash"]
-    assert saved.check_model(here.model, name="other", tokenizer=qwen3()) == ()
-
-
-def test_one_folder_by_two_paths_is_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved, here = artifact(), world()
-    for name in ("tiny", "other"):
-        (tmp_path / name).mkdir()
-    monkeypatch.chdir(tmp_path)
-    assert saved.check_model(here.model, name=str(tmp_path / "tiny")) == ()
-    assert saved.check_model(here.model, name=str(tmp_path / "other")) == (f"id was tiny, is {tmp_path / 'other'}",)
+# --- the model -------------------------------------------------------------------------------------------------------
 
 
 def test_norm_is_over_all_parameters() -> None:
     here = world()
     intervention = made(here, "lora")
     squares = [float(value.double().square().sum()) for value in intervention.state_dict().values()]
-    assert norm(intervention) == pytest.approx(sum(squares) ** 0.5, rel=1e-14)
-    assert norm(made(here, "lora", scale=0.0)) == 0
+    assert parameter_norm(intervention) == pytest.approx(sum(squares) ** 0.5, rel=1e-14)
+    assert parameter_norm(made(here, "lora", scale=0.0)) == 0

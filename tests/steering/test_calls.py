@@ -13,8 +13,8 @@ from easyedit_split.text.batching import Row, collate
 from easyedit_split.text.positions import POLICIES
 from easyedit_split.types import ConfigError
 
+from ..attached import made
 from ..tiny import FAMILIES, tiny_model
-from .test_attach import made
 
 
 @pytest.mark.parametrize("family", FAMILIES)

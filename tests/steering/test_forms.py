@@ -1,83 +1,28 @@
-"""Forms: dy is Eq. 5, linear in m, zero at the start and at m = 0."""
+"""The forms of Table 1, what is special to each; what all forms share is in ``contracts``."""
 
 from __future__ import annotations
+
+import inspect
+from pathlib import Path
 
 import pytest
 import torch
 
-from easyedit_split.steering.forms.base import FORMS, Form, factors
+from easyedit_split.steering.forms import base
+from easyedit_split.steering.forms.base import FORMS, factors
 from easyedit_split.steering.forms.local_weight import LocalWeightConfig
 from easyedit_split.steering.forms.lora import LoraConfig
 from easyedit_split.types import ConfigError
 
-D_IN, D_OUT = 7, 5
-X = torch.randn(3, 4, D_IN, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+from ..contracts.forms import X
+from ..contracts.forms import standalone as made
 
 
-def made(name: str, *, random: bool = True, **settings: object) -> Form:
-    generator = torch.Generator().manual_seed(2)
-    form_class = FORMS[name]
-    form = form_class(form_class.config_class(**settings), D_IN, D_OUT, generator)
-    if random:
-        with torch.no_grad():
-            for parameter in form.parameters():
-                parameter.copy_(torch.randn(parameter.shape, generator=generator))
-    return form
-
-
-def expected(form: Form, x: torch.Tensor, m1: torch.Tensor, m2: torch.Tensor) -> torch.Tensor:
-    """Eq. 5 from the materialised dW and db, row by row."""
-    dW, db = form.weight_delta(), form.bias_delta()
-    out = torch.zeros(*x.shape[:-1], D_OUT, dtype=torch.float64)
-    for row in range(len(x)):
-        if dW is not None:
-            out[row] += m1[row] * (x[row] @ dW.double().T)
-        if db is not None:
-            out[row] += m2[row] * db.double()
-    return out
-
-
-def test_the_three_rows_of_table_1_are_registered() -> None:
-    assert FORMS.names() == ("local_weight", "lora", "vector")
-
-
-@pytest.mark.parametrize("name", FORMS.names())
-def test_delta_is_equation_5_for_every_kind_of_m(name: str) -> None:
-    form = made(name)
-    per_row = torch.tensor([0.5, -2.0, 0.0], dtype=torch.float64)
-    other = torch.tensor([1.0, 3.0, -1.0], dtype=torch.float64)
-    full = lambda value: torch.full((3,), value, dtype=torch.float64)  # noqa: E731
-    for m, m1, m2 in (
-        (1.7, full(1.7), full(1.7)),
-        ((0.3, -4.0), full(0.3), full(-4.0)),
-        (per_row, per_row, per_row),
-        ((per_row, other), per_row, other),
-    ):
-        torch.testing.assert_close(form.delta(X, m), expected(form, X, m1, m2), atol=1e-9, rtol=0)
-    wrong = (
-        expected(form, X, full(1.7), full(1.8))
-        if form.bias_delta() is not None
-        else expected(form, X, full(1.8), full(1.8))
-    )
-    assert not torch.allclose(form.delta(X, 1.7), wrong, atol=1e-3)
-
-
-@pytest.mark.parametrize("name", FORMS.names())
-def test_training_starts_at_the_bare_model_with_a_gradient(name: str) -> None:
-    form = made(name, random=False)
-    dy = form.delta(X, 3.0)
-    assert torch.count_nonzero(dy) == 0
-    (dy * torch.randn(dy.shape, generator=torch.Generator().manual_seed(3), dtype=dy.dtype)).sum().backward()
-    norms = [parameter.grad.norm().item() for parameter in form.parameters() if parameter.grad is not None]
-    assert max(norms) > 0
-
-
-@pytest.mark.parametrize("name", FORMS.names())
-def test_parameters_are_fp32_and_arithmetic_is_the_wider_dtype(name: str) -> None:
-    form = made(name)
-    assert {p.dtype for p in form.parameters()} == {torch.float32}
-    assert form.delta(X.bfloat16(), 1.0).dtype == torch.float32
-    assert form.delta(X, 1.0).dtype == torch.float64
+def test_a_built_in_form_is_one_file_of_its_name() -> None:
+    folder = Path(base.__file__).parent
+    built_in = {path.stem for path in folder.glob("*.py")} - {"__init__", "base"}
+    assert built_in == {name for name in FORMS if Path(inspect.getfile(FORMS[name])).parent == folder}
+    assert len(built_in) >= 3
 
 
 def test_lora_applies_alpha_only_when_told_to() -> None:

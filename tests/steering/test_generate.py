@@ -64,6 +64,12 @@ def test_greedy_text_is_the_models_own_and_steered_text_is_the_hands(family: str
     assert steered(here, (0.4,)) != steered(here, (0.0,))
 
 
+def test_left_padding_is_no_nan_under_stock_eager_attention_in_float64() -> None:
+    here = world("gemma2")
+    here.model.set_attn_implementation("eager")
+    assert steered(here) == [greedy_by_hand(here, prompt, 0.4, 8) for prompt in PROMPTS]
+
+
 def test_m_0_is_the_bare_models_generate_token_for_token() -> None:
     here = world()
     for prompt, text in zip(PROMPTS, steered(here, (0.0,)), strict=True):

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from scipy.optimize import minimize
 
 from ...types import FloatArray, IntArray
-from .curves import CurveParams, params_vector, preference, preference_gradient, utility, utility_gradient
+from .curves import CurveParams, params_vector, preference_curve, preference_gradient, utility_curve, utility_gradient
 from .decay import CENTRE_BOUND, P_BOUNDS, from_params, to_params
 from .least_squares import SolverResult
 from .problem import Problem
@@ -63,7 +63,9 @@ def _constraint() -> tuple[Callable[[FloatArray], float], Callable[[FloatArray],
 def _objective(problem: Problem, free: IntArray, z: FloatArray) -> tuple[float, FloatArray]:
     """Mean weighted squared residual of the scaled problem and its gradient over the free variables."""
     params, x, n = _decode(z), problem.decay.x, len(problem.target)
-    curve, gradient = (preference, preference_gradient) if problem.with_alpha else (utility, utility_gradient)
+    curve, gradient = (
+        (preference_curve, preference_gradient) if problem.with_alpha else (utility_curve, utility_gradient)
+    )
     root = problem.decay.root_weights
     residual = root * (curve(x, params) - problem.target)
     jacobian = root[:, None] * gradient(x, params)
@@ -80,7 +82,11 @@ def _bounds(problem: Problem) -> FloatArray:
 
 
 def slsqp(problem: Problem) -> SolverResult:
-    """Fit one curve as the paper does; every start is run to the end and the lowest cost wins."""
+    """Fit one curve by SLSQP as the paper does; every start is run to the end and the lowest cost wins.
+
+    Args:
+        problem: the scaled curve.
+    """
     decay = problem.decay
     theta, sigma = starts(decay, problem.target, with_alpha=problem.with_alpha, count=N_STARTS)
     rows = np.broadcast_to(problem.target, (len(theta), len(problem.target)))

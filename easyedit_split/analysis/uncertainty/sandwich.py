@@ -1,12 +1,12 @@
-"""Covariance of the fit by linearisation: between pairs (sandwich) or, without pairs, from residuals.
+"""Covariance of the fitted parameters: cluster-robust sandwich over pairs or, without pairs, from residuals.
 
 sandwich   cov(z) = A Cov(mean curve) A', Cov from the scatter between pairs within concepts
 residual   cov(z) = s^2 A A', s^2 = SSE / (points - parameters): assumes independent errors of the points
 
 A = (J'WJ)^-1 J'W is the linearised fit, W the points' weights, z are the free coordinates. Intervals are estimate +- t
 times the delta-method standard error; numbers that are not smooth in z (a recommended m) take percentiles of normal
-draws from cov(z), `Spread.draws`; a draw beyond the search's box is moved onto it, so where a parameter is hardly known
-many draws share its bound. Both are local: they do not see other solutions of the fit, which the bootstrap does.
+draws from cov(z), ``Spread.draws``; a draw beyond the search's box is moved onto it, so where a parameter is hardly
+known many draws share its bound. Both are local: they do not see other solutions of the fit, which the bootstrap does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.linalg import block_diag
 
-from ...sweep_curves import Kind, mean_deviations
+from ...log_odds import mean_deviations
+from ...sweep_curves import Kind
 from ...types import DataError, FloatArray
 from ..fit.identify import Coordinates, estimator
 from .ensemble import Ensemble, ensemble
@@ -27,7 +28,12 @@ N_DRAWS, SEED = 1000, 0
 
 
 def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
-    """Covariance from the scatter between pairs."""
+    """Sandwich (cluster-robust) covariance of the parameters, from the scatter between pairs.
+
+    Args:
+        inputs: the fitted curves with their pairs.
+        level: coverage of the confidence intervals, in (0, 1).
+    """
     n, degrees = degrees_of_freedom(inputs)
     size = 1 + max(int(given.rows.max()) for given in inputs)
     influences = []
@@ -43,7 +49,12 @@ def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
 
 
 def residual(inputs: list[FittedPairs], level: float) -> Spread:
-    """Covariance from the residuals of the points, for curves without pairs."""
+    """Covariance of the parameters from the residuals of the points, for curves without pairs.
+
+    Args:
+        inputs: the fitted curves.
+        level: coverage of the confidence intervals, in (0, 1).
+    """
     blocks, freedom = [], []
     for given in inputs:
         fit = given.fit

@@ -16,11 +16,13 @@ from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import Journal, write_whole
 from ...text.template import Template
 from ...types import ConfigError
-from ..console import bar, open_model, out, resumable, say, say_written
+from ..console import bar, out, say, say_written
 from ..fingerprint import model_identity
+from ..inputs import open_model
 from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption, OverwriteOption
 from ..output_paths import check_file
 from ..prompts import read_prompts
+from ..resuming import resumable
 
 EPILOG = """Example: easyedit-split apply --model testbed:gemma2 --intervention power-vector --m 4 --prompt "Hello" """
 

@@ -27,7 +27,8 @@ from ...storage import write_whole
 from ...sweep_curves import KINDS
 from ...types import ConfigError
 from ..advice import interval, left_out
-from ..console import bar, out, say, say_written, short_label
+from ..console import bar, out, say, say_written
+from ..labels import short_label
 from ..options import OverwriteOption
 from ..output_paths import check_file
 from .plot import vary

@@ -14,12 +14,14 @@ from rich.table import Table
 
 from ...config import require
 from ...model.hooks import device_of
-from ...steering.artifact import HISTORY_FILE, Artifact, norm
+from ...steering.artifact import HISTORY_FILE, Artifact
 from ...steering.attach import Applied, attach
+from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
 from ...text.template import Template
 from ...types import ArtifactError
-from ..console import open_model, out, say
+from ..console import out, say
+from ..inputs import open_model
 from ..options import MODEL_HELP, DeviceOption, DtypeOption
 
 EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"
@@ -131,7 +133,7 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
     for concept in artifact.concepts:
         steps = len(artifact.history.get(concept, []))
         m = kept_text(artifact, concept)
-        concepts.add_row(concept, f"{norm(artifact[concept]):.4f}", str(steps), losses[concept], m)
+        concepts.add_row(concept, f"{parameter_norm(artifact[concept]):.4f}", str(steps), losses[concept], m)
     out.print(concepts)
     for concept, chosen in artifact.chosen.items():
         if chosen.evidence:

@@ -25,7 +25,8 @@ from ...analysis.uncertainty.band import left_out_by_band
 from ...storage import write_whole
 from ...types import DataError
 from ..advice import METHODS, left_out
-from ..console import say, say_written, short_label
+from ..console import say, say_written
+from ..labels import short_label
 from ..options import OverwriteOption
 from ..output_paths import check_file
 

@@ -15,10 +15,10 @@ from ...analysis import (
     Collateral,
     Direction,
     FitError,
+    JudgedTexts,
     Recommendation,
     Spread,
     SweepFit,
-    Texts,
     default_aim,
     fit_sweep,
     read_curves,
@@ -28,7 +28,8 @@ from ...analysis import recommend as choose
 from ...analysis.choose_m.recommendation import nothing
 from ...types import ConfigError, DataError
 from ..advice import aims_of, print_aims, print_recommendations
-from ..console import bar, say, short_label
+from ..console import bar, say
+from ..labels import short_label
 
 EPILOG = """Example: easyedit-split recommend power.parquet
 
@@ -70,7 +71,7 @@ def command(  # noqa: DOC101, DOC103
     if not 0 < level < 1:
         raise ConfigError(f"--level {level:g}: it must lie between 0 and 1, e.g. 0.95")
     effects = None if collateral is None else Collateral.read(collateral, kl)
-    judged = None if texts is None else Texts.read(texts)
+    judged = None if texts is None else JudgedTexts.read(texts)
     goal = aim if aim is not None else default_aim(allowed, effects, judged)
     way = cast(Direction, direction)
     fits = fit_sweep(read_curves(sweeps), keep_going=True)
@@ -101,7 +102,7 @@ def recommend_all(
     direction: Direction,
     level: float,
     collateral: Collateral | None,
-    texts: Texts | None,
+    texts: JudgedTexts | None,
 ) -> tuple[list[tuple[SweepFit, Recommendation]], list[FitError | DataError]]:
     """The recommendation for every sweep, and what kept some of them from one.
 
@@ -139,7 +140,7 @@ def recommend_fit(
     level: float = 0.95,
     spread: Spread | None = None,
     collateral: Collateral | None = None,
-    texts: Texts | None = None,
+    texts: JudgedTexts | None = None,
 ) -> Recommendation:
     """The recommendation for one fitted sweep; what is chosen on curves gets its confidence intervals from ``spread``.
 

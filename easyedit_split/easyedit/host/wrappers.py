@@ -9,13 +9,14 @@ of their classes, so that nothing of the host is imported.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from ...model.sites import family_of
-from ...model.wrappers import register_wrapper
+from ...model.wrappers import register_wrapper, unwrap
 from ...types import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -30,8 +31,40 @@ def install() -> None:
         register_wrapper(class_name, inner)
 
 
+@contextmanager
+def taken_off(model: nn.Module) -> Iterator[None]:
+    """Put the model's own modules in the wrappers' places while inside, where no wrapper steers or steered anything.
+
+    The wrappers compute the MLP's gate and up projections a second time in every call and hide the blocks from the
+    engine. Afterwards, also after an exception, every wrapper stands where it stood.
+
+    Args:
+        model: the Hugging Face model of an EasyEdit2 wrapper.
+    """
+    places = [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if type(child).__name__ in WRAPPERS and unwrap(child) is not child
+    ]
+    idle = not any(
+        getattr(child, "intervention_dict", None) or getattr(child, "add_activations_dict", None)
+        for _, _, child in places
+    )
+    try:
+        for parent, name, child in places if idle else ():
+            parent._modules[name] = unwrap(child)
+        yield
+    finally:
+        for parent, name, child in places:
+            parent._modules[name] = child
+
+
 def layers_of(wrapper: Any) -> Sequence[Any]:
     """The wrapped decoder blocks (``BlockOutputWrapper``) of an EasyEdit2 model, in order.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
 
     Raises:
         ConfigError: the model holds none.
@@ -43,7 +76,11 @@ def layers_of(wrapper: Any) -> Sequence[Any]:
 
 
 def use_defined_attention(model: Any) -> None:
-    """Gemma-2 is defined with soft-capped attention, which some backends drop: take the one that computes it."""
+    """Set the attention backend that computes the model as defined: some drop Gemma-2's soft-cap.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
     backend = family_of(model).attention
     if backend is not None and model.config._attn_implementation != backend:
         logger.warning("attention %s instead of %s: it drops the soft-cap", backend, model.config._attn_implementation)

@@ -6,40 +6,47 @@ A form holds dW and db (or what they are made of) for one site and says nothing 
 argument and never state, so one form serves any number of m at once. At m = 0 the change is zero; that the model is
 then bit-identical to the bare one is ``attach``'s duty. Parameters are fp32; arithmetic is done in the wider of the
 parameter's and the input's dtype.
+
+A form whose dW or db depend on the map itself, such as (IA)3 with dW = diag(s) W, sets ``reads_map`` and finds the map
+under ``self.linear``: its W, its b and W x (``model.linear_map``). Where a model is at hand, ``Intervention.on`` gives
+the form that sees its map; attaching, merging and export ask for it, and a form that reads no map is given back as it
+is.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ...model.linear_map import LinearMap
 from ...registry import Registry
 from ...types import ConfigError
 
 Factor: TypeAlias = float | Tensor
 Strength: TypeAlias = Factor | tuple[Factor, Factor]
-"""m: one float, one value per row ``[b]``, or a pair ``(m1, m2)`` of either."""
+"""m: one float, one value per row ``[b]`` or per token ``[b s]``, or a pair ``(m1, m2)`` of these."""
 
 
 def factors(m: Strength) -> tuple[Factor, Factor]:
     """``(m1, m2)`` of any strength, checked to be finite.
 
     Args:
-        m: a float, ``[b]`` floats, or a pair ``(m1, m2)`` of either.
+        m: a float, ``[b]`` or ``[b s]`` floats, or a pair ``(m1, m2)`` of these.
 
     Raises:
-        ConfigError: m is not finite, or a tensor of another shape than ``[b]``.
+        ConfigError: m is not finite, or a tensor of another shape than ``[b]`` or ``[b s]``.
     """
     pair = m if isinstance(m, tuple) else (m, m)
     for value in pair:
         if isinstance(value, Tensor):
-            if value.ndim != 1:
-                raise ConfigError(f"m has shape {tuple(value.shape)}, wanted one value per row: [b]")
+            if value.ndim not in (1, 2):
+                raise ConfigError(f"m has shape {tuple(value.shape)}, wanted one value per row, [b], or token, [b s]")
             if not bool(torch.isfinite(value).all()):
                 raise ConfigError(f"m holds a value that is not finite: {value.tolist()}")
         elif not math.isfinite(value):
@@ -49,7 +56,13 @@ def factors(m: Strength) -> tuple[Factor, Factor]:
 
 def _rows(m: Factor, like: Tensor) -> float | Tensor:
     """A factor that multiplies ``[b s d]``."""
-    return m.to(device=like.device, dtype=like.dtype)[:, None, None] if isinstance(m, Tensor) else m
+    if not isinstance(m, Tensor):
+        return m
+    m = m.to(device=like.device, dtype=like.dtype)
+    return m[:, None, None] if m.ndim == 1 else m[..., None]
+
+
+SomeForm = TypeVar("SomeForm", bound="Form")
 
 
 class Form(nn.Module, ABC):
@@ -67,6 +80,7 @@ class Form(nn.Module, ABC):
         default_site: where the paper places it.
         skip_prefix: whether, by default, BOS and the chat template's constant opening are left alone.
         constant: whether dy is m2 db alone, one direction whatever x is.
+        reads_map: whether dW or db depend on the linear map that the form sits on, see ``linear``.
     """
 
     name: ClassVar[str]
@@ -74,6 +88,8 @@ class Form(nn.Module, ABC):
     default_site: ClassVar[str]
     skip_prefix: ClassVar[bool]
     constant: ClassVar[bool] = False
+    reads_map: ClassVar[bool] = False
+    _linear: LinearMap | None = None
 
     @abstractmethod
     def __init__(self, config: Any, d_in: int, d_out: int, generator: torch.Generator | None = None) -> None:
@@ -81,6 +97,32 @@ class Form(nn.Module, ABC):
         self.config = config
         self.d_in = d_in
         self.d_out = d_out
+
+    @property
+    def linear(self) -> LinearMap:
+        """The linear map that this form sits on.
+
+        Raises:
+            ConfigError: none is known: the form has not been put on a map, see ``on``.
+        """
+        if self._linear is None:
+            raise ConfigError(
+                f"form {self.name!r} depends on the weights of the model it steers, which are not at hand here: "
+                "use it through attach, or take it from Intervention.on(model, site)"
+            )
+        return self._linear
+
+    def on(self: SomeForm, linear: LinearMap) -> SomeForm:
+        """The form as it acts on a map: a view with the same parameters that sees the map, or itself if it reads none.
+
+        Args:
+            linear: the map of the form's site in the model at hand.
+        """
+        if not self.reads_map:
+            return self
+        view = copy.copy(self)  # shares the parameters, and leaves no model behind in the form itself
+        view._linear = linear
+        return view
 
     @abstractmethod
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"] | None:
@@ -103,7 +145,8 @@ class Form(nn.Module, ABC):
 
         Args:
             x: the map's input.
-            m: float, one value per row ``[b]``, or ``(m1, m2)``; taken as it is, `attach` has checked it (`factors`).
+            m: float, one value per row ``[b]`` or per token ``[b s]``, or ``(m1, m2)``; taken as it is, ``attach`` has
+                checked it (``factors``).
         """
         m1, m2 = m if isinstance(m, tuple) else (m, m)
         parameter = next(self.parameters())

@@ -73,6 +73,14 @@ class Objective(ABC):
         """Whether both answers of a pair get the same m."""
         return True
 
+    @property
+    def pairwise(self) -> bool:
+        """Whether a pair's loss depends on that pair alone: then a batch may be cut into parts to save memory.
+
+        Otherwise ``side_loss`` is given whole batches.
+        """
+        return False
+
     def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
         """What is added on the -m side instead of the form's own change; None for the form's own at -m.
 

@@ -28,6 +28,11 @@ class Sft(TrainedObjective):
     config_class = SftConfig
     needs_other = False
 
+    @property
+    def pairwise(self) -> bool:
+        """Each pair is a term of its own."""
+        return True
+
     def side_loss(
         self,
         own: AnswerLosses,

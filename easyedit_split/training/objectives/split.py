@@ -62,6 +62,11 @@ class Split(TrainedObjective):
         """The paper's preference is defined under one m; only ``compat: easyedit2`` draws two."""
         return self.config.compat is None
 
+    @property
+    def pairwise(self) -> bool:
+        """``compat: easyedit2`` takes losses over the whole batch."""
+        return self.config.compat is None
+
     def side_loss(
         self,
         own: AnswerLosses,

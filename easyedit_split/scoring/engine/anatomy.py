@@ -1,0 +1,186 @@
+"""The parts of a model that the engine touches, found through its family, and what they can do, found by trying.
+
+Refused, with the reason: attention whose mask is not known, blocks that hooks or wrappers of others stand on, a decoder
+that cannot be found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...model.head_weight import HeadWeight
+from ...model.hooks import device_of
+from ...model.sites import RESIDUAL, Site, family_of, find_linear, hidden_size, walk
+from ...model.wrappers import unwrap
+from ...steering.intervention import InterventionConfig
+from ...types import ConfigError
+from .entry import HIDDEN, INPUT, OUTPUT, STREAM, Entry, before, behind, measured
+from .masks import MaskKind
+from .refusal import EngineRefused
+
+
+class Anatomy:
+    """Decoder, blocks and head of one model.
+
+    Args:
+        model: a Hugging Face causal LM, or one around which wrappers stand.
+
+    Raises:
+        EngineRefused: the engine cannot enter this model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        try:
+            self.decoder = walk(model, family_of(model).decoder)
+            blocks = walk(model, family_of(model).blocks)
+        except ConfigError as error:
+            raise EngineRefused(str(error)) from error
+        if not isinstance(blocks, nn.ModuleList):
+            raise EngineRefused(f"the blocks stand in a {type(blocks).__name__}, not in a list")
+        self.blocks = blocks
+        self.masks = MaskKind.of(model)
+        self.device = device_of(model)
+        self.dtype = next(self.blocks.parameters()).dtype
+        config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
+        self.config = config
+        self.in_tuple = False  # until a call has shown it
+
+    def check_hooks(self) -> None:
+        """Raise where others stand in a block: what they do is not in a cached state.
+
+        Raises:
+            EngineRefused: hooks or wrappers of others.
+        """
+        for index, block in enumerate(self.blocks):
+            if unwrap(block) is not block:
+                raise EngineRefused(f"a {type(block).__name__} stands around block {index}")
+            for name, module in block.named_modules():
+                if module._forward_hooks or module._forward_pre_hooks:
+                    raise EngineRefused(f"a hook of another's stands on block {index}{name and '.'}{name}")
+        if self.decoder._forward_hooks or self.decoder._forward_pre_hooks:
+            raise EngineRefused("a hook of another's stands on the decoder")
+
+    def lower_parts(self, block: int) -> Iterator[tuple[str, nn.Module]]:
+        """Names and modules that make the state at the output of ``block``: all before it, and it.
+
+        Args:
+            block: 0-based index of a block.
+        """
+        upper = {id(module) for above in list(self.blocks)[block + 1 :] for module in above.modules()}
+        head = self.model.get_output_embeddings()  # type: ignore[operator]
+        for name, module in self.decoder.named_modules():
+            if id(module) not in upper and module is not head and not any(True for _ in module.children()):
+                yield name, module
+
+    def costs(self, first: int, end: int) -> tuple[float, float]:
+        """FLOPs of blocks ``first`` to ``end`` (not included): for one token, and for one token and one key.
+
+        Args:
+            first: the first block that runs.
+            end: the first that does not.
+        """
+        run = list(self.blocks)[first:end]
+        weights = sum(p.numel() for block in run for p in block.parameters() if p.ndim > 1)
+        heads = int(getattr(self.config, "num_attention_heads", 1))
+        size = int(getattr(self.config, "head_dim", None) or self.config.hidden_size // heads)
+        return 2.0 * weights, 4.0 * heads * size * len(run)
+
+    def state_bytes(self, entry: Entry) -> int:
+        """Memory of one token's cached tensors.
+
+        Args:
+            entry: where the engine enters.
+        """
+        d = hidden_size(self.model)
+        widths = {HIDDEN: d, OUTPUT: d, STREAM: d, INPUT: d}
+        if entry.site is not None and entry.site.name != RESIDUAL:
+            linear: Any = find_linear(self.model, entry.site)
+            widths[INPUT] = int(linear.in_features)
+        return sum(widths[name] for name in entry.needs) * self.dtype.itemsize
+
+    def key_bytes(self, block: int) -> int:
+        """Memory of one token's keys and values in the blocks above ``block``.
+
+        Args:
+            block: 0-based index of a block.
+        """
+        heads = int(getattr(self.config, "num_attention_heads", 1))
+        size = int(getattr(self.config, "head_dim", None) or self.config.hidden_size // heads)
+        kept = int(getattr(self.config, "num_key_value_heads", None) or heads)
+        return 2 * kept * size * self.dtype.itemsize * (len(self.blocks) - block - 1)
+
+    @property
+    def on_meta(self) -> bool:
+        """Whether only shapes are computed."""
+        return self.device.type == "meta"
+
+    def probe(self) -> Mapping[str, Tensor]:
+        """Inputs of a short plain call of the decoder."""
+        length = 8
+        ids = torch.arange(1, length + 1, device=self.device)[None] % int(self.config.vocab_size)
+        return {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "position_ids": torch.arange(length, device=self.device)[None],
+        }
+
+    @torch.no_grad()
+    def own_head(self) -> tuple[HeadWeight, float | None] | None:
+        """Head and soft-cap, if logits are a linear map of the final hidden state under a soft-cap; None if not.
+
+        Tried on a short call: what the model gives has to be what head and soft-cap give.
+        """
+        head = self.model.get_output_embeddings()  # type: ignore[operator]
+        weight = getattr(head, "weight", None)
+        hidden = None if self.on_meta else self._probed()
+        cap = getattr(self.config, "final_logit_softcapping", None)
+        if not isinstance(weight, Tensor) or not weight.dtype.is_floating_point or weight.ndim != 2:
+            return None
+        if head._forward_hooks or head._forward_pre_hooks:
+            return None
+        ready = HeadWeight(head)
+        if hidden is None:
+            return ready, cap
+        wanted = self.model(**self.probe(), use_cache=False).logits[0].to(ready.out_dtype)
+        found = ready.logits(hidden)
+        if cap is not None:
+            found = torch.tanh(found / cap) * cap
+        near = 4 * torch.finfo(wanted.dtype if not ready.half else weight.dtype).eps * wanted.abs().max()
+        scale = max(1.0, float(hidden.shape[-1]) ** 0.5)
+        return (ready, cap) if bool(((found - wanted).abs() <= near * scale).all()) else None
+
+    def _probed(self) -> Tensor:
+        """Final states ``[s d]`` of a short call, which also shows how a block gives its output."""
+
+        def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            self.in_tuple = isinstance(output, tuple)
+
+        handle = self.blocks[0].register_forward_hook(note)
+        try:
+            final: Tensor = self.decoder(**self.probe(), use_cache=False)[0][0]
+            return final
+        finally:
+            handle.remove()
+
+    @torch.no_grad()
+    def entry_for(self, config: InterventionConfig) -> Entry:
+        """The latest place at which interventions of a kind can be entered.
+
+        Args:
+            config: of the interventions.
+        """
+        site, *others = (Site.parse(key) for key in config.sites)
+        if others:
+            return before(config)
+        if site.name == RESIDUAL or config.placement == "block_output":
+            return behind(site)
+        if self.on_meta:
+            return before(config)
+        block = self.blocks[site.block]
+        linear = find_linear(self.model, site)
+        return measured(block, linear, site, lambda: self.decoder(**self.probe(), use_cache=False)) or before(config)

@@ -1,0 +1,136 @@
+"""Before an engine is relied on, it is held against the plain scorer, on the model and the texts at hand.
+
+    |engine - plain|  <=  4 |plain(batch of one) - plain(batch of n)| + sqrt(T) max(1e-5, 10 eps)        nats, T tokens
+
+The change that is applied for this is a probe of its own, not the intervention's (which is zero when training starts):
+a fixed direction whose length follows the site's input, a tenth of the hidden state long. It goes through the same
+entry, masks, kept keys and head, so a wrong one of these shows. In half precision the plain scorer differs from itself
+by tenths of a nat an answer, which is why its own spread is the measure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...steering.attach import Delta
+from ...steering.forms.base import Factor, Form, Strength, factors
+from ...steering.intervention import Intervention
+from ...text.batching import Row, collate
+from ..score import row_losses
+from .engine import Engine, Prepared
+from .packing import Member
+from .refusal import EngineRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Losses of the same texts by both scorers, in nats.
+
+    Attributes:
+        difference: largest by which the engine's differ from the plain scorer's, one text at a time.
+        spread: largest by which the plain scorer's own differ between a batch of one and a batch of all.
+        allowed: largest difference that is taken for rounding.
+    """
+
+    difference: float
+    spread: float
+    allowed: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the engine may be relied on."""
+        return math.isfinite(self.difference) and self.difference <= self.allowed
+
+
+def probe_delta(length: float) -> Delta:
+    """A change that depends on the site's input and on nothing that is trained.
+
+    Args:
+        length: of the change at m = 1, in the unit of the hidden state.
+    """
+
+    def change(form: Form, x: Tensor, m: Strength) -> Tensor:
+        wide = torch.promote_types(x.dtype, torch.float32)
+        x = x.to(wide)
+        feature, direction = _wave(form.d_in, x), _wave(form.d_out, x)
+        share = 1 + 0.5 * (x @ feature) / x.norm(dim=-1).clamp(min=1e-6)
+        dy = (share * length)[..., None] * direction
+        return _scaled(factors(m)[0], dy)
+
+    return change
+
+
+def _wave(width: int, like: Tensor) -> Tensor:
+    wave = torch.sin(1.0 + 2.0 * torch.arange(width, device=like.device, dtype=like.dtype))
+    unit: Tensor = wave / wave.norm()
+    return unit
+
+
+def _scaled(m: Factor, dy: Tensor) -> Tensor:
+    if not isinstance(m, Tensor):
+        return m * dy
+    m = m.to(dy)
+    return m[:, None, None] * dy if m.ndim == 1 else m[..., None] * dy
+
+
+@torch.no_grad()
+def compare(engine: Engine, prepared: Prepared, intervention: Intervention | None, chosen: Sequence[int]) -> Comparison:
+    """Score some texts by both scorers under the probe.
+
+    Args:
+        engine: the engine.
+        prepared: the texts.
+        intervention: whose sites and token policy are used; None for the bare model.
+        chosen: which texts, all put into one row where that is cheapest.
+    """
+    rows = [prepared.texts.rows[i] for i in chosen]
+    m = 1.0 if intervention is not None else 0.0
+    delta = probe_delta(0.1 * engine.typical_norm(prepared))
+    (launch, *more) = engine.launches(prepared, [[Member(i) for i in chosen]], [[(m, m)]])
+    assert not more
+    fast = engine.losses(prepared, launch, intervention, delta).cpu()
+    one = torch.cat([_plain(engine, [row], intervention, m, delta) for row in rows])
+    all_ = _plain(engine, rows, intervention, m, delta)
+    eps = torch.finfo(engine.anatomy.dtype).eps
+    rounding = math.sqrt(max(len(row.answer) for row in rows)) * max(1e-5, 10 * eps)
+    spread = float((one - all_).abs().max())
+    return Comparison(float((fast - one).abs().max()), spread, 4 * spread + rounding)
+
+
+def _plain(engine: Engine, rows: Sequence[Row], intervention: Intervention | None, m: float, delta: Delta) -> Tensor:
+    batch = collate(rows, pad_id=0).to(engine.anatomy.device)
+    losses = row_losses(engine.model, batch, intervention, m, delta=delta)
+    on_cpu: Tensor = losses.cpu()
+    return on_cpu
+
+
+def require_agreement(engine: Engine, prepared: Prepared, intervention: Intervention | None) -> None:
+    """Compare on a few of the texts, once for each kind of intervention on a model.
+
+    Args:
+        engine: the engine.
+        prepared: the texts.
+        intervention: whose sites and token policy are used; None for the bare model.
+
+    Raises:
+        EngineRefused: both scorers differ by more than rounding.
+    """
+    if engine.anatomy.on_meta:
+        return
+    key = (engine.library.digest(), prepared.entry, None if intervention is None else repr(intervention.config))
+    checked = engine.library.shelf.checked
+    if key not in checked:
+        order = prepared.texts.order()
+        shortest = sorted(order, key=lambda i: len(prepared.texts.trie.paths[i]))
+        checked[key] = compare(engine, prepared, intervention, [*shortest[:2], *shortest[-1:]])
+    found: Comparison = checked[key]
+    if not found.agrees:
+        raise EngineRefused(
+            f"on its first texts it differs from the plain scorer by {found.difference:.3g} nats, and the plain scorer "
+            f"from itself by {found.spread:.3g}"
+        )

@@ -1,0 +1,255 @@
+"""The engine: losses of answers at many m, and their gradients, from cached states and shared tokens.
+
+    texts -> prepare (entry, states, constant keys) -> launches (packed rows) -> losses [texts]
+
+Everything is in nats, summed over an answer's tokens as in ``scoring``. At m = 0 the state that enters is the cached
+one, bit for bit. What the engine cannot promise it refuses (``EngineRefused``), before anything is scored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from ...steering.attach import Delta, attach, plain_delta
+from ...steering.intervention import Intervention, InterventionConfig
+from ...text.positions import TokenLayout
+from .anatomy import Anatomy
+from .capture import run_bare
+from .config import EngineConfig
+from .decoder import arguments_of
+from .entry import HIDDEN, Entry, before_all, entering_hidden
+from .head import losses_of_logits, token_losses
+from .kept_keys import KeptKeys
+from .launch import Inputs, Launch, Strengths, inputs_of
+from .library import Library
+from .packing import Cost, Member, PackedRow, Scored, pack
+from .stand_ins import standing_in
+from .states import States
+from .strengths import strength_of
+from .texts import Texts
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Texts made ready for interventions of one kind, at one place, under one token policy.
+
+    Attributes:
+        texts: the texts.
+        entry: where a launch enters.
+        states: what enters; None where the model runs from its embeddings.
+        scored: what is scored and steered in each text.
+        keys: keys of constant tokens; None where none are kept.
+        cost: of rows.
+    """
+
+    texts: Texts
+    entry: Entry
+    states: States | None
+    scored: tuple[Scored, ...]
+    keys: KeptKeys | None
+    cost: Cost
+
+
+class Engine:
+    """Scores texts under interventions of one model.
+
+    Args:
+        model: a Hugging Face causal LM in evaluation mode, its parameters frozen (``hooks.frozen``).
+        config: how it works.
+
+    Raises:
+        EngineRefused: the model is of a kind the engine cannot enter.
+    """
+
+    def __init__(self, model: nn.Module, config: EngineConfig | None = None) -> None:
+        self.model = model
+        self.config = config or EngineConfig()
+        self.anatomy = Anatomy(model)
+        self.anatomy.check_hooks()
+        self.head = self.anatomy.own_head()
+        self.library = Library(self.anatomy, self.config)
+        on_cpu = self.anatomy.device.type == "cpu"
+        self.launch_tokens = self.config.launch_tokens or (1 if on_cpu else 8192)
+
+    def prepare(self, texts: Texts, config: InterventionConfig | None) -> Prepared:
+        """Make texts ready: find the entry, fill what is to be cached.
+
+        Args:
+            texts: from ``read_texts``.
+            config: of the interventions to come; None for the bare model alone.
+
+        Raises:
+            EngineRefused: a hook of another's, or a block that does not hand its keys to the cache.
+        """
+        self.anatomy.check_hooks()
+        entry = before_all() if config is None else self.anatomy.entry_for(config)
+        states = self.library.states(texts, entry) if entry.block >= 0 else None
+        scored = self.library.scored(texts, config, entry)
+        keys = self.library.keys(texts, entry, states, scored)
+        cost = self.library.cost(entry.block + 1, len(self.anatomy.blocks))
+        return Prepared(texts, entry, states, scored, keys, cost)
+
+    def launches(
+        self, prepared: Prepared, units: Sequence[Sequence[Member]], strengths: Sequence[Strengths]
+    ) -> list[Launch]:
+        """The calls that score units under each of many strengths, those of the first strengths first.
+
+        Args:
+            prepared: from ``prepare``.
+            units: texts that stay in one row, such as the two answers of a pair; a member's slot picks its strength.
+            strengths: for each repeat, ``(m1, m2)`` of each slot.
+        """
+        packed = pack(prepared.texts.trie, prepared.scored, units, prepared.cost)
+        packed.sort(key=lambda row: -len(row.node))
+        together = max(1, min(len(strengths), self.launch_tokens // len(packed[0].node)))
+        launches: list[Launch] = []
+        for first in range(0, len(strengths), together):
+            repeats = tuple(strengths[first : first + together])
+            launches += [Launch(tuple(rows), repeats) for rows in self._batches(packed, len(repeats))]
+        return launches
+
+    def _batches(self, packed: Sequence[PackedRow], repeats: int) -> list[list[PackedRow]]:
+        """Rows of like width, as many as a launch may hold."""
+        batches: list[list[PackedRow]] = []
+        for row in packed:
+            width = len(batches[-1][0].node) if batches else 0
+            if batches and (len(batches[-1]) + 1) * width * repeats <= self.launch_tokens:
+                batches[-1].append(row)
+            else:
+                batches.append([row])
+        return batches
+
+    def losses(
+        self, prepared: Prepared, launch: Launch, intervention: Intervention | None = None, delta: Delta | None = None
+    ) -> Float64[Tensor, " texts"]:
+        """L(A | q) of each text of a launch, summed nats, differentiable in the intervention's parameters.
+
+        Args:
+            prepared: what the launch was made of.
+            launch: from ``launches``.
+            intervention: of the prepared kind; None for the bare model.
+            delta: what is added instead of ``form.delta(x, m)``.
+
+        Returns:
+            One loss per text: the rows' members in order, repeat after repeat.
+        """
+        inputs = inputs_of(launch, self.anatomy.device)
+        answers = inputs.answers
+        acting = intervention if inputs.acting else None
+        hidden = self.entering(prepared, inputs, acting, delta or plain_delta)
+        with self.entered(prepared, inputs, hidden, acting, delta) as arguments:
+            if self.head is None:
+                logits = self.model(**arguments).logits
+                return answers.sums(losses_of_logits(logits.flatten(0, 1)[answers.predicting], answers.targets))
+            final = self.anatomy.decoder(**arguments)[0].flatten(0, 1)[answers.predicting]
+        return answers.sums(token_losses(final, *self.head, answers.targets))
+
+    def run(
+        self, prepared: Prepared, launch: Launch, intervention: Intervention | None = None, delta: Delta | None = None
+    ) -> list[tuple[Launch, Float64[Tensor, " texts"]]]:
+        """Losses of a launch, cut in halves where the device has no memory for the whole; without gradients.
+
+        Args:
+            prepared: what the launch was made of.
+            launch: from ``launches``.
+            intervention: of the prepared kind; None for the bare model.
+            delta: what is added instead of ``form.delta(x, m)``.
+        """
+        try:
+            return [(launch, self.losses(prepared, launch, intervention, delta))]
+        except torch.OutOfMemoryError:
+            halves = launch.halves()
+            if not halves:
+                raise
+        logger.info("no memory for %d tokens at once: in two halves", launch.tokens)
+        return [part for half in halves for part in self.run(prepared, half, intervention, delta)]
+
+    def entering(
+        self, prepared: Prepared, inputs: Inputs, acting: Intervention | None, delta: Delta
+    ) -> Float[Tensor, "b n d"] | None:
+        """What goes in at the entry; None where the model runs from its embeddings.
+
+        Args:
+            prepared: what the launch was made of.
+            inputs: of the launch.
+            acting: the intervention, if any strength of the launch is not 0.
+            delta: makes the change.
+        """
+        entry, device = prepared.entry, self.anatomy.device
+        if prepared.states is None:
+            return None
+        cached = prepared.states.at(
+            inputs.node.repeat(inputs.repeats, 1), device, lambda row: run_bare(self.anatomy, entry, row)
+        )
+        if acting is None or entry.site is None:
+            return cached[HIDDEN]
+        norm = None if entry.norm is None else self.anatomy.blocks[entry.block].get_submodule(entry.norm)
+        m = strength_of(inputs, device)
+        return entering_hidden(entry, norm, cached, acting.on(self.model, entry.site), m, inputs.steered, delta)
+
+    @contextmanager
+    def entered(
+        self,
+        prepared: Prepared,
+        inputs: Inputs,
+        hidden: Tensor | None,
+        acting: Intervention | None,
+        delta: Delta | None,
+    ) -> Iterator[dict[str, Any]]:
+        """The model with its lower blocks replaced and, where entering did not do it, the intervention attached.
+
+        Args:
+            prepared: what the launch was made of.
+            inputs: of the launch.
+            hidden: from ``entering``.
+            acting: the intervention, if any strength of the launch is not 0.
+            delta: what is added instead of ``form.delta(x, m)``.
+
+        Yields:
+            What the decoder, or the whole model, is to be called with.
+        """
+        entry, anatomy, keys = prepared.entry, self.anatomy, prepared.keys
+        kept = keys.before(inputs.constant, inputs.repeats) if keys and inputs.constant.shape[1] else None
+        with ExitStack() as stack:
+            if hidden is not None:
+                below = range(entry.block)
+                stack.enter_context(standing_in(self.model, below, (entry.block, hidden), in_tuple=anatomy.in_tuple))
+            if acting is not None and entry.site is None:
+                layout = TokenLayout(inputs.steered, torch.ones_like(inputs.steered))
+                m = strength_of(inputs, torch.device("cpu"))  # whence it is checked without a read of the device
+                stack.enter_context(attach(self.model, acting, m, layout=layout, delta=delta))
+            yield arguments_of(anatomy, inputs, hidden, kept)
+
+    def narrowed(self, prepared: Prepared) -> Prepared:
+        """The same texts, in rows of no more than what ``config.row_tokens`` has become.
+
+        Args:
+            prepared: from ``prepare``.
+        """
+        cost = dataclasses.replace(prepared.cost, most=self.config.row_tokens)
+        return dataclasses.replace(prepared, cost=cost)
+
+    def typical_norm(self, prepared: Prepared) -> float:
+        """Median length of what enters, in the unit of the hidden state; 1 where that is not cached.
+
+        Args:
+            prepared: from ``prepare``.
+        """
+        if prepared.states is None:
+            return 1.0
+        sample = prepared.states.sample(lambda row: run_bare(self.anatomy, prepared.entry, row))
+        return float(sample[HIDDEN].float().norm(dim=-1).median())
+
+
+__all__ = ["Engine", "EngineConfig", "Prepared"]

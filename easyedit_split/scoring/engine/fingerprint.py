@@ -1,0 +1,72 @@
+"""What a cached state depends on, as one digest: change any of it and the state is computed anew.
+
+Weights are digested by value (sums of their raw bits by row and by column), so an edit that torch does not count, such
+as one through ``.data``, is noticed; it takes a fraction of one forward pass and happens once a call, not once a
+launch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+_WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+@torch.no_grad()
+def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Digest of named tensors; on the meta device of their shapes alone.
+
+    Args:
+        tensors: names and values.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in tensors:
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+        if tensor.device.type == "meta" or not tensor.numel():
+            continue
+        bits = (
+            tensor.detach()
+            .contiguous()
+            .view(_WORDS[tensor.element_size()])
+            .reshape(-1, tensor.shape[-1] if tensor.ndim else 1)
+        )
+        for sums in (bits.sum(0, dtype=torch.int64), bits.sum(1, dtype=torch.int64)):
+            digest.update(sums.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def model_digest(model: nn.Module, parts: Iterable[tuple[str, nn.Module]]) -> str:
+    """Digest of everything that the states made by ``parts`` of a model depend on, besides the texts.
+
+    Args:
+        model: for its configuration and attention.
+        parts: names and modules whose weights take part.
+    """
+    weights = weights_digest(
+        (f"{name}.{inner}", tensor)
+        for name, module in parts
+        for inner, tensor in [*module.named_parameters(), *module.named_buffers()]
+    )
+    config: Any = model.config
+    settings = json.dumps(config.to_dict(), sort_keys=True, default=str)
+    attention = str(getattr(config, "_attn_implementation", ""))
+    versions = f"{torch.__version__} {transformers.__version__}"
+    first = next(model.parameters())
+    facts = (weights, settings, attention, versions, str(first.dtype), first.device.type)
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def texts_digest(texts: Sequence[Sequence[int]]) -> str:
+    """Digest of token ids, in order.
+
+    Args:
+        texts: ids of each text.
+    """
+    return hashlib.sha256(json.dumps([list(ids) for ids in texts]).encode()).hexdigest()

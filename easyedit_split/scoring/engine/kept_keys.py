@@ -1,0 +1,126 @@
+"""Keys and values of tokens whose state no strength changes: recorded once, then seen by every launch.
+
+    keys of block i in a launch = [kept keys of block i of the row's constant tokens, keys of the row's own tokens]
+
+The model's own attention asks its cache to ``update``; ``Recorder`` notes what it is given and ``Keeper`` puts the kept
+ones before it. Keys are stored as the model caches them, rotary position included, in its dtype.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from transformers import DynamicCache
+
+
+class Recorder(DynamicCache):  # type: ignore[misc]
+    """Notes the keys and values that each block makes, ``[b n_kv s h]``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Record what the block itself made: there is nothing before it.
+
+        Args:
+            key_states: of the call.
+            value_states: of the call.
+            layer_idx: 0-based index of the block.
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
+        self.noted[layer_idx] = (key_states, value_states)
+        return key_states, value_states
+
+
+class KeptKeys:
+    """Keys and values by block and node of a trie.
+
+    Args:
+        nodes: nodes in the trie that they may be kept for.
+    """
+
+    def __init__(self, nodes: int) -> None:
+        self.place = torch.full((nodes,), -1)
+        self.blocks: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def fill(self, nodes: Int[Tensor, " k"], blocks: dict[int, tuple[Tensor, Tensor]]) -> None:
+        """Keep the keys of ``nodes``, in one call for all there are.
+
+        Args:
+            nodes: of the trie, each once.
+            blocks: for each block that runs, keys and values ``[k n_kv h]``.
+        """
+        self.place[nodes] = torch.arange(len(nodes))
+        self.blocks = blocks
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return sum(t.numel() * t.element_size() for pair in self.blocks.values() for t in pair)
+
+    def before(self, constant: Int[Tensor, "r k"], repeats: int) -> Keeper:
+        """A cache that shows each row its constant tokens' keys.
+
+        Args:
+            constant: nodes of the trie per row, any node under padding.
+            repeats: how often the rows stand in the launch, one after the other.
+        """
+        places = self.place[constant].clamp(min=0)
+        one = bool((places == places[:1]).all())
+        return Keeper(self.blocks, places[:1] if one else places, len(constant) * repeats)
+
+
+class Keeper(DynamicCache):  # type: ignore[misc]
+    """Puts kept keys and values before those that a block makes; keeps nothing itself.
+
+    Args:
+        blocks: as in ``KeptKeys``.
+        places: ``[r k]`` of them for each row, or ``[1 k]`` the same for all.
+        rows: rows of the launch.
+    """
+
+    def __init__(self, blocks: dict[int, tuple[Tensor, Tensor]], places: Tensor, rows: int) -> None:
+        super().__init__()
+        self._blocks, self._places, self._rows = blocks, places, rows
+
+    def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
+        """Number of keys that come before the call's own.
+
+        Args:
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
+        return int(self._places.shape[1])
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Kept keys and values, then those just made.
+
+        Args:
+            key_states: of the call.
+            value_states: of the call.
+            layer_idx: 0-based index of the block.
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
+        keys, values = self._blocks[layer_idx]
+        return self._with(keys, key_states), self._with(values, value_states)
+
+    def _with(self, kept: Tensor, made: Tensor) -> Tensor:
+        places = self._places.to(kept.device)
+        before = kept[places].transpose(1, 2).to(made.device)  # [1 or r, n_kv, k, h]
+        repeats = self._rows if len(before) == 1 else self._rows // len(before)
+        shape = (repeats, -1, -1, -1) if len(before) == 1 else None
+        whole = before.expand(*shape) if shape else before.repeat(repeats, 1, 1, 1)
+        return torch.cat([whole, made], dim=-2)
+
+
+__all__ = ["Keeper", "KeptKeys", "Recorder"]

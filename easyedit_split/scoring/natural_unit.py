@@ -1,0 +1,122 @@
+"""Strength in natural units: how large an intervention's change is against the activation that it is added to.
+
+    r = |m dh| / |h|          per steered token;  ``r_per_m`` is its median over tokens at m = 1, so r = r_per_m m
+
+h ``[d]`` is the block's output where the site writes into the residual stream (a map as wide as the stream, or
+``residual`` itself), so that forms at different sites are on one scale; for other maps it is the map's own output. dh
+is ``form.delta(x, 1)`` of the bare model's x, so r is linear in m; at m = 0 it is 0. The median, not the mean: opening
+tokens carry activations a hundred times as large as all others in many models. With several sites the one that is
+changed most counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..model.hooks import device_of, frozen, site_values
+from ..model.sites import Site
+from ..steering.intervention import Intervention
+from ..steering.strength_grid import NaturalUnit
+from ..text.batching import collate
+from ..text.encode import EncodedPair
+from ..text.positions import position_mask
+from .score import answer_rows, layout_of
+
+ROWS = 16
+"""Answers that are looked at: the median over their hundreds of tokens hardly moves with more."""
+
+
+@dataclass(frozen=True, slots=True)
+class SteeredValues:
+    """What one site sees and changes, over ``n`` steered tokens of the bare model.
+
+    Attributes:
+        x: ``[1 n d_in]`` what a change is computed from.
+        h: ``[n]`` norms of what it is added to, float64.
+    """
+
+    x: Tensor
+    h: Tensor
+
+
+def natural_unit(
+    model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, *, pad_id: int = 0, rows: int = ROWS
+) -> NaturalUnit:
+    """Measure the unit of an intervention: that of its site whose r is largest.
+
+    Args:
+        model: the bare model.
+        pairs: prompts and both answers are read; at least one pair.
+        intervention: says where, on which tokens, and what dh is.
+        pad_id: any valid id; it changes nothing.
+        rows: at most so many answers are read, evenly chosen from all.
+
+    Raises:
+        ConfigError: the intervention does not fit the model.
+    """
+    values = steered_values(model, pairs, intervention, pad_id=pad_id, rows=rows)
+    return max(units_of(values, intervention).values(), key=lambda unit: unit.r_per_m)
+
+
+@torch.no_grad()
+def steered_values(
+    model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, *, pad_id: int = 0, rows: int = ROWS
+) -> dict[Site, SteeredValues]:
+    """Read x and the size of h at each site of an intervention, under the bare model.
+
+    Args:
+        model: the bare model.
+        pairs: prompts and both answers are read; at least one pair.
+        intervention: says where and on which tokens; its parameters play no part.
+        pad_id: any valid id; it changes nothing.
+        rows: at most so many answers are read, evenly chosen from all.
+
+    Raises:
+        ConfigError: the intervention does not fit the model.
+    """
+    chosen = answer_rows(pairs)
+    chosen = [chosen[i * len(chosen) // min(rows, len(chosen))] for i in range(min(rows, len(chosen)))]
+    config = intervention.config
+    parts: dict[Site, list[tuple[Tensor, Tensor]]] = {site: [] for site in intervention.sites}
+    with frozen(model):
+        for row in chosen:
+            batch = collate([row], pad_id=pad_id).to(device_of(model))
+            mask = position_mask(config.positions, config.skip_prefix, layout_of(batch))
+            with site_values(model, list(parts)) as values:
+                model(
+                    input_ids=batch.input_ids,
+                    attention_mask=batch.attention_mask,
+                    position_ids=batch.position_ids,
+                    use_cache=False,
+                    logits_to_keep=1,
+                )
+            for site, found in parts.items():
+                x, h = values[site]
+                found.append((x[mask.to(x.device)], _norms(h[mask.to(h.device)])))
+    columns = {site: list(zip(*found, strict=True)) for site, found in parts.items()}
+    return {site: SteeredValues(torch.cat(x)[None], torch.cat(h)) for site, (x, h) in columns.items()}
+
+
+@torch.no_grad()
+def units_of(values: Mapping[Site, SteeredValues], intervention: Intervention) -> dict[Site, NaturalUnit]:
+    """The unit of each site for an intervention's parameters.
+
+    Args:
+        values: of ``steered_values`` at the intervention's sites.
+        intervention: what dh is.
+    """
+    found = {}
+    for site, seen in values.items():
+        dh = _norms(intervention[site].delta(seen.x, 1.0)[0])
+        found[site] = NaturalUnit(float(seen.h.median()), float((dh / seen.h).median()), len(dh))
+    return found
+
+
+def _norms(values: Tensor) -> Tensor:
+    """``[n]`` Euclidean norms of the rows, float64."""
+    norms: Tensor = torch.linalg.vector_norm(values.double(), dim=-1)
+    return norms.cpu()

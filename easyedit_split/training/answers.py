@@ -1,0 +1,203 @@
+"""Where training's answer losses come from: the engine, launch by launch, or one plain call for the whole batch.
+
+    losses of a side = L(own | q), L(other | q) of each of its pairs under the pair's m, summed nats, with gradients
+
+The engine gives them a few pairs at a time, so that a step needs the memory of one launch and not of a batch; gradients
+add up to the same. Where it refuses, one log line says why and the plain scorer takes its place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor, nn
+
+from ..model.hooks import device_of
+from ..scoring.engine.check import require_agreement
+from ..scoring.engine.engine import Engine, EngineConfig, Prepared
+from ..scoring.engine.packing import Member
+from ..scoring.engine.refusal import EngineRefused
+from ..scoring.engine.texts import read_texts
+from ..scoring.score import answer_rows, row_losses
+from ..steering.attach import Delta
+from ..steering.intervention import Intervention
+from ..text.batching import Row, collate
+from ..text.encode import EncodedPair
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One direction of a batch.
+
+    Attributes:
+        pairs: which of the run's pairs.
+        names: the answers that are scored, the one that the direction is for first.
+        m: ``[answers n]`` strength of each, on the CPU.
+        delta: what is added.
+    """
+
+    pairs: Sequence[int]
+    names: tuple[str, ...]
+    m: Float64[Tensor, "a n"]
+    delta: Delta
+
+
+@dataclass(frozen=True, slots=True)
+class LossPart:
+    """Losses of some of a side's pairs.
+
+    Attributes:
+        places: of the pairs in the side.
+        L: ``[answers k]`` summed nats.
+    """
+
+    places: Sequence[int]
+    L: Float64[Tensor, "a k"]
+
+
+@runtime_checkable
+class AnswerSource(Protocol):
+    """Gives a side's losses."""
+
+    def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
+        """The side's losses, in parts; in one where ``whole``.
+
+        Args:
+            side: one direction of a batch.
+            whole: in a single part.
+        """
+        ...
+
+    def halve(self) -> bool:
+        """Take half as much memory from now on; whether that is possible."""
+        ...
+
+
+class PlainAnswers:
+    """One plain call per side.
+
+    Args:
+        model: frozen and in evaluation mode.
+        pairs: the run's.
+        intervention: what is trained.
+        pad_id: any valid id.
+    """
+
+    def __init__(self, model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, pad_id: int) -> None:
+        self.model, self.pairs, self.intervention = model, pairs, intervention
+        self.pad_id = pad_id
+
+    def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
+        """The side's losses in one part.
+
+        Args:
+            side: one direction of a batch.
+            whole: unused; it is one part anyway.
+        """
+        pairs = [self.pairs[i] for i in side.pairs]
+        rows = [Row(pair.prompt, getattr(pair, name), pair.prefix_length) for name in side.names for pair in pairs]
+        device = device_of(self.model)
+        batch = collate(rows, pad_id=self.pad_id).to(device)
+        m = side.m.flatten().to(device)
+        losses = row_losses(self.model, batch, self.intervention, m, delta=side.delta)
+        yield LossPart(range(len(pairs)), losses.reshape(len(side.names), -1))
+
+    def halve(self) -> bool:
+        """It has nothing to cut."""
+        return False
+
+
+class EngineAnswers:
+    """The engine's launches.
+
+    Args:
+        engine: made inside ``frozen``.
+        prepared: positive answers of all pairs, then the negative ones.
+        intervention: what is trained.
+        n: pairs.
+    """
+
+    def __init__(self, engine: Engine, prepared: Prepared, intervention: Intervention, n: int) -> None:
+        self.engine, self.prepared, self.intervention = engine, prepared, intervention
+        self.first = {"positive": 0, "negative": n}
+
+    def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
+        """One part per launch; where ``whole``, all of them, their graphs kept until the side is done.
+
+        Args:
+            side: one direction of a batch.
+            whole: in a single part.
+        """
+        parts = (self._part(side, units, losses) for units, losses in self._launched(side))
+        if not whole:
+            yield from parts
+            return
+        found = list(parts)
+        places = [place for part in found for place in part.places]
+        order = torch.tensor(places).argsort()
+        yield LossPart(range(len(places)), torch.cat([part.L for part in found], 1)[:, order.to(found[0].L.device)])
+
+    def _launched(self, side: Side) -> Iterator[tuple[list[int], Tensor]]:
+        values = side.m.tolist()
+        slots = {m: slot for slot, m in enumerate(dict.fromkeys(m for row in values for m in row))}
+        units = [
+            [Member(self.first[name] + pair, slots[row[place]]) for name, row in zip(side.names, values, strict=True)]
+            for place, pair in enumerate(side.pairs)
+        ]
+        for launch in self.engine.launches(self.prepared, units, [tuple((m, m) for m in slots)]):
+            losses = self.engine.losses(self.prepared, launch, self.intervention, side.delta)
+            yield [unit for row in launch.rows for unit in row.units], losses
+
+    @staticmethod
+    def _part(side: Side, units: list[int], losses: Tensor) -> LossPart:
+        return LossPart(units, losses.reshape(len(units), len(side.names)).T)
+
+    def halve(self) -> bool:
+        """Half the tokens a launch, down to one row each."""
+        config = self.engine.config
+        if self.engine.launch_tokens > config.row_tokens:
+            self.engine.launch_tokens //= 2
+            return True
+        if config.row_tokens > 32:
+            self.engine.config = dataclasses.replace(config, row_tokens=config.row_tokens // 2)
+            self.prepared = self.engine.narrowed(self.prepared)
+            return True
+        return False
+
+
+def answers_for(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    intervention: Intervention,
+    pad_id: int,
+    config: EngineConfig,
+) -> AnswerSource:
+    """The engine where it can promise the plain scorer's numbers, else the plain scorer.
+
+    Args:
+        model: frozen and in evaluation mode.
+        pairs: the run's.
+        intervention: what is trained.
+        pad_id: any valid id.
+        config: how the engine works, or that it should not.
+    """
+    plain = PlainAnswers(model, pairs, intervention, pad_id)
+    if config.plain:
+        return plain
+    try:
+        engine = Engine(model, config)
+        with torch.no_grad():
+            prepared = engine.prepare(read_texts(answer_rows(pairs)), intervention.config)
+        require_agreement(engine, prepared, intervention)
+    except EngineRefused as reason:
+        logger.warning("trained plainly, without the engine: %s", reason)
+        return plain
+    return EngineAnswers(engine, prepared, intervention, len(pairs))

@@ -1,0 +1,124 @@
+"""The directions of a batch: whose answers are scored under which m, and the objective's loss of what comes back.
+
+    +m   own = positive, other = negative          -m (``directions: both``)   own = negative, other = positive
+
+One m per pair and step is drawn from ``steering_factors`` and shared by both answers (apart where the objective says
+so); under dropout each element of dy is 0 with probability p and else scaled by 1 / (1 - p).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from ..steering.attach import Delta
+from ..steering.forms.base import Form, Strength
+from ..text.encode import EncodedPair
+from .answers import LossPart, Side
+from .objectives.base import AnswerLosses, TrainedObjective, TrainingDelta
+from .run_config import RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnBatch:
+    """A batch with the m of each of its pairs: for the own and for the other answer.
+
+    Attributes:
+        pairs: which of the run's pairs.
+        m_own: ``[n]`` m for the own answers, on the CPU.
+        m_other: ``[n]`` m for the other answers, on the CPU.
+    """
+
+    pairs: list[int]
+    m_own: Float64[Tensor, " n"]
+    m_other: Float64[Tensor, " n"]
+
+
+class Sides:
+    """What a run scores in each direction.
+
+    Args:
+        pairs: the run's.
+        run: its settings.
+        objective: its objective.
+        noise: source of dropout, on the model's device.
+        bare: the bare model's losses ``[n]`` of all positive and negative answers, where the objective needs them.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[EncodedPair],
+        run: RunConfig,
+        objective: TrainedObjective,
+        noise: torch.Generator,
+        bare: Mapping[str, Tensor] | None,
+    ) -> None:
+        self.pairs, self.run, self.objective, self.noise, self.bare = pairs, run, objective, noise, bare
+        self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
+
+    def draw(self, batch: list[int], generator: torch.Generator) -> DrawnBatch:
+        """A batch's strengths.
+
+        Args:
+            batch: which pairs.
+            generator: of the run's draws.
+        """
+        values = torch.tensor(self.run.train.steering_factors, dtype=torch.float64)
+
+        def draw() -> Tensor:
+            return values[torch.randint(len(values), (len(batch),), generator=generator)]
+
+        own = draw()
+        return DrawnBatch(batch, own, own if self.objective.same_m else draw())
+
+    def of(self, drawn: DrawnBatch) -> list[Side]:
+        """The directions of a batch.
+
+        Args:
+            drawn: the batch.
+        """
+        sides = [self._side(drawn, ("positive", "negative"), 1, None)]
+        if self.run.train.directions == "both":
+            sides.append(self._side(drawn, ("negative", "positive"), -1, self.minus_delta))
+        return sides
+
+    def loss(self, side: Side, part: LossPart) -> Float[Tensor, " k"]:
+        """The objective's loss of each pair of a part.
+
+        Args:
+            side: the direction.
+            part: losses of some or all of its pairs.
+        """
+        chosen = [side.pairs[place] for place in part.places]
+        own, *others = (self._answer(name, chosen, L) for name, L in zip(side.names, part.L, strict=True))
+        bare_own = bare_other = None
+        if self.bare is not None:
+            bare_own, bare_other = (self._answer(name, chosen, self.bare[name][chosen]) for name in side.names)
+        return self.objective.side_loss(own, others[0] if others else None, bare_own, bare_other)
+
+    def _side(self, drawn: DrawnBatch, names: tuple[str, str], sign: int, delta: TrainingDelta | None) -> Side:
+        both = self.objective.needs_other
+        m = torch.stack([drawn.m_own, drawn.m_other] if both else [drawn.m_own])
+        return Side(drawn.pairs, names if both else names[:1], sign * m, self._dropped(delta))
+
+    def _answer(self, name: str, chosen: list[int], L: Tensor) -> AnswerLosses:
+        T = torch.tensor([len(getattr(self.pairs[i], name)) for i in chosen], device=L.device)
+        P = torch.tensor([len(self.pairs[i].prompt) for i in chosen], device=L.device)
+        return AnswerLosses(L, T, P)
+
+    def _dropped(self, delta: TrainingDelta | None) -> Delta:
+        """The change dy under dropout."""
+        keep = 1 - self.run.train.dropout
+
+        def change(form: Form, x: Tensor, m: Strength) -> Tensor:
+            dy: Tensor = form.delta(x, m) if delta is None else delta(form, x, m)
+            if keep == 1:
+                return dy
+            kept = torch.empty(dy.shape, device=self.noise.device).bernoulli_(keep, generator=self.noise)
+            return dy * kept.to(dy) / keep
+
+        return change

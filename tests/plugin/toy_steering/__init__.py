@@ -1,0 +1,1 @@
+"""A third party's package: what it adds is found through its entry points alone, as of any installed package."""
