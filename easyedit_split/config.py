@@ -218,6 +218,9 @@ class TrainConfig:
         batch_size: pairs per forward pass.
         gradient_accumulation_steps: batches per optimiser step.
         lr: peak learning rate of AdamW; it falls linearly to zero over the exact number of optimiser steps.
+        unit: of lr and steering_factors. ``m``: as they stand. ``r``: natural units, for a model that nobody tuned: lr
+            is how far all steps of the run together can carry |dh| / |h| at m = 1, and AdamW's own follows from one
+            step on trial (``training.natural_lr``); a factor is the |m dh| / |h| to train at if they carry it to 1.
         weight_decay: decoupled weight decay of AdamW.
         warmup_steps: optimiser steps of linear warm-up at the start of the schedule.
         max_grad_norm: the gradient's global norm is clipped to this.
@@ -231,6 +234,7 @@ class TrainConfig:
     batch_size: int = 4
     gradient_accumulation_steps: int = 1
     lr: float = 0.08
+    unit: Literal["m", "r"] = "m"
     weight_decay: float = 0.0
     warmup_steps: int = 0
     max_grad_norm: float = 1.0

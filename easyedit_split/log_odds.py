@@ -10,16 +10,20 @@
 Utility is undefined where s >= 0: the two "probabilities" then sum to one or more, which per-token mean losses can do.
 It is NaN there, and where a loss is not finite; ``status`` says which, and nothing is ever clamped. At m = 0 nothing
 special happens: these are functions of losses alone. Units: nats.
+
+Many pairs have one mean: over the pairs of each concept, then over concepts (``mean_over_pairs``).
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float, Int, Shaped
 
-from .types import FloatArray, Scores
+from .types import FloatArray, IntArray, Scores
 
 OK = "ok"
 UTILITY_UNDEFINED = "utility_undefined"
@@ -114,3 +118,79 @@ def odds_of_mean(L_p: FloatArray, L_n: FloatArray) -> tuple[FloatArray, FloatArr
     """
     means = np.atleast_1d(np.mean(L_p, axis=0)), np.atleast_1d(np.mean(L_n, axis=0))
     return preference(*means), utility(*means)
+
+
+@dataclass(frozen=True)
+class PairOdds:
+    """Log-odds of each pair at each m.
+
+    Attributes:
+        m: ``[n]`` sorted.
+        values: ``[pairs n]`` log-odds, nats.
+        concepts: ``[pairs]`` concept number of each pair.
+        has_pairs: False for a bare curve, whose one row is already a mean.
+    """
+
+    m: FloatArray
+    values: FloatArray
+    concepts: IntArray
+    has_pairs: bool
+
+    @property
+    def weights(self) -> Float[FloatArray, " pairs"]:
+        """Weight of each pair in the mean over pairs, then over concepts; they sum to 1."""
+        return pair_weights(self.concepts)
+
+    @property
+    def mean(self) -> Float[FloatArray, " n"]:
+        """The curve: mean over pairs, then over concepts, nats."""
+        return mean_over_pairs(self.values, self.concepts)
+
+
+def pair_weights(concepts: Int[IntArray, " pairs"]) -> Float[FloatArray, " pairs"]:
+    """Weight of each pair in the mean over pairs, then over concepts: 1 / (number of concepts x pairs of its concept).
+
+    Args:
+        concepts: ``[pairs]`` concept number of each pair.
+    """
+    _, inverse, counts = np.unique(concepts, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / (len(counts) * counts[inverse]), dtype=np.float64)
+
+
+def mean_deviations(
+    values: Float[FloatArray, "pairs n"], concepts: Int[IntArray, " pairs"]
+) -> Float[FloatArray, "pairs n"]:
+    """Deviations of the pairs from their mean (influence values): rows whose outer products sum to the covariance of
+    the mean over pairs, then over concepts.
+
+    With sizes n_c of C concepts: (value - its concept's mean) sqrt(n_c / (n_c - 1)) / (C n_c); every n_c above 1.
+
+    Args:
+        values: ``[pairs n]`` nats.
+        concepts: ``[pairs]`` concept number of each pair; at least two pairs of each.
+    """
+    out = np.empty_like(values)
+    for concept in np.unique(concepts):
+        members = concepts == concept
+        size = int(members.sum())
+        out[members] = (values[members] - values[members].mean(axis=0)) * np.sqrt(size / (size - 1))
+    return out * pair_weights(concepts)[:, None]
+
+
+def mean_over_pairs(
+    values: Float[FloatArray, "pairs n"], concepts: Shaped[npt.NDArray[Any], " pairs"]
+) -> Float[FloatArray, " n"]:
+    """Mean over the pairs of each concept, then over concepts; NaN where there are no pairs.
+
+    An m's mean has the same bits whatever other m stand beside it.
+
+    Args:
+        values: a row per pair, a column per m.
+        concepts: the concept of each pair, as numbers or names.
+    """
+    if not len(values):
+        return np.full(values.shape[1], np.nan)
+    columns = values.T
+    with np.errstate(invalid="ignore"):  # inf - inf, where a loss is not finite
+        means = [np.ascontiguousarray(columns[:, concepts == concept]).mean(1) for concept in np.unique(concepts)]
+        return np.asarray(np.mean(means, axis=0), dtype=np.float64)

@@ -5,6 +5,14 @@
 One curve per model x dataset x split x form x objective x site x placement x seed; columns that a table lacks do not
 split it. Only ``m1, pref, util`` are required. A pair whose utility is undefined at any m (util is not finite, or
 status is not "ok") is left out of utility at every m, and listed; preference keeps it.
+
+``mean_curve`` gives the same means as a plain table, for sweeps over (m1, m2) too, and by two ways of averaging:
+
+    pairs           mean over concepts of (mean over a concept's pairs of odds(L_p, L_n))
+    odds_of_mean    mean over concepts of odds(mean over its pairs of L_p, mean over its pairs of L_n)
+
+with the odds of Eq. 7 and 8, in nats. Under ``odds_of_mean`` all of a concept's pairs are left out where its own
+utility is undefined.
 """
 
 from __future__ import annotations
@@ -16,10 +24,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from numpy.typing import NDArray
 
-from .sweep_table import KEY_COLUMNS, check_sweep, read_sweep
-from .types import DataError, FloatArray, IntArray
+from . import log_odds
+from .log_odds import PairOdds, mean_over_pairs
+from .registry import nearest
+from .sweep_table import KEY_COLUMNS, check_sweep, completed, read_sweep, with_own_losses
+from .types import ConfigError, DataError, IntArray
 
 Kind: TypeAlias = Literal["preference", "utility"]
 KINDS: tuple[Kind, ...] = ("preference", "utility")
@@ -52,63 +63,6 @@ class CurveKey:
     def label(self) -> str:
         """The non-empty parts, joined."""
         return " / ".join(v for v in (getattr(self, c) for c in KEY_COLUMNS) if v) or "curve"
-
-
-@dataclass(frozen=True)
-class PairOdds:
-    """Log-odds of each pair at each m.
-
-    Attributes:
-        m: ``[n]`` sorted.
-        values: ``[pairs n]`` log-odds, nats.
-        concepts: ``[pairs]`` concept number of each pair.
-        has_pairs: False for a bare curve, whose one row is already a mean.
-    """
-
-    m: FloatArray
-    values: FloatArray
-    concepts: IntArray
-    has_pairs: bool
-
-    @property
-    def weights(self) -> Float[FloatArray, " pairs"]:
-        """Weight of each pair in the mean over pairs, then over concepts; they sum to 1."""
-        return pair_weights(self.concepts)
-
-    @property
-    def mean(self) -> Float[FloatArray, " n"]:
-        """The curve: mean over pairs, then over concepts, nats."""
-        return self.weights @ self.values
-
-
-def pair_weights(concepts: Int[IntArray, " pairs"]) -> Float[FloatArray, " pairs"]:
-    """Weight of each pair in the mean over pairs, then over concepts: 1 / (number of concepts x pairs of its concept).
-
-    Args:
-        concepts: ``[pairs]`` concept number of each pair.
-    """
-    _, inverse, counts = np.unique(concepts, return_inverse=True, return_counts=True)
-    return np.asarray(1.0 / (len(counts) * counts[inverse]), dtype=np.float64)
-
-
-def mean_deviations(
-    values: Float[FloatArray, "pairs n"], concepts: Int[IntArray, " pairs"]
-) -> Float[FloatArray, "pairs n"]:
-    """Deviations of the pairs from their mean (influence values): rows whose outer products sum to the covariance of
-    the mean over pairs, then over concepts.
-
-    With sizes n_c of C concepts: (value - its concept's mean) sqrt(n_c / (n_c - 1)) / (C n_c); every n_c above 1.
-
-    Args:
-        values: ``[pairs n]`` nats.
-        concepts: ``[pairs]`` concept number of each pair; at least two pairs of each.
-    """
-    out = np.empty_like(values)
-    for concept in np.unique(concepts):
-        members = concepts == concept
-        size = int(members.sum())
-        out[members] = (values[members] - values[members].mean(axis=0)) * np.sqrt(size / (size - 1))
-    return out * pair_weights(concepts)[:, None]
 
 
 @dataclass(frozen=True)
@@ -254,3 +208,81 @@ def read_curves(paths: Sequence[str | Path]) -> list[SweepCurve]:
         paths: .parquet, .csv or .json files.
     """
     return [curve for path in paths for curve in curves_of(read_sweep(path), str(path))]
+
+
+AGGREGATES = ("pairs", "odds_of_mean")
+
+
+def check_aggregate(name: str) -> str:
+    """The name of an aggregation, if it is one of ``AGGREGATES``.
+
+    Args:
+        name: what was asked for.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if name not in AGGREGATES:
+        raise ConfigError(f"unknown aggregation {name!r}{nearest(name, AGGREGATES)}")
+    return name
+
+
+def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
+    """Means over pairs, then over concepts, of one sweep.
+
+    Args:
+        table: as ``sweep.sweep`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
+        aggregate: ``pairs`` or ``odds_of_mean``, see the module.
+
+    Returns:
+        One row per m, in order: ``m1, m2, pref, util``, the number of ``pairs``, and how many of them are ``excluded``
+        from utility (the same at every m). ``util`` is NaN where no pair is left.
+
+    Raises:
+        ConfigError: another aggregation.
+        DataError: a column is missing, a pair stands twice at one m or is missing at another, or the table's log-odds
+            are not those of its losses.
+    """
+    check_aggregate(aggregate)
+    rows = completed(table)
+    pref, util = _wide(rows, "pref"), _wide(rows.assign(util=rows["util"].where(rows["status"] == log_odds.OK)), "util")
+    if aggregate == "odds_of_mean":
+        pref, util = _of_mean_losses(rows)
+    sizes = rows.drop_duplicates(["concept", "pair"]).groupby("concept").size()
+    kept = util[np.isfinite(util.to_numpy()).all(1)]
+    left_out = util.index.difference(kept.index).get_level_values("concept")
+    excluded = len(left_out) if aggregate == "pairs" else int(sizes[left_out].sum())
+    curve = pd.DataFrame(
+        {
+            name: mean_over_pairs(wide.to_numpy(np.float64), _concepts(wide))
+            for name, wide in (("pref", pref), ("util", kept))
+        },
+        index=pref.columns,
+    ).reset_index()
+    return curve.assign(pairs=int(sizes.sum()), excluded=excluded)
+
+
+def _wide(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """One column of a sweep as ``[pairs n]``, a row per (concept, pair), a column per (m1, m2)."""
+    wide = rows.set_index(["concept", "pair", "m1", "m2"])[name].unstack(["m1", "m2"]).sort_index(axis=1)
+    if len(rows) < wide.size:
+        raise DataError(
+            f"the sweep has {len(rows)} rows for {wide.shape[0]} pairs at {wide.shape[1]} m: finish it, or give the "
+            "rows of one sweep"
+        )
+    return wide
+
+
+def _of_mean_losses(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``(pref, util)`` of the mean losses, ``[concepts n]`` each."""
+    L_p, L_n = (_wide(with_own_losses(rows), name) for name in ("L_p", "L_n"))
+    groups = L_p.groupby(level="concept").indices
+    odds = [log_odds.odds_of_mean(L_p.to_numpy()[chosen], L_n.to_numpy()[chosen]) for chosen in groups.values()]
+    index = pd.Index(list(groups), name="concept")
+    pref, util = (pd.DataFrame(list(part), index, L_p.columns) for part in zip(*odds, strict=True))
+    return pref, util
+
+
+def _concepts(wide: pd.DataFrame) -> NDArray[np.str_]:
+    """The concept of each row."""
+    return wide.index.get_level_values("concept").to_numpy(dtype=str)

@@ -2,19 +2,22 @@
 
 One row per pair and m. Losses are summed nats whatever the odds are computed from; ``pref`` and ``util`` are the
 log-odds of Eq. 7 and 8; ``util`` is NaN where ``status`` is not ``ok``. Only ``m1, pref, util`` are needed to read one.
+A last column ``r`` says the strength in natural units, where it was measured what m = 1 is worth; it is NaN where m1 is
+not m2.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .log_odds import OK, preference
 from .storage import write_whole
 from .types import ConfigError, DataError
 
@@ -26,7 +29,7 @@ TEXT_COLUMNS = ("model", "dataset", "split", "concept", "form", "objective", "si
 
 REQUIRED = ("m1", "pref", "util")
 KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placement", "seed")
-NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util")
+NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "r")
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": lambda path: pd.read_parquet(path),
     ".csv": lambda path: _read_csv(path),
@@ -51,16 +54,46 @@ def read_sweep(path: str | Path) -> pd.DataFrame:
     Raises:
         DataError: unknown suffix, unreadable file, missing column, or a value that cannot be used (with its row).
     """
-    path = Path(path)
+    return check_sweep(_read(Path(path)), str(path))
+
+
+def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table that stands beside a sweep; ``columns`` of it must be there and hold finite numbers.
+
+    Args:
+        path: .parquet, .csv or .json records.
+        columns: names; others are kept as they stand.
+
+    Raises:
+        DataError: unknown suffix, unreadable file, no rows, missing column, or a value that is no finite number.
+    """
+    table = _read(Path(path)).reset_index(drop=True)
+    for column in columns:
+        if column not in table.columns:
+            raise DataError(f"{path}: column {column!r} is missing; needed are {', '.join(columns)}.")
+        numbers = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
+        bad = ~np.isfinite(numbers)
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError(
+                f"{path}: row {row + 1}: {column} is {table[column].iloc[row]!r}; it must be a finite number."
+            )
+        table[column] = numbers
+    if table.empty:
+        raise DataError(f"{path}: the table has no rows.")
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A table by its suffix, unchecked."""
     if path.suffix not in _READERS:
         raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
     if not path.is_file():
         raise DataError(f"{path}: there is no such file.")
     try:
-        table = _READERS[path.suffix](path)
+        return _READERS[path.suffix](path)
     except Exception as error:
         raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({error}).") from error
-    return check_sweep(table, str(path))
 
 
 def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
@@ -134,3 +167,47 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         ".json": lambda to: to.write_text(_records(table), "utf-8"),
     }
     write_whole(path, writers[path.suffix])
+
+
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """A sweep with the columns that it may lack filled in.
+
+    Args:
+        table: needs ``m1, pref, util``.
+
+    Raises:
+        DataError: one of these is missing, there are no rows, or a pair stands twice at one m.
+    """
+    missing = [name for name in ("m1", "pref", "util") if name not in table]
+    if missing or table.empty:
+        raise DataError(f"the sweep has no {f'column {missing[0]!r}' if missing else 'rows'}: give a whole sweep")
+    rows = table.copy()
+    defaults: dict[str, Any] = {"concept": "", "pair": 0, "m2": table["m1"], "status": OK}
+    for name in defaults.keys() - {*table.columns}:
+        rows[name] = defaults[name]
+    for name, text in {"concept": "", "status": OK}.items():
+        rows[name] = rows[name].astype("string").fillna(text)
+    twice = rows[rows.duplicated(["concept", "pair", "m1", "m2"])]
+    if len(twice):
+        pair, m1 = twice.iloc[0][["pair", "m1"]]
+        raise DataError(f"pair {pair} stands more than once at m1 = {m1:g}: give the rows of one sweep")
+    return rows
+
+
+def with_own_losses(rows: pd.DataFrame) -> pd.DataFrame:
+    """A sweep with the losses that its own log-odds come from: summed, or per token.
+
+    Args:
+        rows: a sweep with its losses.
+
+    Raises:
+        DataError: a column of losses is missing, or the log-odds are those of neither.
+    """
+    if not {"L_p", "L_n", "T_p", "T_n"} <= {*rows.columns}:
+        raise DataError("the sweep lacks a column of L_p, L_n, T_p, T_n: odds_of_mean needs the losses")
+    per_token = rows.assign(L_p=rows["L_p"] / rows["T_p"], L_n=rows["L_n"] / rows["T_n"])
+    for choice in (rows, per_token):
+        own = preference(choice["L_p"].to_numpy(), choice["L_n"].to_numpy())
+        if np.allclose(own, rows["pref"], rtol=1e-9, atol=1e-9, equal_nan=True):
+            return choice
+    raise DataError("pref is neither L_n - L_p nor that per token: odds_of_mean needs the sweep's own losses")

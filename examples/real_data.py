@@ -18,8 +18,9 @@ from pathlib import Path
 
 from easyedit_split import compose, load_dataset, load_model
 from easyedit_split.analysis import curves_of, fit_sweep
+from easyedit_split.cli.advice import print_recommendations
 from easyedit_split.cli.commands.plot import draw
-from easyedit_split.cli.commands.recommend import print_recommendations, recommend_fit
+from easyedit_split.cli.commands.recommend import recommend_fit
 from easyedit_split.cli.console import bar, set_up_logging
 from easyedit_split.cli.summary import print_summary
 from easyedit_split.config import parse_grid

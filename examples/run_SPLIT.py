@@ -21,7 +21,6 @@ from typing import Any
 from easyedit_split.datasets import load_dataset
 from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
 from easyedit_split.easyedit.train import save_vectors, states_of
-from easyedit_split.means import mean_curve
 from easyedit_split.model.load import TESTBED, load_model
 from easyedit_split.scoring.encode_table import encode_table
 from easyedit_split.scoring.sweep import by_concept
@@ -29,6 +28,7 @@ from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.generate import GenerateConfig, generate_texts
 from easyedit_split.storage import write_whole
+from easyedit_split.sweep_curves import mean_curve
 from easyedit_split.sweep_table import write_table
 from easyedit_split.text.template import Template
 from easyedit_split.training.recipes import compose

@@ -150,7 +150,7 @@ def main() -> int:
     args, overrides = parser.parse_known_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        clone = host.require(args.easyedit_home)
+        clone = host.require_clone(args.easyedit_home)
         os.chdir(clone.path)  # EasyEdit2 reads its files relative to its root
         sys.path.insert(0, str(clone.path))
         register()

@@ -13,7 +13,7 @@ from easyedit_split import log_odds
 from easyedit_split.analysis import curves_of
 from easyedit_split.cli import console as common
 from easyedit_split.cli import summary
-from easyedit_split.means import mean_curve
+from easyedit_split.sweep_curves import mean_curve
 from easyedit_split.types import ConfigError, DataError
 
 GRID = (2.0, -1.0, 0.0)

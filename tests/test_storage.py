@@ -182,6 +182,18 @@ def test_control_a_lost_line_break_loses_nothing(tmp_path: Path) -> None:
     assert [record["part"] for record in journal(tmp_path).records] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("broken", ["", '{"part": 1, "L"', "\x00" * 20])
+def test_what_follows_a_broken_line_is_done_again(tmp_path: Path, broken: str) -> None:
+    """A part in the middle that cannot be read: what was written after it is not trusted."""
+    path = filled(tmp_path)
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([*lines[:2], broken, *lines[3:]]))
+    again = journal(tmp_path)
+    assert [record["part"] for record in again.records] == [0]
+    again.append({"part": 1, "L": 1.1})
+    assert [record["part"] for record in journal(tmp_path).records] == [0, 1]
+
+
 def test_a_torn_character_is_no_crash(tmp_path: Path) -> None:
     path = filled(tmp_path)
     with path.open("ab") as file:

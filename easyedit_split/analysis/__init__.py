@@ -4,19 +4,25 @@
     fits = fit_sweep(curves)
     recommend(fits[0])
 
-Works on any sweep table; imports neither torch nor transformers, and Matplotlib only for `plots`.
+Works on any sweep table; imports neither torch nor transformers, and Matplotlib only for ``plots``.
 """
 
 from __future__ import annotations
 
-from ..sweep_curves import CurveKey, PairOdds, SweepCurve, curves_of, read_curves
+from ..log_odds import PairOdds
+from ..sweep_curves import CurveKey, SweepCurve, curves_of, read_curves
 from ..sweep_table import read_sweep
+from .choose_m.beside import MOST_KL, Collateral, Texts
 from .choose_m.budget import Budget
+from .choose_m.evidence import Evidence
 from .choose_m.from_curves import from_curves
 from .choose_m.from_pairs import from_pairs
-from .choose_m.recommend import recommend
-from .choose_m.recommendation import AIMS, Aim, Direction, Interval, Recommendation
+from .choose_m.interval import Direction, Interval
+from .choose_m.paired_gain import PairedGain
+from .choose_m.recommend import default_aim, recommend
+from .choose_m.recommendation import AIMS, Aim, Recommendation
 from .choose_m.refine import closer_points, look_closer, near_range
+from .choose_m.style import Style, style_of
 from .compare import ModelScore, compare_models
 from .fit.curves import CurveParams, preference, utility, validity
 from .fit.fit_curve import CurveFit, fit_curve
@@ -31,26 +37,33 @@ from .uncertainty.spread import Spread
 
 __all__ = [
     "AIMS",
+    "MOST_KL",
     "Aim",
     "Budget",
+    "Collateral",
     "CurveFit",
     "CurveKey",
     "CurveParams",
     "Direction",
+    "Evidence",
     "FitError",
     "Interval",
     "ModelScore",
     "PairOdds",
+    "PairedGain",
     "Recommendation",
     "RegionIntervals",
     "Regions",
     "Spread",
+    "Style",
     "SweepCurve",
     "SweepFit",
+    "Texts",
     "breakdown",
     "closer_points",
     "compare_models",
     "curves_of",
+    "default_aim",
     "fit_curve",
     "fit_sweep",
     "fit_table",
@@ -69,6 +82,7 @@ __all__ = [
     "region_intervals",
     "regions_of",
     "spread_of",
+    "style_of",
     "to_csv",
     "to_latex",
     "to_markdown",

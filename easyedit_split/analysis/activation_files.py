@@ -29,7 +29,16 @@ DAMAGED = (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFil
 
 @dataclass(frozen=True)
 class Activations:
-    """Contents of an activations file; `dh` broadcast to every row, what the file does not give None."""
+    """Contents of an activations file; ``dh`` broadcast to every row, None for what the file does not give.
+
+    Attributes:
+        h: ``[n d]`` activations at m = 0.
+        dh: ``[n d]`` change of each row at m = 1.
+        w_util: ``[d]`` utility direction.
+        w_pref: ``[d]`` preference direction.
+        label: model and layer, for tables.
+        pair: ``[n]`` pair that each row comes from.
+    """
 
     h: FloatArray
     dh: FloatArray
@@ -41,6 +50,9 @@ class Activations:
 
 def read_activations(path: str | Path) -> Activations:
     """Read an activations file.
+
+    Args:
+        path: the file, .npz.
 
     Raises:
         DataError: unreadable, a key is missing, a shape does not fit, a value is not a finite number, too few rows, or
@@ -109,7 +121,7 @@ def _pairs(path: Path, data: dict[str, npt.NDArray[Any]], n: int) -> npt.NDArray
 
 
 def _direction(path: Path, data: dict[str, npt.NDArray[Any]], h: FloatArray, name: str) -> FloatArray | None:
-    """`w_<name>` as given, or ridge regression of `<name>` on h, or None."""
+    """``w_<name>`` as given, or ridge regression of ``<name>`` on h, or None."""
     n, d = h.shape
     if f"w_{name}" in data:
         w = _array(path, data, f"w_{name}", 1)

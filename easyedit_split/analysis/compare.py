@@ -1,4 +1,4 @@
-"""Is the paper's form right? The same points explained by rivals, judged by held-out points and by BIC.
+"""Model comparison: the paper's form against rival curves, by cross-validation and by BIC.
 
 held-out R2 = 1 - sum over folds of squared errors on points left out / SST,      folds: every K-th point by m
 BIC         = n log(SSE / n) + k log n                                            (lower is better)
@@ -22,13 +22,17 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelScore:
-    """How one model explains a curve.
+    """Goodness of fit of one model of a curve.
 
     Attributes:
-        name: of the model; n_params: free parameters.
-        r2: on the fitted points; held_out_r2: on points left out (NaN where the fit of a fold did not converge, or
-            leaves a side without points).
-        aic, bic: lower is better; rmse: nats.
+        name: of the model.
+        n_params: free parameters.
+        r2: coefficient of determination on the fitted points.
+        held_out_r2: the same on points left out (cross-validation); NaN where the fit of a fold did not converge, or
+            leaves a side without points.
+        rmse: root mean squared error, nats.
+        aic: Akaike information criterion; lower is better.
+        bic: Bayesian information criterion; lower is better.
     """
 
     name: str
@@ -43,7 +47,13 @@ class ModelScore:
 def compare_models(
     m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, *, folds: int = FOLDS
 ) -> list[ModelScore]:
-    """Fit the paper's form and its rivals to one curve, best BIC first.
+    """Fit the paper's form and rival models to one curve, best BIC first.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+        folds: of the cross-validation.
 
     Raises:
         DataError: the points cannot be fitted, or too few are left when a fold is taken out.

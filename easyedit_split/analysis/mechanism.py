@@ -1,6 +1,6 @@
-"""The mechanism itself (Fig. 3, Assumptions 4.1 and 4.2): how far h + m dh leaves the activation manifold.
+"""Test of the mechanism (Fig. 3, Assumptions 4.1 and 4.2): how far h + m dh leaves the activation manifold.
 
-Half of the rows of an activations file (see `activation_files`) define the manifold, the other half is steered and
+Half of the rows of an activations file (see ``activation_files``) define the manifold, the other half is steered and
 measured:
 
     residual(m)     RMS distance of h + m dh from the principal subspace that holds 95 % of the variance
@@ -46,7 +46,10 @@ class Manifold:
     """A probabilistic PCA of reference activations.
 
     Attributes:
-        mean: ``[d]``; axes: ``[k d]`` orthonormal; variances: ``[k]``; rest: variance per remaining dimension.
+        mean: ``[d]``.
+        axes: ``[k d]`` orthonormal principal axes.
+        variances: ``[k]`` along them.
+        rest: variance per remaining dimension.
     """
 
     mean: FloatArray
@@ -55,13 +58,21 @@ class Manifold:
     rest: float
 
     def residual(self, x: Float[FloatArray, "n d"]) -> Float[FloatArray, " n"]:
-        """Distance to the principal subspace, in units of the activations."""
+        """Distance to the principal subspace, in units of the activations.
+
+        Args:
+            x: activations.
+        """
         centred = x - self.mean
         total = np.square(centred).sum(axis=1) - np.square(centred @ self.axes.T).sum(axis=1)
         return np.asarray(np.sqrt(np.maximum(total, 0.0)), dtype=np.float64)
 
     def mahalanobis(self, x: Float[FloatArray, "n d"]) -> Float[FloatArray, " n"]:
-        """sqrt( (x - mu)' C^-1 (x - mu) / d ): about 1 for a reference activation."""
+        """Mahalanobis distance sqrt((x - mu)' C^-1 (x - mu) / d): about 1 for a reference activation.
+
+        Args:
+            x: activations.
+        """
         inside = np.square((x - self.mean) @ self.axes.T / np.sqrt(self.variances)).sum(axis=1)
         inside += np.square(self.residual(x)) / self.rest
         return np.asarray(np.sqrt(inside / x.shape[1]), dtype=np.float64)
@@ -69,6 +80,10 @@ class Manifold:
 
 def manifold(h: Float[FloatArray, "n d"], variance_kept: float = VARIANCE_KEPT) -> Manifold:
     """Probabilistic PCA of reference activations (Assumption 4.1).
+
+    Args:
+        h: reference activations.
+        variance_kept: share of the variance that the principal axes hold.
 
     Raises:
         DataError: the activations are all the same.
@@ -86,6 +101,9 @@ def manifold(h: Float[FloatArray, "n d"], variance_kept: float = VARIANCE_KEPT) 
 
 def reference_rows(acts: Activations) -> Bool[np.ndarray, " n"]:
     """Rows that define the manifold: every other one, or whole pairs, each added to the half with fewer rows so far.
+
+    Args:
+        acts: an activations file.
 
     Raises:
         DataError: too few pairs to leave rows on either side.
@@ -107,7 +125,11 @@ def reference_rows(acts: Activations) -> Bool[np.ndarray, " n"]:
 
 
 def distances(acts: Activations, m: Float[FloatArray, " g"]) -> pd.DataFrame:
-    """Distances of h + m dh from the manifold: columns `m, residual, mahalanobis`, each 1 at m = 0.
+    """Distances of h + m dh from the manifold: columns ``m, residual, mahalanobis``, each 1 at m = 0.
+
+    Args:
+        acts: an activations file.
+        m: where to look.
 
     Raises:
         DataError: the rows cannot be parted into two halves, or those of the reference half are all the same.
@@ -124,9 +146,12 @@ def distances(acts: Activations, m: Float[FloatArray, " g"]) -> pd.DataFrame:
 
 
 def directions(acts: Activations) -> dict[str, float]:
-    """Cosine of dh with the utility and preference directions; random directions give ~ 1/sqrt(d).
+    """Cosine similarity of dh with the utility and preference directions; random directions give about 1/sqrt(d).
 
     The mean is over the rows that the intervention moves.
+
+    Args:
+        acts: an activations file.
     """
     moved = acts.dh[np.linalg.norm(acts.dh, axis=1) > 0]
     out = {"chance": float(1 / np.sqrt(acts.h.shape[1]))}
@@ -142,10 +167,10 @@ class Mechanism:
     """The distance from the manifold held against fitted validity.
 
     Attributes:
-        table: `m, residual, mahalanobis, D_<kind>...` at the fitted m.
+        table: ``m, residual, mahalanobis, D_<kind>...`` at the fitted m.
         correlation: Spearman's rho of each distance with each D, all swept m (Assumption 4.2 expects near -1).
         closest: m of least distance on each side, by distance, beside the fitted m+ and m-.
-        cosines: of dh with the directions (see `directions`).
+        cosines: of dh with the directions (see ``directions``).
     """
 
     table: pd.DataFrame
@@ -155,7 +180,11 @@ class Mechanism:
 
 
 def mechanism(acts: Activations, fits: dict[str, CurveFit]) -> Mechanism:
-    """Hold distances from the manifold against the fitted D(m) of each curve ("preference", "utility").
+    """Rank correlation of the distance from the manifold with the fitted D(m) of each curve.
+
+    Args:
+        acts: an activations file.
+        fits: by kind, ``preference`` or ``utility``.
 
     Raises:
         DataError: no fit was given.

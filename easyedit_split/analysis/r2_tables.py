@@ -24,6 +24,10 @@ DATASETS = {"psychopathy": "PSY", "powerseeking": "PWR", "axbench": "AXB"}
 def r2_table(fits: Sequence[SweepFit], split: str) -> pd.DataFrame:
     """R2 of direct fits on one split (Tables 2 and 5).
 
+    Args:
+        fits: fitted sweeps.
+        split: ``train``, ``dev`` or ``test``.
+
     Raises:
         DataError: no fit belongs to the split.
     """
@@ -39,7 +43,12 @@ def r2_table(fits: Sequence[SweepFit], split: str) -> pd.DataFrame:
 
 
 def transfer_table(fits: Sequence[SweepFit], source: str = "train", target: str = "test") -> pd.DataFrame:
-    """R2 of curves fitted on `source` and evaluated on `target` (Table 6).
+    """R2 of curves fitted on ``source`` and evaluated on ``target`` (Table 6).
+
+    Args:
+        fits: fitted sweeps of both splits.
+        source: split of the fits.
+        target: split that they are evaluated on.
 
     Raises:
         DataError: no curve has both splits.
@@ -105,7 +114,12 @@ def _row_rank(models: list[str]) -> Callable[[tuple[str, str, str]], tuple[objec
 
 
 def to_markdown(table: pd.DataFrame, decimals: int = 2) -> str:
-    """A table of this module as Markdown."""
+    """A table of this module as Markdown.
+
+    Args:
+        table: a table of this module.
+        decimals: of every number.
+    """
     numbers = table.columns[len(LABELS) :]
     lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(LABELS) + "---:|" * len(numbers)]
     for labels, values in _rows(table):
@@ -114,12 +128,21 @@ def to_markdown(table: pd.DataFrame, decimals: int = 2) -> str:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """A table of this module as CSV, full precision."""
+    """A table of this module as CSV, full precision.
+
+    Args:
+        table: a table of this module.
+    """
     return table.to_csv(index=False)
 
 
 def to_latex(table: pd.DataFrame, decimals: int = 2) -> str:
-    r"""A table of this module as LaTeX in the paper's layout (needs booktabs)."""
+    """A table of this module as LaTeX in the paper's layout (needs booktabs).
+
+    Args:
+        table: a table of this module.
+        decimals: of every number.
+    """
     numbers = table.columns[len(LABELS) :]
     width = len(numbers) // 2
     kinds = " & ".join(rf"\multicolumn{{{width}}}{{c}}{{{kind.title()} $R^2 \uparrow$}}" for kind in KINDS)

@@ -51,7 +51,9 @@ class LinearLaw:
 
     Attributes:
         slope: least-squares slope over the points of the linear region, nats per unit of m (NaN under 3 points).
-        n_points: their number; r2_linear, r2_all: of that line on those points, and on every swept point.
+        n_points: points of the linear region.
+        r2_linear: R2 of that line on those points.
+        r2_all: R2 of that line on every swept point.
     """
 
     slope: float
@@ -65,8 +67,10 @@ class Regions:
     """Regions of one fitted curve.
 
     Attributes:
-        plus, minus: each side; None when it was not swept.
-        slope_left, slope_right: slopes at zero, nats per unit of m (the curve may have a kink there).
+        plus: the side m > 0; None when it was not swept.
+        minus: the side m < 0; None when it was not swept.
+        slope_left: slope at zero from the left, nats per unit of m (the curve may have a kink there).
+        slope_right: slope at zero from the right, nats per unit of m.
         linear_law: compared on the measured points.
     """
 
@@ -78,7 +82,11 @@ class Regions:
 
 
 def breakdown(params: CurveParams) -> tuple[float | None, float | None]:
-    """(m-, m+) where D = 1/2 beyond each side's peak; None where the side has no such m or was not swept."""
+    """Breakdown points (m-, m+) where D = 1/2 beyond each side's peak; None where the side has none or was not swept.
+
+    Args:
+        params: the nine parameters.
+    """
 
     def half(c: float, L: float, p: float, sign: float) -> float | None:
         m = c + sign * float(np.sqrt(L * np.expm1(min(np.log(2.0) / p, 700.0))))
@@ -89,7 +97,11 @@ def breakdown(params: CurveParams) -> tuple[float | None, float | None]:
 
 
 def regions_of(fit: CurveFit) -> Regions:
-    """Linear, transitional and convergence regions of a fit, by the definition on top of this file."""
+    """Linear, transitional and convergence regions of a fit, by the definition on top of this file.
+
+    Args:
+        fit: of the preference or the utility.
+    """
     low, high = fit.swept
     left, right = side_slopes(fit.params)
     halves = breakdown(fit.params)
@@ -108,7 +120,11 @@ def _side(fit: CurveFit, end: float, slope0: float, half: float | None) -> SideR
 
 
 def side_grid(end: float) -> Float[FloatArray, " g"]:
-    """Fine grid from zero (left out) to the end of one side."""
+    """Fine grid from zero (left out) to the end of one side.
+
+    Args:
+        end: last swept m of the side.
+    """
     return np.linspace(0.0, end, RESOLUTION)[1:]
 
 
@@ -121,8 +137,10 @@ def borders(
     """End of the linear region and start of convergence of each version of one side; NaN beyond the sweep.
 
     Args:
-        m: from `side_grid`.
-        rise: y(m) - y(0), nats; slope: y'(m); slope0: y'(0) of this side, nats per unit of m.
+        m: from ``side_grid``.
+        rise: y(m) - y(0), nats.
+        slope: y'(m), nats per unit of m.
+        slope0: y'(0) of this side, nats per unit of m.
     """
     straight = slope0[:, None] * m
     beyond = np.abs(rise - straight) > TOLERANCE * np.abs(straight)

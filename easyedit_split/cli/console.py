@@ -1,4 +1,4 @@
-"""What the commands share: the console, progress bars with time left, and opening models and data from options.
+"""The consoles: messages, progress bars with time left. It loads with every command, so nothing heavy is imported.
 
 The consoles print what they are given: a user's text is never read as Rich's markup or emoji codes. Colour is said by
 ``style=``.
@@ -7,21 +7,13 @@ The consoles print what they are given: a user's text is never read as Rich's ma
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
-
-from ..analysis import SweepCurve
-from ..datasets.base import PairTable, Split
-from ..datasets.load import default_split_of, load_dataset
-from ..storage import Journal
-from ..types import ConfigError
 
 console = Console(stderr=True, markup=False, emoji=False, highlight=False)
 """Messages and progress; results go to standard output."""
@@ -34,6 +26,8 @@ def set_up_logging(verbose: bool = False) -> None:
     Args:
         verbose: also messages of level INFO.
     """
+    from rich.logging import RichHandler
+
     handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logger = logging.getLogger("easyedit_split")
     logger.handlers = [handler]
@@ -51,6 +45,15 @@ def bar(label: str) -> Iterator[Any]:
     Yields:
         ``advance(done, total, note="")``.
     """
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -69,19 +72,24 @@ def bar(label: str) -> Iterator[Any]:
         yield advance
 
 
-@contextmanager
-def resumable(journal: Journal | None) -> Iterator[None]:
-    """Say, where a run is stopped by hand, that the same command goes on from what its journal holds.
+class ConsoleTeller:
+    """How a course of work speaks to the terminal; see ``study.steer.Teller``."""
 
-    Args:
-        journal: of the run; None where it keeps none.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        if journal is not None and journal.holds_parts:
-            say(f"stopped; finished parts are kept in {journal.path}: give the same command again to go on")
-        raise
+    def say(self, text: str) -> None:
+        """Print one sentence.
+
+        Args:
+            text: the sentence.
+        """
+        say(text)
+
+    def bar(self, label: str) -> AbstractContextManager[Callable[..., None]]:
+        """Show a progress bar.
+
+        Args:
+            label: what is under way.
+        """
+        return bar(label)
 
 
 def say(text: str, style: str = "") -> None:
@@ -102,95 +110,3 @@ def say_written(what: str, path: Path) -> None:
         path: the file or folder.
     """
     console.print(Text.assemble(f"{what} written to ", (str(path), "bold")), soft_wrap=True)
-
-
-def parse_columns(text: str | None) -> dict[str, str] | None:
-    """``"prompt=q,positive=good,negative=bad"`` as a mapping.
-
-    Args:
-        text: the option's text.
-
-    Raises:
-        ConfigError: not of that form.
-    """
-    if text is None:
-        return None
-    columns = {}
-    for part in text.split(","):
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip() or not value.strip():
-            raise ConfigError(f"--columns {text}: write prompt=NAME,positive=NAME,negative=NAME[,concept=NAME]")
-        columns[key.strip()] = value.strip()
-    return columns
-
-
-def open_data(
-    data: str,
-    split: str | None,
-    *,
-    default_split: Split,
-    seed: int = 0,
-    columns: str | None = None,
-    concept_id: int | None = None,
-    drop_bad: bool = False,
-    limit: int | None = None,
-) -> PairTable:
-    """Pairs of ``--data``; what the loader did is printed.
-
-    Args:
-        data: a dataset's name or a file.
-        split: ``--split``.
-        default_split: taken where ``split`` is None, of datasets that have splits and of files that declare it; any
-            other file is used whole, and that is said.
-        seed: ``--split-seed``.
-        columns: ``--columns``.
-        concept_id: ``--concept-id``.
-        drop_bad: ``--drop-bad``.
-        limit: ``--limit``.
-    """
-    chosen = split or default_split_of(data, default_split)
-    table = load_dataset(
-        data,
-        split=chosen,
-        seed=seed,
-        columns=parse_columns(columns),
-        concept_id=concept_id,
-        drop_bad=drop_bad,
-        limit=limit,
-    )
-    if chosen is None:
-        say(f"{table.name}: declares no split {default_split!r}, so the whole file is used", "dim")
-    for note in table.notes:
-        say(f"{table.name}: {note}", "dim")
-    return table
-
-
-def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, Any]:
-    """``(model, tokenizer)`` of ``--model``.
-
-    Args:
-        name: ``--model``.
-        dtype: ``--dtype``.
-        device: ``--device``.
-    """
-    from transformers.utils import logging as transformers_logging
-
-    from ..model.load import load_model
-
-    transformers_logging.disable_progress_bar()
-    with console.status(Text(f"loading {name}")):
-        return load_model(name, dtype=dtype, device=device)
-
-
-def short_label(curve: SweepCurve) -> str:
-    """A curve's name in a table: form x objective, data, model, and the placement where it is not the usual one.
-
-    Args:
-        curve: the sweep's curves.
-    """
-    key = curve.key
-    method = " x ".join(part for part in (key.form, key.objective) if part)
-    data = " ".join(part for part in (key.dataset.removeprefix("testbed:"), key.split) if part)
-    where = f"at {key.site}" if key.site else ""
-    place = "(site)" if key.placement == "site" else ""
-    return ", ".join(p for p in (method, data, key.model, f"{where} {place}".strip()) if p) or curve.name

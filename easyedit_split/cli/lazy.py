@@ -1,16 +1,25 @@
-"""Commands by name, each imported when it is asked for: what reads a table does not wait for torch."""
+"""Commands by name, each imported when it is asked for: what reads a table does not wait for torch.
+
+The list of all commands, in ``--help`` and in a shell's completion, imports none: what each does is read from the
+docstring in its source.
+"""
 
 from __future__ import annotations
 
+import ast
 import importlib
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 OWN_FILE = (
     "demo",
+    "steer",
+    "chat",
     "train",
     "sweep",
     "fit",
@@ -24,8 +33,8 @@ OWN_FILE = (
 )
 COMMANDS: dict[str, tuple[str, str, str]] = {
     **{name: (name, "command", "EPILOG") for name in OWN_FILE},
-    "activate": ("easyedit", "activate", "ACTIVATE_EPILOG"),
-    "deactivate": ("easyedit", "deactivate", "DEACTIVATE_EPILOG"),
+    "activate": ("easyedit", "activate_command", "ACTIVATE_EPILOG"),
+    "deactivate": ("easyedit", "deactivate_command", "DEACTIVATE_EPILOG"),
 }
 """Module, function and epilog of each command, in the order of the help."""
 
@@ -75,6 +84,52 @@ class Commands(TyperGroup):
             ctx: click's context, unused.
         """
         return list(self.commands)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, from the commands' docstrings alone.
+
+        Args:
+            ctx: click's context.
+            formatter: what it is written to.
+        """
+        with self._unloaded():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """Names of commands that begin with ``incomplete``.
+
+        Args:
+            ctx: click's context.
+            incomplete: what was typed so far.
+        """
+        with self._unloaded():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def _unloaded(self) -> Iterator[None]:
+        loading = self.commands
+        self.commands = {name: TyperCommand(name, help=description_of(name)) for name in COMMANDS}
+        try:
+            yield
+        finally:
+            self.commands = loading
+
+
+def description_of(name: str) -> str:
+    """The docstring of a command's function, read from its source without importing it.
+
+    Args:
+        name: the command's name.
+
+    Raises:
+        KeyError: there is no such command.
+    """
+    module, function, _ = COMMANDS[name]
+    source = Path(__file__).with_name("commands") / f"{module}.py"
+    for node in ast.parse(source.read_bytes()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return ast.get_docstring(node) or ""
+    return ""
 
 
 def load_command(name: str) -> Any:

@@ -9,7 +9,6 @@ import typer
 from rich.text import Text
 
 from .. import __version__
-from ..types import SplitError
 from . import console as common
 from .lazy import Commands
 
@@ -33,7 +32,9 @@ def _version(asked: bool) -> bool:
 @app.callback()
 def options(  # noqa: DOC101, DOC103
     verbose: Annotated[bool, typer.Option("--verbose", help="More messages.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Set up what every command shares."""
     common.set_up_logging(verbose)
@@ -43,6 +44,10 @@ def main() -> None:
     """Entry point of the command ``easyedit-split``."""
     try:
         app()
-    except SplitError as error:
+    except Exception as error:
+        from ..types import SplitError  # it brings numpy, and --help is not to wait for that
+
+        if not isinstance(error, SplitError):
+            raise
         common.console.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
         sys.exit(2)

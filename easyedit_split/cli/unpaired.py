@@ -11,7 +11,8 @@ from ..datasets.unpaired import load_unpaired
 from ..steering.artifact import Artifact
 from ..training.run_config import RunConfig
 from ..training.unpaired import require_closed_form, train_unpaired
-from .console import open_model, say
+from .console import say
+from .inputs import open_model
 
 
 def fit_unpaired(

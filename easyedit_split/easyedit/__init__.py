@@ -1,6 +1,6 @@
 """The bridge to EasyEdit2, and the only part of the package that knows it.
 
-    import easyedit_split.easyedit        # in any order with `import steer`: alg_name: SPLIT works from here on
+    import easyedit_split.easyedit        # in any order with ``import steer``: alg_name: SPLIT works from here on
 
 Importing this registers our methods with EasyEdit2, now if it is loaded, otherwise the moment it is; until then it
 costs a few standard modules. ``register(prefer=...)`` decides a clash of names, ``unregister()`` takes everything back

@@ -32,7 +32,12 @@ ARTIFACT_FOLDER = "steering"
 
 
 class SteeringVectors(dict[str, Any]):
-    """``{"layer_L": state}`` in EasyEdit2's format, with the artifact that it was made from."""
+    """``{"layer_L": state}`` in EasyEdit2's format, with the artifact that it was made from.
+
+    Args:
+        states: by ``layer_L``, as EasyEdit2 keeps them.
+        artifact: what they were made from.
+    """
 
     def __init__(self, states: Mapping[str, Any], artifact: Artifact) -> None:
         super().__init__(states)
@@ -44,6 +49,7 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
 
     Args:
         hparams: the host's, of any of our methods.
+        wrapper: EasyEdit2's model wrapper; loaded here where None.
         vectors: what training returned; read from ``steer_vector_load_dir`` where None.
 
     Raises:
@@ -136,7 +142,12 @@ def _of_concept(artifact: Artifact, concept_id: int) -> Intervention:
 
 
 def single_layer(intervention: Intervention, layer: int, where: str) -> Intervention:
-    """The part of an intervention that acts in one block; it shares the parameters.
+    """The part of an intervention that acts in one block, with the same parameters.
+
+    Args:
+        intervention: what was trained or loaded.
+        layer: 0-based index of the block.
+        where: what the intervention is called in error messages.
 
     Raises:
         ArtifactError: it has no site in that block, or several.

@@ -1,6 +1,6 @@
 """The command line's part that knows EasyEdit2: ``easyedit``, ``activate``, ``deactivate`` and a section of ``doctor``.
 
-Functions without a terminal library: they return what is to be shown, and `easyedit_split.cli` shows it.
+Functions without a terminal library: they return what is to be shown, and ``easyedit_split.cli`` shows it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ Prefer = Literal["ours", "theirs"]
 def easyedit(
     script: str, arguments: Sequence[str] = (), *, home: str | None = None, prefer: Prefer | None = None
 ) -> None:
-    """Run an EasyEdit2 script with our methods registered; see `launcher.run`.
+    """Run an EasyEdit2 script with our methods registered; see ``launcher.run``.
 
     What the plugin repairs and accepts is logged to stderr, each once.
+
+    Args:
+        script: a script of the clone, e.g. ``vectors_generate.py``.
+        arguments: what goes to the script.
+        home: the clone's folder; EASYEDIT_HOME or the current folder where None.
+        prefer: whose method a name means that both have; None where that is an error.
     """
     package = logging.getLogger("easyedit_split")
     if not package.handlers:
@@ -38,20 +44,28 @@ def easyedit(
 
 
 def activate(prefer: Prefer | None = None) -> str:
-    """Make plain ``python vectors_generate.py`` work in this environment; says which file was written."""
-    return f"activated: {startup.activate(prefer)}"
+    """Make plain ``python vectors_generate.py`` work in this environment; says which file was written.
+
+    Args:
+        prefer: whose method a name means that both have; None where that is an error.
+    """
+    return f"activated: {startup.write_hook(prefer)}"
 
 
 def deactivate() -> str:
-    """Undo `activate`; says which file was removed."""
-    return f"deactivated: {startup.path()} is gone" if startup.deactivate() else "was not activated"
+    """Undo ``activate``; says which file was removed."""
+    return f"deactivated: {startup.path()} is gone" if startup.remove_hook() else "was not activated"
 
 
 def doctor(home: str | None = None) -> list[tuple[str, str]]:
-    """What ``doctor`` shows of EasyEdit2: rows of (what, how it stands)."""
+    """The state of EasyEdit2 and its plugin: rows of (what, how it stands).
+
+    Args:
+        home: the clone's folder; EASYEDIT_HOME or the current folder where None.
+    """
     rows = [("start-up hook", f"active: {startup.path()}" if startup.is_active() else "not active (`activate`)")]
     try:
-        clone = host.find(home)
+        clone = host.find_clone(home)
     except ConfigError as error:
         return [("EasyEdit2", str(error)), *rows]
     if clone is None:
@@ -80,10 +94,13 @@ def _usable(clone: host.Host) -> str:
 def contract(home: str | None = None) -> int:
     """Run the contract tests against a clone; the exit code of pytest.
 
+    Args:
+        home: the clone's folder; EASYEDIT_HOME or the current folder where None.
+
     Raises:
         ConfigError: no clone, or no tests: they stand in the source checkout, not in the installed package.
     """
-    clone = host.require(home)
+    clone = host.require_clone(home)
     tests = Path(__file__).parents[2] / "tests" / "easyedit"
     if not tests.is_dir():
         raise ConfigError("the contract tests come with the source checkout: install it with pip install -e")

@@ -13,24 +13,19 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from .. import log_odds
 from ..config import TokenConfig, build
-from ..means import mean_curve
-from ..model.hooks import device_of, frozen
-from ..scoring.score import answer_rows, layout_of, row_losses
-from ..steering.attach import attach
+from ..scoring.score import score_together
 from ..storage import write_whole
+from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
-from ..text.batching import collate, plan_batches
 from ..text.encode import EncodedPair, encode_pairs
 from ..text.template import Template
 from ..types import ConfigError, DataError, Pair, Scores
@@ -42,7 +37,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LogOddsSettings:
-    """What the top config's ``log_odds`` may hold."""
+    """What the top config's ``log_odds`` may hold.
+
+    Attributes:
+        data: one of EasyEdit2's training datasets, or a file of pairs.
+        m: factors on the applied strength; 0 is the bare model.
+        normalize: log-odds from summed losses (``sum``) or from means per token (``mean``).
+        drop_bad: leave bad pairs out and name them.
+    """
 
     data: str
     m: tuple[float, ...] = (0.0, 1.0)
@@ -55,15 +57,17 @@ class LogOddsEvaluator:
 
     Args:
         wrapper: EasyEdit2's model wrapper, with methods applied or bare.
-        pairs: `Pair` or EasyEdit2's rows ``{question, matching, not_matching}``.
+        pairs: ``Pair`` or EasyEdit2's rows ``{question, matching, not_matching}``.
         m: factors on the applied strength; 0 is the bare model.
+        name: what the pairs are called in results.
         tokens: chat template, system prompt, end token; the wrapper's own template settings where None.
         normalize: ``sum`` of the answers' nats (the paper's curves) or ``mean`` per token.
         drop_bad: leave bad pairs out and name them.
         save_results: write ``<results_dir>/<name>_log_odds.json`` and the table beside it as ``.csv``.
+        results_dir: folder of the results.
 
     Attributes:
-        table: the last evaluation's rows, one per pair and m, in the columns of `sweep`.
+        table: the last evaluation's rows, one per pair and m, in the columns of ``sweep``.
     """
 
     def __init__(
@@ -94,7 +98,13 @@ class LogOddsEvaluator:
 
     @classmethod
     def from_config(cls, wrapper: Any, settings: dict[str, Any], results_dir: Path) -> LogOddsEvaluator:
-        """From the top config's ``log_odds``: ``data`` (EasyEdit2's training dataset, or a file of pairs) and ``m``.
+        """An evaluator from the top config's ``log_odds``: ``data`` (EasyEdit2's training dataset, or a file of pairs)
+        and ``m``.
+
+        Args:
+            wrapper: EasyEdit2's model wrapper.
+            settings: the mapping under ``log_odds``.
+            results_dir: folder of the results.
 
         Raises:
             ConfigError: an unknown key, or no data.
@@ -113,13 +123,22 @@ class LogOddsEvaluator:
         )
 
     def evaluate_all(self, concept: str | None = None) -> dict[str, Any]:
-        """Score the pairs given at construction."""
+        """Score the pairs given at construction.
+
+        Args:
+            concept: score the pairs of this concept alone.
+        """
         return self.evaluate(self.pairs, self.name, concept)
 
     def evaluate_from_direct(
         self, results: Sequence[Mapping[str, Any]], dataset_name: str, concept: str | None = None
     ) -> dict[str, Any]:
         """Score rows that hold both answers; generated results hold one, and are refused.
+
+        Args:
+            results: rows ``{question, matching, not_matching}``.
+            dataset_name: what they are called in results.
+            concept: score the pairs of this concept alone.
 
         Raises:
             DataError: rows without the negative answers.
@@ -128,6 +147,10 @@ class LogOddsEvaluator:
 
     def evaluate_from_file(self, dataset_path: str | Path, concept: str | None = None) -> dict[str, Any]:
         """Score a JSON file of rows that hold both answers; a file of generated results is refused.
+
+        Args:
+            dataset_path: the file.
+            concept: score the pairs of this concept alone.
 
         Raises:
             DataError: no such file, not JSON rows, or rows without the negative answers.
@@ -145,6 +168,8 @@ class LogOddsEvaluator:
         """Score pairs at every m.
 
         Args:
+            results: the pairs.
+            dataset_name: what they are called in results.
             concept: score the pairs of this concept alone.
 
         Returns:
@@ -190,19 +215,8 @@ class LogOddsEvaluator:
 
     def _score(self, encoded: Sequence[EncodedPair], pad_id: int, m: float) -> Scores:
         """Losses of both answers, with everything that is applied at ``m`` times its strength."""
-        rows = answer_rows(encoded)
-        lengths = [len(row.prompt) + len(row.answer) for row in rows]
-        losses, model = np.empty(len(rows)), self.wrapper.model
-        with frozen(model), torch.no_grad(), at_strength(self.wrapper, m) as ours:
-            for chosen in plan_batches(lengths, max_tokens=4096, max_rows=64):
-                batch = collate([rows[i] for i in chosen], pad_id=pad_id).to(device_of(model))
-                with ExitStack() as stack:
-                    for intervention, strength in ours:
-                        steered = attach(model, intervention, strength, layout=layout_of(batch))
-                        stack.enter_context(steered)
-                    losses[chosen] = row_losses(model, batch).cpu().numpy()
-        n, counts = len(encoded), np.array([len(row.answer) for row in rows])
-        return Scores(L_p=losses[:n], L_n=losses[n:], T_p=counts[:n], T_n=counts[n:])
+        with at_strength(self.wrapper, m) as ours:
+            return score_together(self.wrapper.model, encoded, ours, pad_id=pad_id)
 
     def _summary(self, dataset_name: str) -> dict[str, Any]:
         assert self.table is not None

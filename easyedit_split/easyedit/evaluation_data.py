@@ -12,7 +12,11 @@ from .train import FIELDS, pair_of
 
 
 def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
-    """Rows as pairs.
+    """EasyEdit2's rows as pairs.
+
+    Args:
+        rows: pairs, or mappings ``{question, matching, not_matching}``.
+        name: what they are called in error messages.
 
     Raises:
         DataError: a row without both answers; generated results are told by their ``pred``.
@@ -36,7 +40,14 @@ def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
 
 
 def load_pairs(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
-    """Pairs of a file, or the rows of one of EasyEdit2's training datasets, concepts joined."""
+    """Pairs of a file, or the rows of one of EasyEdit2's training datasets, concepts joined.
+
+    Args:
+        data: a file, or the name of a training dataset.
+
+    Returns:
+        ``(name, pairs or rows)``.
+    """
     if Path(data).is_file():
         from ..datasets import load_dataset
 
@@ -49,6 +60,10 @@ def load_pairs(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
 
 
 def tokens_of(wrapper: Any) -> TokenConfig:
-    """Chat template and system prompt as the wrapper was loaded with."""
+    """Chat template and system prompt as the wrapper was loaded with.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+    """
     system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
     return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)

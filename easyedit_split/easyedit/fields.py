@@ -1,8 +1,8 @@
 """The keys of a method's YAML file: ours, EasyEdit2's names for the same, and its keys that nothing reads.
 
 The host builds hparams from the fields of a registered dataclass and drops every other key, so each key that is to
-reach us is a field here; the settings of forms and objectives are added from their registries (`own_keys`). ``None``
-means "not given"; defaults are the core's own and stand in `easyedit_split.config`.
+reach us is a field here; the settings of forms and objectives are added from their registries (``own_keys``). ``None``
+means "not given"; defaults are the core's own and stand in ``easyedit_split.config``.
 """
 
 from __future__ import annotations
@@ -98,8 +98,58 @@ UNREAD = (
 class TrainFields:
     """What a ``generate`` file may hold, beside the host's own base fields (model, dtype, device, seed, template).
 
-    Ours are preferred; EasyEdit2's names are aliases (`ALIASES`). ``max_num_of_examples`` counts answers, two to a
+    Ours are preferred; EasyEdit2's names are aliases (``ALIASES``). ``max_num_of_examples`` counts answers, two to a
     pair, as there.
+
+    Attributes:
+        alg_name: the method.
+        layers: 0-based block indices.
+        save_vectors: write the result.
+        steer_vector_output_dir: folder to write into.
+        steer_train_dataset: name of the training dataset.
+        max_concepts: the first so many concepts only.
+        max_num_of_examples: answers per concept, two to a pair.
+        drop_bad: leave bad rows out and name them.
+        form: ``vector``, ``lora``, ``local_weight`` or another registered one.
+        site: where in the block it acts.
+        placement: ``site`` or ``block_output``.
+        positions: which tokens are steered.
+        skip_prefix: leave out BOS and the chat template's constant opening.
+        objective: ``split``, ``sft``, ``reps`` or another registered one.
+        epochs: as in ``TrainConfig``.
+        batch_size: as in ``TrainConfig``.
+        gradient_accumulation_steps: as in ``TrainConfig``.
+        lr: as in ``TrainConfig``.
+        weight_decay: as in ``TrainConfig``.
+        warmup_steps: as in ``TrainConfig``.
+        max_grad_norm: as in ``TrainConfig``.
+        dropout: as in ``TrainConfig``.
+        steering_factors: as in ``TrainConfig``.
+        directions: as in ``TrainConfig``.
+        max_length: as in ``TokenConfig``.
+        score_end: as in ``TokenConfig``.
+        intervention_method: EasyEdit2's ``form``.
+        pos_loss_weight: EasyEdit2's ``lambda_p`` of SPLIT.
+        neg_loss_weight: EasyEdit2's ``lambda_n`` of SPLIT.
+        margin_penalty_weight: EasyEdit2's ``gamma`` of SPLIT.
+        margin_threshold: EasyEdit2's ``theta`` of SPLIT.
+        n_epochs: EasyEdit2's ``epochs``.
+        low_rank_dimension: EasyEdit2's ``rank`` of LoRA.
+        lora_alpha: EasyEdit2's ``alpha`` of LoRA.
+        preference_pairs: EasyEdit2's ``directions``.
+        substraction_type: EasyEdit2's ``subtraction`` of RePS.
+        intervention_components: EasyEdit2's ``site``.
+        intervention_positions: EasyEdit2's ``positions``.
+        output_length: EasyEdit2's ``max_length``.
+        ref_loss_weight: one value is allowed, see ``ONLY``.
+        intervention_type: one value is allowed, see ``ONLY``.
+        intervention_positions_dropout: one value is allowed, see ``ONLY``.
+        loss_type: one value is allowed, see ``ONLY``.
+        simpo_scaler: one value is allowed, see ``ONLY``.
+        label_smoothing: one value is allowed, see ``ONLY``.
+        gemma: one value is allowed, see ``ONLY``.
+        multiple_choice: one value is allowed, see ``ONLY``.
+        exclude_bos: one value is allowed, see ``ONLY``.
     """
 
     alg_name: str = ""
@@ -161,6 +211,17 @@ class ApplyFields:
 
     ``layers`` and ``multipliers`` (m) are zipped; form and place are read from what was saved, and checked where the
     file names them too.
+
+    Attributes:
+        alg_name: the method.
+        layers: 0-based block indices.
+        multipliers: m of each layer.
+        steer_vector_load_dir: folder that training wrote.
+        concept_id: which concept, of files that hold several.
+        form: checked against what was saved.
+        intervention_method: EasyEdit2's ``form``.
+        placement: checked against what was saved.
+        skip_prefix: checked against what was saved.
     """
 
     alg_name: str = ""
@@ -174,12 +235,16 @@ class ApplyFields:
     skip_prefix: Any = None
 
 
-def plain(value: Value) -> Value:
-    """Lists and mappings of OmegaConf as Python's own; everything else as it is."""
+def plain_python(value: Value) -> Value:
+    """Lists and mappings of OmegaConf as Python's own; everything else as it is.
+
+    Args:
+        value: a value of a host's configuration.
+    """
     if isinstance(value, Mapping) or type(value).__name__ == "DictConfig":
-        return {str(k): plain(value[k]) for k in value}
+        return {str(k): plain_python(value[k]) for k in value}
     if isinstance(value, list | tuple) or type(value).__name__ == "ListConfig":
-        return [plain(v) for v in value]
+        return [plain_python(v) for v in value]
     return value
 
 
@@ -194,7 +259,7 @@ def given(hparams: Any, where: str, own: Collection[str] = ()) -> dict[str, Valu
     Raises:
         ConfigError: a key under both names with two meanings, or a value of EasyEdit2's that is not supported.
     """
-    values = {name: plain(value) for name, value in vars(hparams).items() if value is not None}
+    values = {name: plain_python(value) for name, value in vars(hparams).items() if value is not None}
     for name, allowed in ONLY.items():
         if name in own:
             continue

@@ -1,7 +1,7 @@
 """One intervention that stays on an EasyEdit2 model: active exactly while its marker sits in the block's dictionary.
 
 EasyEdit2 takes interventions away by emptying each block's ``intervention_dict`` (``ori_generate``, ``reset_all``) and
-knows nothing of hooks. So the change is made by `attach`, and a marker goes into that dictionary; before every model
+knows nothing of hooks. So the change is made by ``attach``, and a marker goes into that dictionary; before every model
 call it is looked up, and where it is missing the call runs bare, bit for bit. ``from_position`` of the block
 (``steer_from_end_position``) is honoured as its own methods do: tokens before it are left alone.
 """
@@ -27,7 +27,12 @@ class Marker(nn.Module):
     """Stands in ``intervention_dict``; the block calls it with its output, which it returns as it is."""
 
     def forward(self, base: Tensor, **kwargs: Any) -> Tensor:
-        """The block's output, unchanged: the change is already in it."""
+        """The block's output, unchanged: the change is already in it.
+
+        Args:
+            base: ``[b s d]``, the block's output.
+            **kwargs: what the host passes besides, unused.
+        """
         return base
 
 
@@ -90,7 +95,11 @@ class Live:
 
 
 def live_on(wrapper: Any) -> list[Live]:
-    """What this package attached to a wrapper and is active."""
+    """The interventions of this package that steer a wrapper now.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+    """
     return [live for live in _all(wrapper) if live.is_active]
 
 
@@ -98,6 +107,12 @@ def put(wrapper: Any, name: str, intervention: Intervention, m: float) -> Live:
     """Attach a single-layer intervention under a name, in place of what that name had in that layer.
 
     Also removes the hooks of interventions that EasyEdit2 took out of its dictionaries meanwhile.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+        name: what it is called there.
+        intervention: one that acts in a single block.
+        m: its strength.
     """
     (site,) = intervention.sites
     kept = []

@@ -1,15 +1,15 @@
 """EasyEdit2 methods as data: a name, the fields of its YAML files, and the two functions the host calls.
 
 Ours and third parties' come in the same way, through the entry-point group ``easyedit_split.easyedit2_methods``, whose
-entries name a `Method`. Each is registered under its name and under ``<package>/<name>``.
+entries name a ``Method``. Each is registered under its name and under ``<package>/<name>``.
 
 | alg_name       | form                  | objective                                     |
 |----------------|-----------------------|-----------------------------------------------|
-| `SPLIT`        | `intervention_method` | split                                         |
-| `local_weight` | local_weight          | `objective: split, sft or reps` (default sft) |
-| `lora`         | lora                  | the same                                      |
-| `vector`       | vector                | the same                                      |
-| `DiffMean`     | vector                | diff_mean                                     |
+| ``SPLIT``        | ``intervention_method`` | split                                         |
+| ``local_weight`` | local_weight          | ``objective: split, sft or reps`` (default sft) |
+| ``lora``         | lora                  | the same                                      |
+| ``vector``       | vector                | the same                                      |
+| ``DiffMean``     | vector                | diff_mean                                     |
 """
 
 from __future__ import annotations
@@ -33,15 +33,18 @@ EVALUATORS_GROUP = "easyedit_split.easyedit2_evaluators"
 class Method:
     """What EasyEdit2 needs to know of a method.
 
-    Args:
+    Attributes:
         name: ``alg_name`` in a YAML file.
         train: called as ``train(hparams, dataset, dataset_name=...)``; returns ``{"layer_L": ...}``.
         apply: called as ``apply(hparams, wrapper_or_None)`` or with in-memory vectors third; returns the wrapper.
-        train_fields, apply_fields: dataclasses of the keys that its files may hold; every field needs a default. The
+        train_fields: dataclass of the keys that its ``generate`` files may hold; every field needs a default. The
             host's own base fields (model, dtype, device, seed, template) are added when it is registered.
+        apply_fields: the same for its ``apply`` files.
         train_keys: called when it is registered; names further keys of its ``generate`` files, None where not given.
-        check_train, check_apply: called as ``check(hparams, where)`` when a file is read; raise `ConfigError`.
+        check_train: called as ``check(hparams, where)`` when a ``generate`` file is read; raises ``ConfigError``.
+        check_apply: the same for an ``apply`` file; None where there is nothing to check.
         unread_keys: keys that files carry though nothing reads them.
+        package: who registered it.
     """
 
     name: str
@@ -63,21 +66,31 @@ class Method:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a method's name fixes; None where its file chooses."""
+class MethodChoice:
+    """What a method's name fixes; None where its file chooses.
+
+    Attributes:
+        form: name of the form.
+        objective: name of the objective.
+    """
 
     form: str | None
     objective: str | None
 
     def check(self, hparams: Any, where: str) -> object:
-        """Read a ``generate`` file's settings, to fail when the file is read and not when training starts."""
+        """Read a ``generate`` file's settings, so that a wrong one fails when the file is read.
+
+        Args:
+            hparams: the host's, as read.
+            where: what the file is called in error messages.
+        """
         return train_settings(hparams, self.form, self.objective, where)
 
 
-def _train(hparams: Any, dataset: Any, dataset_name: str | None = None, *, recipe: Recipe) -> Any:
+def _train(hparams: Any, dataset: Any, dataset_name: str | None = None, *, choice: MethodChoice) -> Any:
     from .train import train_on_host_rows  # torch loads with the first run, not with the registration
 
-    return train_on_host_rows(hparams, dataset, dataset_name, form=recipe.form, objective=recipe.objective)
+    return train_on_host_rows(hparams, dataset, dataset_name, form=choice.form, objective=choice.objective)
 
 
 def _apply(hparams: Any, wrapper: Any = None, vectors: Any = None) -> Any:
@@ -87,13 +100,13 @@ def _apply(hparams: Any, wrapper: Any = None, vectors: Any = None) -> Any:
 
 
 def _own(name: str, form: str | None, objective: str | None) -> Method:
-    recipe = Recipe(form, objective)
+    choice = MethodChoice(form, objective)
     return Method(
         name=name,
-        train=partial(_train, recipe=recipe),
+        train=partial(_train, choice=choice),
         apply=_apply,
         train_keys=all_keys,
-        check_train=recipe.check,
+        check_train=choice.check,
         check_apply=apply_settings,
         unread_keys=UNREAD,
     )
@@ -113,7 +126,7 @@ def methods() -> dict[str, Method]:
     """Every method by name: ours, then those of installed packages.
 
     Raises:
-        ConfigError: an entry point that cannot be loaded, is no `Method`, or takes a name twice.
+        ConfigError: an entry point that cannot be loaded, is no ``Method``, or takes a name twice.
     """
     found = {method.name: method for method in BUILT_IN}
     for point in sorted(entry_points(group=METHODS_GROUP), key=lambda p: (p.name, p.value)):

@@ -25,7 +25,8 @@ _OFF = {"lambda_p": 1.0, "lambda_n": 0.0, "gamma": 0.0, "subtraction": "normal"}
 class TrainSettings:
     """One training run and how much of the data it takes.
 
-    Args:
+    Attributes:
+        run: the training run.
         max_concepts: the first so many concepts only.
         max_num_of_examples: answers per concept, two to a pair, as EasyEdit2 counts.
         drop_bad: leave bad rows out and name them, instead of stopping at the first.
@@ -44,7 +45,17 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApplySettings:
-    """What is applied, where and how strongly; ``layers`` and ``multipliers`` pair up."""
+    """What is applied, where and how strongly; ``layers`` and ``multipliers`` pair up.
+
+    Attributes:
+        layers: 0-based block indices.
+        multipliers: m of each layer.
+        load_dir: folder that training wrote.
+        concept_id: which concept, of files that hold several.
+        form: checked against what was saved.
+        placement: checked against what was saved.
+        skip_prefix: checked against what was saved.
+    """
 
     layers: tuple[int, ...]
     multipliers: tuple[float, ...]
@@ -67,7 +78,9 @@ def train_settings(hparams: Any, form: str | None, objective: str | None, where:
     """Settings of a training run.
 
     Args:
-        form, objective: fixed by the method's name, or None where the file chooses (default vector, sft).
+        hparams: the host's, as read.
+        form: fixed by the method's name, or None where the file chooses (default vector).
+        objective: fixed by the method's name, or None where the file chooses (default sft).
         where: what the file is called in messages.
 
     Raises:
@@ -102,6 +115,10 @@ def train_settings(hparams: Any, form: str | None, objective: str | None, where:
 
 def apply_settings(hparams: Any, where: str) -> ApplySettings:
     """Settings of an application.
+
+    Args:
+        hparams: the host's, as read.
+        where: what the file is called in error messages.
 
     Raises:
         ConfigError: a value that is wrong, or unequal numbers of layers and multipliers.

@@ -1,4 +1,4 @@
-"""Play the strength of whatever EasyEdit2 has applied: m multiplies it, m = 1 is the model as it stands, m = 0 is bare.
+"""Scale whatever EasyEdit2 has applied by m: m = 1 is the model as it stands, m = 0 the bare model.
 
 Every kind of steering that the wrappers know is covered: added activations (caa, sta, vector_prompt, sae_feature),
 interventions with a multiplier (spilt, sft, reps), ours, and a prompt, which knows only 0 and 1; lm_steer, which
@@ -18,7 +18,11 @@ from .live import Marker, live_on
 
 
 def applied_methods(wrapper: Any) -> tuple[str, ...]:
-    """Names of the methods that steer a wrapper now."""
+    """Names of the methods that steer a wrapper now.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+    """
     names = {name for layer in layers_of(wrapper) for name in (*layer.add_activations_dict, *layer.intervention_dict)}
     if hasattr(wrapper, "prompt"):
         names.add("prompt")
@@ -28,6 +32,10 @@ def applied_methods(wrapper: Any) -> tuple[str, ...]:
 @contextmanager
 def at_strength(wrapper: Any, m: float) -> Iterator[list[tuple[Intervention, float]]]:
     """Scale everything that is applied by ``m`` while inside; start positions are set aside.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+        m: factor on everything that is applied.
 
     Yields:
         Our own interventions with the strength each is to be attached at: they are left to the caller, who knows where
@@ -71,6 +79,10 @@ def _multiplier(name: str, intervention: Any, m: float) -> float | None:
 
 def prompt_of(wrapper: Any, m: float) -> str | None:
     """The steering prompt that stands before every input at this m.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+        m: factor on everything that is applied.
 
     Raises:
         ConfigError: a prompt, at an m other than 0 and 1.

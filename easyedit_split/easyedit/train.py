@@ -43,10 +43,14 @@ def train_on_host_rows(
     objective: str | None,
     wrapper: Any = None,
 ) -> SteeringVectors:
-    """Train on the host's rows.
+    """Train one intervention per concept on EasyEdit2's rows.
 
     Args:
+        hparams: the host's, of one of our methods.
         dataset: ``[row, ...]``, or ``[(concept_id, [row, ...]), ...]``.
+        dataset_name: name of the dataset, for the record.
+        form: fixed by the method's name, or None where the file chooses.
+        objective: fixed by the method's name, or None where the file chooses.
         wrapper: a loaded model to use; loaded by the host's ``get_model`` and released afterwards where None.
 
     Raises:
@@ -113,6 +117,12 @@ def _name_apart(groups: Groups) -> None:
 def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pair:
     """A row of EasyEdit2 as a pair.
 
+    Args:
+        row: ``{question, matching, not_matching}``.
+        number: its number, for messages.
+        name: of the dataset, for messages.
+        concept: the pair's concept.
+
     Raises:
         DataError: a field is missing or is not text.
     """
@@ -162,7 +172,7 @@ def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: s
 
 
 def states_of(artifact: Artifact, model: torch.nn.Module) -> dict[str, Any]:
-    """Each layer in EasyEdit2's format.
+    """The parameters of each layer in EasyEdit2's format.
 
     Args:
         artifact: what was trained.
@@ -183,7 +193,13 @@ def states_of(artifact: Artifact, model: torch.nn.Module) -> dict[str, Any]:
 
 
 def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module) -> None:
-    """Write the artifact, and beside it EasyEdit2's own files where its format can say the same."""
+    """Write the artifact, and beside it EasyEdit2's own files where its format can say the same.
+
+    Args:
+        vectors: what training returned.
+        folder: where to write.
+        model: the model that they are for.
+    """
     artifact = vectors.artifact
     artifact.save_pretrained(folder / ARTIFACT_FOLDER, overwrite=True)
     reason = formats.why_not(model, artifact.config)

@@ -35,7 +35,12 @@ _MLP_SITE = "mlp.down_proj"
 
 
 def why_not(model: nn.Module, config: InterventionConfig) -> str | None:
-    """Why EasyEdit2's format cannot say what an intervention does; None where it can."""
+    """Why EasyEdit2's format cannot say what an intervention does; None where it can.
+
+    Args:
+        model: a Hugging Face causal LM.
+        config: what the intervention does.
+    """
     for key in config.sites:
         site = Site.parse(key)
         constant = config.form_class.constant
@@ -80,6 +85,9 @@ def to_state(form: Form, concept_id: int = 0) -> Tensor | dict[str, Any]:
 def read_file(path: Path) -> Any:
     """The content of a ``layer_{L}.pt``; nothing in it is executed.
 
+    Args:
+        path: the file.
+
     Raises:
         ArtifactError: no such file, or not one of tensors and plain values.
     """
@@ -93,6 +101,11 @@ def read_file(path: Path) -> Any:
 
 def select(state: Any, concept_id: int, where: str) -> Tensor | dict[str, Any]:
     """The state of one concept.
+
+    Args:
+        state: the content of a ``layer_{L}.pt``.
+        concept_id: number of the concept.
+        where: what the file is called in error messages.
 
     Raises:
         ArtifactError: no such concept.
@@ -115,6 +128,11 @@ def select(state: Any, concept_id: int, where: str) -> Tensor | dict[str, Any]:
 
 def from_state(state: Tensor | Mapping[str, Any], layer: int, where: str) -> Intervention:
     """The intervention that EasyEdit2's own appliers would apply: at every token, at the block's output.
+
+    Args:
+        state: the parameters of one layer.
+        layer: 0-based index of the block.
+        where: what the file is called in error messages.
 
     Raises:
         ArtifactError: unknown content, wrong shapes, a value that is not finite, or another input than ``mlp_mid``.

@@ -1,9 +1,9 @@
 """Run code right after a module of the host has been imported, whenever that happens, at no cost until then.
 
-`watch(name, callback)` calls ``callback(module)`` at once if the module is loaded, otherwise when its import ends;
-`surround(name, context)` holds a context manager open while the module's own code runs. Both work through one finder in
-front of ``sys.meta_path`` that knows only the watched names: every other import passes it by. Standard library only,
-because the start-up hook of `activate` pays for this file in every process.
+``watch(name, callback)`` calls ``callback(module)`` at once if the module is loaded, otherwise when its import ends;
+``surround(name, context)`` holds a context manager open while the module's own code runs. Both work through one finder
+in front of ``sys.meta_path`` that knows only the watched names: every other import passes it by. Standard library
+only, because the start-up hook of ``activate`` pays for this file in every process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ Context = Callable[[], AbstractContextManager[object]]
 
 
 class _Notifying(Loader):
-    """The host's own loader, which also says when it begins and ends."""
+    """The host's own loader, which also says when it begins and ends.
+
+    Args:
+        loader: the host's own.
+        finder: is told when a module begins and ends.
+    """
 
     def __init__(self, loader: Any, finder: Watcher) -> None:
         self._loader = loader
@@ -56,7 +61,13 @@ class Watcher(MetaPathFinder):
         self.after: dict[str, list[Callback]] = {}
 
     def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The spec that the next finder gives, with a loader that notifies."""
+        """The spec that the next finder gives, with a loader that notifies.
+
+        Args:
+            fullname: dotted name of the module.
+            path: where to look.
+            target: unused.
+        """
         if fullname not in self.after and fullname not in self.around:
             return None
         for finder in sys.meta_path:
@@ -89,7 +100,12 @@ def uninstall() -> None:
 
 
 def watch(name: str, callback: Callback) -> None:
-    """Call ``callback(module)`` now if ``name`` is loaded, and after each import of it from now on."""
+    """Call ``callback(module)`` now if ``name`` is loaded, and after each import of it from now on.
+
+    Args:
+        name: dotted name of the module.
+        callback: given the module.
+    """
     callbacks = WATCHER.after.setdefault(name, [])
     if callback in callbacks:
         return
@@ -100,7 +116,12 @@ def watch(name: str, callback: Callback) -> None:
 
 
 def surround(name: str, context: Context) -> None:
-    """Hold ``context()`` open around each run of the module's own code."""
+    """Hold ``context()`` open around each run of the module's own code.
+
+    Args:
+        name: dotted name of the module.
+        context: makes the context manager.
+    """
     contexts = WATCHER.around.setdefault(name, [])
     if context not in contexts:
         contexts.append(context)

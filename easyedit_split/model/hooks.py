@@ -8,14 +8,14 @@ after an exception.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .head_weight import HeadWeight
-from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear
+from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear, hidden_size, widths
 
 
 @contextmanager
@@ -46,6 +46,42 @@ def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, tuple[Tensor, Tensor]]]:
+    """Collect ``(x, h)`` of each site of the latest model call: what a change is computed from, and what it changes.
+
+    x is the map's input ``[b s d_in]`` (for ``residual`` the block's output). h is the block's output ``[b s d]`` where
+    the map is as wide as the residual stream, else the map's own output ``[b s d_out]``.
+
+    Args:
+        model: a Hugging Face causal LM.
+        sites: where to look.
+    """
+    inputs: dict[Site, Tensor] = {}
+    found: dict[Site, tuple[Tensor, Tensor]] = {}
+    with ExitStack() as stack:
+        for site in sites:
+            wide = widths(model, site, "site")[1] == hidden_size(model)
+            block = blocks_of(model)[site.block]
+            source = block if site.name == RESIDUAL else find_linear(model, site)
+
+            def read(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
+                inputs[site] = _first(output) if site.name == RESIDUAL else args[0]
+
+            def changed(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
+                found[site] = inputs[site], _first(output)
+
+            stack.callback(source.register_forward_hook(read).remove)
+            stack.callback((block if wide else source).register_forward_hook(changed).remove)
+        yield found
+
+
+def _first(output: Any) -> Tensor:
+    hidden = output[0] if isinstance(output, tuple) else output
+    assert isinstance(hidden, Tensor)
+    return hidden
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from .sites import RESIDUAL, Site, check_site, find_linear, hidden_size
 class LinearMap:
     """The map at one site of one model, read only.
 
-    Args:
+    Attributes:
         key: the site, as files and messages write it, e.g. ``"20.mlp.down_proj"``.
         d_in: width of its input.
         d_out: width of its output.
@@ -58,7 +58,7 @@ class LinearMap:
 
     @property
     def bias(self) -> Float[Tensor, " d_out"] | None:
-        """b, in the model's dtype; None where the map has none."""
+        """The bias b in the model's dtype; None where the map has none."""
         bias = getattr(self.module, "bias", None)
         return bias.detach() if isinstance(bias, Tensor) else None
 

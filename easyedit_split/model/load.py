@@ -1,4 +1,12 @@
-"""Load a causal LM and its tokenizer by Hugging Face id, folder or ``testbed:NAME``; no code of a repository is run.
+"""Load a causal LM and its tokenizer; no code of a repository is run.
+
+| name             | what is loaded                                                                |
+|------------------|-------------------------------------------------------------------------------|
+| ``ORG/MODEL``      | from the Hugging Face hub or its local cache                                  |
+| ``FOLDER``         | that folder                                                                   |
+| ``FILE.gguf``      | that file, dequantised once and kept, see ``model.gguf``                        |
+| ``smollm2``        | a small chat model that the package index carries, see ``model.smollm2``        |
+| ``testbed:NAME``   | a model shipped with this package: ``gemma2`` or ``qwen2``                        |
 
 Gemma-2 is defined with soft-capped attention, which ``sdpa`` drops or refuses: its family names ``eager``, and that is
 what is loaded unless the caller asks for another backend.
@@ -7,7 +15,8 @@ what is loaded unless the caller asks for another backend.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +26,8 @@ from torch import nn
 
 from ..registry import nearest
 from ..types import ConfigError
+from . import smollm2
+from .gguf import converted, is_gguf
 from .sites import Family, family_of
 
 logger = logging.getLogger(__name__)
@@ -44,17 +55,40 @@ def parse_dtype(name: str) -> torch.dtype:
     return DTYPES[name]
 
 
+@dataclass(frozen=True, slots=True)
+class ShortName:
+    """A model that a plain word stands for.
+
+    Attributes:
+        source: says what to load: a folder, a ``.gguf`` file or a hub id.
+        advice: what to do where that cannot be had.
+    """
+
+    source: Callable[[], str]
+    advice: str
+
+
+SHORT_NAMES: Mapping[str, ShortName] = {smollm2.NAME: ShortName(smollm2.source, smollm2.HOW_TO_GET_IT)}
+
+
 def model_path(name: str) -> str:
-    """What transformers is given: the shipped folder of ``testbed:NAME``, else ``name`` itself.
+    """What transformers is given for a model's name: a folder, or a hub id; see the module's table.
 
     Args:
-        name: a Hugging Face id, a folder or ``testbed:NAME``.
-    """
-    if not name.startswith(TESTBED):
-        return name
-    from ..testbed.models import checkpoint_folder  # the testbed stands above the models, so it is not loaded with them
+        name: as the user wrote it.
 
-    return str(checkpoint_folder(name.removeprefix(TESTBED)))
+    Raises:
+        ConfigError: a testbed model that there is not, or a GGUF file that cannot be read.
+        StorageError: a GGUF file's weights cannot be kept.
+    """
+    if name.startswith(TESTBED):
+        from ..testbed.models import (
+            checkpoint_folder,
+        )  # the testbed stands above the models, so it is not loaded with them
+
+        return str(checkpoint_folder(name.removeprefix(TESTBED)))
+    found = SHORT_NAMES[name].source() if name in SHORT_NAMES else name
+    return str(converted(Path(found))) if is_gguf(found) else found
 
 
 def load_model(
@@ -68,7 +102,7 @@ def load_model(
     """Load a causal LM and its tokenizer, in evaluation mode.
 
     Args:
-        name: a Hugging Face id, a folder, or ``testbed:gemma2`` / ``testbed:qwen2``.
+        name: a Hugging Face id, a folder, a ``.gguf`` file, ``smollm2``, or ``testbed:gemma2`` / ``testbed:qwen2``.
         dtype: the checkpoint's own where None (float32 for the testbed).
         device: a torch device, or ``auto`` to spread a large model over the devices there are; default: CUDA if any.
         attention: attention backend; the family's own where None.
@@ -105,7 +139,9 @@ def load_model(
             model.to(device)
     except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
         where = "" if Path(path).exists() else " (no such folder here, and not to be had from the hub)"
-        raise ConfigError(f"model {name!r} cannot be loaded{where}: {' '.join(str(error).split())[:300]}") from error
+        advice = f"; {SHORT_NAMES[name].advice}" if name in SHORT_NAMES else ""
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(f"model {name!r} cannot be loaded{where}: {reason}{advice}") from error
     _require_whole(name, loaded["missing_keys"])
     model.config._name_or_path = name  # `testbed:NAME` rather than the folder that it stands for
     model.eval()

@@ -1,4 +1,4 @@
-"""The slow, plain scorer: one full forward pass per row. Every faster path is held against it.
+"""Reference scorer, slow and plain: one full forward pass per row. Every faster path is held against it.
 
     L(A | q) = - sum_t log P(y_t | q, y_<t)          Eq. 28, nats, summed over the answer's tokens, end token included
 
@@ -9,7 +9,7 @@ but at least fp32; log-softmax and sums are float64. At m = 0 the model is bit-i
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Literal
 
 import numpy as np
@@ -97,7 +97,6 @@ def answer_rows(pairs: Sequence[EncodedPair]) -> list[Row]:
     ]
 
 
-@torch.no_grad()
 def score(
     model: nn.Module,
     pairs: Sequence[EncodedPair],
@@ -122,7 +121,36 @@ def score(
         side: side of the padding; it changes nothing.
 
     Returns:
-        ``Scores`` with one entry per pair, in the order given.
+        ``Scores`` with one entry per pair, in the order given; losses in nats.
+    """
+    acting = [] if intervention is None else [(intervention, m)]
+    return score_together(model, pairs, acting, pad_id=pad_id, max_tokens=max_tokens, max_rows=max_rows, side=side)
+
+
+@torch.no_grad()
+def score_together(
+    model: nn.Module,
+    pairs: Sequence[EncodedPair],
+    acting: Sequence[tuple[Intervention, Strength]],
+    *,
+    pad_id: int = 0,
+    max_tokens: int = 4096,
+    max_rows: int = 64,
+    side: Literal["right", "left"] = "right",
+) -> Scores:
+    """Negative log-likelihood of both answers of each pair under several interventions at once, each at its own m.
+
+    Args:
+        model: a Hugging Face causal LM.
+        pairs: encoded pairs.
+        acting: interventions, each with a float or ``(m1, m2)`` of floats; none for the bare model.
+        pad_id: any valid id; it changes nothing.
+        max_tokens: padded tokens of a batch at most; changes nothing but memory and time.
+        max_rows: rows of a batch at most; changes nothing but memory and time.
+        side: side of the padding; it changes nothing.
+
+    Returns:
+        ``Scores`` with one entry per pair, in the order given; losses in nats.
     """
     rows = answer_rows(pairs)
     lengths = [len(row.prompt) + len(row.answer) for row in rows]
@@ -130,7 +158,10 @@ def score(
     with frozen(model):
         for chosen in plan_batches(lengths, max_tokens=max_tokens, max_rows=max_rows):
             batch = collate([rows[i] for i in chosen], pad_id=pad_id, side=side).to(device_of(model))
-            losses[chosen] = row_losses(model, batch, intervention, m).cpu().numpy()
+            with ExitStack() as stack:
+                for intervention, m in acting:
+                    stack.enter_context(attach(model, intervention, m, layout=layout_of(batch)))
+                losses[chosen] = row_losses(model, batch).cpu().numpy()
     tokens = np.array([len(row.answer) for row in rows])
     n = len(pairs)
     return Scores(L_p=losses[:n], L_n=losses[n:], T_p=tokens[:n], T_n=tokens[n:])

@@ -12,12 +12,15 @@ from torch import nn
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..log_odds import Normalize
 from ..steering.artifact import Artifact
+from ..steering.strength_grid import NaturalUnit, StrengthGrid
 from ..storage import Journal
+from ..text.encode import EncodedPair
 from ..text.template import Template
 from .encode_table import encode_table
 from .engine.engine import EngineConfig
 from .engine.scorer import scores_over_m
-from .sweep import Factors, NextPoints, Progress, sweep_encoded
+from .natural_unit import natural_unit
+from .sweep import Factors, NextPoints, Progress, by_concept, sweep_encoded
 
 
 def sweep_pairs(
@@ -25,8 +28,9 @@ def sweep_pairs(
     tokenizer: Any,
     pairs: PairsLike,
     artifact: Artifact,
-    m: Sequence[Factors],
+    m: Sequence[Factors] | StrengthGrid,
     *,
+    unit: NaturalUnit | None = None,
     model_name: str | None = None,
     normalize: Normalize = "sum",
     drop_bad: bool = False,
@@ -37,12 +41,15 @@ def sweep_pairs(
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained.
 
+    The table says r beside m where it is known what m = 1 of the artifact is worth.
+
     Args:
         model: a Hugging Face causal LM.
         tokenizer: its tokenizer.
         pairs: prompts with their two answers.
         artifact: an intervention for each concept.
-        m: floats, or ``(m1, m2)``.
+        m: floats, or ``(m1, m2)``; or a grid, which may be in r (``strength_grid.parse_strengths``).
+        unit: what m = 1 is worth in r; where None as the artifact records it, else measured if a grid in r needs it.
         model_name: how the table names the model; as it was loaded where None.
         normalize: log-odds from summed losses (``sum``) or from means per token (``mean``).
         drop_bad: leave bad rows out and name them, instead of raising.
@@ -57,9 +64,14 @@ def sweep_pairs(
     """
     table = as_pairs(pairs, split="test", drop_bad=drop_bad)
     template = Template(tokenizer, artifact.tokens)
-    return sweep_encoded(
+    rows = encode_table(table, template, drop_bad=drop_bad).rows
+    unit = unit or artifact.unit
+    if isinstance(m, StrengthGrid):
+        unit = unit or measured_unit(model, rows, artifact, template.pad_id)
+        m = m.in_m(unit.r_per_m)
+    scored = sweep_encoded(
         model,
-        encode_table(table, template, drop_bad=drop_bad).rows,
+        rows,
         artifact,
         m,
         pad_id=template.pad_id,
@@ -73,3 +85,42 @@ def sweep_pairs(
         progress=progress,
         journal=journal,
     )
+    if unit is not None:
+        scored["r"] = (unit.r_per_m * scored["m1"]).where(scored["m1"] == scored["m2"])
+    return scored
+
+
+def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Artifact) -> NaturalUnit:
+    """What m = 1 of an artifact is worth in r: as its record says, else measured on pairs.
+
+    Args:
+        model: the bare model.
+        tokenizer: the model's.
+        pairs: read only where the record says nothing.
+        artifact: of which m = 1 is asked.
+
+    Raises:
+        DataError: a bad row (named).
+        ConfigError: the artifact does not fit the model, or a pair names a concept that it has not.
+    """
+    if artifact.unit is not None:
+        return artifact.unit
+    template = Template(tokenizer, artifact.tokens)
+    rows = encode_table(as_pairs(pairs, split="test"), template).rows
+    return measured_unit(model, rows, artifact, template.pad_id)
+
+
+def measured_unit(model: nn.Module, rows: Sequence[EncodedPair], artifact: Artifact, pad_id: int = 0) -> NaturalUnit:
+    """What m = 1 of an artifact is worth in r on these pairs; of several concepts, the median.
+
+    Args:
+        model: the bare model.
+        rows: encoded pairs, whose concepts the artifact has.
+        artifact: of which m = 1 is measured.
+        pad_id: any valid id; it changes nothing.
+
+    Raises:
+        ConfigError: the artifact does not fit the model, or a pair names a concept that it has not.
+    """
+    groups = by_concept(rows, artifact).items()
+    return NaturalUnit.over([natural_unit(model, members, artifact[name], pad_id=pad_id) for name, members in groups])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,10 @@ from .artifact_files import (
 from .artifact_model import differences, require_architecture
 from .chosen_m import ChosenM
 from .intervention import Intervention, InterventionConfig
+from .strength_grid import NaturalUnit
 
 DEFAULT_CONCEPT = "default"
+UNIT_KEY = "natural_unit"
 
 
 class Artifact:
@@ -114,6 +115,16 @@ class Artifact:
             ConfigError: the record holds none that can be read.
         """
         return build(TokenConfig, self.record.get("run", {}).get("tokens"), "the artifact's record, tokens")
+
+    @property
+    def unit(self) -> NaturalUnit | None:
+        """What m = 1 is worth in |dh| / |h|, as it was measured in training; None where it was not.
+
+        Raises:
+            ConfigError: the record holds one that cannot be read.
+        """
+        found = self.record.get(UNIT_KEY)
+        return None if found is None else build(NaturalUnit, found, f"the artifact's record, {UNIT_KEY}")
 
     def chosen_m(self, concept: str | None = None) -> float | tuple[float, float] | None:
         """The m that was chosen for a concept; None where none was.
@@ -297,13 +308,4 @@ class Artifact:
         return differences(self.record, found, tokenizer)
 
 
-def norm(intervention: Intervention) -> float:
-    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
-
-    Args:
-        intervention: any intervention.
-    """
-    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))
-
-
-__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "Artifact", "norm"]
+__all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "UNIT_KEY", "Artifact"]

@@ -22,142 +22,15 @@ from torch import Tensor, nn
 
 from ..model.linear_map import linear_map
 from ..model.sites import RESIDUAL, Site, blocks_of, family_of, walk, widths
-from ..text.positions import Layout, TokenLayout, position_mask
+from ..text.positions import Layout, TokenLayout
 from ..types import ConfigError
-from .call_layout import CallReader
-from .forms.base import Factor, Form, Strength, factors
+from .attachment import Attachment
+from .forms.base import Factor, Form, Strength
 from .intervention import Intervention
 from .report import Applied, Tally, check_report
 
 Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
 """``(form, x, m) -> dy``: what is added. The default is ``form.delta``; an objective may bring its own for training."""
-
-
-class Attachment:
-    """A live attachment: the strength, the token mask of the running call, and the tally of what was touched.
-
-    Made by ``attach`` only. ``set_m`` changes the strength of the calls to come.
-
-    Args:
-        intervention: what is applied.
-        m: its strength.
-        layout: where prompt and answer lie; None to read it off each call.
-        measure: count the tokens touched and the size of the change.
-    """
-
-    def __init__(
-        self, intervention: Intervention, m: Strength, layout: Layout | TokenLayout | None, measure: bool
-    ) -> None:
-        config = intervention.config
-        self.intervention = intervention
-        self.measure = measure
-        self.set_m(m)
-        self._layout = layout
-        self._reader = CallReader(config.prefix_ids, config.bos_id, config.skip_prefix)
-        self._mask: Tensor | None = None
-        self._seen: Tensor | None = None
-        self._steers: Tensor | None = None
-        self._last: tuple[Factor, Factor] = (0.0, 0.0)
-        self._hooks: list[_SiteHooks] = []
-
-    @property
-    def m(self) -> tuple[Factor, Factor]:
-        """``(m1, m2)`` of the calls to come."""
-        return self._m
-
-    def set_m(self, m: Strength) -> None:
-        """Steer the calls to come at another strength; 0 makes them the bare model's, bit for bit.
-
-        Args:
-            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as `attach` takes it.
-
-        Raises:
-            ConfigError: m is not finite, or of another shape.
-        """
-        self._m = factors(m)
-        self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self._m)
-
-    def report(self) -> tuple[Applied, ...]:
-        """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
-        return tuple(hooks.tally.applied() for hooks in self._hooks)
-
-    def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Hook on the module that receives the tokens: decide which of this call's tokens are steered.
-
-        Args:
-            module: the decoder.
-            args: its positional arguments.
-            kwargs: its keyword arguments.
-        """
-        if isinstance(self._layout, TokenLayout):
-            self._mask, self._seen = self._layout.steered, self._layout.real
-            return
-        layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
-        config = self.intervention.config
-        self._mask = position_mask(config.positions, config.skip_prefix, layout)
-        self._seen = layout.index >= 0
-        if not self.bare:  # no read of the device here: `require_steered` does it once
-            self._last = self._m
-            steers = self._mask.any()
-            self._steers = steers if self._steers is None else self._steers | steers.to(self._steers.device)
-
-    def require_steered(self) -> None:
-        """Raise where the model was called, m was not 0, and the token policy left out every token of every call.
-
-        Raises:
-            ConfigError: so it was.
-        """
-        if self._steers is None or bool(self._steers) or not any(_is_nonzero(value) for value in self._last):
-            return
-        config = self.intervention.config
-        raise ConfigError(
-            f"no token of any row was steered (positions {config.positions}, skip_prefix {config.skip_prefix}), so the "
-            f"model is the bare one at {', '.join(config.sites)}: give prompts that are longer than the constant "
-            "opening, or other positions"
-        )
-
-    def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """``(steered, real)`` tokens ``[b s]`` of the running call, for hidden states ``[b s d]``.
-
-        Args:
-            h: ``[b s d]`` of the running call.
-
-        Raises:
-            ConfigError: a block ran outside a call of the whole model, or the layout is for another shape.
-        """
-        if self._mask is None or self._seen is None:
-            raise ConfigError(
-                "an attached block ran outside a call of the whole model, so its token positions are unknown: "
-                "call the model itself"
-            )
-        if self._mask.shape != h.shape[:2]:
-            raise ConfigError(
-                f"the layout is for {tuple(self._mask.shape)} tokens, the model was called with {tuple(h.shape[:2])}"
-            )
-        return self._mask.to(h.device), self._seen.to(h.device)
-
-    def factors_for(self, h: Tensor) -> tuple[Factor, Factor]:
-        """``(m1, m2)`` for a call's rows: a row's beams share its m.
-
-        Args:
-            h: ``[b s d]`` of the running call.
-        """
-        m1, m2 = (_rowwise(value, len(h), h.device) for value in self._m)
-        return m1, m2
-
-
-def _is_nonzero(value: Factor) -> bool:
-    return bool((value != 0).any()) if isinstance(value, Tensor) else value != 0
-
-
-def _rowwise(m: Factor, b: int, device: torch.device) -> Factor:
-    if not isinstance(m, Tensor):
-        return m
-    if m.ndim == 2 and len(m) == b:
-        return m.to(device)
-    if b % len(m):
-        raise ConfigError(f"{len(m)} values of m for {b} rows: give one per row (beams of a row share it)")
-    return m.to(device).repeat_interleave(b // len(m))
 
 
 def _nonzero(m1: Factor, m2: Factor, mask: Tensor) -> Tensor:
@@ -181,6 +54,7 @@ class _SiteHooks:
     Args:
         attachment: the attachment that the hooks belong to.
         site: where they act.
+        form: what computes dy there.
         module: dotted name of the module whose output they change.
         delta: computes dy.
     """
@@ -231,7 +105,7 @@ def plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
     Args:
         form: the form.
         x: its site's input ``[b s d_in]``.
-        m: strength, see `attach`.
+        m: strength, see ``attach``.
     """
     dy: Tensor = form.delta(x, m)
     return dy
@@ -307,7 +181,7 @@ def _attach_site(
             handles.append(linear.register_forward_pre_hook(hooks.linear_input))
     for handle in handles:
         stack.callback(handle.remove)
-    attachment._hooks.append(hooks)
+    attachment.tallies.append(hooks.tally)
 
 
 __all__ = ["Applied", "Attachment", "Delta", "attach", "plain_delta"]

@@ -13,7 +13,7 @@ from ..config import require
 class ChosenM:
     """The strength that a concept is to be steered with.
 
-    Args:
+    Attributes:
         m1: factor of dW.
         m2: factor of db.
         evidence: how it was chosen and what was measured there, plain JSON values.

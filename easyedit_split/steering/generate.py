@@ -20,7 +20,7 @@ from ..config import require
 from ..model.hooks import device_of, finite_masks, frozen
 from ..storage import Journal
 from ..text.batching import Row, collate
-from ..text.template import Template, prefix_lengths
+from ..text.template import Ids, Template, prefix_lengths
 from ..types import DataError
 from .attach import attach
 from .forms.base import Strength
@@ -112,10 +112,12 @@ def generate_texts(
                 chosen = list(range(len(rows))[start : start + config.batch_size])
                 if all((i, float(value)) in have for i in chosen):
                     continue
-                texts = _continue(model, template, [rows[i] for i in chosen], intervention, value, config, start)
-                for i, text in zip(chosen, texts, strict=True):
+                stops = _stops(model, template)
+                written = _continue(model, template, [rows[i] for i in chosen], intervention, value, config, start)
+                for i, ids in zip(chosen, written, strict=True):
                     if (i, float(value)) in have:
                         continue
+                    text = template.decode(_until(ids, stops))
                     done.append(Generated(i, prompts[i], float(value), text))
                     if journal is not None:
                         journal.append(asdict(done[-1]))
@@ -156,6 +158,66 @@ def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]
     return rows
 
 
+def greedy_rows(
+    model: nn.Module,
+    template: Template,
+    prompts: Sequence[str],
+    config: GenerateConfig | None = None,
+) -> list[Row]:
+    """The bare model's answers to prompts as rows of ids, each with the token that ended it, if one did.
+
+    Args:
+        model: left as it is.
+        template: turns prompts into ids.
+        prompts: at least one.
+        config: lengths and batch size; the answers are greedy unless it says otherwise.
+
+    Raises:
+        DataError: no prompts, or one that is empty or cannot be encoded (named).
+    """
+    config = config or GenerateConfig()
+    encoded = _encode(template, prompts)
+    lengths = prefix_lengths(encoded, template.prefix_ids, template.bos_id)
+    rows: list[Row] = []
+    with frozen(model), torch.no_grad():
+        for start in range(0, len(encoded), config.batch_size):
+            chosen = encoded[start : start + config.batch_size]
+            rows += [
+                Row(prompt, _through(ids, _stops(model, template)), lengths[start + k])
+                for k, (prompt, ids) in enumerate(
+                    zip(chosen, _continue(model, template, chosen, None, 0.0, config, start), strict=True)
+                )
+            ]
+    return rows
+
+
+@torch.no_grad()
+def reply(
+    model: nn.Module,
+    template: Template,
+    prompt: Ids,
+    intervention: Intervention | None,
+    m: float,
+    config: GenerateConfig | None = None,
+) -> str:
+    """The answer to one prompt that is ids already, e.g. a conversation's.
+
+    Args:
+        model: the model that writes.
+        template: that made the ids.
+        prompt: ids of everything before the answer.
+        intervention: what steers; the bare model where None.
+        m: its strength.
+        config: lengths and sampling; greedy where None.
+
+    Raises:
+        ConfigError: an intervention that does not fit the model.
+    """
+    with frozen(model):
+        (ids,) = _continue(model, template, [prompt], intervention, m, config or GenerateConfig(), 0)
+    return template.decode(_until(ids, _stops(model, template)))
+
+
 def _continue(
     model: nn.Module,
     template: Template,
@@ -164,7 +226,8 @@ def _continue(
     m: Strength,
     config: GenerateConfig,
     offset: int,
-) -> list[str]:
+) -> list[list[int]]:
+    """What follows each prompt, in ids: the answer, and whatever fills its row after the token that ended it."""
     lengths = prefix_lengths(prompts, template.prefix_ids, template.bos_id)
     rows = [Row(prompt, (), length) for prompt, length in zip(prompts, lengths, strict=True)]
     batch = collate(rows, pad_id=template.pad_id, side="left").to(device_of(model))
@@ -185,7 +248,7 @@ def _continue(
             **sampling,
         )
     width = batch.input_ids.shape[1]
-    return [template.decode(_until(row[width:].tolist(), _stops(model, template))) for row in ids]
+    return [row[width:].tolist() for row in ids]
 
 
 def _stops(model: nn.Module, template: Template) -> list[int] | None:
@@ -201,3 +264,8 @@ def _until(ids: list[int], stops: list[int] | None) -> list[int]:
         if stops and id_ in stops:
             return ids[:place]
     return ids
+
+
+def _through(ids: list[int], stops: list[int] | None) -> tuple[int, ...]:
+    """The ids up to the first stop and with it."""
+    return tuple(ids[: len(_until(ids, stops)) + 1])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..types import ConfigError
 
@@ -90,3 +91,12 @@ def check_report(report: Sequence[Applied]) -> None:
                 applied.site,
                 applied.tokens_touched,
             )
+
+
+def parameter_norm(intervention: nn.Module) -> float:
+    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
+
+    Args:
+        intervention: any intervention.
+    """
+    return math.sqrt(sum(float(p.detach().double().square().sum()) for p in intervention.parameters()))

@@ -61,11 +61,20 @@ class Part:
         return self.artifact[self.concept]
 
     def at(self, m: FixedM, evidence: Mapping[str, Any] | None = None) -> Part:
-        """The same at another m."""
+        """The same intervention at another m.
+
+        Args:
+            m: one m, or ``(m1, m2)``.
+            evidence: how it was chosen, plain JSON values.
+        """
         return replace(self, chosen=ChosenM.of(_fixed(m), evidence))
 
     def scaled(self, factor: float) -> Part:
-        """The same at ``factor`` times its m."""
+        """The same intervention at ``factor`` times its m.
+
+        Args:
+            factor: any number.
+        """
         return self.at((factor * self.chosen.m1, factor * self.chosen.m2))
 
     def _concepts(self) -> str:
@@ -96,8 +105,8 @@ class Part:
 class Steered:
     """A model while it is steered.
 
-    Attributes:
-        attachments: one for each part, in order.
+    Args:
+        attachments: one for each part of the steering, in order.
     """
 
     def __init__(self, attachments: tuple[Attachment, ...]) -> None:
@@ -193,7 +202,11 @@ class Steering:
         return self._of((self.parts[0].at(m, evidence),))
 
     def __getitem__(self, concept: str) -> Steering:
-        """One concept of an artifact with several, at the m that was chosen for it, or at this one's."""
+        """One concept of an artifact with several, at the m that was chosen for it, or at this one's.
+
+        Args:
+            concept: which of the artifact's concepts.
+        """
         part = self._single("concept")
         name = part.artifact.resolve(concept)
         return self._of((Part(part.artifact, name, part.artifact.chosen.get(name, part.chosen)),))

@@ -1,4 +1,4 @@
-"""The gate: an instrument is calibrated before anything is measured with it.
+"""Calibration of the testbed's models: the gate that they pass before anything is measured with them.
 
 For a model and a dataset, over the held-out pairs (pref = L_n - L_p in nats, end of turn included):
 
@@ -73,7 +73,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
 
 
 @torch.inference_mode()
-def answer_losses(
+def negative_log_likelihood(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]]
 ) -> Float[Tensor, " n"]:
     """Summed negative log-likelihood (nats) of each ``(prompt, answer)``, the end of the turn included.
@@ -109,7 +109,7 @@ def preferences(
         pairs: prompts with their two answers.
     """
     rows = [(p.prompt, p.positive) for p in pairs] + [(p.prompt, p.negative) for p in pairs]
-    both = answer_losses(model, tokenizer, rows)
+    both = negative_log_likelihood(model, tokenizer, rows)
     return both[len(pairs) :] - both[: len(pairs)]
 
 

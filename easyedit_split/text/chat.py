@@ -9,6 +9,7 @@ generation prompt and the answer is kept, because the model has never seen an an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import TemplateError
@@ -49,14 +50,18 @@ class Chat:
             between = before[len(asked) :]
             self.answer_space, self.answer_opening = ("", between) if between.strip() else (between, "")
 
-    def ask(self, user: str) -> str:
+    def ask(self, user: str, earlier: Sequence[tuple[str, str]] = ()) -> str:
         """The exchange up to where the answer to ``user`` begins.
 
         Args:
             user: the user's message, plain text.
+            earlier: queries and their answers before it.
+
+        Raises:
+            ConfigError: the template fails, or leaves the query out.
         """
         try:
-            text = self._render(self._messages(user), open_answer=True)
+            text = self._render(self._messages(user, earlier), open_answer=True)
         except TemplateError as error:
             raise ConfigError(
                 f"the tokenizer's chat template fails ({error}): mend it, or chat_template: off"
@@ -65,12 +70,14 @@ class Chat:
             raise ConfigError("the tokenizer's chat template does not show the user's text: use chat_template: off")
         return text + self.answer_opening
 
-    def _messages(self, user: str) -> list[dict[str, str]]:
-        if self.system is None:
-            return [{"role": "user", "content": user}]
-        if self._folds_system:
-            return [{"role": "user", "content": f"{self.system}\n\n{user}"}]
-        return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
+    def _messages(self, user: str, earlier: Sequence[tuple[str, str]] = ()) -> list[dict[str, str]]:
+        turns = [*(text for exchange in earlier for text in exchange), user]
+        if self.system is not None and self._folds_system:
+            turns[0] = f"{self.system}\n\n{turns[0]}"
+        roles = ("user", "assistant")
+        said = [{"role": roles[place % 2], "content": text} for place, text in enumerate(turns)]
+        opening = [] if self.system is None or self._folds_system else [{"role": "system", "content": self.system}]
+        return opening + said
 
     def _render(self, messages: list[dict[str, str]], *, open_answer: bool) -> str:
         dated = "date_string" in str(self.tokenizer.chat_template)

@@ -116,6 +116,25 @@ class Template:
             raise DataError(f"holds text that the tokenizer reads as {self._named_special(text)}: remove it")
         return ids
 
+    def conversation(self, text: str, earlier: Sequence[tuple[str, str]]) -> Ids:
+        """Ids of everything before the answer to ``text``, with earlier queries and their answers in front.
+
+        Without a chat template, they stand a blank line apart.
+
+        Args:
+            text: the query.
+            earlier: queries and answers, in order.
+
+        Raises:
+            DataError: a query holds a special token.
+        """
+        for query in (*(query for query, _ in earlier), text):
+            self.prompt(query)
+        if self.chat:
+            return self._led(self._encode(self.chat.ask(text, earlier)))
+        said = [part for exchange in earlier for part in exchange]
+        return self._prompt("\n\n".join([*said, text]))
+
     def answer(self, text: str) -> Ids:
         """Ids of an answer tokenised apart, and the end token where it is scored.
 
@@ -154,6 +173,10 @@ class Template:
         else:
             system = self.config.system
             ids = self._encode(text if system is None else f"{system}\n\n{text}", plain=True)
+        return self._led(ids)
+
+    def _led(self, ids: Ids) -> Ids:
+        """``ids`` with what the tokenizer itself puts before a text, once."""
         return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
 
     def _added_in_front(self) -> Ids:

@@ -51,7 +51,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LossPart:
     """Losses of some of a side's pairs.
 
     Attributes:
@@ -67,8 +67,13 @@ class Part:
 class AnswerSource(Protocol):
     """Gives a side's losses."""
 
-    def parts(self, side: Side, *, whole: bool) -> Iterator[Part]:
-        """The side's losses, in parts; in one where ``whole``."""
+    def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
+        """The side's losses, in parts; in one where ``whole``.
+
+        Args:
+            side: one direction of a batch.
+            whole: in a single part.
+        """
         ...
 
     def halve(self) -> bool:
@@ -90,15 +95,20 @@ class PlainAnswers:
         self.model, self.pairs, self.intervention = model, pairs, intervention
         self.pad_id = pad_id
 
-    def parts(self, side: Side, *, whole: bool) -> Iterator[Part]:
-        """All of it at once."""
+    def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
+        """The side's losses in one part.
+
+        Args:
+            side: one direction of a batch.
+            whole: unused; it is one part anyway.
+        """
         pairs = [self.pairs[i] for i in side.pairs]
         rows = [Row(pair.prompt, getattr(pair, name), pair.prefix_length) for name in side.names for pair in pairs]
         device = device_of(self.model)
         batch = collate(rows, pad_id=self.pad_id).to(device)
         m = side.m.flatten().to(device)
         losses = row_losses(self.model, batch, self.intervention, m, delta=side.delta)
-        yield Part(range(len(pairs)), losses.reshape(len(side.names), -1))
+        yield LossPart(range(len(pairs)), losses.reshape(len(side.names), -1))
 
     def halve(self) -> bool:
         """It has nothing to cut."""
@@ -119,8 +129,13 @@ class EngineAnswers:
         self.engine, self.prepared, self.intervention = engine, prepared, intervention
         self.first = {"positive": 0, "negative": n}
 
-    def parts(self, side: Side, *, whole: bool) -> Iterator[Part]:
-        """One part per launch; where ``whole``, all of them, their graphs kept until the side is done."""
+    def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
+        """One part per launch; where ``whole``, all of them, their graphs kept until the side is done.
+
+        Args:
+            side: one direction of a batch.
+            whole: in a single part.
+        """
         parts = (self._part(side, units, losses) for units, losses in self._launched(side))
         if not whole:
             yield from parts
@@ -128,7 +143,7 @@ class EngineAnswers:
         found = list(parts)
         places = [place for part in found for place in part.places]
         order = torch.tensor(places).argsort()
-        yield Part(range(len(places)), torch.cat([part.L for part in found], 1)[:, order.to(found[0].L.device)])
+        yield LossPart(range(len(places)), torch.cat([part.L for part in found], 1)[:, order.to(found[0].L.device)])
 
     def _launched(self, side: Side) -> Iterator[tuple[list[int], Tensor]]:
         values = side.m.tolist()
@@ -142,8 +157,8 @@ class EngineAnswers:
             yield [unit for row in launch.rows for unit in row.units], losses
 
     @staticmethod
-    def _part(side: Side, units: list[int], losses: Tensor) -> Part:
-        return Part(units, losses.reshape(len(units), len(side.names)).T)
+    def _part(side: Side, units: list[int], losses: Tensor) -> LossPart:
+        return LossPart(units, losses.reshape(len(units), len(side.names)).T)
 
     def halve(self) -> bool:
         """Half the tokens a launch, down to one row each."""

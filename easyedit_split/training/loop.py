@@ -25,10 +25,11 @@ from ..text.encode import EncodedPair, Template
 from ..types import ConfigError
 from .answers import answers_for
 from .closed_form import fit_closed_form
+from .natural_lr import in_plain_units
 from .objectives.base import FittedObjective, TrainedObjective
 from .run_config import RunConfig
 from .schedule import derive_seed, lr_factor, steps_in
-from .sides import Drawn, Sides
+from .sides import DrawnBatch, Sides
 from .stopping import LastGood, Step, TrainingStopped
 
 Progress: TypeAlias = Callable[[int, int, float], None]
@@ -68,6 +69,8 @@ def train_intervention(
         if isinstance(objective, FittedObjective):
             fit_closed_form(model, template.pad_id, pairs, intervention, objective)
             return intervention, ()
+        if run.train.unit == "r":
+            run = in_plain_units(train_intervention, model, template, pairs, run, concept)
         trained = cast(TrainedObjective, objective)
         loop = _Loop(model, template, pairs, run, trained, intervention, concept, engine or EngineConfig())
         try:
@@ -115,6 +118,7 @@ class _Loop:
         objective: turns answer losses into a loss.
         intervention: what is trained, in place.
         concept: enters the seeds.
+        engine: settings of the engine that scores the answers.
     """
 
     def __init__(
@@ -179,7 +183,7 @@ class _Loop:
         m = float(torch.cat([micro.m_own for micro in drawn]).mean())
         self.history.append(Step(len(self.history) + 1, epoch, lr, sum(values), size, m, count))
 
-    def _gradients(self, drawn: Sequence[Drawn], count: int) -> list[Tensor]:
+    def _gradients(self, drawn: Sequence[DrawnBatch], count: int) -> list[Tensor]:
         """Gradients of a step and each batch's share of its loss; taken in smaller launches where memory is short."""
         noise = self.noise.get_state()
         while True:
@@ -191,7 +195,7 @@ class _Loop:
                     raise
             self.noise.set_state(noise)
 
-    def _backward(self, drawn: Drawn, count: int) -> Tensor:
+    def _backward(self, drawn: DrawnBatch, count: int) -> Tensor:
         """Add the gradients of a batch's share of a step's mean; its loss, not yet read."""
         total = []
         for side in self.sides.of(drawn):

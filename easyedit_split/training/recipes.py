@@ -2,6 +2,8 @@
 
     code's defaults < methods/FORM < methods/OBJECTIVE < datasets/D < models/M < the user's file < --set key=value
 
+A model without a file of its own takes models/untuned, whose learning rate and factors are in natural units.
+
 Within a file its sections come first, then those of its ``cases`` whose ``for`` fits, in order; what comes later wins.
 
 | section                                             | holds                                                         |
@@ -35,6 +37,8 @@ _PLACES = ("layers", "site", "placement", "positions", "skip_prefix")
 _SECTIONS = ("form", "objective", "train", "tokens")
 _FIELDS = {"form": "form_config", "objective": "objective_config", "train": "train", "tokens": "tokens"}
 _SELECTORS = ("form", "objective", "model", "dataset")
+UNTUNED = "untuned"
+"""The file in ``hparams/models`` of every model that has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,30 @@ class Recipe:
     settings: dict[str, Any]
     origins: dict[str, str]
 
+    @property
+    def needs_layers(self) -> bool:
+        """Whether nobody said which blocks to steer."""
+        return "layers" not in self.settings
+
+    def with_layers(self, layers: Sequence[int], origin: str) -> Recipe:
+        """The same recipe for these blocks.
+
+        Args:
+            layers: 0-based block indices.
+            origin: what chose them, for the record.
+        """
+        return Recipe({**self.settings, "layers": tuple(layers)}, {**self.origins, "layers": origin})
+
     def run_config(self) -> RunConfig:
         """The checked configuration.
 
         Raises:
             ConfigError: a value out of range, no layers, an objective that cannot train the form.
         """
-        if "layers" not in self.settings:
-            raise ConfigError("no recipe names layers for this model: say which, e.g. --layer 20 or --set layers=[20]")
+        if self.needs_layers:
+            raise ConfigError(
+                "no recipe names layers for this model: say which, e.g. --layer 20, --set layers=[20] or --layer auto"
+            )
         return RunConfig.read(self.settings, "settings")
 
     def lines(self) -> tuple[Line, ...]:
@@ -120,7 +140,7 @@ def compose(
     Args:
         form: registered form name; a third party's may have no file.
         objective: registered objective name; a third party's may have no file.
-        model: Hugging Face id, folder or ``testbed:NAME``; a model without a file gets no ``layers``.
+        model: as ``load_model`` takes it; one without a file gets no ``layers``, and the rest in natural units.
         dataset: as ``load_dataset`` takes it; a file of one's own has no recipe.
         config: the user's YAML file.
         overrides: ``key=value``, the key dotted (``train.lr=0.01``), the value read as YAML.
@@ -132,7 +152,8 @@ def compose(
     folder = hparams_folder()
     names = {"form": form, "objective": objective, "model": model_recipe(model), "dataset": dataset_recipe(dataset)}
     files = [folder / "methods" / f"{form}.yaml", folder / "methods" / f"{objective}.yaml"]
-    files += [folder / f"{kind}s" / f"{names[kind]}.yaml" for kind in ("dataset", "model") if names[kind]]
+    files += [folder / "datasets" / f"{names['dataset']}.yaml"] if names["dataset"] else []
+    files += [folder / "models" / f"{names['model'] or UNTUNED}.yaml"]
     composer = _Composer(names, {"form": form, "objective": objective})
     for file in files:
         if file.is_file():

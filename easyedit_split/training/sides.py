@@ -18,18 +18,19 @@ from torch import Tensor
 from ..steering.attach import Delta
 from ..steering.forms.base import Form, Strength
 from ..text.encode import EncodedPair
-from .answers import Part, Side
+from .answers import LossPart, Side
 from .objectives.base import AnswerLosses, TrainedObjective, TrainingDelta
 from .run_config import RunConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnBatch:
     """A batch with the m of each of its pairs: for the own and for the other answer.
 
     Attributes:
         pairs: which of the run's pairs.
-        m_own, m_other: ``[n]``, on the CPU.
+        m_own: ``[n]`` m for the own answers, on the CPU.
+        m_other: ``[n]`` m for the other answers, on the CPU.
     """
 
     pairs: list[int]
@@ -59,7 +60,7 @@ class Sides:
         self.pairs, self.run, self.objective, self.noise, self.bare = pairs, run, objective, noise, bare
         self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
 
-    def draw(self, batch: list[int], generator: torch.Generator) -> Drawn:
+    def draw(self, batch: list[int], generator: torch.Generator) -> DrawnBatch:
         """A batch's strengths.
 
         Args:
@@ -72,9 +73,9 @@ class Sides:
             return values[torch.randint(len(values), (len(batch),), generator=generator)]
 
         own = draw()
-        return Drawn(batch, own, own if self.objective.same_m else draw())
+        return DrawnBatch(batch, own, own if self.objective.same_m else draw())
 
-    def of(self, drawn: Drawn) -> list[Side]:
+    def of(self, drawn: DrawnBatch) -> list[Side]:
         """The directions of a batch.
 
         Args:
@@ -85,7 +86,7 @@ class Sides:
             sides.append(self._side(drawn, ("negative", "positive"), -1, self.minus_delta))
         return sides
 
-    def loss(self, side: Side, part: Part) -> Float[Tensor, " k"]:
+    def loss(self, side: Side, part: LossPart) -> Float[Tensor, " k"]:
         """The objective's loss of each pair of a part.
 
         Args:
@@ -99,7 +100,7 @@ class Sides:
             bare_own, bare_other = (self._answer(name, chosen, self.bare[name][chosen]) for name in side.names)
         return self.objective.side_loss(own, others[0] if others else None, bare_own, bare_other)
 
-    def _side(self, drawn: Drawn, names: tuple[str, str], sign: int, delta: TrainingDelta | None) -> Side:
+    def _side(self, drawn: DrawnBatch, names: tuple[str, str], sign: int, delta: TrainingDelta | None) -> Side:
         both = self.objective.needs_other
         m = torch.stack([drawn.m_own, drawn.m_other] if both else [drawn.m_own])
         return Side(drawn.pairs, names if both else names[:1], sign * m, self._dropped(delta))

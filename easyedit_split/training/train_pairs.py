@@ -11,7 +11,8 @@ from torch import nn
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..scoring.encode_table import encode_table
 from ..scoring.engine.engine import EngineConfig
-from ..steering.artifact import DEFAULT_CONCEPT, Artifact
+from ..scoring.sweep_pairs import measured_unit
+from ..steering.artifact import DEFAULT_CONCEPT, UNIT_KEY, Artifact
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair
 from ..text.template import Template
@@ -81,7 +82,8 @@ def train_artifact(
             history[concept] = [dataclasses.asdict(step) for step in stop.history]
             raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
         history[concept] = [dataclasses.asdict(step) for step in steps]
-    return Artifact(interventions, record, history)
+    unit = measured_unit(model, encoded.rows, Artifact(interventions), template.pad_id)
+    return Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history)
 
 
 def _named(progress: Callable[[str, int, int, float], None], concept: str) -> Callable[[int, int, float], None]:

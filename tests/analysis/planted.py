@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from easyedit_split.analysis.fit.curves import CurveParams
-from easyedit_split.sweep_curves import CurveKey, PairOdds, SweepCurve
+from easyedit_split.log_odds import PairOdds
+from easyedit_split.sweep_curves import CurveKey, SweepCurve
 from easyedit_split.types import FloatArray
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from easyedit_split.analysis import SweepCurve, closer_points, from_pairs, look_closer, near_range
-from easyedit_split.analysis.choose_m.from_pairs import ScoredPairs
+from easyedit_split.analysis.choose_m.scored_pairs import ScoredPairs
 from easyedit_split.types import DataError, FloatArray
 from tests.analysis.planted import sweep_curve
 
@@ -54,9 +54,24 @@ def test_looking_closer_ends_and_finds_what_a_far_sweep_jumps_over() -> None:
     assert 2 <= rounds <= 6
     fine = np.linspace(-0.1, 0.2, 30_001)
     score = ScoredPairs.of(pairs_at(fine), "raise").mean_score
-    far, near = from_pairs(pairs_at(np.linspace(-20.0, 20.0, 9))).m, from_pairs(pairs_at(m)).m
+    far, near = (from_pairs(pairs_at(grid), aim="answer").m for grid in (np.linspace(-20.0, 20.0, 9), m))
     assert near == pytest.approx(float(fine[score.argmax()]), abs=2e-3)
     assert far is None or abs(far - fine[score.argmax()]) > 0.1, "control"
+
+
+def test_looking_closer_ends_at_a_cliff() -> None:
+    """Where the score jumps, no neighbour ever scores within 0.01 nats: the distance to it ends the search."""
+
+    def broken_off(m: FloatArray) -> SweepCurve:
+        util = np.where(m <= 1.2345, np.minimum(0.0, m - 1.2345), -500.0)
+        return sweep_curve(np.tile(20 * m, (8, 1)), np.tile(util, (8, 1)), m)
+
+    m, rounds = np.linspace(-20.0, 20.0, 9), 0
+    while (points := closer_points(broken_off(m))) and rounds < 20:
+        m, rounds = np.union1d(m, points), rounds + 1
+    assert points == ()
+    assert 5 <= rounds <= 10
+    assert 0 <= 1.2345 - m[m <= 1.2345].max() < 1e-3
 
 
 def test_a_sweep_that_is_close_enough_is_left_alone() -> None:

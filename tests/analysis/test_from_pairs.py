@@ -21,7 +21,7 @@ from easyedit_split.analysis import (
     from_pairs,
     recommend,
 )
-from easyedit_split.analysis.choose_m.from_pairs import ScoredPairs, wanted_log_p
+from easyedit_split.analysis.choose_m.scored_pairs import ScoredPairs, wanted_log_p
 from easyedit_split.analysis.fit.curves import preference, utility
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, sweep_curve
@@ -111,8 +111,8 @@ def test_the_error_is_that_of_a_mean_over_concepts() -> None:
 
 def test_the_interval_holds_what_the_pairs_cannot_tell_from_the_best() -> None:
     """At its ends the mean difference of scores is t standard errors; beyond, more."""
-    curve = planted()
-    advice = from_pairs(curve)
+    curve = planted(m=np.linspace(-20.0, 20.0, 401))  # so fine that interpolation hides nothing
+    advice = from_pairs(curve, aim="answer")
     assert advice.m is not None
     assert advice.m_interval is not None
     low, high = advice.m_interval.low, advice.m_interval.high
@@ -121,18 +121,19 @@ def test_the_interval_holds_what_the_pairs_cannot_tell_from_the_best() -> None:
     for end in (low, high):
         behind = score[advice.m] - score[end]
         assert behind.mean() / stats.sem(behind) == pytest.approx(stats.t.ppf(0.975, 23), rel=0.2)
-    wide = from_pairs(curve, level=0.999).m_interval
+    wide = from_pairs(curve, aim="answer", level=0.999).m_interval
     assert wide is not None
     assert wide.low < low < high < wide.high
-    many = from_pairs(planted(240)).m_interval
+    many = from_pairs(planted(240, m=curve.preference.m), aim="answer").m_interval
     assert many is not None
     assert many.high - many.low < 0.6 * (high - low)
 
 
-def test_a_concept_of_one_pair_leaves_no_intervals() -> None:
+def test_a_concept_of_one_pair_leaves_no_interval_of_m() -> None:
     advice = from_pairs(concepts(planted(9), [0] * 8 + [1]))
     assert advice.m is not None
-    assert (advice.m_interval, advice.gain_interval, advice.paid_interval, advice.method) == (None,) * 4
+    assert (advice.m_interval, advice.method) == (None, None)
+    assert advice.gain_interval is not None, "of the gain there is one: all pairs as one group"
 
 
 def refused(advice: Recommendation, because: str) -> None:
@@ -144,11 +145,16 @@ def refused(advice: Recommendation, because: str) -> None:
 def test_no_usable_m_says_why() -> None:
     pref, util = planted_pairs(M)
     refused(from_pairs(sweep_curve(pref * 0.0, util * 0.0 - M**2)), "no m makes the wanted answers likelier than m = 0")
-    halves = np.where(np.arange(len(pref))[:, None] % 2, pref - pref[:, [20]], pref[:, [20]] - 0.4 * pref)
-    refused(from_pairs(sweep_curve(halves, util)), "of 24 pairs: chance could do as well")
+    halves = np.where(np.arange(len(pref))[:, None] % 2, pref - pref[:, [20]], 0.8 * (pref[:, [20]] - pref))
+    refused(
+        from_pairs(sweep_curve(halves, util), aim="answer"),
+        "with this mean and scatter about 130 pairs would show it (there are 24), or a level of 0.61",
+    )
     assert from_pairs(sweep_curve(pref, util)).m is not None, "control"
     easier = np.broadcast_to(-((M - 10.0) ** 2), util.shape)
-    refused(from_pairs(sweep_curve(-0.01 * np.abs(M) + 0 * pref, easier)), "the preference for them is no higher there")
+    lower = sweep_curve(-0.01 * np.abs(M) + 0 * pref, easier)
+    refused(from_pairs(lower, aim="answer"), "the preference for them is no higher there")
+    refused(from_pairs(lower), "no m makes the wanted answers likelier than m = 0")
     right = M > 0
     refused(from_pairs(sweep_curve(pref[:, right], util[:, right], M[right])), "without m = 0")
     zero = M == 0
@@ -157,14 +163,17 @@ def test_no_usable_m_says_why() -> None:
 
 def test_few_pairs_must_agree() -> None:
     pref, util = planted_pairs(M)
-    refused(from_pairs(sweep_curve(pref[:5], util[:5])), "5 of 5 pairs: chance could do as well")
+    refused(
+        from_pairs(sweep_curve(pref[:5], util[:5])), "5 pairs are too few to tell a gain from chance: sweep at least 6"
+    )
     assert from_pairs(sweep_curve(pref[:6], util[:6])).m is not None
 
 
 def test_a_gain_that_a_few_pairs_make_is_refused() -> None:
     rates = np.array([0.1] * 22 + [40.0, -18.0])
     easier = np.broadcast_to(-((M - 10.0) ** 2), (24, len(M)))
-    refused(from_pairs(sweep_curve(rates[:, None] * M, easier)), "could be nothing: its 95 % interval reaches 0")
+    advice = from_pairs(sweep_curve(rates[:, None] * M, easier), aim="answer")
+    refused(advice, "which could be chance; what gets likelier may be the style of both answers")
     assert from_pairs(sweep_curve(0.0 * rates[:, None] + 0.1 * M, easier)).helped == (24, 24), "control"
 
 
@@ -206,7 +215,7 @@ def test_pairs_without_utility_are_left_out() -> None:
 
 def test_the_end_of_the_sweep_is_said() -> None:
     near = np.linspace(-1.0, 1.0, 21)
-    advice = from_pairs(planted(m=near))
+    advice = from_pairs(planted(m=near), aim="answer")
     assert advice.at_edge
     assert "wider sweep" in advice.reason
     assert not from_pairs(planted()).at_edge
@@ -222,7 +231,7 @@ def test_recommend_reads_pairs_and_stands_on_curves_without_them() -> None:
     assert item.preference is not None
     assert item.utility is not None
     on_means = recommend(replace(item, curve=replace(item.curve, preference=bare)))
-    assert on_means == from_curves(item.preference, item.utility, aim="answer")
+    assert on_means == from_curves(item.preference, item.utility, aim="capped")
     assert on_means.helped is None
 
 
@@ -230,7 +239,7 @@ def test_whoever_names_a_budget_wants_what_it_buys() -> None:
     (item,) = fit_sweep([planted()])
     assert recommend(item, budget=Budget()) == recommend(item, aim="preference")
     assert "limited by the utility budget" in recommend(item, budget=Budget(None, 2.0)).reason
-    assert recommend(item, aim="answer", budget=Budget()) == from_pairs(item.curve, budget=Budget())
+    assert recommend(item, aim="answer", budget=Budget()) == from_pairs(item.curve, aim="answer", budget=Budget())
     assert len({recommend(item).m, recommend(item, budget=Budget()).m}) == 2, "control"
 
 

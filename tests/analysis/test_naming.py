@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from easyedit_split.analysis.figures.naming import curve_names, layout_of
+from easyedit_split.analysis.figures.naming import curve_names, panel_layout
 from easyedit_split.sweep_curves import CurveKey
 
 KEY = CurveKey("google/gemma", "testbed:power", "test", "vector", "split", "3.residual", "block_output", "0")
@@ -63,7 +63,7 @@ def test_files_are_named_where_keys_say_nothing() -> None:
 )
 def test_titles_and_panels(change: dict[str, str], titles: list[str], shape: tuple[int, int]) -> None:
     keys = [KEY, replace(KEY, **change)]
-    layout = layout_of(keys)
+    layout = panel_layout(keys)
     assert [layout.title(key) for key in keys] == titles
     assert (len(layout.rows), len(layout.columns)) == shape
     assert layout.cell(keys[0]) == (0, 0)
@@ -77,7 +77,7 @@ def test_three_facets_make_a_grid_in_the_papers_order_of_forms() -> None:
         for data in ("c", "d")
         for form in ("local_weight", "lora", "vector")
     ]
-    layout = layout_of(keys)
+    layout = panel_layout(keys)
     assert layout.columns == (("vector",), ("lora",), ("local_weight",))
     assert layout.rows == (("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"))
     assert layout.title(keys[-1]) == "b, d, Vector"

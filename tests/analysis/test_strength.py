@@ -18,13 +18,15 @@ from easyedit_split.analysis import (
     regions_of,
     spread_of,
 )
-from easyedit_split.analysis.choose_m.recommendation import AIMS, Aim, Direction
+from easyedit_split.analysis.choose_m.interval import Direction
+from easyedit_split.analysis.choose_m.recommendation import Aim
 from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slopes, utility, validity
 from easyedit_split.analysis.fit.fit_curve import CurveFit
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.types import ConfigError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, pair_rows, sweep_curve
 
+ON_CURVES: tuple[Aim, ...] = ("answer", "preference")
 FINE = np.linspace(-20.0, 20.0, 400_001)
 
 
@@ -126,7 +128,7 @@ def test_the_answer_aim_equals_a_brute_force_search(nats: float, sign: float) ->
 def test_the_answer_aim_stops_where_the_preference_is_clear() -> None:
     """With the same budget, the other aim goes on paying for preference that no answer needs."""
     certain = replace(PREF, alpha=8.0)
-    modest, greedy = (from_curves(*fitted(pref=certain), budget=Budget(share=0.5), aim=aim) for aim in AIMS)
+    modest, greedy = (from_curves(*fitted(pref=certain), budget=Budget(share=0.5), aim=aim) for aim in ON_CURVES)
     assert modest.below_max < 0.25 * greedy.below_max
     assert 0 < modest.gain < greedy.gain
     assert "likeliest" in modest.reason
@@ -142,7 +144,7 @@ def test_more_budget_never_gains_less() -> None:
 def test_lowering_is_raising_the_mirror_image() -> None:
     pref, util = fitted()
     mirrored = replace(PREF, alpha=-PREF.alpha, beta=-PREF.beta, b=-PREF.b)
-    for aim in AIMS:
+    for aim in ON_CURVES:
         down = from_curves(pref, util, direction="lower", aim=aim)
         up = from_curves(fitted(pref=mirrored)[0], util, aim=aim)
         assert down.m == pytest.approx(up.m, abs=0.03)
@@ -191,7 +193,7 @@ def test_an_interval_of_m_that_holds_zero_is_said() -> None:
     sure = from_curves(pref, util, spread=varied)
     assert sure.m_interval is not None
     assert sure.m_interval.low > 0
-    assert "contains 0" not in sure.reason
+    assert "reaches 0" not in sure.reason
     assert varied.draws is not None
     assert varied.draws.utility is not None
     linear = varied.draws.utility.linear.copy()
@@ -201,7 +203,7 @@ def test_an_interval_of_m_that_holds_zero_is_said() -> None:
     assert unsure.m_interval is not None
     assert unsure.m_interval.low <= 0 <= unsure.m_interval.high
     assert unsure.reason.startswith(sure.reason)
-    assert unsure.reason.endswith("; the 95 % interval of m contains 0: these data do not tell it from no steering")
+    assert unsure.reason.endswith("; the 95 % interval of m reaches 0: these data do not tell it from no steering")
 
 
 def test_end_of_the_sweep_is_said() -> None:
@@ -230,7 +232,7 @@ def test_bad_arguments() -> None:
     (item,) = fit_sweep([sweep_curve(preference(M, PREF)[None], utility(M, UTIL)[None])])
     with pytest.raises(ConfigError, match="'raise' or 'lower'"):
         inspect.unwrap(recommend)(item, direction="up")
-    with pytest.raises(ConfigError, match="aim 'most' is unknown; use one of answer, preference"):
+    with pytest.raises(ConfigError, match="aim 'most' is unknown; use one of capped, answer, preference, kl, text"):
         inspect.unwrap(recommend)(item, aim="most")
     with pytest.raises(ConfigError, match="a preference and a utility fit"):
         from_curves(util, pref)

@@ -13,7 +13,8 @@ from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slo
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.uncertainty.bootstrap import _draws
 from easyedit_split.analysis.uncertainty.spread import METHODS, FittedPairs, Method, Spread
-from easyedit_split.sweep_curves import CurveKey, PairOdds
+from easyedit_split.log_odds import PairOdds
+from easyedit_split.sweep_curves import CurveKey
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, continuous, pair_rows, sweep_curve
 

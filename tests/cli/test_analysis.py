@@ -97,7 +97,7 @@ def test_one_unusable_curve_does_not_cost_the_others(run: Run, tmp_path: Path) -
     code, out, err = run("recommend", good, single, few)
     assert code == 0, err
     assert out.count("no usable m: ") == 2
-    assert "of 1 pairs: chance could do as well" in out
+    assert "1 pairs are too few to tell a gain from chance" in out
     assert "5 points cannot fit" in out
     assert run("recommend", good)[1].splitlines()[1].split() == out.splitlines()[1].split()
     code, _, err = run(*line("plot", tmp_path, good, single, few))
@@ -178,7 +178,7 @@ def test_a_figures_suffix_is_refused_before_anything_is_read(sentence: Sentence,
     ("option", "value", "words"),
     [
         ("--direction", "up", "allowed are raise and lower"),
-        ("--aim", "best", "allowed are answer and preference"),
+        ("--aim", "best", "allowed are capped, answer, preference, kl, text"),
         ("--level", "95", "it must lie between 0 and 1"),
         ("--budget", "much", "neither a share"),
     ],

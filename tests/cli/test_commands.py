@@ -19,7 +19,7 @@ from easyedit_split.steering.artifact import Artifact
 from easyedit_split.sweep_table import read_sweep
 
 from ..small import made, world
-from .shared import Run, Sentence, apply_line, write_rows
+from .shared import ROWS, Run, Sentence, apply_line, write_rows
 
 FAST = ("--set", "train.epochs=1", "--set", "train.lr=0.01")
 
@@ -236,11 +236,59 @@ def test_make_demo_can_be_repeated() -> None:
     assert {word for word in options if word.startswith("--")} <= {o for p in command.params for o in p.opts}
 
 
-def test_demo_checks_its_folder_first(sentence: Sentence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easyedit_split.cli.commands.demo.load_model", None)
+def test_demo_checks_its_folder_first(sentence: Sentence, tmp_path: Path, no_model: None) -> None:
+    (tmp_path / "report.md").write_text("mine")
     assert "exists already" in sentence("demo", "--out", tmp_path)
     (tmp_path / "sweep.parquet").mkdir()
     assert "sweep.parquet is a folder" in sentence("demo", "--out", tmp_path, "--overwrite")
+    assert "did you mean 'testbed'" in sentence("demo", "--model", "testbad", "--out", tmp_path / "new")
+
+
+def test_steer_compares_objectives_from_a_file_and_says_how_to_use_it(
+    run: Run, model: Path, data: Path, tmp_path: Path
+) -> None:
+    write_rows(data, [{**row, "prompt": f"{row['prompt']} {i}"} for i in range(3) for row in ROWS])
+    fast = ("--set", "train.epochs=1", "--neutral", 2, "--texts", 1, "--max-new-tokens", 3, "--m", "r:-0.5:0.5:3")
+    line = ("steer", "--model", model, "--data", data, "--form", "vector", "--objective", "all", *fast)
+    code, out, err = run(*line, "--out", tmp_path / "out")
+    assert code == 0, err
+    for objective in ("split", "sft", "reps", "diff_mean"):
+        assert f"vector x {objective}" in out
+    assert "es.Steering.from_pretrained" in out
+    assert "easyedit-split chat --model" in out
+    assert (tmp_path / "out" / "report.md").is_file()
+    assert "exists already" in run(*line, "--out", tmp_path / "out")[2]
+
+
+def test_a_model_without_a_recipe_is_scanned_for_its_layer(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
+    line = ("train", "--model", model, "--data", data, "--set", "train.epochs=1")
+    code, _, err = run(*line, "--out", tmp_path / "scanned")
+    assert code == 0, err
+    assert "layer" in err
+    assert "is steered: preference gains most there" in err
+    found = Artifact.from_pretrained(tmp_path / "scanned")
+    assert found.record["run"]["train"]["unit"] == "r"
+    assert found.unit is not None
+    code, _, err = run(*line, "--layer", "one", "--out", tmp_path / "x")
+    assert code == 2
+    assert "or auto" in err
+
+
+def test_a_sweep_in_r_with_side_effects_and_texts(
+    run: Run, model: Path, data: Path, artifact: Path, tmp_path: Path
+) -> None:
+    known = ("sweep", "--model", model, "--data", data, "--intervention", artifact)
+    code, out, err = run(*known, "--m", "r:0.1:0.4:2", "--collateral", "--texts", 1, "--out", tmp_path / "s.csv")
+    assert code == 0, err
+    table = read_sweep(tmp_path / "s.csv")
+    assert sorted(table["r"].unique()) == pytest.approx([0.0, 0.1, 0.4])
+    assert "KL (nats a token)" in out
+    assert "unsteered" in out
+    assert (tmp_path / "s.collateral.csv").is_file()
+    assert (tmp_path / "s.texts.json").is_file()
+    again = run(*known, "--m", "1", "--texts", 1, "--out", tmp_path / "other.csv")
+    assert again[0] == 0, again[2]
+    assert "exists already" in run(*known, "--m", "1", "--texts", 1, "--out", tmp_path / "s.csv")[2]
 
 
 def test_easyedit_hands_everything_behind_the_script_to_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

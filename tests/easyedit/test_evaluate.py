@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from easyedit_split.easyedit import LogOddsEvaluator
+from easyedit_split.easyedit.host.wrappers import layers_of
 from easyedit_split.easyedit.strength import applied_methods
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.types import ConfigError, DataError, Pair
 
-from .flows import applier, bare_model
+from .flows import applier, bare_model, logits, prompt_ids
 from .hosts import ROWS, HostUnderTest
 
 PAIRS = [Pair(row["question"], row["matching"], row["not_matching"]) for row in ROWS]
@@ -92,6 +93,38 @@ def test_the_wrapper_is_left_as_it_was_after_an_error(host: HostUnderTest, qwen:
         LogOddsEvaluator(wrapper, ROWS, 5.0).evaluate_all()
     handle.remove()
     assert layer.add_activations_dict["caa"] is before
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_start_positions_are_of_generation_and_are_set_aside(
+    host: HostUnderTest, trained: Callable[..., Any], qwen: Path, tmp_path: Path, own: bool
+) -> None:
+    torch.save(torch.ones(32), tmp_path / "layer_1.pt")
+    if own:
+        values = {"SPLIT": {"layers": [1, 2], "multipliers": [1.0, 1.0]}}
+        wrapper = applier(host, tmp_path, qwen, values, vectors={"SPLIT": trained()[1]}).model
+    else:
+        wrapper = applier(host, tmp_path, qwen, {"caa": {"layers": [1], "multipliers": [1.0]}}, {"caa": tmp_path}).model
+
+    def tables() -> list[Any]:
+        evaluator = LogOddsEvaluator(wrapper, ROWS, (0.0, 1.0))
+        evaluator.evaluate_all()
+        return [evaluator.table[name].tolist() for name in ("L_p", "L_n")]
+
+    everywhere, ids = tables(), prompt_ids(wrapper.tokenizer)
+    whole = logits(wrapper.model, ids)
+    start = ids.shape[1] - 2
+    wrapper.set_from_positions(start)
+    late = logits(wrapper.model, ids)
+    assert not torch.equal(late, whole)  # the control: it does act on calls
+    assert tables() == everywhere
+    assert {layer.from_position for layer in layers_of(wrapper)} == {start}
+    assert torch.equal(logits(wrapper.model, ids), late)
+    handle = wrapper.model.model.layers[2].block.register_forward_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tables()
+    handle.remove()
+    assert torch.equal(logits(wrapper.model, ids), late)
 
 
 def test_a_steering_prompt_has_no_strength(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:

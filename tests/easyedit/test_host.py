@@ -26,24 +26,24 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_found_by_option_environment_and_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert host.find() is None
+    assert host.find_clone() is None
     one, two = clone(tmp_path / "one"), clone(tmp_path / "two")
     monkeypatch.chdir(one / "steer")
-    assert host.require().path == one
+    assert host.require_clone().path == one
     monkeypatch.setenv("EASYEDIT_HOME", str(two))
-    assert host.require().path == two
-    assert host.require(one).path == one
+    assert host.require_clone().path == two
+    assert host.require_clone(one).path == one
 
 
 def test_a_folder_that_is_no_clone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"--easyedit-home is .* no clone of EasyEdit2"):
-        host.find(tmp_path)
+        host.find_clone(tmp_path)
     monkeypatch.setenv("EASYEDIT_HOME", str(tmp_path))
     with pytest.raises(ConfigError, match="EASYEDIT_HOME is"):
-        host.find()
+        host.find_clone()
     monkeypatch.delenv("EASYEDIT_HOME")
     with pytest.raises(ConfigError, match="no clone of EasyEdit2 here"):
-        host.require()
+        host.require_clone()
 
 
 def git(path: Path, head: str) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from easyedit_split.model.hooks import frozen
 from easyedit_split.scoring.engine import packing
-from easyedit_split.scoring.engine.budget import Budget
+from easyedit_split.scoring.engine.budget import MemoryBudget
 from easyedit_split.scoring.engine.engine import Engine, EngineConfig, Prepared
 from easyedit_split.scoring.engine.masks import MaskKind
 from easyedit_split.scoring.engine.packing import Member
@@ -37,7 +37,7 @@ ENGINES = {
     "large launches": EngineConfig(launch_tokens=300),
     "small rows": EngineConfig(launch_tokens=64, row_tokens=20),
     "no kept keys": EngineConfig(keep_keys=False),
-    "no cache": EngineConfig(budget=Budget(0, 0)),
+    "no cache": EngineConfig(budget=MemoryBudget(0, 0)),
 }
 
 

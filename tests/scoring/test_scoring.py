@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from easyedit_split.model.hooks import full_precision_head
-from easyedit_split.scoring.score import answer_losses, answer_rows, row_losses, score
+from easyedit_split.scoring.score import (
+    answer_losses,
+    answer_rows,
+    layout_of,
+    row_losses,
+    score,
+    score_together,
+)
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
@@ -115,6 +122,26 @@ def test_the_answers_of_a_pair_do_not_see_each_other_and_the_prompt_is_seen() ->
     base = score(model, [first]).L_p[0]
     assert score(model, [swapped]).L_p[0] == pytest.approx(base, abs=1e-9)
     assert score(model, [other_prompt]).L_p[0] != pytest.approx(base, abs=1e-4)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_several_interventions_are_scored_as_they_act_together(family: str) -> None:
+    model, given = tiny_model(family), pairs()
+    vector = made(model, "vector", positions="answer", skip_prefix=False)
+    lora = made(model, "lora", (0, 2), positions="prompt")
+    none, one, both = (
+        score_together(model, given, acting) for acting in ([], [(lora, 2.0)], [(lora, 2.0), (vector, (0.5, -1.5))])
+    )
+    for found, wanted in ((none, score(model, given)), (one, score(model, given, lora, 2.0))):
+        assert np.array_equal(found.L_p, wanted.L_p)
+        assert np.array_equal(found.L_n, wanted.L_n)
+    for place, pair in enumerate(given):
+        row = Row(pair.prompt, pair.negative, pair.prefix_length)
+        batch = collate([row], pad_id=0)
+        with torch.no_grad(), attach(model, vector, (0.5, -1.5), layout=layout_of(batch)):
+            alone = row_losses(model, batch, lora, 2.0)
+        assert both.L_n[place] == pytest.approx(alone.item(), abs=1e-9)
+    assert not close(both, one)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

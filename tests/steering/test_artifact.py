@@ -11,9 +11,10 @@ import safetensors.torch
 import torch
 
 import easyedit_split.steering.artifact as artifact_module
-from easyedit_split.steering.artifact import Artifact, norm
+from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.artifact_files import CONFIG_FILE, FORMAT_VERSION, HISTORY_FILE, TENSOR_FILE
 from easyedit_split.steering.forms.base import FORMS
+from easyedit_split.steering.report import parameter_norm
 from easyedit_split.storage import StorageError
 from easyedit_split.types import ArtifactError, ConfigError
 
@@ -186,5 +187,5 @@ def test_norm_is_over_all_parameters() -> None:
     here = world()
     intervention = made(here, "lora")
     squares = [float(value.double().square().sum()) for value in intervention.state_dict().values()]
-    assert norm(intervention) == pytest.approx(sum(squares) ** 0.5, rel=1e-14)
-    assert norm(made(here, "lora", scale=0.0)) == 0
+    assert parameter_norm(intervention) == pytest.approx(sum(squares) ** 0.5, rel=1e-14)
+    assert parameter_norm(made(here, "lora", scale=0.0)) == 0

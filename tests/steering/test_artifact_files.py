@@ -129,3 +129,20 @@ def test_history_is_optional_but_not_garbage(folder: Path) -> None:
         refused(folder, "not a training history")
     (folder / HISTORY_FILE).write_text('{"concept": "a", "step": 1, "loss": 0.5}\n')
     assert Artifact.from_pretrained(folder).history == {"a": [{"step": 1, "loss": 0.5}]}
+
+
+def test_the_digest_covers_names_dtypes_shapes_and_values() -> None:
+    """The same bytes under another name, dtype or shape are another artifact."""
+    given = torch.arange(6, dtype=torch.float32).reshape(2, 3)
+    same = {"a": given.clone()}
+    others = (
+        {"b": given},
+        {"a": given.view(torch.int32)},
+        {"a": given.view(torch.float16).reshape(2, 6)},
+        {"a": given.reshape(3, 2)},
+        {"a": given + 1},
+        {"a": given[:1], "b": given[1:]},
+    )
+    digests = [digest_of({"form": "x"}, tensors) for tensors in ({"a": given}, *others)]
+    assert digest_of({"form": "x"}, same) == digests[0]
+    assert len({*digests, digest_of({"form": "y"}, same)}) == len(digests) + 1

@@ -137,7 +137,8 @@ def without(content: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
 
 def settings_of(run: tuple[str, str, str, str | None]) -> dict[str, Any]:
     form, objective, model, dataset = run
-    return effective(compose(form, objective, model=model, dataset=dataset))
+    overrides = ["layers=[0]"] if model == recipes.UNTUNED else []
+    return effective(compose(form, objective, model=model, dataset=dataset, overrides=overrides))
 
 
 def test_no_value_repeats_a_more_general_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,12 @@ from ...types import ConfigError, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much utility may be paid: a share of the swept range (default 10 %), or nats."""
+    """How much utility may be paid: a share of the swept range (default 10 %), or nats.
+
+    Attributes:
+        share: fraction of the swept range of utility, in (0, 1).
+        nats: utility, in nats; ``share`` is not used then.
+    """
 
     share: float | None = 0.10
     nats: float | None = None
@@ -29,7 +34,11 @@ class Budget:
             raise ConfigError(f"budget is {self.nats} nats; it must be a positive number.")
 
     def allowed(self, util: Float[FloatArray, "B g"]) -> Float[FloatArray, " B"]:
-        """Nats that each row's utility may lie below its maximum."""
+        """Largest loss of utility allowed to each row, nats below its maximum.
+
+        Args:
+            util: utility at each m of a sweep, nats.
+        """
         if self.share is not None:
             return self.share * np.asarray(np.ptp(util, axis=1), dtype=np.float64)
         assert self.nats is not None
@@ -37,7 +46,11 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """``"10%"`` (share of the swept range) or ``"2.5"`` / ``"2.5 nats"``."""
+        """Read a budget: ``"10%"`` (share of the swept range), ``"2.5"`` or ``"2.5 nats"``.
+
+        Args:
+            text: as ``--budget`` takes it.
+        """
         body = text.strip().removesuffix("nats").strip()
         try:
             if body.endswith("%"):

@@ -4,6 +4,7 @@
 
     aim "preference"    score = pref(m)
     aim "answer"        score = log sigma(pref(m)) + log sigma(util(m)), for curves that have no pairs
+    aim "capped"        the same less the greatest log sigma(util) on the way from 0 to m: learnt style is not counted
 
 (or a budget in nats, or none). Maxima and minima are those of the fitted curves over the swept range; nothing is
 extrapolated. ``direction="lower"`` wants the other answer. "No usable m" is an answer, with its reason.
@@ -11,7 +12,9 @@ extrapolated. ``direction="lower"`` wants the other answer. "No usable m" is an 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from jaxtyping import Float
@@ -20,18 +23,9 @@ from ...types import ConfigError, FloatArray
 from ..fit.fit_curve import CurveFit
 from ..uncertainty.spread import Spread
 from .budget import Budget
-from .from_pairs import wanted_log_p
-from .recommendation import (
-    Aim,
-    Direction,
-    Interval,
-    Recommendation,
-    between,
-    check_wish,
-    could_be_nothing,
-    nothing,
-    worded,
-)
+from .interval import Direction, Interval, between
+from .recommendation import Aim, Recommendation, check_wish, could_be_nothing, nothing, worded
+from .scored_pairs import log_sigma, wanted_log_p
 
 NO_LIMIT = 1e300  # nats
 MIN_R2 = 0.8
@@ -48,6 +42,29 @@ class _Choice:
     budget: FloatArray
 
 
+def _capped(pref: FloatArray, util: FloatArray, zero: int) -> FloatArray:
+    """log p(wanted answer) without what utility rises by, nats."""
+    either = log_sigma(util)
+    height = np.concatenate(
+        [
+            np.maximum.accumulate(either[:, zero::-1], axis=1)[:, :0:-1],
+            np.maximum.accumulate(either[:, zero:], axis=1),
+        ],
+        axis=1,
+    )
+    return np.asarray(log_sigma(pref) + either - height, dtype=np.float64)
+
+
+CURVE_SCORES: Mapping[Aim, Callable[[FloatArray, FloatArray, int], FloatArray]] = MappingProxyType(
+    {
+        "preference": lambda pref, util, zero: pref,
+        "answer": lambda pref, util, zero: wanted_log_p(pref, util, 1.0),
+        "capped": _capped,
+    }
+)
+"""Of rows of preference (as wanted, up is good) and utility, and the place of m = 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What is wanted of m: the aim, the price allowed (None: no limit), the side (+1 raise, -1 lower)."""
@@ -56,11 +73,11 @@ class Rule:
     budget: Budget | None = None
     sign: float = 1.0
 
-    def score(self, pref: FloatArray, util: FloatArray) -> FloatArray:
-        """What m* maximises, nats; one shape."""
-        if self.aim == "preference":
-            return np.asarray(self.sign * pref, dtype=np.float64)
-        return wanted_log_p(pref, util, self.sign)
+    def score(
+        self, pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], zero: int
+    ) -> Float[FloatArray, "B g"]:
+        """What m* maximises, nats; ``zero`` is the place of m = 0."""
+        return CURVE_SCORES[self.aim](self.sign * pref, util, zero)
 
     def allowed(self, util: Float[FloatArray, "B g"]) -> Float[FloatArray, " B"]:
         """Nats that each row's utility may lie below its maximum."""
@@ -71,7 +88,7 @@ def choose(
     m: Float[FloatArray, " g"], pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], rule: Rule
 ) -> Float[FloatArray, " B"]:
     """m* for rows of finely sampled curves; where utility crosses the budget, by linear interpolation."""
-    score = rule.score(pref, util)
+    score = rule.score(pref, util, int(np.searchsorted(m, 0.0)))
     spare = util - (util.max(axis=1) - rule.allowed(util))[:, None]
     usable = spare >= 0
     on_grid = np.where(usable, score, -np.inf)
@@ -100,14 +117,16 @@ def from_curves(
     Args:
         preference, utility: fits over the same swept range, which must contain m = 0.
         aim: see the top of the module.
-        budget: None is 10 % of the swept utility range under "preference" and no limit under "answer".
+        budget: None is 10 % of the swept utility range under "preference" and no limit under the others.
         direction: "raise" or "lower" the preference.
         spread: of both fits; gives the intervals, and refuses a gain that other pairs would undo.
         min_r2: a curve fitted worse than this is not used.
 
     Raises:
-        ConfigError: fits of the wrong kinds, unknown direction.
+        ConfigError: fits of the wrong kinds, unknown direction, an aim that curves cannot serve.
     """
+    if aim not in CURVE_SCORES:
+        raise ConfigError(f"aim {aim!r} cannot be served by curves; use one of {', '.join(CURVE_SCORES)}.")
     check_wish(direction, 0.95 if spread is None else spread.level)
     if (preference.kind, utility.kind) != ("preference", "utility"):
         raise ConfigError(f"m needs a preference and a utility fit, got {preference.kind} and {utility.kind}.")
@@ -174,7 +193,7 @@ def _answer(
     m, gain, below = float(chosen.m[0]), float(chosen.gain[0]), float(chosen.below_max[0])
     budget = None if rule.budget is None else float(chosen.budget[0])
     within = "" if budget is None else " within the budget"
-    if m == 0.0 and rule.aim == "answer":
+    if m == 0.0 and rule.aim != "preference":
         return nothing(f"no m{within} makes the wanted answers likelier than m = 0", budget)
     if m == 0.0 or gain <= 0:
         return nothing(f"no m{within} {'raises' if rule.sign > 0 else 'lowers'} preference beyond m = 0", budget)

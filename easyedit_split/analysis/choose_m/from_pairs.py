@@ -1,194 +1,193 @@
 """The m at which the wanted answer is likeliest, from the pairs themselves.
 
-    m* = argmax of the mean over pairs, then concepts, of    log p(wanted answer) = log sigma(+-pref) + log sigma(util)
+    m* = argmax of the mean over pairs, then concepts, of a score of `ScoredPairs`
 
-By Eq. 7 and 8, sigma(util) is the probability that both answers share and sigma(pref) the wanted one's part of it; so
-the score is minus the wanted answer's loss, held out. Preference counts for as long as it makes the wanted answer
+    aim "capped"    log p(wanted answer), with what utility rises by left out: the least strength within 0.01 nats of it
+    aim "answer"    log p(wanted answer)
+    aim "kl"        log p(wanted answer), among the m whose side effects stay within a budget (`Collateral`)
+
+The score is minus the wanted answer's loss, held out. Preference counts for as long as it makes the wanted answer
 likelier, and utility pays for it in the same nats: no budget is needed, and none is asked for unless one is given. Each
 pair counts by itself: a pair that m has not turned yet weighs more than one that it turned long ago, which a curve of
-means cannot show. Between the swept m, modified Akima interpolation; nothing is extrapolated.
+means cannot show.
 
-The interval of m holds every m that these pairs do not tell from m*: whose score, pair by pair, is not lower by more
-than t standard errors. (Where pairs are smooth in m that is more than an interval of that coverage needs; where m* may
-jump from one peak to another, it is not.) An m is usable if it makes the wanted answers likelier than m = 0 does and
-raises the preference of the pairs: the interval of the gain lies above 0, and more of them gain than chance would have
-it (exact binomial test). Pairs whose utility is undefined somewhere are left out.
+The interval of m holds every m from 0 outwards that these pairs do not tell from m*: whose score, pair by pair, is not
+lower by more than t standard errors and what interpolation may be off by. (Where pairs are smooth in m that is more
+than an interval of that coverage needs; where m* may jump from one peak to another, it is not.) That m steers at all,
+and to which side, is for `evidence` to say; so the interval may reach 0. Pairs whose utility is undefined somewhere are
+left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy import stats
-from scipy.interpolate import Akima1DInterpolator
 
-from ...sweep_curves import SweepCurve, mean_deviations, pair_weights
-from ...types import FloatArray, IntArray
+from ...sweep_curves import SweepCurve
+from ...types import FloatArray
+from .beside import Collateral
 from .budget import Budget
-from .recommendation import Direction, Interval, Recommendation, between, check_wish, could_be_nothing, nothing, worded
+from .evidence import evidence_at, why_not
+from .interpolation import interpolation_error
+from .interval import Direction, Interval, between
+from .recommendation import HOW_MUCH_UNTOLD, Aim, Recommendation, check_wish, nothing, worded
+from .scored_pairs import ScoredPairs
+from .style import style_of
+
+AS_GOOD = 0.01
+"""Nats that no reader would notice."""
 
 
-def wanted_log_p(pref: FloatArray, util: FloatArray, sign: float) -> FloatArray:
-    """``log sigma(sign * pref) + log sigma(util)``, nats: the wanted answer's log-probability; any one shape."""
-    return np.asarray(-np.logaddexp(0.0, -sign * pref) - np.logaddexp(0.0, -util), dtype=np.float64)
+@dataclass(frozen=True, slots=True)
+class PairAim:
+    """How an m is chosen on pairs.
+
+    Attributes:
+        score: of each pair over sorted m, nats.
+        sparing: whether the least strength is taken of those that score within `AS_GOOD` of the best.
+    """
+
+    score: Callable[[ScoredPairs, FloatArray], FloatArray]
+    sparing: bool
 
 
-@dataclass(frozen=True)
-class ScoredPairs:
-    """The pairs that utility keeps: ``[pairs n]`` nats over ``[n]`` swept m; preference as wanted, up is good."""
-
-    m: FloatArray
-    score: FloatArray
-    pref: FloatArray
-    util: FloatArray
-    concepts: IntArray
-
-    @classmethod
-    def of(cls, curve: SweepCurve, direction: Direction) -> ScoredPairs:
-        """Scores of the pairs of a curve.
-
-        Raises:
-            DataError: utility is undefined for every pair.
-        """
-        utility, sign = curve.table("utility"), 1.0 if direction == "raise" else -1.0
-        pref = curve.preference.values[curve.kept]
-        score = wanted_log_p(pref, utility.values, sign)
-        return cls(utility.m, score, sign * pref, utility.values, utility.concepts)
-
-    @property
-    def weights(self) -> Float[FloatArray, " pairs"]:
-        """Of each pair in the mean over pairs, then concepts."""
-        return pair_weights(self.concepts)
-
-    @property
-    def mean_score(self) -> Float[FloatArray, " n"]:
-        """What m* maximises, at the swept m."""
-        return self.weights @ self.score
-
-    @property
-    def degrees(self) -> int | None:
-        """Pairs less concepts; None where a concept has a single pair, so that nothing says how its pairs scatter."""
-        sizes = np.unique(self.concepts, return_counts=True)[1]
-        return None if sizes.min() < 2 else int(sizes.sum() - len(sizes))
-
-    def standard_error(self, values: Float[FloatArray, "pairs f"]) -> Float[FloatArray, " f"]:
-        """Of the means over pairs, then concepts."""
-        return np.asarray(np.sqrt(np.square(mean_deviations(values, self.concepts)).sum(axis=0)), dtype=np.float64)
+PAIR_AIMS: Mapping[Aim, PairAim] = MappingProxyType(
+    {
+        "capped": PairAim(ScoredPairs.capped, True),
+        "answer": PairAim(ScoredPairs.likelihood, False),
+        "kl": PairAim(ScoredPairs.likelihood, False),
+    }
+)
 
 
 def from_pairs(
-    curve: SweepCurve, *, budget: Budget | None = None, direction: Direction = "raise", level: float = 0.95
+    curve: SweepCurve,
+    *,
+    aim: Aim = "capped",
+    budget: Budget | None = None,
+    collateral: Collateral | None = None,
+    direction: Direction = "raise",
+    level: float = 0.95,
 ) -> Recommendation:
     """Choose m where the wanted answers of a curve's pairs are likeliest.
 
     Args:
         curve: with pairs.
+        aim: a key of `PAIR_AIMS`.
         budget: a limit on utility besides; None for none.
+        collateral: a limit on side effects besides; None for none.
         direction: "raise" wants the positive answers, "lower" the negative ones.
-        level: of the intervals (none where a concept has a single pair), and of what is beyond chance.
+        level: of the intervals (of m there is none where a concept has a single pair), and of what is beyond chance.
 
     Raises:
         ConfigError: unknown direction, level outside (0, 1).
         DataError: utility is undefined for every pair.
     """
     check_wish(direction, level)
-    pairs = ScoredPairs.of(curve, direction)
+    pairs, rule = ScoredPairs.of(curve, direction), PAIR_AIMS[aim]
     if len(pairs.m) < 2:
         return nothing("one swept m leaves nothing to choose from")
     if not pairs.m[0] <= 0 <= pairs.m[-1]:
-        swept = f"{pairs.m[0]:g} to {pairs.m[-1]:g}"
-        return nothing(f"the sweep covers {swept}, without m = 0, so no gain can be stated")
-    fine = between(pairs.m)
-    score, util = (_rows(pairs.m, rows, fine) for rows in (pairs.score, pairs.util))
-    mean_score, mean_util = pairs.weights @ score, pairs.weights @ util
+        covered = f"{pairs.m[0]:g} to {pairs.m[-1]:g}"
+        return nothing(f"the sweep covers {covered}, without m = 0, so no gain can be stated: sweep it too")
+    style, fine = style_of(pairs, level), between(pairs.m)
+    score, mean_util = rule.score(pairs, fine), pairs.weights @ pairs.at(pairs.util, fine)
+    mean_score = pairs.weights @ score
     allowed = None if budget is None else float(budget.allowed(mean_util[None])[0])
     usable = np.ones(len(fine), dtype=bool) if allowed is None else mean_util >= mean_util.max() - allowed
-    best = int(np.where(usable, mean_score, -np.inf).argmax())
-    m = float(fine[best])
-    if m == 0.0:
-        within = "" if budget is None else " within the budget"
-        return nothing(f"no m{within} makes the wanted answers likelier than m = 0", allowed)
-    found = effect_at(pairs, m, level)
-    if refusal := _refusal(m, found, level):
-        return nothing(refusal, allowed)
-    m_interval = _told_apart(pairs, fine[usable], (score[:, [best]] - score)[:, usable], level)
-    limited = bool(mean_score.max() > mean_score[best])
-    reason = "likeliest within the utility budget" if limited else "the wanted answers are likeliest here"
-    reason, at_edge = worded(m, fine, reason, m_interval)
+    if collateral is not None:
+        usable &= collateral.within(fine)
+    best = _best(fine, mean_score, usable, rule.sparing)
+    m, zero = float(fine[best]), int(np.searchsorted(fine, 0.0))
+    if mean_score[best] <= mean_score[zero] + AS_GOOD:
+        within = "" if budget is None and collateral is None else " within the budget"
+        return nothing(
+            f"no m{within} makes the wanted answers likelier than m = 0{_nearer(pairs)}", allowed, style=style
+        )
+    found = evidence_at(pairs, m, level)
+    if refusal := why_not(found, level):
+        return nothing(refusal, allowed, evidence=found, style=style)
+    swept = np.interp(pairs.m, fine, mean_score)
+    side = usable & (fine * m >= 0)
+    m_interval = _told_apart(pairs, fine[side], (score[:, [best]] - score)[:, side], swept, level)
+    limited = bool(mean_score.max() > mean_score[best] + AS_GOOD)
+    said = "likeliest within the budget" if limited else "the wanted answers are likeliest here"
+    if rule.sparing and style is not None and style.learnt:
+        said += ", what both answers gain by style left out"
+    top = int(np.where(usable, mean_score, -np.inf).argmax())
+    ended = top in (0, len(fine) - 1) and abs(m) > abs(pairs.m[1 if top == 0 else -2])
+    reason, at_edge = worded(float(fine[top]) if ended else m, fine, said, m_interval, HOW_MUCH_UNTOLD)
     return Recommendation(
         m=m,
         reason=reason,
-        gain=found.gain,
-        paid=found.paid,
+        gain=found.preference.mean,
+        paid=-found.utility.mean,
         below_max=float(mean_util.max() - mean_util[best]),
         budget=allowed,
         m_interval=m_interval,
-        gain_interval=found.gain_interval,
-        paid_interval=found.paid_interval,
-        helped=found.helped,
+        gain_interval=found.preference.student,
+        paid_interval=_negative(found.utility.student),
+        helped=(found.helped, found.pairs),
         at_edge=at_edge,
         method=None if m_interval is None else "pairs",
+        evidence=found,
+        style=style,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """What an m does to the pairs, against m = 0; the names are those of `Recommendation`."""
-
-    gain: float
-    paid: float
-    gain_interval: Interval | None
-    paid_interval: Interval | None
-    helped: tuple[int, int]
-
-
-def effect_at(pairs: ScoredPairs, m: float, level: float) -> Effect:
-    """Measured on the pairs, between swept m interpolated."""
-    at = np.array([m, 0.0])
-    pref, util = (_rows(pairs.m, rows, at) for rows in (pairs.pref, pairs.util))
-    gains, losses = pref[:, 0] - pref[:, 1], util[:, 1] - util[:, 0]
-    return Effect(
-        float(pairs.weights @ gains),
-        float(pairs.weights @ losses),
-        _around(pairs, gains, level),
-        _around(pairs, losses, level),
-        (int((gains > 0).sum()), len(gains)),
-    )
+def _best(
+    m: Float[FloatArray, " f"], score: Float[FloatArray, " f"], usable: Bool[np.ndarray, " f"], sparing: bool
+) -> int:
+    """Place of the chosen m: of the best score, or of the least strength on its side that is as good."""
+    score = np.where(usable, score, -np.inf)
+    best = int(score.argmax())
+    if not sparing or m[best] == 0:
+        return best
+    as_good = (score >= score[best] - AS_GOOD) & (m * m[best] > 0)
+    places = np.flatnonzero(as_good)
+    return int(places[np.abs(m[places]).argmin()])
 
 
-def _rows(m: FloatArray, rows: Float[FloatArray, "B n"], at: Float[FloatArray, " f"]) -> Float[FloatArray, "B f"]:
-    return np.asarray(Akima1DInterpolator(m, rows, axis=1, method="makima")(at), dtype=np.float64)
+def _nearer(pairs: ScoredPairs) -> str:
+    """What to sweep where nothing beats m = 0: nearer to 0, if the nearest swept m lose much already."""
+    zero = int(np.abs(pairs.m).argmin())
+    sides = [k for k in (zero - 1, zero + 1) if 0 <= k < len(pairs.m)]
+    lost = [float(pairs.mean_score[zero] - pairs.mean_score[k]) for k in sides]
+    if min(lost) < 1.0:
+        return ""
+    told = " and ".join(f"{loss:.3g} nats at m = {pairs.m[k]:g}" for k, loss in zip(sides, lost, strict=True))
+    return f"; they lose {told} already: sweep nearer to 0"
 
 
 def _told_apart(
-    pairs: ScoredPairs, m: Float[FloatArray, " f"], behind: Float[FloatArray, "pairs f"], level: float
+    pairs: ScoredPairs,
+    m: Float[FloatArray, " f"],
+    behind: Float[FloatArray, "pairs f"],
+    swept: Float[FloatArray, " n"],
+    level: float,
 ) -> Interval | None:
-    """The outermost m whose score is not behind the best one's by more than chance."""
+    """The outermost m whose score is not behind the chosen one's by more than chance and interpolation.
+
+    Args:
+        pairs: over the swept m.
+        m: to be told from the chosen one, which is among them.
+        behind: the chosen m's score less each one's, nats.
+        swept: mean score at the swept m, nats.
+        level: of the interval.
+    """
     if pairs.degrees is None:
         return None
-    limit = stats.t.ppf((1 + level) / 2, pairs.degrees) * pairs.standard_error(behind)
+    off = interpolation_error(pairs.m, swept, m)
+    chosen = int(np.abs(behind).max(axis=0).argmin())
+    limit = stats.t.ppf((1 + level) / 2, pairs.degrees) * pairs.standard_error(behind) + off + off[chosen]
     as_good = m[pairs.weights @ behind <= limit]
     return Interval(float(as_good[0]), float(as_good[-1]), level)
 
 
-def _around(pairs: ScoredPairs, values: Float[FloatArray, " pairs"], level: float) -> Interval | None:
-    """Student's interval of the mean."""
-    if pairs.degrees is None:
-        return None
-    mean = float(pairs.weights @ values)
-    half = float(stats.t.ppf((1 + level) / 2, pairs.degrees) * pairs.standard_error(values[:, None])[0])
-    return Interval(mean - half, mean + half, level)
-
-
-def _refusal(m: float, found: Effect, level: float) -> str | None:
-    """Why the m of the likeliest answers is no steering; None where it is."""
-    if found.gain <= 0:
-        return f"the wanted answers are likeliest at m = {m:.3g}, but the preference for them is no higher there"
-    few, many = found.helped
-    if stats.binomtest(few, many, alternative="greater").pvalue > (1 - level) / 2:
-        return f"m = {m:.3g} raises the preference of {few} of {many} pairs: chance could do as well"
-    if found.gain_interval is not None and found.gain_interval.low <= 0:
-        return could_be_nothing(found.gain, m, found.gain_interval)
-    return None
+def _negative(interval: Interval | None) -> Interval | None:
+    return None if interval is None else Interval(-interval.high, -interval.low, interval.level)

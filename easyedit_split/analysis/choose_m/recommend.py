@@ -1,13 +1,17 @@
 """Which m?
 
-    aim "answer"        the m at which the wanted answers are likeliest                                (`from_pairs`)
+    aim "capped"        the m at which the wanted answers are likeliest, learnt style not counted      (`from_pairs`)
+    aim "answer"        the same with it                                                               (`from_pairs`)
+    aim "kl"            the same among the m whose side effects stay within a budget                   (`from_pairs`)
+    aim "text"          the m at which a judge finds the texts best                                    (`from_texts`)
     aim "preference"    the m of greatest fitted preference, fitted utility within a budget of its maximum
                                                                                                        (`from_curves`)
 
-The first needs no budget: preference and utility are weighed in one currency, the wanted answer's log-probability. So
-whoever names a budget is taken to want what it buys. What m gains and costs is measured on the pairs, whichever way it
-was chosen: near m = 0 a fit of a far sweep may be off by nats. A table without pairs has no answers of its own, only
-their mean; there the fitted curves stand for one.
+Unless an aim is named, all there is is weighed: texts before side effects before pairs alone. The first two need no
+budget: preference and utility are weighed in one currency, the wanted answer's log-probability; so whoever names a
+utility budget is taken to want what it buys. What m gains and costs is measured on the pairs, whichever way it was
+chosen: near m = 0 a fit of a far sweep may be off by nats. A table without pairs has no answers of its own, only their
+mean; there the fitted curves stand for one.
 """
 
 from __future__ import annotations
@@ -18,10 +22,25 @@ from ...sweep_curves import SweepLike
 from ...types import ConfigError, DataError
 from ..fit.sweep_fit import SweepFit, fit_sweep
 from ..uncertainty.spread import Spread
+from .beside import Collateral, Texts
 from .budget import Budget
+from .evidence import evidence_at, why_not
 from .from_curves import MIN_R2, from_curves
-from .from_pairs import ScoredPairs, effect_at, from_pairs
-from .recommendation import AIMS, Aim, Direction, Recommendation, check_wish, nothing
+from .from_pairs import PAIR_AIMS, from_pairs
+from .from_texts import from_texts
+from .interval import Direction
+from .recommendation import AIMS, Aim, Recommendation, check_wish, nothing
+from .scored_pairs import ScoredPairs
+from .style import style_of
+
+
+def default_aim(budget: Budget | None, collateral: Collateral | None, texts: Texts | None) -> Aim:
+    """The aim that weighs all there is."""
+    if texts is not None:
+        return "text"
+    if collateral is not None:
+        return "kl"
+    return "capped" if budget is None else "preference"
 
 
 def recommend(
@@ -29,6 +48,8 @@ def recommend(
     *,
     aim: Aim | None = None,
     budget: Budget | None = None,
+    collateral: Collateral | None = None,
+    texts: Texts | None = None,
     direction: Direction = "raise",
     level: float = 0.95,
     spread: Spread | None = None,
@@ -38,44 +59,67 @@ def recommend(
 
     Args:
         item: a sweep of one intervention (table, path or curve), or its fits where there are some already.
-        aim: see the top of the module; None is "answer", and "preference" where a budget is given.
-        budget: utility that may be lost; under "preference" 10 % of the swept range unless given, under "answer" no
+        aim: see the top of the module; None weighs all there is.
+        budget: utility that may be lost; under "preference" 10 % of the swept range unless given, under the others no
             limit unless given.
+        collateral: side effects and what is allowed of them; "kl" needs them.
+        texts: judged; "text" needs them.
         direction: "raise" or "lower" the preference.
         level: of the intervals from pairs.
         spread: of the fits: gives the intervals of what is chosen on fitted curves; without it there are none.
         min_r2: a curve fitted worse than this is not used.
 
     Raises:
-        ConfigError: unknown aim or direction, level outside (0, 1).
-        DataError: aim "answer", and utility is undefined for every pair.
+        ConfigError: unknown aim or direction, level outside (0, 1), or an aim without what it needs.
+        DataError: an aim that reads pairs, and utility is undefined for every pair.
     """
     if not isinstance(item, SweepFit):
         item = _one(item)
-    aim = aim or ("answer" if budget is None else "preference")
+    aim = aim or default_aim(budget, collateral, texts)
     if aim not in AIMS:
         raise ConfigError(f"aim {aim!r} is unknown; use one of {', '.join(AIMS)}.")
     check_wish(direction, level)
-    if aim == "answer" and item.curve.preference.has_pairs:
-        return from_pairs(item.curve, budget=budget, direction=direction, level=level)
+    paired = item.curve.preference.has_pairs
+    if aim == "text":
+        if texts is None or not paired:
+            raise ConfigError("aim 'text' needs judged texts and a sweep of pairs.")
+        return from_texts(texts, ScoredPairs.of(item.curve, direction), level=level)
+    if aim == "kl" and (collateral is None or not paired):
+        raise ConfigError("aim 'kl' needs side effects (collateral) and a sweep of pairs.")
+    if aim in PAIR_AIMS and paired:
+        limit = collateral if aim == "kl" else None
+        return from_pairs(item.curve, aim=aim, budget=budget, collateral=limit, direction=direction, level=level)
     if item.preference is None or item.utility is None:
         return nothing(" ".join(item.problems) or f"{item.curve.name}: not fitted")
     choice = from_curves(
         item.preference, item.utility, aim=aim, budget=budget, direction=direction, spread=spread, min_r2=min_r2
     )
-    if choice.m is None or not item.curve.preference.has_pairs:
-        return choice
-    found = effect_at(ScoredPairs.of(item.curve, direction), choice.m, level)
-    if found.gain <= 0:
+    return _measured(choice, ScoredPairs.of(item.curve, direction), level) if paired else choice
+
+
+def _measured(choice: Recommendation, pairs: ScoredPairs, level: float) -> Recommendation:
+    """What was chosen on curves, with gain and cost as the pairs show them."""
+    style = style_of(pairs, level)
+    if choice.m is None:
+        return replace(choice, style=style)
+    found = evidence_at(pairs, choice.m, level)
+    if found.preference.mean <= 0:
         promised = f"the fitted curves gain {choice.gain:.2f} nats at m = {choice.m:.3g}"
-        return nothing(f"{promised}, but the pairs' preference is no better there", choice.budget)
+        refusal: str | None = f"{promised}, but the pairs' preference is no better there"
+    else:
+        refusal = why_not(found, level)
+    if refusal:
+        return nothing(refusal, choice.budget, evidence=found, style=style)
+    paid = found.utility.student
     return replace(
         choice,
-        gain=found.gain,
-        paid=found.paid,
-        gain_interval=found.gain_interval,
-        paid_interval=found.paid_interval,
-        helped=found.helped,
+        gain=found.preference.mean,
+        paid=-found.utility.mean,
+        gain_interval=found.preference.student,
+        paid_interval=None if paid is None else replace(paid, low=-paid.high, high=-paid.low),
+        helped=(found.helped, found.pairs),
+        evidence=found,
+        style=style,
     )
 
 

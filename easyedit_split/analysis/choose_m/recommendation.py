@@ -5,25 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from jaxtyping import Float
 
 from ...types import ConfigError, FloatArray
+from .evidence import Evidence
+from .interval import Interval
+from .style import Style
 
-Direction = Literal["raise", "lower"]
-Aim = Literal["answer", "preference"]
-AIMS: tuple[Aim, ...] = ("answer", "preference")
-FINER = 32  # m looked at from one swept m to the next
-ROUNDING = 1e-9  # of the sweep
+Aim = Literal["capped", "answer", "preference", "kl", "text"]
+AIMS: tuple[Aim, ...] = ("capped", "answer", "preference", "kl", "text")
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Ends of an interval, and the coverage that was asked for."""
-
-    low: float
-    high: float
-    level: float
+UNTOLD = "these data do not tell it from no steering"
+HOW_MUCH_UNTOLD = "these pairs show that it steers, not how strong is best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +34,8 @@ class Recommendation:
         helped: of how many pairs preference rises at m, and of how many it was asked; None where there are no pairs.
         at_edge: m is the end of the sweep: a wider one may find better.
         method: of the intervals.
+        evidence: the paired gains that the verdict rests on; None without pairs, or where no m was looked at.
+        style: where utility is greatest, and by how much; None without pairs.
     """
 
     m: float | None
@@ -54,13 +50,24 @@ class Recommendation:
     helped: tuple[int, int] | None
     at_edge: bool
     method: str | None
+    evidence: Evidence | None = None
+    style: Style | None = None
 
 
-def nothing(reason: str, budget: float | None = None) -> Recommendation:
-    """No usable m, for this reason."""
+def nothing(
+    reason: str, budget: float | None = None, *, evidence: Evidence | None = None, style: Style | None = None
+) -> Recommendation:
+    """No usable m, for this reason.
+
+    Args:
+        reason: goes on after "no usable m: ".
+        budget: what was allowed, nats.
+        evidence: of the m that was looked at.
+        style: of the sweep.
+    """
     nan = float("nan")
     text = f"no usable m: {reason}"
-    return Recommendation(None, text, nan, nan, nan, budget, None, None, None, None, False, None)
+    return Recommendation(None, text, nan, nan, nan, budget, None, None, None, None, False, None, evidence, style)
 
 
 def check_wish(direction: str, level: float) -> None:
@@ -71,23 +78,23 @@ def check_wish(direction: str, level: float) -> None:
         raise ConfigError(f"level is {level}; it must lie between 0 and 1, e.g. 0.95.")
 
 
-def between(m: Float[FloatArray, " n"]) -> Float[FloatArray, " f"]:
-    """Sorted swept m with `FINER` steps from each to the next, and 0; an m that is 0 but for rounding is 0."""
-    m = np.where(np.abs(m) < ROUNDING * np.ptp(m), 0.0, m)
-    share = np.arange(FINER) / FINER
-    steps = (m[:-1, None] + share * np.diff(m)[:, None]).ravel()
-    return np.union1d(np.append(steps, m[-1]), [0.0])
+def worded(
+    m: float, fine: Float[FloatArray, " f"], reason: str, m_interval: Interval | None, untold: str = UNTOLD
+) -> tuple[str, bool]:
+    """The reason as it is given, and whether m is the end of the sweep.
 
-
-def worded(m: float, fine: Float[FloatArray, " f"], reason: str, m_interval: Interval | None) -> tuple[str, bool]:
-    """The reason as it is given, and whether m is the end of the sweep."""
+    Args:
+        m: chosen.
+        fine: what it was chosen among, sorted.
+        reason: what limits it.
+        m_interval: of it.
+        untold: what an interval that reaches 0 means.
+    """
     at_edge = bool(m < fine[1] or m > fine[-2])
     if at_edge:
         reason = "the end of the sweep: a wider sweep may find better"
     if m_interval is not None and m_interval.low <= 0 <= m_interval.high:
-        reason += (
-            f"; the {100 * m_interval.level:g} % interval of m contains 0: these data do not tell it from no steering"
-        )
+        reason += f"; the {100 * m_interval.level:g} % interval of m reaches 0: {untold}"
     return reason, at_edge
 
 

@@ -1,5 +1,7 @@
 """A closer look at a sweep: where utility is near its best, and which further m show where the answer is likeliest.
 
+The score is that of the aim "capped": what utility rises by does not draw the eye.
+
 A sweep that shows the whole decay spans hundreds of nats of utility; the m to use lies within the first few, where such
 a grid has few points.
 """
@@ -13,8 +15,8 @@ from scipy.interpolate import PchipInterpolator
 
 from ...sweep_curves import SweepCurve, curves_of
 from ...types import DataError, FloatArray
-from .from_pairs import ScoredPairs
-from .recommendation import Direction
+from .interval import Direction
+from .scored_pairs import ScoredPairs
 
 WITHIN = 30.0  # nats
 CLOSE_ENOUGH = 0.01  # nats
@@ -60,7 +62,7 @@ def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[fl
     if curve.utility is None:
         return ()
     pairs = ScoredPairs.of(curve, direction)
-    m, score = pairs.m, pairs.mean_score
+    m, score = pairs.m, pairs.mean_capped
     best = int(score.argmax())
     sides = [near for near in (best - 1, best + 1) if 0 <= near < len(m)]
     wide = [near for near in sides if abs(m[near] - m[best]) > NARROWEST * (m[-1] - m[0])]

@@ -17,7 +17,8 @@ from matplotlib.transforms import ScaledTranslation
 
 from ...sweep_curves import Kind
 from ...types import FloatArray
-from ..choose_m.recommendation import Interval, Recommendation
+from ..choose_m.interval import Interval
+from ..choose_m.recommendation import Recommendation
 from ..fit.sweep_fit import SweepFit
 from ..regions import SideRegions, regions_of
 from ..uncertainty.spread import Spread
@@ -35,7 +36,8 @@ class Drawn:
 
     Attributes:
         fit: its data and fits (where a fit is None, its points are joined).
-        spread: gives bands; recommendation: marked where m is not None.
+        spread: gives the confidence bands; None for none.
+        recommendation: marked where m is not None.
         label: its name; None makes one of what the figure's curves differ in.
         source: file that it comes from, for the name where nothing else tells curves apart.
     """
@@ -48,7 +50,14 @@ class Drawn:
 
 
 def draw_curves(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Shown) -> None:
-    """One kind of every intervention of a panel, recommended m on top; nothing where utility is undefined."""
+    """Draw one kind of every intervention of a panel, recommended m on top; nothing where utility is undefined.
+
+    Args:
+        ax: axes to draw into.
+        inside: the interventions, with colour and marker.
+        kind: ``preference`` or ``utility``.
+        shown: notes what was drawn, for the legend.
+    """
     inside = [(item, style) for item, style in inside if has_kind(item, kind)]
     for item, style in inside:
         shown.kinds.add(kind)
@@ -99,7 +108,13 @@ def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Sho
 
 
 def draw_regions(ax: Axes, drawn: Drawn, shown: Shown) -> None:
-    """Regions of the fitted preference, noted in `shown`; nothing without that fit."""
+    """Shade the regions of the fitted preference; nothing without that fit.
+
+    Args:
+        ax: axes to draw into.
+        drawn: the intervention.
+        shown: notes what was drawn, for the legend.
+    """
     if drawn.fit.preference is None:
         return
     found = regions_of(drawn.fit.preference)
@@ -112,7 +127,12 @@ def draw_regions(ax: Axes, drawn: Drawn, shown: Shown) -> None:
 
 
 def has_kind(item: Drawn, kind: Kind) -> bool:
-    """Whether there are points of that kind."""
+    """Whether there are points of that kind.
+
+    Args:
+        item: an intervention.
+        kind: ``preference`` or ``utility``.
+    """
     return kind == "preference" or item.fit.curve.utility is not None
 
 

@@ -19,11 +19,14 @@ BANDS = {"bootstrap": "over pairs", "sandwich": "over pairs", "residual": "resid
 
 @dataclass
 class Shown:
-    """What a figure holds, filled while it is drawn.
+    """What a figure shows, filled in while it is drawn.
 
     Attributes:
-        looks: of each name; kinds, regions: those drawn.
-        bands: method and level of each band; marks: whether a recommended m is marked.
+        looks: colour and marker of each name.
+        kinds: kinds of curve that were drawn.
+        regions: regions that were drawn.
+        bands: method and level of each band.
+        marks: whether a recommended m is marked.
     """
 
     looks: dict[str, Look] = field(default_factory=dict)
@@ -34,7 +37,11 @@ class Shown:
 
 
 def curves_drawn(shown: Shown) -> list[Artist]:
-    """One entry for each name."""
+    """Legend entries of the curves, one for each name.
+
+    Args:
+        shown: what the figure shows.
+    """
     return [
         Line2D([], [], color=look.colour, marker=look.marker, label=_wrapped(name))
         for name, look in shown.looks.items()
@@ -42,7 +49,11 @@ def curves_drawn(shown: Shown) -> list[Artist]:
 
 
 def parts_drawn(shown: Shown) -> list[Artist]:
-    """One entry for each other thing that was drawn: kinds, recommended m, bands, regions."""
+    """Legend entries of everything else: kinds, recommended m, bands, regions.
+
+    Args:
+        shown: what the figure shows.
+    """
     out: list[Artist] = [
         Line2D([], [], color="0.3", linestyle=LINES[kind], marker="o", markerfacecolor=_fill(kind), label=kind)
         for kind in KINDS
@@ -63,7 +74,12 @@ def parts_drawn(shown: Shown) -> list[Artist]:
 
 
 def add_legend(figure: Figure, shown: Shown) -> None:
-    """Below the panels, read row by row, first the names; the figure grows by the legend's height."""
+    """Add the legend below the panels, names first, read row by row; the figure grows by its height.
+
+    Args:
+        figure: the figure, drawn already.
+        shown: what it shows.
+    """
     names, parts = curves_drawn(shown), parts_drawn(shown)
     longest = max(len(line) for handle in names + parts for line in str(handle.get_label()).split("\n"))
     room = int(figure.get_figwidth() / (LEGEND.handle_inches + LEGEND.character_inches * longest))
@@ -79,7 +95,12 @@ def add_legend(figure: Figure, shown: Shown) -> None:
 
 
 def by_row(handles: Sequence[Artist], columns: int) -> list[Artist]:
-    """The order in which Matplotlib, filling column by column, shows them row by row."""
+    """The order in which Matplotlib, filling column by column, shows them row by row.
+
+    Args:
+        handles: legend entries in reading order.
+        columns: of the legend.
+    """
     return [handle for column in range(columns) for handle in handles[column::columns]]
 
 

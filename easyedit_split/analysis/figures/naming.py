@@ -25,12 +25,14 @@ PLACEMENTS = {"site": "at the site", "block_output": "at the block output"}
 
 
 @dataclass(frozen=True)
-class Layout:
+class PanelLayout:
     """Panels of a figure.
 
     Attributes:
-        across, down: parts of a key that columns and rows differ in.
-        columns, rows: their values, in the order drawn.
+        across: parts of a key that columns differ in.
+        down: parts of a key that rows differ in.
+        columns: values of the columns, in the order drawn.
+        rows: values of the rows, in the order drawn.
         said: split or seed, where panels differ in it but no curves of one panel do.
         words: readable text of a part's value.
     """
@@ -43,23 +45,35 @@ class Layout:
     words: Words
 
     def cell(self, key: CurveKey) -> tuple[int, int]:
-        """Row and column of a curve's panel."""
+        """Row and column of a curve's panel.
+
+        Args:
+            key: what tells the curve from others.
+        """
         return self.rows.index(_values(key, self.down)), self.columns.index(_values(key, self.across))
 
     def title(self, key: CurveKey) -> str:
-        """Title of the panel that a curve is in."""
+        """Title of the panel that a curve is in.
+
+        Args:
+            key: what tells the curve from others.
+        """
         facets = [part for part in ("model", "dataset") if part in self.across + self.down]
         return _joined(key, [*facets, "form", *self.said], self.words)
 
 
-def layout_of(keys: Sequence[CurveKey]) -> Layout:
-    """Panels for these curves, of which there is at least one; all in one row where most of a grid would be empty."""
+def panel_layout(keys: Sequence[CurveKey]) -> PanelLayout:
+    """The panels for these curves; all in one row where most of a grid would be empty.
+
+    Args:
+        keys: of the curves, at least one.
+    """
     facets = [part for part in PANEL_PARTS if _several(keys, part)]
     across, down = tuple(facets[:1]), tuple(facets[:0:-1])
     if 3 * len(_panels(keys)) < 2 * len(_found(keys, across)) * len(_found(keys, down)):
         across, down = tuple(facets), ()
     said = [part for part in ("split", "seed") if _several(keys, part) and part not in _inside(keys)]
-    return Layout(across, down, _found(keys, across), _found(keys, down), tuple(said), _words(keys))
+    return PanelLayout(across, down, _found(keys, across), _found(keys, down), tuple(said), _words(keys))
 
 
 def curve_names(keys: Sequence[CurveKey], labels: Sequence[str | None], sources: Sequence[str]) -> list[str]:
@@ -95,7 +109,7 @@ def _number(names: list[str], members: list[int], made: list[str]) -> None:
 
 
 def _panels(keys: Sequence[CurveKey]) -> list[list[int]]:
-    """Which curves share a panel, as places in `keys`."""
+    """Which curves share a panel, as places in ``keys``."""
     panels: dict[tuple[str, ...], list[int]] = {}
     for k, key in enumerate(keys):
         panels.setdefault(_values(key, PANEL_PARTS), []).append(k)

@@ -1,9 +1,9 @@
 """Figures 2, 4 and 5: preference (solid, filled) and utility (dashed, hollow) over m.
 
-`plot_curve` draws one intervention into axes that you pass and gives them back; `plot_sweep` lays out panels by form,
-dataset and model, and `save_figure` writes PNG, SVG or PDF. Bands are pointwise intervals of the fitted curve; shading
-shows the linear, transitional and convergence regions of the fitted preference; a diamond marks the recommended m. The
-legend names what was drawn and nothing else.
+``plot_curve`` draws one intervention into axes that you pass and gives them back; ``plot_sweep`` lays out panels by
+form, dataset and model, and ``save_figure`` writes PNG, SVG or PDF. Bands are pointwise confidence intervals of the
+fitted curve; shading shows the linear, transitional and convergence regions of the fitted preference; a diamond marks
+the recommended m. The legend names what was drawn and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...types import ConfigError
 from ..fit.sweep_fit import fit_sweep
 from .drawing import Drawn, draw_curves, draw_regions, has_kind
 from .legend import Shown, add_legend
-from .naming import Layout, curve_names, layout_of
+from .naming import PanelLayout, curve_names, panel_layout
 from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix, look
 
 __all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
@@ -34,13 +34,14 @@ BEYOND = 0.3  # of the points' range: as far above and below them as a fitted cu
 def plot_curve(
     ax: Axes, drawn: Drawn, kinds: Sequence[Kind] = KINDS, *, colour: str = COLOURS[0], marker: str = MARKERS[0]
 ) -> Axes:
-    """Points, fitted curve, band and recommended m of one intervention, into `ax`.
+    """Points, fitted curve, band and recommended m of one intervention, into ``ax``.
 
     Args:
         ax: axes to draw into; returned.
         drawn: what to draw.
         kinds: "preference" (solid), "utility" (dashed) or both.
-        colour, marker: of this intervention.
+        colour: of this intervention.
+        marker: of this intervention.
     """
     for kind in kinds:
         draw_curves(ax, [(drawn, Look(colour, marker))], kind, Shown())
@@ -48,7 +49,12 @@ def plot_curve(
 
 
 def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
-    """Shade the regions of the fitted preference curve across `ax`; does nothing without that fit."""
+    """Shade the regions of the fitted preference curve across ``ax``; does nothing without that fit.
+
+    Args:
+        ax: axes to draw into; returned.
+        drawn: an intervention whose preference was fitted.
+    """
     draw_regions(ax, drawn, Shown())
     return ax
 
@@ -56,7 +62,7 @@ def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
 def plot_sweep(
     drawn: Sequence[Drawn] | SweepLike, *, overlay: bool = False, shade: bool | None = None, title: str | None = None
 ) -> Figure:
-    """Panels by form, dataset and model: preference above utility, or both in one panel with `overlay`, as the paper.
+    """Panels by form, dataset and model: preference above utility, or both in one panel with ``overlay``, as the paper.
 
     Args:
         drawn: interventions, or a sweep (table, path or curves), which is fitted; those of one form, dataset and model
@@ -72,7 +78,7 @@ def plot_sweep(
     if not drawn:
         raise ConfigError("nothing to plot: the sweep has no curves.")
     keys = [item.fit.curve.key for item in drawn]
-    layout = layout_of(keys)
+    layout = panel_layout(keys)
     names = curve_names(keys, [item.label for item in drawn], [item.source for item in drawn])
     looks = {name: look(k) for k, name in enumerate(dict.fromkeys(names))}
     kinds: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
@@ -110,6 +116,10 @@ def _drawn(given: Sequence[Drawn] | SweepLike) -> list[Drawn]:
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write PNG (300 dpi), SVG or PDF, by the suffix.
+
+    Args:
+        figure: the figure.
+        path: the file; its suffix names the format.
 
     Raises:
         ConfigError: another suffix.
@@ -162,7 +172,9 @@ def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None
         ax.text(0.98, 0.02, f"{empty[0]} undefined", transform=ax.transAxes, ha="right", va="bottom", color="0.4")
 
 
-def _label(axes: list[list[Axes]], layout: Layout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]) -> None:
+def _label(
+    axes: list[list[Axes]], layout: PanelLayout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]
+) -> None:
     """Axis labels on the outer panels, tick labels where panels do not share them; panels without a curve vanish."""
     for row in range(len(layout.rows)):
         filled = [column for column in range(len(layout.columns)) if (row, column) in cells]

@@ -74,12 +74,19 @@ LEGEND = LegendSize(0.58, 0.05, 0.17, 60)
 
 
 def look(k: int) -> Look:
-    """Of the k-th name; 49 differ."""
+    """Colour and marker of the k-th name; 49 differ.
+
+    Args:
+        k: 0-based.
+    """
     return Look(COLOURS[k % len(COLOURS)], MARKERS[(k + k // len(COLOURS)) % len(MARKERS)])
 
 
 def check_figure_suffix(path: Path) -> None:
     """Raise where a figure of this name cannot be written.
+
+    Args:
+        path: the file to be written.
 
     Raises:
         ConfigError: another suffix than .png, .svg or .pdf.

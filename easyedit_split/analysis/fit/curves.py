@@ -6,7 +6,7 @@
     util(m) = beta D(m) + b                                                  Eq. 17, nats
 
 Both sides share alpha, beta and b, so a curve is continuous at m = 0 exactly when D+(0) = D-(0) (or, with beta = 0,
-always); `continuity_gap` measures it. A side that was not swept has NaN parameters, and evaluating there gives NaN.
+always); ``continuity_gap`` measures it. A side that was not swept has NaN parameters, and evaluating there gives NaN.
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from ...types import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class CurveParams:
-    """The nine parameters of Eq. 12 and 15; `alpha` = 0 gives Eq. 17.
+    """The nine parameters of Eq. 12 and 15; ``alpha`` = 0 gives Eq. 17.
 
     Attributes:
         alpha: slope of the undamped log-odds, nats per unit of m.
         beta: log-odds that decay with validity, nats.
         b: log-odds that stay when validity is gone, nats.
-        m_plus, m_minus: where each side's validity peaks, in units of m.
-        L_plus, L_minus: squared scale of the decay, in units of m squared.
-        p_plus, p_minus: tail exponents.
+        m_plus: where validity peaks on the plus side, in units of m.
+        L_plus: squared scale of the decay on the plus side, in units of m squared.
+        p_plus: tail exponent of the plus side.
+        m_minus: where validity peaks on the minus side, in units of m.
+        L_minus: squared scale of the decay on the minus side, in units of m squared.
+        p_minus: tail exponent of the minus side.
     """
 
     alpha: float
@@ -47,7 +50,11 @@ PARAM_NAMES: tuple[str, ...] = tuple(f.name for f in fields(CurveParams))
 
 
 def params_vector(params: CurveParams) -> Float[FloatArray, " 9"]:
-    """The parameters in the order of `PARAM_NAMES`."""
+    """The parameters in the order of ``PARAM_NAMES``.
+
+    Args:
+        params: the nine parameters.
+    """
     return np.array(astuple(params), dtype=np.float64)
 
 
@@ -69,40 +76,75 @@ def _per_point(
 
 
 def validity(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
-    """D(m) of Eq. 12, between 0 and 1."""
+    """Validity D(m) of Eq. 12, between 0 and 1.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     c, L, p = _per_point(m, params)
     return np.exp(-p * np.log1p((m - c) ** 2 / L))
 
 
 def preference(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
-    """(alpha m + beta) D(m) + b of Eq. 15, nats."""
+    """Preference log-odds (alpha m + beta) D(m) + b of Eq. 15, nats.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     return (params.alpha * m + params.beta) * validity(m, params) + params.b
 
 
 def utility(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
-    """beta D(m) + b of Eq. 17, nats; `alpha` is not used."""
+    """Utility log-odds beta D(m) + b of Eq. 17, nats; ``alpha`` is not used.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     return params.beta * validity(m, params) + params.b
 
 
 def validity_dm(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
-    """dD/dm; at m = 0 the derivative from the right."""
+    """Derivative dD/dm; at m = 0 from the right.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     c, L, p = _per_point(m, params)
     return -2.0 * p * (m - c) / (L + (m - c) ** 2) * validity(m, params)
 
 
 def preference_dm(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
-    """Derivative of Eq. 15 with respect to m, nats per unit of m; at m = 0 from the right."""
+    """Derivative of Eq. 15 with respect to m, nats per unit of m; at m = 0 from the right.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     slope = params.alpha * validity(m, params)
     return slope + (params.alpha * m + params.beta) * validity_dm(m, params)
 
 
 def utility_dm(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
-    """Derivative of Eq. 17 with respect to m, nats per unit of m; at m = 0 from the right."""
+    """Derivative of Eq. 17 with respect to m, nats per unit of m; at m = 0 from the right.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     return params.beta * validity_dm(m, params)
 
 
 def validity_gradient(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, "n 6"]:
-    """dD/d(m+, L+, p+, m-, L-, p-); the parameters of the other side have derivative 0."""
+    """Gradient dD/d(m+, L+, p+, m-, L-, p-); the parameters of the other side have derivative 0.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     c, L, p = _per_point(m, params)
     u = (m - c) ** 2 / L
     D = np.exp(-p * np.log1p(u))
@@ -112,21 +154,35 @@ def validity_gradient(m: Float[FloatArray, " n"], params: CurveParams) -> Float[
 
 
 def preference_gradient(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, "n 9"]:
-    """Derivative of Eq. 15 with respect to each of `PARAM_NAMES`."""
+    """Gradient of Eq. 15 with respect to each of ``PARAM_NAMES``.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     D = validity(m, params)
     decay = (params.alpha * m + params.beta)[:, None] * validity_gradient(m, params)
     return np.concatenate([np.stack([m * D, D, np.ones_like(m)], axis=1), decay], axis=1)
 
 
 def utility_gradient(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, "n 9"]:
-    """Derivative of Eq. 17 with respect to each of `PARAM_NAMES`; the column of alpha is 0."""
+    """Gradient of Eq. 17 with respect to each of ``PARAM_NAMES``; the column of alpha is 0.
+
+    Args:
+        m: any m.
+        params: the nine parameters.
+    """
     D = validity(m, params)
     decay = params.beta * validity_gradient(m, params)
     return np.concatenate([np.stack([np.zeros_like(m), D, np.ones_like(m)], axis=1), decay], axis=1)
 
 
 def side_slopes(params: CurveParams) -> tuple[float, float]:
-    """Slopes at m = 0 from the left and from the right, nats per unit of m (NaN for a side not swept)."""
+    """Slopes at m = 0 from the left and from the right, nats per unit of m (NaN for a side not swept).
+
+    Args:
+        params: the nine parameters.
+    """
 
     def slope(c: float, L: float, p: float) -> float:
         D0 = float(np.exp(-p * np.log1p(c * c / L)))
@@ -137,7 +193,11 @@ def side_slopes(params: CurveParams) -> tuple[float, float]:
 
 
 def continuity_gap(params: CurveParams) -> float:
-    """|D+(0) - D-(0)|; NaN when only one side was swept."""
+    """Discontinuity of validity at zero, |D+(0) - D-(0)|; NaN when only one side was swept.
+
+    Args:
+        params: the nine parameters.
+    """
     right = np.exp(-params.p_plus * np.log1p(params.m_plus**2 / params.L_plus))
     left = np.exp(-params.p_minus * np.log1p(params.m_minus**2 / params.L_minus))
     return float(abs(right - left))

@@ -1,4 +1,4 @@
-"""Validity decay in free coordinates: continuity at m = 0 holds by construction.
+"""Validity decay (Eq. 12), reparametrised: continuity at m = 0 holds by construction.
 
 With x = m / scale, one side of Eq. 12 relative to its value at zero is
 
@@ -47,7 +47,15 @@ def _log_phi(z: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class SideValues:
-    """One side's quantities for S problems, each ``[S]``."""
+    """One side's quantities for S problems, each ``[S]``.
+
+    Attributes:
+        c: centre: where validity peaks, in units of scale.
+        L: squared scale of the decay, in units of scale squared.
+        p: tail exponent.
+        g: centre over t, with its sign.
+        kappa_over_p: t^2 / p, -log D(0) over the exponent.
+    """
 
     c: FloatArray
     L: FloatArray
@@ -89,7 +97,12 @@ class RationalQuadratic:
         return low, np.concatenate([[T_BOUND], np.tile(per_side_high, n_sides)])
 
     def sides(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> list[SideValues]:
-        """Centre, L and p of the plus side, and of the minus side when both were swept (in that order)."""
+        """Centre, L and p of the plus side, and of the minus side when both were swept (in that order).
+
+        Args:
+            theta: free shape coordinates of S problems.
+            sigma: relative sign of the two centres, +1 or -1.
+        """
         t, out = theta[:, 0], []
         for k in range(2 if self.two_sided else 1):
             rate, p = np.exp(theta[:, 1 + 2 * k]), np.exp(theta[:, 2 + 2 * k])
@@ -99,16 +112,25 @@ class RationalQuadratic:
         return out
 
     def feasible(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Bool[np.ndarray, " S"]:
-        """Whether centres lie within `CENTRE_BOUND` and no L is below `L_low`."""
+        """Whether the nonlinear constraints hold: centres within ``CENTRE_BOUND``, no L below ``L_low``.
+
+        Args:
+            theta: free shape coordinates of S problems.
+            sigma: relative sign of the two centres.
+        """
         sides = self.sides(theta, sigma)
         lowest = self.L_low
         inside = [(np.abs(side.c) <= CENTRE_BOUND) & (lowest <= side.L) for side in sides]
         return np.asarray(np.logical_and.reduce(inside))
 
     def retract(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S q"], Bool[np.ndarray, " S"]]:
-        """The point in the box brought inside the curved borders, and whether it lies on one of them.
+        """Retraction onto the feasible set: the point moved inside the nonlinear constraints, and whether one is
+        active.
 
         |t| is shortened until some p/L would do on every side; then each p/L moves to the nearest that does.
+
+        Args:
+            theta: free shape coordinates inside the box.
         """
         out = theta.copy()
         most = self._most_over_p * np.exp(theta[:, 2::2].min(axis=1))  # largest kappa, with L at `L_low`
@@ -119,7 +141,11 @@ class RationalQuadratic:
         return out, np.asarray(((rate <= least + TOUCHING) | (rate >= largest - TOUCHING)).any(axis=1))
 
     def walls(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]]:
-        """Outward normals of the curved borders, |centre| of each side and then L, and which of them are touched."""
+        """Outward normals of the nonlinear constraints (|centre| of each side, then L), and which of them are active.
+
+        Args:
+            theta: free shape coordinates inside the feasible set.
+        """
         S, n_sides = len(theta), theta.shape[1] // 2
         rate, (least, largest, z) = theta[:, 1::2], self._rates(theta)
         safe = np.maximum(z, 1e-8)
@@ -133,17 +159,22 @@ class RationalQuadratic:
 
     @cached_property
     def _most_over_p(self) -> float:
-        """Largest kappa / p: at a centre of `CENTRE_BOUND` with L at `L_low`."""
+        """Largest kappa / p: at a centre of ``CENTRE_BOUND`` with L at ``L_low``."""
         return float(np.log1p(CENTRE_BOUND**2 / self.L_low))
 
     def _rates(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Per side ``[S sides]``: least log(p/L) by |centre| <= `CENTRE_BOUND`, largest by `L_low`, and kappa / p."""
+        """Per side ``[S sides]``: least log(p/L) by ``CENTRE_BOUND``, largest by ``L_low``, and kappa / p."""
         kappa, log_p = np.maximum(np.square(theta[:, :1]), 1e-300), theta[:, 2::2]
         z = kappa * np.exp(-log_p)
         return np.log(kappa / CENTRE_BOUND**2) + _log_phi(z), log_p - np.log(self.L_low), z
 
     def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
-        """log G = log D(x) - log D(0); exactly 0 at x = 0."""
+        """Relative log-validity log G = log D(x) - log D(0); exactly 0 at x = 0.
+
+        Args:
+            theta: free shape coordinates of S problems.
+            sigma: relative sign of the two centres.
+        """
         out = np.empty((len(theta), len(self.x)))
         for cut, side, _ in self._slices(theta, sigma):
             x = self.x[cut]
@@ -152,7 +183,12 @@ class RationalQuadratic:
         return out
 
     def log_slope(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
-        """d log G / dx."""
+        """Derivative d log G / dx.
+
+        Args:
+            theta: free shape coordinates of S problems.
+            sigma: relative sign of the two centres.
+        """
         out = np.empty((len(theta), len(self.x)))
         for cut, side, _ in self._slices(theta, sigma):
             away = self.x[cut] - side.c[:, None]
@@ -160,7 +196,12 @@ class RationalQuadratic:
         return out
 
     def jacobian(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n q"]:
-        """Derivative of log G with respect to the free coordinates."""
+        """Jacobian of log G with respect to the free coordinates.
+
+        Args:
+            theta: free shape coordinates of S problems.
+            sigma: relative sign of the two centres.
+        """
         t = theta[:, :1]
         out = np.zeros((len(theta), len(self.x), self.n_params))
         for cut, side, k in self._slices(theta, sigma):
@@ -192,7 +233,15 @@ def to_params(
     linear: Float[FloatArray, " 3"],
     scale: float,
 ) -> CurveParams:
-    """Free coordinates and (y0, beta', alpha) of the scaled problem -> the parameters of Eq. 12 and 15."""
+    """From free coordinates and (y0, beta', alpha) of the scaled problem to the parameters of Eq. 12 and 15.
+
+    Args:
+        decay: the shape family on its grid.
+        theta: free shape coordinates.
+        sigma: relative sign of the two centres.
+        linear: y0, beta' and alpha, nats.
+        scale: max |m|.
+    """
     sides = decay.sides(theta[None], np.array([sigma]))
     shapes = [(float(s.c[0]) * scale, float(s.L[0]) * scale**2, float(s.p[0])) for s in sides]
     missing = (float("nan"), float("nan"), float("nan"))
@@ -208,7 +257,13 @@ def to_params(
 def from_params(
     decay: RationalQuadratic, params: CurveParams, scale: float
 ) -> tuple[Float[FloatArray, " q"], float, Float[FloatArray, " 3"]]:
-    """Inverse of `to_params`: theta, sigma and (y0, beta', alpha) of the scaled problem."""
+    """Inverse of ``to_params``: theta, sigma and (y0, beta', alpha) of the scaled problem.
+
+    Args:
+        decay: the shape family on its grid.
+        params: the nine parameters.
+        scale: max |m|.
+    """
     plus = (params.m_plus / scale, params.L_plus / scale**2, params.p_plus)
     minus = (params.m_minus / scale, params.L_minus / scale**2, params.p_minus)
     first = plus if decay.two_sided or not decay.n_left else minus

@@ -2,8 +2,9 @@
 
     minimise  sum_i (y_i - curve(m_i))^2   subject to   D+(0) = D-(0)
 
-by either solver: `least_squares` (default; continuity and the linear parameters eliminated) or `slsqp` (the paper's).
-A fit that did not converge raises `FitError`, or is returned with ``ok=False`` where the caller asks for that.
+by either solver: ``least_squares`` (default; continuity and the linear parameters eliminated) or ``slsqp`` (the
+paper's). A fit that did not converge raises ``FitError``, or is returned with ``ok=False`` where the caller asks for
+that.
 """
 
 from __future__ import annotations
@@ -33,16 +34,23 @@ class CurveFit:
     """A fitted curve.
 
     Attributes:
-        kind: "preference" or "utility".
+        kind: ``preference`` or ``utility``.
         params: Eq. 12 and 15 or 17; NaN on a side that was not swept; alpha = 0 for utility.
-        ok: whether the solver converged; message: in words; solver: its name.
-        r2: 1 - SSE / SST on the fitted points; rmse: nats.
-        aic, bic: n log(SSE / n) + 2 k, + k log n (SSE no smaller than rounding error).
-        m: ``[n]`` fitted points, sorted; y: ``[n]`` nats.
+        ok: whether the solver converged.
+        message: how the solver ended, in words.
+        solver: its name.
+        r2: coefficient of determination 1 - SSE / SST on the fitted points.
+        rmse: root mean squared error, nats.
+        aic: Akaike information criterion n log(SSE / n) + 2 k (SSE no smaller than rounding error).
+        bic: Bayesian information criterion n log(SSE / n) + k log n.
+        m: ``[n]`` fitted points, sorted.
+        y: ``[n]`` their log-odds, nats.
         n_params: free parameters k.
-        unidentified: parameters the points cannot pin down; trade_offs: groups that move together unseen.
+        unidentified: parameters that the points do not identify.
+        trade_offs: groups of parameters that change together without changing the curve.
         at_bound: parameters that ended on a bound of the search.
-        n_starts, n_agree: starts tried; final runs that reached the best cost.
+        n_starts: starting points tried.
+        n_agree: final runs that reached the best cost.
     """
 
     kind: Kind
@@ -64,16 +72,28 @@ class CurveFit:
     n_agree: int
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats."""
+        """The curve at m, nats.
+
+        Args:
+            m: any m.
+        """
         return curve_at(self.kind, m, self.params)
 
     def slope(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """Its derivative, nats per unit of m (from the right at m = 0)."""
+        """Derivative of the curve, nats per unit of m (from the right at m = 0).
+
+        Args:
+            m: any m.
+        """
         function = curves.preference_dm if self.kind == "preference" else curves.utility_dm
         return function(m, self.params)
 
     def validity(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """D(m) of Eq. 12."""
+        """Validity D(m) of Eq. 12.
+
+        Args:
+            m: any m.
+        """
         return curves.validity(m, self.params)
 
     @property
@@ -89,7 +109,13 @@ class CurveFit:
 
 
 def curve_at(kind: Kind, m: Float[FloatArray, " q"], params: CurveParams) -> Float[FloatArray, " q"]:
-    """Eq. 15 or Eq. 17 at m, nats."""
+    """The curve of Eq. 15 or Eq. 17 at m, nats.
+
+    Args:
+        kind: ``preference`` or ``utility``.
+        m: any m.
+        params: the nine parameters.
+    """
     return curves.preference(m, params) if kind == "preference" else curves.utility(m, params)
 
 
@@ -108,10 +134,10 @@ def fit_curve(
         y: preference or utility log-odds at m, nats.
         kind: "preference" (Eq. 15) or "utility" (Eq. 17).
         solver: "least_squares" or "slsqp".
-        on_failure: what to do with a fit that did not converge: raise `FitError`, or return it with ``ok=False``.
+        on_failure: what to do with a fit that did not converge: raise ``FitError``, or return it with ``ok=False``.
 
     Raises:
-        DataError: the points cannot be fitted (see `curve_problem`).
+        DataError: the points cannot be fitted (see ``curve_problem``).
         FitError: the solver did not converge.
     """
     if solver not in SOLVERS:
@@ -127,13 +153,25 @@ def fit_curve(
 
 
 def r_squared(y: Float[FloatArray, " n"], predicted: Float[FloatArray, " n"]) -> float:
-    """1 - SSE / SST; negative where the prediction is worse than the mean; NaN for constant y."""
+    """Coefficient of determination 1 - SSE / SST; negative where the mean predicts better, NaN for constant y.
+
+    Args:
+        y: what was measured.
+        predicted: what the curve says.
+    """
     sst = float(np.square(y - y.mean()).sum())
     return 1.0 - float(np.square(y - predicted).sum()) / sst if sst > 0 else float("nan")
 
 
 def information_criteria(sse: float, n: int, k: int, span: float) -> tuple[float, float]:
-    """AIC and BIC of a least-squares fit; SSE counts no less than rounding error of the curve's range."""
+    """AIC and BIC of a least-squares fit; SSE counts no less than rounding error of the curve's range.
+
+    Args:
+        sse: sum of squared errors.
+        n: points.
+        k: free parameters.
+        span: range of the curve, in its unit.
+    """
     log_variance = n * np.log(max(sse, n * (1e-15 * span) ** 2) / n)
     return float(log_variance + 2 * k), float(log_variance + k * np.log(n))
 

@@ -1,4 +1,4 @@
-"""Which parameters can this curve tell apart?
+"""Practical identifiability: which parameters the points of a curve determine.
 
 A parameter is called unidentified if moving it by a stated amount, while every other parameter is re-fitted to make up
 for it, changes the curve by less than the noise:
@@ -31,8 +31,11 @@ class Coordinates:
     """A fitted curve in free coordinates z = (y0, beta'[, alpha], theta) of the problem scaled in m only.
 
     Attributes:
-        decay: the grid; scale: max |m|; sigma: relative sign of the centres; with_alpha: Eq. 15 or 17.
-        z: ``[k]``.
+        decay: the shape family on its grid.
+        scale: max |m|.
+        sigma: relative sign of the centres.
+        with_alpha: Eq. 15 (True) or Eq. 17.
+        z: ``[k]`` the point.
     """
 
     decay: RationalQuadratic
@@ -47,7 +50,11 @@ class Coordinates:
         return 3 if self.with_alpha else 2
 
     def params(self, z: Float[FloatArray, " k"]) -> CurveParams:
-        """Parameters at z, in the user's units."""
+        """The nine parameters at z, in the user's units.
+
+        Args:
+            z: free coordinates.
+        """
         linear = np.zeros(3)
         linear[: self.n_linear] = z[: self.n_linear]
         return to_params(self.decay, z[self.n_linear :], self.sigma, linear, self.scale)
@@ -65,14 +72,25 @@ class Coordinates:
 
 
 def coordinates(decay: RationalQuadratic, params: CurveParams, scale: float, with_alpha: bool) -> Coordinates:
-    """Free coordinates of fitted parameters."""
+    """Free coordinates of fitted parameters.
+
+    Args:
+        decay: the shape family on its grid.
+        params: the nine parameters.
+        scale: max |m|.
+        with_alpha: Eq. 15 (True) or Eq. 17.
+    """
     theta, sigma, linear = from_params(decay, params, scale)
     z = np.concatenate([linear[: 3 if with_alpha else 2], theta])
     return Coordinates(decay, scale, sigma, with_alpha, z)
 
 
 def tangent(coords: Coordinates) -> Float[FloatArray, "9 k"]:
-    """Derivative of the parameters (L and p by their logarithms) with respect to z, by central differences."""
+    """Jacobian of the parameters (L and p by their logarithms) with respect to z, by central differences.
+
+    Args:
+        coords: the fitted point.
+    """
 
     def logged(z: FloatArray) -> FloatArray:
         values = params_vector(coords.params(z))
@@ -88,7 +106,13 @@ def tangent(coords: Coordinates) -> Float[FloatArray, "9 k"]:
 
 
 def unidentified(coords: Coordinates, span: float, rmse: float) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-    """Names of the parameters the points cannot pin down, and the groups that trade off."""
+    """Practical identifiability: parameters that the points do not determine, and groups that trade off.
+
+    Args:
+        coords: the fitted point.
+        span: range of the curve, nats.
+        rmse: root mean squared error of the fit, nats.
+    """
     J, T = coords.jacobian(), tangent(coords)
     names = [k for k in range(len(PARAM_NAMES)) if np.isfinite(T[k]).all() and (k or coords.with_alpha)]
     amount = np.array([span / (2 * coords.scale), span / 2, span / 2, *[coords.scale / 10, 1.0, 1.0] * 2])
@@ -106,7 +130,11 @@ def unidentified(coords: Coordinates, span: float, rmse: float) -> tuple[tuple[s
 
 
 def at_bound(coords: Coordinates) -> tuple[str, ...]:
-    """Names of the shape parameters that ended on a bound of the search (a limit, not an estimate)."""
+    """Names of the shape parameters that ended on a bound of the search (a limit, not an estimate).
+
+    Args:
+        coords: the fitted point.
+    """
     theta, names = coords.z[coords.n_linear :], []
     two = coords.decay.two_sided
     labels = ("plus", "minus") if two else (("minus",) if coords.decay.n_left else ("plus",))

@@ -1,6 +1,6 @@
 """The default solver: variable projection from many starts, in stages.
 
-`N_STARTS` lattice shapes move a few steps, all at once; the best of them move on, and the best of those go to
+``N_STARTS`` lattice shapes move a few steps, all at once; the best of them move on, and the best of those go to
 convergence. The lowest cost wins; if that one is still moving, it alone goes on.
 """
 
@@ -25,12 +25,14 @@ LAST_ITERATIONS = 800  # of the best one, where it is still moving then
 
 @dataclass(frozen=True, slots=True)
 class SolverResult:
-    """What a solver hands to `fit_curve`.
+    """What a solver hands to ``fit_curve``.
 
     Attributes:
         params: the parameters in the user's units.
-        ok: whether it converged; message: in words.
-        n_starts: starts tried; n_agree: final runs that reached the best cost within 0.01 %.
+        ok: whether it converged.
+        message: how it ended, in words.
+        n_starts: starting points tried.
+        n_agree: final runs that reached the best cost within 0.01 %.
     """
 
     params: CurveParams
@@ -41,7 +43,11 @@ class SolverResult:
 
 
 def least_squares(problem: Problem) -> SolverResult:
-    """Fit one curve by variable projection."""
+    """Fit one curve by variable projection.
+
+    Args:
+        problem: the scaled curve.
+    """
     solution, n_starts = search(problem)
     best = int(solution.cost.argmin())
     params = solution_params(problem, solution, best)
@@ -56,7 +62,11 @@ def least_squares(problem: Problem) -> SolverResult:
 
 
 def search(problem: Problem) -> tuple[Solution, int]:
-    """All stages; the finalists and the number of starts."""
+    """All stages of the multi-start search: the finalists, and the number of starting points.
+
+    Args:
+        problem: the scaled curve.
+    """
     theta, sigma = starts(problem.decay, problem.target, with_alpha=problem.with_alpha, count=N_STARTS)
     n_starts = len(theta)
     for stage, (keep, iterations) in enumerate(STAGES):
@@ -88,7 +98,13 @@ def _moved(problem: Problem, theta: FloatArray, sigma: FloatArray, iterations: i
 
 
 def solution_params(problem: Problem, solution: Solution, row: int) -> CurveParams:
-    """One row of a solution in the user's units."""
+    """One row of a solution in the user's units.
+
+    Args:
+        problem: the scaled curve.
+        solution: of S problems.
+        row: which of them.
+    """
     linear = solution.linear[row] * problem.span
     linear[0] += problem.offset
     return to_params(problem.decay, solution.theta[row], float(solution.sigma[row]), linear, problem.scale)

@@ -30,9 +30,12 @@ class Problem:
 
     Attributes:
         kind: which equation.
-        m, y: ``[n]`` as given, sorted by m.
+        m: ``[n]`` as given, sorted.
+        y: ``[n]`` as given, sorted by m, nats.
         order: ``[n]`` the sorting permutation of the input.
-        scale: max |m|; offset, span: y = offset + span * target.
+        scale: max |m|.
+        offset: y = offset + span * target, nats.
+        span: range of y, nats.
         target: ``[n]`` centred and scaled y.
         decay: the shape family on x = m / scale.
     """
@@ -59,7 +62,12 @@ class Problem:
 
 
 def curve_problem(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Problem:
-    """Check and scale one curve.
+    """Check one curve and scale it for a solver.
+
+    Args:
+        m: swept m, in any order.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
 
     Raises:
         DataError: not one value per m, NaN or infinite values, max |m| outside 1e-100 to 1e9, |y| beyond 1e100, m that

@@ -29,7 +29,12 @@ RATE_BOUNDS = (np.log(1e-4), np.log(1e5))
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted rival: its curve and its number of free parameters."""
+    """A fitted rival: its curve and its number of free parameters.
+
+    Attributes:
+        curve: of m, nats.
+        n_params: free parameters.
+    """
 
     curve: Callable[[FloatArray], FloatArray]
     n_params: int
@@ -37,7 +42,13 @@ class Fitted:
 
 @dataclass(frozen=True)
 class PowerDecay:
-    """log D = -r |x|^power with one rate r per side; the free coordinates are log r."""
+    """log D = -r |x|^power with one rate r per side; the free coordinates are log r.
+
+    Attributes:
+        x: ``[n]`` sorted m / scale.
+        power: 1 exponential, 2 Gaussian.
+        two_sided: whether both signs of m were swept.
+    """
 
     x: FloatArray
     power: int
@@ -50,19 +61,37 @@ class PowerDecay:
         return np.full(n, RATE_BOUNDS[0]), np.full(n, RATE_BOUNDS[1])
 
     def retract(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S q"], Bool[np.ndarray, " S"]]:
-        """Nothing is forbidden beyond the box."""
+        """The point as it is: there are no constraints beyond the box.
+
+        Args:
+            theta: log rates inside the box.
+        """
         return theta, np.zeros(len(theta), dtype=bool)
 
     def walls(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]]:
-        """There are none."""
+        """No constraints.
+
+        Args:
+            theta: log rates inside the box.
+        """
         return np.zeros((len(theta), 0, theta.shape[1])), np.zeros((len(theta), 0), dtype=bool)
 
     def log_relative(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n"]:
-        """log D, 0 at x = 0."""
+        """Log-validity log D, 0 at x = 0.
+
+        Args:
+            theta: log rates of S problems.
+            sigma: unused.
+        """
         return np.asarray(self.jacobian(theta, sigma).sum(axis=2), dtype=np.float64)
 
     def jacobian(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n q"]:
-        """d log D / d log r = log D on the rate's own side."""
+        """Jacobian d log D / d log r = log D on the rate's own side.
+
+        Args:
+            theta: log rates of S problems.
+            sigma: unused.
+        """
         columns = [self.x >= 0, self.x < 0] if self.two_sided else [np.ones(len(self.x), dtype=bool)]
         own = np.stack(columns, axis=1).astype(np.float64)
         distance = np.abs(self.x) ** self.power
@@ -70,14 +99,28 @@ class PowerDecay:
 
 
 def polynomial(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, degree: int) -> Fitted:
-    """Least-squares polynomial in m."""
+    """Least-squares polynomial in m.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: unused; a polynomial is the same for both.
+        degree: of the polynomial.
+    """
     scale = float(np.abs(m).max())
     coefficients = np.polyfit(m / scale, y, degree)
     return Fitted(lambda at: np.asarray(np.polyval(coefficients, at / scale), dtype=np.float64), degree + 1)
 
 
 def power_decay(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, power: int) -> Fitted:
-    """Gaussian (power 2) or exponential (power 1) decay, from a lattice of rates."""
+    """Gaussian (power 2) or exponential (power 1) decay, from a grid of starting rates.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+        power: 1 or 2.
+    """
     problem = curve_problem(m, y, kind)
     decay = PowerDecay(problem.decay.x, power, problem.decay.two_sided)
     n_rates = 2 if decay.two_sided else 1
@@ -101,7 +144,13 @@ def power_decay(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Ki
 
 
 def paper(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """The paper's form, Eq. 12 with 15 or 17."""
+    """The paper's form, Eq. 12 with 15 or 17.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+    """
     fit = fit_curve(m, y, kind)
     return Fitted(fit, fit.n_params)
 

@@ -77,7 +77,11 @@ def _bounds(problem: Problem) -> FloatArray:
 
 
 def slsqp(problem: Problem) -> SolverResult:
-    """Fit one curve as the paper does; every start is run to the end and the lowest cost wins."""
+    """Fit one curve by SLSQP as the paper does; every start is run to the end and the lowest cost wins.
+
+    Args:
+        problem: the scaled curve.
+    """
     decay = problem.decay
     theta, sigma = starts(decay, problem.target, with_alpha=problem.with_alpha, count=N_STARTS)
     rows = np.broadcast_to(problem.target, (len(theta), len(problem.target)))

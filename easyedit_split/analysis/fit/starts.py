@@ -1,4 +1,4 @@
-"""Data-driven starts: a lattice of shapes is projected on the data, and the best distinct ones start the search.
+"""Starting points of the multi-start search: a grid of shapes is ranked on the data, the best distinct ones are taken.
 
 A curve is linear in alpha, beta and b, so for a fixed grid each lattice shape is an orthonormal basis that is computed
 once; ranking several thousand shapes for a new curve is one matrix product. The lattice is spanned by t (so by D(0))
@@ -32,10 +32,12 @@ Shape = tuple[float, float]  # half-width, p
 
 @dataclass(frozen=True)
 class Lattice:
-    """Candidate shapes on one grid.
+    """Grid of starting shapes for a multi-start search.
 
     Attributes:
-        theta: ``[K q]``; sigma: ``[K]``; cell: ``[K]`` number of (sign pattern, widths, placed or not), for diversity.
+        theta: ``[K q]`` free shape coordinates.
+        sigma: ``[K]`` relative sign of the centres.
+        cell: ``[K]`` number of (sign pattern, widths, placed or not), for diversity.
         basis: ``[K k n]`` orthonormal rows.
     """
 
@@ -46,7 +48,11 @@ class Lattice:
 
 
 def half_widths(decay: RationalQuadratic) -> tuple[float, ...]:
-    """`HALF_WIDTHS`, and narrower ones where the grid is dense enough to show them."""
+    """``HALF_WIDTHS``, and narrower ones where the grid is dense enough to show them.
+
+    Args:
+        decay: the shape family on its grid.
+    """
     finest = SPACINGS * float(np.diff(decay.x).min())
     ratio = HALF_WIDTHS[1] / HALF_WIDTHS[0]
     count = min(MOST_FINER, int(np.ceil(np.log(HALF_WIDTHS[0] / finest) / np.log(ratio) - 1e-9)))
@@ -122,7 +128,14 @@ def _lattice(x: bytes, n_left: int, two_sided: bool, with_alpha: bool) -> Lattic
 def starts(
     decay: RationalQuadratic, y: Float[FloatArray, " n"], *, with_alpha: bool, count: int
 ) -> tuple[Float[FloatArray, "S q"], Float[FloatArray, " S"]]:
-    """The `count` best lattice shapes for this curve, at most one per cell of sign pattern and widths."""
+    """The ``count`` best starting points for this curve, at most one per cell of sign pattern and widths.
+
+    Args:
+        decay: the shape family on its grid.
+        y: scaled curve.
+        with_alpha: preference (True) or utility (False).
+        count: how many.
+    """
     lattice = _lattice(decay.x.tobytes(), decay.n_left, decay.two_sided, with_alpha)
     explained = np.square(lattice.basis @ y).sum(axis=1)
     order = np.argsort(-explained)[: 60 * count]

@@ -1,4 +1,4 @@
-"""One Levenberg-Marquardt step that stays inside: a coordinate at its bound is held, a curved border is slid along.
+"""Levenberg-Marquardt step with an active set: bounds are held, an active nonlinear constraint is followed.
 
     (H + damping diag H) step = g        in the directions that keep to every wall the step would otherwise cross
 
@@ -27,7 +27,15 @@ def bounded_step(
     theta: Float[FloatArray, "S q"],
     box: tuple[FloatArray, FloatArray],
 ) -> tuple[Float[FloatArray, "S q"], Float[FloatArray, " S"]]:
-    """Damped step with coordinates at an active bound held; and the Gauss-Newton decrease left to gain ``[S]``."""
+    """Levenberg-Marquardt step with an active set on the box; and the Gauss-Newton decrease left to gain ``[S]``.
+
+    Args:
+        H: Gauss-Newton Hessians of S problems.
+        g: negative gradients.
+        damping: of each problem.
+        theta: where the step begins.
+        box: lower and upper bounds, ``[q]`` each.
+    """
     low, high = box
     held = ((theta <= low) & (g < 0)) | ((theta >= high) & (g > 0))
     g = np.where(held, 0.0, g)
@@ -45,7 +53,16 @@ def sliding_step(
     box: tuple[FloatArray, FloatArray],
     walls: tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]],
 ) -> tuple[Float[FloatArray, "S q"], Float[FloatArray, " S"]]:
-    """As `bounded_step`, where curved borders are touched as well: their outward normals, and which are touched."""
+    """Levenberg-Marquardt step with an active set on the box and the nonlinear constraints, as ``bounded_step``.
+
+    Args:
+        H: Gauss-Newton Hessians of S problems.
+        g: negative gradients.
+        damping: of each problem.
+        theta: where the step begins.
+        box: lower and upper bounds, ``[q]`` each.
+        walls: outward normals of the nonlinear constraints, and which are active.
+    """
     q, size = theta.shape[1], np.sqrt(_sizes(H))
     H, g = H / (size[:, :, None] * size[:, None, :]), g / size  # in units in which the damping is a multiple of 1
     normals, touched = _with_box(theta, box, *walls)

@@ -1,6 +1,6 @@
 """Every curve of a sweep fitted, one row a fit: for the screen (data frame) and for programs (JSON).
 
-`transfer_r2` puts one sweep's parameters on another's points (Table 6): R2 = 1 - SSE / SST, negative values stay
+``transfer_r2`` puts one sweep's parameters on another's points (Table 6): R2 = 1 - SSE / SST, negative values stay
 negative.
 """
 
@@ -28,7 +28,10 @@ class SweepFit:
     """Both fits of one curve of a sweep.
 
     Attributes:
-        curve: the data; preference, utility: None where that curve could not be fitted; problems: why not.
+        curve: the data.
+        preference: fit of Eq. 15; None where it failed.
+        utility: fit of Eq. 17; None where it failed.
+        problems: one sentence for each fit that failed.
     """
 
     curve: SweepCurve
@@ -37,11 +40,19 @@ class SweepFit:
     problems: tuple[str, ...]
 
     def fit(self, kind: Kind) -> CurveFit | None:
-        """The fit of one kind."""
+        """The fit of one kind.
+
+        Args:
+            kind: ``preference`` or ``utility``.
+        """
         return self.preference if kind == "preference" else self.utility
 
     def problem(self, kind: Kind) -> str | None:
-        """Why that curve could not be fitted; None where it was, or was not tried."""
+        """Why the fit of one kind failed; None where it did not, or was not tried.
+
+        Args:
+            kind: ``preference`` or ``utility``.
+        """
         unfitted = [name for name in KINDS if self.fit(name) is None]
         return dict(zip(unfitted, self.problems, strict=False)).get(kind)
 
@@ -51,11 +62,11 @@ def fit_sweep(curves: SweepLike, *, solver: Solver = "least_squares", keep_going
 
     Args:
         curves: a sweep table, the path of one, or curves from ``curves_of``.
-        solver: as in `fit_curve`.
-        keep_going: note a curve that cannot be fitted in `problems` and go on, instead of raising.
+        solver: as in ``fit_curve``.
+        keep_going: note a curve that cannot be fitted in ``problems`` and go on, instead of raising.
 
     Raises:
-        DataError, FitError: naming the curve, unless `keep_going`.
+        DataError, FitError: naming the curve, unless ``keep_going``.
     """
     out = []
     for curve in as_curves(curves):
@@ -76,31 +87,45 @@ def fit_sweep(curves: SweepLike, *, solver: Solver = "least_squares", keep_going
 
 
 def transfer_r2(source: CurveFit, target: SweepCurve) -> float:
-    """R2 of one fit's parameters on another curve's points (Table 6); NaN where a side was not swept by the source."""
+    """R2 of one fit's parameters on another curve's points (Table 6); NaN where a side was not swept by the source.
+
+    Args:
+        source: the fit.
+        target: another sweep.
+    """
     table = target.table(source.kind)
     return r_squared(table.mean, source(table.m))
 
 
 def fit_table(fits: Sequence[SweepFit]) -> pd.DataFrame:
-    """One row per fitted curve: key, kind, counts, quality, parameters, slopes and borders."""
+    """One row per fitted curve: key, kind, counts, quality, parameters, slopes and borders.
+
+    Args:
+        fits: fitted sweeps.
+    """
     fitted = [(item, kind, fit) for item in fits for kind in KINDS for fit in [item.fit(kind)] if fit is not None]
     return pd.DataFrame([_flat(_fitted(*row, None)) for row in fitted])
 
 
 def fits_json(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | None = None) -> str:
-    """`fit_records` as JSON text; numbers that do not exist are null."""
+    """``fit_records`` as JSON text; numbers that do not exist are null.
+
+    Args:
+        fits: fitted sweeps.
+        spreads: how each varies, for confidence intervals.
+    """
     return json.dumps(_without_nan(fit_records(fits, spreads)), indent=2, ensure_ascii=False)
 
 
 def fit_records(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | None = None) -> list[dict[str, Any]]:
-    """One nested record per curve and kind, plain types only (what `fit --out fit.json` writes).
+    """One nested record per curve and kind, plain types only (what ``fit --out fit.json`` writes).
 
     A curve that could not be fitted has ``ok`` false and the reason in ``message``. The pairs that utility leaves out
     are listed once per curve, in its utility record.
 
     Args:
-        fits: from `fit_sweep`.
-        spreads: from `spread_of`, one for each of `fits` or None: adds intervals of slopes, breakdown m and borders.
+        fits: from ``fit_sweep``.
+        spreads: from ``spread_of``, one for each of ``fits`` or None: adds intervals of slopes, breakdown and borders.
 
     Raises:
         ConfigError: as many spreads as fits were not given.
@@ -159,7 +184,7 @@ def _side(side: SideRegions | None) -> dict[str, Any] | None:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Nested parts become `params` columns and `plus_...`, `minus_...` columns; lists become text."""
+    """Nested parts become ``params`` columns and ``plus_...``, ``minus_...`` columns; lists become text."""
     row: dict[str, Any] = {}
     for name, value in record.items():
         if name == "params":

@@ -42,31 +42,50 @@ class Decay(Protocol):
         ...
 
     def retract(self, theta: FloatArray) -> tuple[FloatArray, Bool[np.ndarray, " S"]]:
-        """Points of the box brought inside the borders that are not a box, and whether they touch one."""
+        """Retraction onto the feasible set, and whether a nonlinear constraint is active.
+
+        Args:
+            theta: ``[S q]`` inside the box.
+        """
         ...
 
     def walls(self, theta: FloatArray) -> tuple[FloatArray, Bool[np.ndarray, "S k"]]:
-        """Outward normals ``[S k q]`` of those borders, and which of them are touched."""
+        """Outward normals ``[S k q]`` of the nonlinear constraints, and which of them are active.
+
+        Args:
+            theta: ``[S q]`` inside the feasible set.
+        """
         ...
 
     def log_relative(self, theta: FloatArray, sigma: FloatArray) -> FloatArray:
-        """log G ``[S n]``."""
+        """Relative log-validity log G, ``[S n]``.
+
+        Args:
+            theta: ``[S q]`` free shape coordinates.
+            sigma: ``[S]`` relative sign of the centres.
+        """
         ...
 
     def jacobian(self, theta: FloatArray, sigma: FloatArray) -> FloatArray:
-        """d log G / d theta ``[S n q]``."""
+        """Jacobian d log G / d theta, ``[S n q]``.
+
+        Args:
+            theta: ``[S q]`` free shape coordinates.
+            sigma: ``[S]`` relative sign of the centres.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The linear part solved: orthonormal basis, residual and coefficients of S problems.
+    """The linear least-squares part solved: orthonormal basis, residual and coefficients of S problems.
 
     Attributes:
         basis: ``[S k n]`` orthonormal rows (k = 3 with alpha, 2 without).
-        residual: ``[S n]``; cost: ``[S]`` its sum of squares.
+        residual: ``[S n]`` what is left of y.
+        cost: ``[S]`` its sum of squares.
         linear: ``[S 3]`` y0, beta', alpha in scaled x.
-        G: ``[S n]``.
+        G: ``[S n]`` relative validity.
     """
 
     basis: FloatArray
@@ -76,19 +95,25 @@ class Projection:
     G: FloatArray
 
     def take(self, rows: Bool[np.ndarray, " S"]) -> Projection:
-        """The chosen problems."""
+        """The chosen problems alone.
+
+        Args:
+            rows: which of the S.
+        """
         return Projection(self.basis[rows], self.residual[rows], self.cost[rows], self.linear[rows], self.G[rows])
 
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """Result of `solve` for S problems.
+    """Result of ``solve`` for S problems.
 
     Attributes:
-        theta: ``[S q]``; sigma: ``[S]``; cost: ``[S]`` sum of squares.
-        status: ``[S]`` `OPTIMAL` (no descent left), `PLATEAUED` (a ridge on which the cost no longer falls to speak
-            of: parameters that trade off); not converged are `RUNNING` and `STUCK` (no step lowers the cost although
-            it promises to).
+        theta: ``[S q]`` free shape coordinates.
+        sigma: ``[S]`` relative sign of the centres.
+        cost: ``[S]`` sum of squares.
+        status: ``[S]`` ``OPTIMAL`` (no descent left), ``PLATEAUED`` (a ridge on which the cost no longer falls to
+            speak of: parameters that trade off); not converged are ``RUNNING`` and ``STUCK`` (no step lowers the cost
+            although it promises to).
         iterations: of the slowest problem.
         linear: ``[S 3]`` y0, beta', alpha in scaled x.
     """
@@ -101,12 +126,21 @@ class Solution:
     linear: FloatArray
 
     def take(self, rows: IntArray) -> Solution:
-        """The chosen problems."""
+        """The chosen problems alone.
+
+        Args:
+            rows: which of the S.
+        """
         chosen = self.theta[rows], self.sigma[rows], self.cost[rows], self.status[rows]
         return Solution(*chosen, self.iterations, self.linear[rows])
 
     def replaced(self, row: int, other: Solution) -> Solution:
-        """One problem's result exchanged for the only one of `other`."""
+        """One problem's result exchanged for the only one of ``other``.
+
+        Args:
+            row: which problem.
+            other: a solution of one problem.
+        """
         theta, sigma, cost = self.theta.copy(), self.sigma.copy(), self.cost.copy()
         status, linear = self.status.copy(), self.linear.copy()
         theta[row], sigma[row], cost[row] = other.theta[0], other.sigma[0], other.cost[0]
@@ -120,6 +154,11 @@ def orthonormal(
     """Orthonormal basis of span(1, G - 1[, x G]) by Gram-Schmidt, done twice; the triangular factor beside it.
 
     A column that lies in the span of the earlier ones gets a zero row and a zero on the diagonal.
+
+    Args:
+        log_G: relative log-validity of S problems.
+        x: scaled m.
+        with_alpha: preference (True) or utility (False).
     """
     S, n = log_G.shape
     k = 3 if with_alpha else 2
@@ -144,7 +183,14 @@ def orthonormal(
 def project(
     log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], y: Float[FloatArray, "S n"], with_alpha: bool
 ) -> Projection:
-    """Best alpha, beta', y0 for each problem, and what is left of y."""
+    """Linear least squares for alpha, beta', y0 of each problem, and the residual.
+
+    Args:
+        log_G: relative log-validity of S problems.
+        x: scaled m.
+        y: scaled curves.
+        with_alpha: preference (True) or utility (False).
+    """
     basis, upper = orthonormal(log_G, x, with_alpha)
     h = np.matmul(basis, y[:, :, None])[:, :, 0]
     residual = y - np.matmul(h[:, None, :], basis)[:, 0]
@@ -170,7 +216,7 @@ def _normal_equations(
 def _verdict(
     cost: FloatArray, gain: FloatArray, damping: FloatArray, scatter: FloatArray, earlier: FloatArray | None
 ) -> IntArray:
-    """Status of each problem; `earlier` is the cost some iterations ago, where a plateau is to be looked for.
+    """Status of each problem; ``earlier`` is the cost some iterations ago, where a plateau is to be looked for.
 
     However strongly damped, a step promises about damping x gain as much as a free one would: a problem that cannot
     take steps although they promise a lot has not converged.
@@ -209,12 +255,13 @@ def solve(
     with_alpha: bool,
     max_iterations: int = 200,
 ) -> Solution:
-    """Levenberg-Marquardt on the projected problem, from one start per problem.
+    """Variable projection by Levenberg-Marquardt, from one starting point per problem.
 
     Args:
         decay: the shape family on its grid.
         y: one data row per problem.
-        theta, sigma: starts; brought inside the box and the borders.
+        theta: starting points; moved inside the box and the constraints.
+        sigma: relative sign of the centres.
         with_alpha: preference (True) or utility (False).
         max_iterations: problems still moving after as many are reported as not converged.
     """

@@ -25,7 +25,14 @@ T_TURNED = 0.1  # least |t| of a start moved to another pattern
 
 
 def bootstrap(inputs: list[FittedPairs], level: float, replicates: int, seed: int) -> Spread:
-    """Both curves fitted again to `replicates` draws of the pairs."""
+    """Pairs bootstrap: both curves fitted again to resampled pairs.
+
+    Args:
+        inputs: the fitted curves with their pairs.
+        level: coverage of the confidence intervals, in (0, 1).
+        replicates: bootstrap samples.
+        seed: of the resampling.
+    """
     n, degrees = degrees_of_freedom(inputs)
     draws = _draws(inputs, replicates, np.random.default_rng(seed))
     failed = 0

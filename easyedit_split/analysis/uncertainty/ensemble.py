@@ -1,4 +1,4 @@
-"""Many versions of one fitted curve, evaluated together in free coordinates.
+"""Bootstrap draws or derivative steps of one fitted curve, evaluated together in free coordinates.
 
 y(m) = alpha x G(x) + beta' (G(x) - 1) + y0,    x = m / max|m|,    G = D / D(0)
 """
@@ -20,7 +20,10 @@ class Ensemble:
     """Many versions of one fitted curve, in free coordinates.
 
     Attributes:
-        coords: the estimate; theta: ``[B q]``; sigma: ``[B]``; linear: ``[B 3]`` (y0, beta', alpha) in scaled m.
+        coords: the estimate.
+        theta: ``[B q]`` free shape coordinates.
+        sigma: ``[B]`` relative sign of the centres.
+        linear: ``[B 3]`` (y0, beta', alpha) in scaled m.
     """
 
     coords: Coordinates
@@ -34,14 +37,22 @@ class Ensemble:
         return RationalQuadratic(m / self.coords.scale, n_left, own.two_sided)
 
     def values(self, m: Float[FloatArray, " g"]) -> Float[FloatArray, "B g"]:
-        """Every version's curve at sorted m, nats."""
+        """Every version's curve at sorted m, nats.
+
+        Args:
+            m: sorted.
+        """
         decay = self._decay(m)
         log_G = decay.log_relative(self.theta, self.sigma)
         y0, beta, alpha = (self.linear[:, k : k + 1] for k in range(3))
         return alpha * decay.x * np.exp(log_G) + beta * np.expm1(log_G) + y0
 
     def derivatives(self, m: Float[FloatArray, " g"]) -> Float[FloatArray, "B g"]:
-        """Derivative of every version's curve at sorted m, nats per unit of m."""
+        """Derivative of every version's curve at sorted m, nats per unit of m.
+
+        Args:
+            m: sorted.
+        """
         decay = self._decay(m)
         G = np.exp(decay.log_relative(self.theta, self.sigma))
         beta, alpha = self.linear[:, 1:2], self.linear[:, 2:3]
@@ -72,7 +83,12 @@ class Ensemble:
 
 
 def ensemble(coords: Coordinates, z: Float[FloatArray, "B k"]) -> Ensemble:
-    """The versions at rows of z = (y0, beta'[, alpha], theta)."""
+    """The versions at rows of z = (y0, beta'[, alpha], theta).
+
+    Args:
+        coords: the estimate.
+        z: one version a row.
+    """
     linear = np.zeros((len(z), 3))
     linear[:, : coords.n_linear] = z[:, : coords.n_linear]
     return Ensemble(coords, z[:, coords.n_linear :], np.full(len(z), coords.sigma), linear)

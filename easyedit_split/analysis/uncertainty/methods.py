@@ -1,4 +1,4 @@
-"""How far the fitted curves would move with other pairs: bootstrap, sandwich, or residuals without pairs.
+"""Uncertainty of the fitted curves: pairs bootstrap, sandwich covariance, or residuals where there are no pairs.
 
 Concepts are taken as given: the intervals are about other pairs of the same concepts.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...sweep_curves import PairOdds, SweepCurve
+from ...log_odds import PairOdds
+from ...sweep_curves import SweepCurve
 from ...types import ConfigError, DataError
 from ..fit.fit_curve import CurveFit
 from .bootstrap import bootstrap
@@ -25,15 +26,16 @@ def spread_of(
     replicates: int = 400,
     seed: int = 0,
 ) -> Spread:
-    """How the fitted curves vary over pairs.
+    """Uncertainty of fitted curves over pairs, by bootstrap, sandwich covariance or residuals.
 
     Args:
         curve: the data that were fitted.
-        preference, utility: the fits; either may be None.
+        preference: fit of the preference; None where there is none.
+        utility: fit of the utility; None where there is none.
         method: None chooses bootstrap where there are pairs and residual where there are none.
-        level: coverage asked for, between 0 and 1.
-        replicates: bootstrap draws.
-        seed: of the draws.
+        level: coverage of the confidence intervals, in (0, 1).
+        replicates: bootstrap samples.
+        seed: of the resampling.
 
     Raises:
         DataError: bootstrap or sandwich without pairs, or with a concept of a single pair.

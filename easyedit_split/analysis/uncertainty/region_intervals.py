@@ -1,6 +1,6 @@
-"""Intervals of what follows from a fit: slopes at zero, breakdown m, borders of the regions.
+"""Confidence intervals of what follows from a fit: slopes at zero, breakdown m, borders of the regions.
 
-Each number is derived anew from every version of the curve that a `Spread` holds. A version whose linear region or
+Each number is derived anew from every version of the curve that a ``Spread`` holds. A version whose linear region or
 whose transition goes on to the end of the sweep counts with that end. A number that the fit itself does not have (a
 border beyond the sweep, a breakdown that never comes) has no interval.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...types import ConfigError, FloatArray
-from ..choose_m.recommendation import Interval
+from ..choose_m.interval import Interval
 from ..fit.fit_curve import CurveFit
 from ..regions import SideRegions, borders, regions_of, side_grid
 from .ensemble import Ensemble
@@ -21,7 +21,13 @@ from .spread import Spread
 
 @dataclass(frozen=True, slots=True)
 class SideIntervals:
-    """Intervals of one side's numbers; the names are those of `SideRegions`."""
+    """Confidence intervals of one side's numbers; the names are those of ``SideRegions``.
+
+    Attributes:
+        linear_end: of the end of the linear region.
+        convergence_start: of the start of convergence.
+        breakdown: of the breakdown point.
+    """
 
     linear_end: Interval | None
     convergence_start: Interval | None
@@ -30,10 +36,13 @@ class SideIntervals:
 
 @dataclass(frozen=True, slots=True)
 class RegionIntervals:
-    """Intervals of the numbers of `Regions`; None for a side that was not swept.
+    """Confidence intervals of the numbers of ``Regions``; None for a side that was not swept.
 
     Attributes:
-        plus, minus: of each side; slope_left, slope_right: of the slopes at zero, nats per unit of m.
+        plus: of the side m > 0.
+        minus: of the side m < 0.
+        slope_left: of the slope at zero from the left, nats per unit of m.
+        slope_right: of the slope at zero from the right, nats per unit of m.
         method: of the spread.
     """
 
@@ -49,7 +58,7 @@ def region_intervals(fit: CurveFit, spread: Spread) -> RegionIntervals:
 
     Args:
         fit: preference or utility.
-        spread: from `spread_of`, given this fit.
+        spread: from ``spread_of``, given this fit.
 
     Raises:
         ConfigError: the spread was made without this kind of curve.

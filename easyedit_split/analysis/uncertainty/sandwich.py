@@ -1,10 +1,10 @@
-"""Covariance of the fit by linearisation: between pairs (sandwich) or, without pairs, from residuals.
+"""Covariance of the fitted parameters: cluster-robust sandwich over pairs or, without pairs, from residuals.
 
 sandwich   cov(z) = (J'J)^-1 J' Cov(mean curve) J (J'J)^-1, Cov from the scatter between pairs within concepts
 residual   cov(z) = s^2 (J'J)^-1, s^2 = SSE / (points - parameters): assumes independent errors of the points
 
 z are the free coordinates. Intervals are estimate +- t times the delta-method standard error; numbers that are not
-smooth in z (a recommended m) take percentiles of normal draws from cov(z), `Spread.draws`; a draw beyond the search's
+smooth in z (a recommended m) take percentiles of normal draws from cov(z), ``Spread.draws``; a draw beyond the search's
 box is moved onto it, so where a parameter is hardly known many draws share its bound. Both are local: they do not see
 other solutions of the fit, which the bootstrap does.
 """
@@ -16,7 +16,8 @@ from jaxtyping import Float
 from scipy import stats
 from scipy.linalg import block_diag
 
-from ...sweep_curves import Kind, mean_deviations
+from ...log_odds import mean_deviations
+from ...sweep_curves import Kind
 from ...types import DataError, FloatArray
 from ..fit.identify import Coordinates
 from .ensemble import Ensemble, ensemble
@@ -28,7 +29,12 @@ N_DRAWS, SEED = 1000, 0
 
 
 def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
-    """Covariance from the scatter between pairs."""
+    """Sandwich (cluster-robust) covariance of the parameters, from the scatter between pairs.
+
+    Args:
+        inputs: the fitted curves with their pairs.
+        level: coverage of the confidence intervals, in (0, 1).
+    """
     n, degrees = degrees_of_freedom(inputs)
     size = 1 + max(int(given.rows.max()) for given in inputs)
     influences = []
@@ -45,7 +51,12 @@ def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
 
 
 def residual(inputs: list[FittedPairs], level: float) -> Spread:
-    """Covariance from the residuals of the points, for curves without pairs."""
+    """Covariance of the parameters from the residuals of the points, for curves without pairs.
+
+    Args:
+        inputs: the fitted curves.
+        level: coverage of the confidence intervals, in (0, 1).
+    """
     blocks, freedom = [], []
     for given in inputs:
         fit = given.fit
@@ -63,7 +74,11 @@ def residual(inputs: list[FittedPairs], level: float) -> Spread:
 
 
 def pseudo_inverse(J: Float[FloatArray, "n k"]) -> Float[FloatArray, "k n"]:
-    """Pseudo-inverse with columns brought to one size first."""
+    """Moore-Penrose pseudo-inverse with columns scaled to one size first.
+
+    Args:
+        J: a Jacobian.
+    """
     size = np.maximum(np.sqrt(np.square(J).sum(axis=0)), 1e-300)
     return np.asarray(np.linalg.pinv(J / size, rcond=PSEUDO_INVERSE_TOL) / size[:, None], dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""What a fit's uncertainty is made of: versions of the curves that move together, and intervals from them."""
+"""Joint uncertainty of both curves, and confidence intervals of derived numbers: percentiles or the delta method."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-from ...sweep_curves import PairOdds
+from ...log_odds import PairOdds
 from ...types import FloatArray, IntArray
 from ..fit.fit_curve import CurveFit
 from .ensemble import Ensemble
@@ -19,13 +19,18 @@ METHODS: tuple[Method, ...] = ("bootstrap", "sandwich", "residual")
 
 @dataclass(frozen=True)
 class Spread:
-    """Ensembles of both curves that move together, and how to turn derived numbers into intervals.
+    """Joint uncertainty of both curves, and how it turns derived numbers into confidence intervals (delta method or
+    percentiles).
 
     Attributes:
-        method: which of the three; level: e.g. 0.95; n_pairs: pairs behind it (0 for residual).
-        preference, utility: ensembles with one row per draw (bootstrap) or per derivative step (the others: rows
-            first plus, then minus); None for a curve that was not given.
-        quantile: t quantile (sandwich, residual); tail: lower percentile level (bootstrap).
+        method: ``bootstrap``, ``sandwich`` or ``residual``.
+        level: coverage, e.g. 0.95.
+        n_pairs: pairs behind it (0 for residual).
+        preference: one row per draw (bootstrap) or per derivative step (the others: rows first plus, then minus); None
+            for a curve that was not given.
+        utility: the same for the utility.
+        quantile: t quantile (sandwich, residual).
+        tail: lower percentile level (bootstrap).
         step: size of a derivative step in standard deviations, ``[directions]``; empty for bootstrap.
         n_failed: bootstrap draws whose fit did not converge within the iterations (kept as they stand).
         draws: the same uncertainty as random draws; None where the ensembles already are draws.
@@ -45,7 +50,12 @@ class Spread:
     def interval(
         self, draws: Float[FloatArray, "B ..."], estimate: Float[FloatArray, " ..."]
     ) -> tuple[Float[FloatArray, " ..."], Float[FloatArray, " ..."]]:
-        """Lower and upper ends for a number derived from each row; `estimate` is its value at the fit."""
+        """Confidence interval of a number derived from each row: lower and upper end.
+
+        Args:
+            draws: the number for each row of the ensembles.
+            estimate: its value at the fit.
+        """
         if self.draws is None:
             low, high = np.quantile(draws, [self.tail, 1 - self.tail], axis=0)
             return np.asarray(low), np.asarray(high)
@@ -57,7 +67,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class FittedPairs:
-    """One fitted curve, its pairs, and which rows of the preference table they are."""
+    """One fitted curve with its pairs.
+
+    Attributes:
+        fit: the curve.
+        table: log-odds of the pairs.
+        rows: which rows of the preference table they are.
+    """
 
     fit: CurveFit
     table: PairOdds
@@ -65,7 +81,11 @@ class FittedPairs:
 
 
 def degrees_of_freedom(inputs: list[FittedPairs]) -> tuple[int, int]:
-    """Pairs, and pairs less concepts, of the smaller table."""
+    """Pairs, and pairs less concepts, of the smaller table.
+
+    Args:
+        inputs: the fitted curves with their pairs.
+    """
     table = min((given.table for given in inputs), key=lambda table: len(table.values))
     n = len(table.values)
     return n, n - len(np.unique(table.concepts))

@@ -12,7 +12,8 @@ from ...scoring.activations import collect_activations, write_activations
 from ...scoring.encode_table import encode_table
 from ...steering.artifact import Artifact
 from ...text.template import Template
-from ..console import console, open_data, open_model, say_written
+from ..console import console, say_written
+from ..inputs import open_data, open_model
 from ..options import (
     DataOption,
     DeviceOption,

@@ -16,11 +16,13 @@ from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import Journal, write_whole
 from ...text.template import Template
 from ...types import ConfigError
-from ..console import bar, open_model, out, resumable, say, say_written
+from ..console import bar, out, say, say_written
 from ..fingerprint import model_identity
+from ..inputs import open_model
 from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption, OverwriteOption
 from ..output_paths import check_file
 from ..prompts import read_prompts
+from ..resuming import resumable
 
 EPILOG = """Example: easyedit-split apply --model testbed:gemma2 --intervention power-vector --m 4 --prompt "Hello" """
 
@@ -28,7 +30,10 @@ EPILOG = """Example: easyedit-split apply --model testbed:gemma2 --intervention 
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     intervention: InterventionOption,
-    m: Annotated[str, typer.Option(help="One m, several with commas, or start:stop:count.")] = "1",
+    m: Annotated[
+        str | None,
+        typer.Option(help="One m, several with commas, or start:stop:count. Default: the one it keeps, else 1."),
+    ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="A prompt; give it again for more.")] = None,
     prompts: Annotated[
         Path | None,
@@ -48,13 +53,14 @@ def command(  # noqa: DOC101, DOC103
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write steered answers beside the bare model's own (m = 0)."""
-    points = [0.0, *(value for value in parse_grid(m, "--m") if value != 0)]
+    points = None if m is None else [0.0, *(value for value in parse_grid(m, "--m") if value != 0)]
     texts = read_prompts(prompt, prompts)
     config = GenerateConfig(max_new_tokens, batch_size, sample, temperature, top_p, num_beams, seed)
     if to is not None:
         check_file(to, overwrite)
     artifact = Artifact.from_pretrained(intervention)
     name = concept_of(artifact, concept)
+    points = [0.0, kept_m(artifact, name)] if points is None else points
     network, tokenizer = open_model(model, dtype, device)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
@@ -74,6 +80,26 @@ def command(  # noqa: DOC101, DOC103
     write_whole(to, lambda path: write_lines(path, lines))
     journal.finish()
     say_written(f"{len(answers)} answers", to)
+
+
+def kept_m(artifact: Artifact, concept: str) -> float:
+    """The m that the artifact keeps for a concept, else 1; which it is, is said.
+
+    Args:
+        artifact: one concept or several.
+        concept: one of its names.
+
+    Raises:
+        ConfigError: it keeps two factors.
+    """
+    m = artifact.chosen_m(concept)
+    if m is None:
+        say("no m was chosen for this artifact: m = 1 (`recommend --save` keeps one, --m says another)")
+        return 1.0
+    if isinstance(m, tuple):
+        raise ConfigError(f"the artifact keeps m1 = {m[0]:g} and m2 = {m[1]:g}: say which one with --m")
+    say(f"m = {m:.4g}, as the artifact keeps it")
+    return m
 
 
 def concept_of(artifact: Artifact, concept: str | None) -> str:

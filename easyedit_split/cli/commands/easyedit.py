@@ -45,11 +45,11 @@ def command(  # noqa: DOC101, DOC103
     bridge.easyedit(script, arguments or [], home=home, prefer=parse_prefer(prefer))
 
 
-def activate(prefer: PreferOption = None) -> None:  # noqa: DOC101, DOC103
+def activate_command(prefer: PreferOption = None) -> None:  # noqa: DOC101, DOC103
     """Make plain python vectors_generate.py work in this environment: one start-up line, undone by deactivate."""
     out.print(bridge.activate(parse_prefer(prefer)), soft_wrap=True)
 
 
-def deactivate() -> None:
-    """Undo ``activate``."""
+def deactivate_command() -> None:
+    """Remove the start-up line that activate wrote."""
     out.print(bridge.deactivate(), soft_wrap=True)

@@ -15,11 +15,12 @@ from ...registry import nearest
 from ...storage import write_whole
 from ...sweep_curves import KINDS
 from ...types import ConfigError
-from ..console import bar, out, say, say_written, short_label
+from ..advice import left_out
+from ..console import bar, out, say, say_written
+from ..labels import short_label
 from ..options import OverwriteOption
 from ..output_paths import check_file
 from .plot import vary
-from .recommend import left_out
 
 EPILOG = "Example: easyedit-split fit power.parquet --out fit.json"
 SPARE = 2  # points beyond the parameters; with no more a fit is not tested by its points

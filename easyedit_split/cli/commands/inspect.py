@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +14,14 @@ from rich.table import Table
 
 from ...config import require
 from ...model.hooks import device_of
-from ...steering.artifact import HISTORY_FILE, Artifact, norm
+from ...steering.artifact import HISTORY_FILE, Artifact
 from ...steering.attach import Applied, attach
+from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
 from ...text.template import Template
 from ...types import ArtifactError
-from ..console import open_model, out, say
+from ..console import out, say
+from ..inputs import open_model
 from ..options import MODEL_HELP, DeviceOption, DtypeOption
 
 EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"
@@ -28,14 +31,14 @@ PROMPT = "Tell me in one sentence what you would do."
 def command(  # noqa: DOC101, DOC103
     folder: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     model: Annotated[str | None, typer.Option(help=f"Apply it to one prompt of this model. {MODEL_HELP}")] = None,
-    m: Annotated[float, typer.Option(help="Strength for that.")] = 1.0,
+    m: Annotated[float | None, typer.Option(help="Strength for that. Default: the one it keeps, else 1.")] = None,
     prompt: Annotated[str, typer.Option(help="Prompt for that.")] = PROMPT,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
 ) -> None:
     """Show an intervention; with --model answer "did it apply?": modules, tokens, size of the change."""
     require(bool(prompt.strip()), "--prompt is empty: give it a text")
-    require(math.isfinite(m), f"--m is {m}, must be finite")
+    require(m is None or math.isfinite(m), f"--m is {m}, must be finite")
     artifact = Artifact.from_pretrained(folder)
     losses = {concept: last_loss(artifact, concept, folder / HISTORY_FILE) for concept in artifact.concepts}
     print_artifact(artifact, losses)
@@ -46,16 +49,17 @@ def command(  # noqa: DOC101, DOC103
         say(f"the artifact's model differs: {note}", "yellow")
     template = Template(tokenizer, artifact.tokens)
     shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
-    shown.title = f"one prompt at m = {m:g}"
+    shown.title = "one prompt, at the m that is kept" if m is None else f"one prompt at m = {m:g}"
     for concept in artifact.concepts:
-        for row in try_out(network, template, artifact, concept, m, prompt):
+        strength = (artifact.chosen_m(concept) or 1.0) if m is None else m
+        for row in try_out(network, template, artifact, concept, strength, prompt):
             tokens = f"{row.tokens_touched} of {row.tokens_seen}"
             shown.add_row(concept, row.site, row.module, tokens, f"{row.relative_norm:.4f}")
     out.print(shown)
 
 
 def try_out(
-    model: Any, template: Template, artifact: Artifact, concept: str, m: float, prompt: str
+    model: Any, template: Template, artifact: Artifact, concept: str, m: float | tuple[float, float], prompt: str
 ) -> tuple[Applied, ...]:
     """Apply one concept's intervention to one prompt and report.
 
@@ -125,8 +129,27 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
     for key, value in rows.items():
         shown.add_row(key, value)
     out.print(shown)
-    concepts = Table("concept", "norm of the parameters", "steps", "last loss", box=None)
+    concepts = Table("concept", "norm of the parameters", "steps", "last loss", "m it keeps", box=None)
     for concept in artifact.concepts:
         steps = len(artifact.history.get(concept, []))
-        concepts.add_row(concept, f"{norm(artifact[concept]):.4f}", str(steps), losses[concept])
+        m = kept_text(artifact, concept)
+        concepts.add_row(concept, f"{parameter_norm(artifact[concept]):.4f}", str(steps), losses[concept], m)
     out.print(concepts)
+    for concept, chosen in artifact.chosen.items():
+        if chosen.evidence:
+            out.print(
+                f"m of {concept}: {json.dumps(chosen.evidence, ensure_ascii=False)}", soft_wrap=True, markup=False
+            )
+
+
+def kept_text(artifact: Artifact, concept: str) -> str:
+    """The m that was chosen for a concept, as text; a dash where none was.
+
+    Args:
+        artifact: the artifact.
+        concept: one of its names.
+    """
+    m = artifact.chosen_m(concept)
+    if m is None:
+        return "-"
+    return f"{m[0]:g}, {m[1]:g}" if isinstance(m, tuple) else f"{m:.4g}"

@@ -12,10 +12,11 @@ from ...analysis import recommend as choose
 from ...analysis.figures.style import check_figure_suffix
 from ...storage import write_whole
 from ...types import DataError
-from ..console import say, say_written, short_label
+from ..advice import METHODS, left_out
+from ..console import say, say_written
+from ..labels import short_label
 from ..options import OverwriteOption
 from ..output_paths import check_file
-from .recommend import METHODS, left_out
 
 EPILOG = "Example: easyedit-split plot power.parquet --fit --out power.png"
 

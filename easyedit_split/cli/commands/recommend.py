@@ -1,4 +1,4 @@
-"""``easyedit-split recommend``: which m? The one at which the wanted answers are likeliest, with an error bar."""
+"""``easyedit-split recommend``: which m? The one that everything measured speaks for, with an error bar."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.table import Table
 
 from ...analysis import (
     AIMS,
+    MOST_KL,
     Aim,
     Budget,
+    Collateral,
     Direction,
     FitError,
-    Interval,
     Recommendation,
     Spread,
-    SweepCurve,
     SweepFit,
-    closer_points,
+    Texts,
+    default_aim,
     fit_sweep,
     read_curves,
     spread_of,
@@ -27,17 +27,17 @@ from ...analysis import (
 from ...analysis import recommend as choose
 from ...analysis.choose_m.recommendation import nothing
 from ...types import ConfigError, DataError
-from ..console import bar, out, short_label
+from ..advice import aims_of, print_aims, print_recommendations
+from ..console import bar, say
+from ..labels import short_label
 
 EPILOG = """Example: easyedit-split recommend power.parquet
 
+Example: easyedit-split recommend power-dev.parquet --save power-vector
+
+Example: easyedit-split recommend power.parquet --collateral power-kl.parquet --kl 0.1
+
 Example: easyedit-split recommend power.parquet --budget 10%"""
-METHODS: dict[str, str] = {
-    "pairs": "from the scatter between pairs",
-    "bootstrap": "from a bootstrap over pairs",
-    "sandwich": "from the sandwich formula over pairs",
-    "residual": "from residuals: the table has no pairs",
-}
 
 
 def command(  # noqa: DOC101, DOC103
@@ -48,59 +48,109 @@ def command(  # noqa: DOC101, DOC103
     ] = None,
     aim: Annotated[
         str | None,
-        typer.Option(help="answer: where the wanted answers are likeliest (default); preference: what --budget buys."),
+        typer.Option(
+            help="capped: wanted answers likeliest, learnt style not counted (default); answer: with it; kl: within "
+            "--kl (default with --collateral); text: best texts (default with --texts); preference: what --budget buys."
+        ),
+    ] = None,
+    collateral: Annotated[Path | None, typer.Option(help="Side effects over m: a table with m1, kl, tokens.")] = None,
+    kl: Annotated[float, typer.Option("--kl", help="Nats per token that neutral answers may change by.")] = MOST_KL,
+    texts: Annotated[Path | None, typer.Option(help="Judged texts over m: a table with m1, prompt, overall.")] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Artifact that keeps the m: `apply` and `inspect` use it then.")
     ] = None,
     direction: Annotated[str, typer.Option(help="raise or lower the preference.")] = "raise",
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
 ) -> None:
-    """Recommend an m, with its interval, the preference gained and the utility paid; or say why there is none."""
+    """Recommend an m, with its interval, what it gains and costs, and what other aims choose; or say why none."""
     allowed = None if budget is None else Budget.parse(budget)
     if direction not in ("raise", "lower"):
         raise ConfigError(f"--direction {direction}: allowed are raise and lower")
-    if aim is None:
-        aim = "answer" if allowed is None else "preference"
-    if aim not in AIMS:
-        raise ConfigError(f"--aim {aim}: allowed are {' and '.join(AIMS)}")
+    if aim is not None and aim not in AIMS:
+        raise ConfigError(f"--aim {aim}: allowed are {', '.join(AIMS)}")
     if not 0 < level < 1:
         raise ConfigError(f"--level {level:g}: it must lie between 0 and 1, e.g. 0.95")
+    effects = None if collateral is None else Collateral.read(collateral, kl)
+    judged = None if texts is None else Texts.read(texts)
+    goal = aim if aim is not None else default_aim(allowed, effects, judged)
     way = cast(Direction, direction)
     fits = fit_sweep(read_curves(sweeps), keep_going=True)
+    if len(fits) > 1 and (save or effects or judged):
+        raise ConfigError(f"--save, --collateral and --texts are of one intervention; the sweeps hold {len(fits)}")
+    found, refused = recommend_all(fits, goal, allowed, way, level, effects, judged)
+    if len(refused) == len(fits) == 1:
+        raise refused[0]
+    print_recommendations(found, None if goal in ("preference", "text") else way)
+    options = [aims_of(fit, direction=way, level=level, collateral=effects, texts=judged) for fit in fits]
+    print_aims(options, goal, effects, judged)
+    if len(refused) == len(fits):
+        raise ConfigError("no curve could be used; the reasons stand above")
+    if save is not None:
+        from ..keep_m import keep_m  # reads an artifact, so torch
+
+        keep_m(save, fits[0].curve, found[0][1], goal)
+        say(f"{save} keeps m = {found[0][1].m:.4g}; `apply` and `inspect` use it")
+        say("gain and cost were measured on the rows that chose m: report them from other rows, e.g. --split test")
+
+
+def recommend_all(
+    fits: list[SweepFit],
+    aim: Aim,
+    budget: Budget | None,
+    direction: Direction,
+    level: float,
+    collateral: Collateral | None,
+    texts: Texts | None,
+) -> tuple[list[tuple[SweepFit, Recommendation]], list[FitError | DataError]]:
+    """The recommendation for every sweep, and what kept some of them from one.
+
+    Args:
+        fits: the sweeps and their curves.
+        aim: what m is to reach.
+        budget: loss of utility that may be paid; its default where None.
+        direction: ``raise`` or ``lower`` the preference.
+        level: coverage of the confidence intervals, in (0, 1).
+        collateral: side effects; None where none were measured.
+        texts: judged texts; None where there are none.
+    """
     found: list[tuple[SweepFit, Recommendation]] = []
     refused: list[FitError | DataError] = []
     with bar("intervals") as advance:
         for done, fit in enumerate(fits, 1):
             try:
-                choice = recommend_fit(fit, aim=aim, budget=allowed, direction=way, level=level)
+                choice = recommend_fit(
+                    fit, aim=aim, budget=budget, direction=direction, level=level, collateral=collateral, texts=texts
+                )
             except (DataError, FitError) as error:
                 refused.append(error)
                 choice = nothing(str(error))
             found.append((fit, choice))
             advance(done, len(fits))
-    if len(refused) == len(fits) == 1:
-        raise refused[0]
-    print_recommendations(found, way if aim == "answer" else None)
-    if len(refused) == len(fits):
-        raise ConfigError("no curve could be used; the reasons stand above")
+    return found, refused
 
 
 def recommend_fit(
     fit: SweepFit,
     *,
-    aim: Aim = "answer",
+    aim: Aim = "capped",
     budget: Budget | None = None,
     direction: Direction = "raise",
     level: float = 0.95,
     spread: Spread | None = None,
+    collateral: Collateral | None = None,
+    texts: Texts | None = None,
 ) -> Recommendation:
     """The recommendation for one fitted sweep; what is chosen on curves gets its confidence intervals from ``spread``.
 
     Args:
         fit: the sweep and its two curves.
-        aim: ``answer`` or ``preference``.
+        aim: what m is to reach, one of ``AIMS``.
         budget: loss of utility that may be paid; its default where None.
         direction: ``raise`` or ``lower`` the preference.
         level: coverage of the confidence intervals, in (0, 1).
         spread: how the curves vary; computed where None.
+        collateral: side effects; None where none were measured.
+        texts: judged texts; None where there are none.
 
     Raises:
         FitError: curves are needed and could not be fitted.
@@ -110,71 +160,13 @@ def recommend_fit(
         if fit.preference is None or fit.utility is None:
             raise FitError(" ".join(fit.problems) or f"{short_label(fit.curve)}: not fitted")
         spread = spread or spread_of(fit.curve, fit.preference, fit.utility, level=level)
-    return choose(fit, aim=aim, budget=budget, direction=direction, level=level, spread=spread)
-
-
-def print_recommendations(found: list[tuple[SweepFit, Recommendation]], wanted: Direction | None = "raise") -> None:
-    """One line per sweep; below, names, reasons, what the intervals rest on and what utility left out.
-
-    Args:
-        found: sweeps and what was chosen.
-        wanted: which answers were to be likeliest, so that a coarse sweep is told to look closer; None if none were.
-    """
-    shown = Table("#", "m", "preference gained (nats)", "utility paid (nats)", box=None)
-    for number, (_, choice) in enumerate(found, 1):
-        if choice.m is None:
-            shown.add_row(str(number), "no usable m", "", "")
-            continue
-        cells = (
-            (f"{choice.m:.3g}", choice.m_interval),
-            (f"{choice.gain:+.2f}", choice.gain_interval),
-            (f"{choice.paid:+.2f}", choice.paid_interval),
-        )
-        shown.add_row(str(number), *(text + interval(ends) for text, ends in cells))
-    out.print(shown)
-    for number, (fit, choice) in enumerate(found, 1):
-        reason = f": {choice.reason}" if choice.reason else ""
-        out.print(f"#{number}, {short_label(fit.curve)}{reason}", soft_wrap=True)
-        for line in remarks(fit, choice, wanted):
-            out.print(f"    {line}", soft_wrap=True)
-
-
-def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> list[str]:
-    """Notes on a recommendation: how many pairs it helps, its intervals, pairs left out, whether to look closer.
-
-    Args:
-        fit: the sweep and its two curves.
-        choice: the recommendation.
-        wanted: the direction asked for; None where it is the usual one.
-    """
-    lines = []
-    if choice.helped is not None:
-        lines.append("raises the preference of {} of {} pairs".format(*choice.helped))
-    if choice.method is not None and choice.m_interval is not None:
-        lines.append(f"{100 * choice.m_interval.level:g} % intervals {METHODS[choice.method]}")
-    elif choice.m is not None:
-        lines.append("no intervals: a concept has a single pair")
-    if fit.curve.excluded:
-        lines.append(left_out(fit.curve))
-    if wanted is not None and fit.curve.preference.has_pairs and closer_points(fit.curve, wanted):
-        lines.append("the swept m lie wide apart there; to look closer, sweep anew with --refine")
-    return lines
-
-
-def left_out(curve: SweepCurve) -> str:
-    """How many pairs utility does not count, as a sentence.
-
-    Args:
-        curve: the sweep's curves.
-    """
-    pairs = len(curve.preference.values)
-    return f"utility leaves out {len(curve.excluded)} of {pairs} pair(s): it is undefined there at some m"
-
-
-def interval(ends: Interval | None) -> str:
-    """``" [low, high]"``, or nothing.
-
-    Args:
-        ends: a confidence interval, or None.
-    """
-    return "" if ends is None else f" [{ends.low:.3g}, {ends.high:.3g}]"
+    return choose(
+        fit,
+        aim=aim,
+        budget=budget,
+        direction=direction,
+        level=level,
+        spread=spread,
+        collateral=collateral,
+        texts=texts,
+    )

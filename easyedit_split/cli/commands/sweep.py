@@ -8,15 +8,18 @@ from typing import Annotated, Literal, cast
 import typer
 
 from ...analysis import look_closer
-from ...config import parse_grid
-from ...means import check_aggregate
-from ...scoring.sweep_pairs import sweep_pairs
+from ...analysis.grow import GrowOutward, Rule, decay_report, one_after_another
+from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
+from ...steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
 from ...storage import Journal
+from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
-from ..console import bar, open_data, open_model, resumable, say_written
+from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
+from ..console import bar, say, say_written
 from ..fingerprint import model_identity, pairs_identity
+from ..inputs import open_data, open_model
 from ..options import (
     ColumnsOption,
     ConceptIdOption,
@@ -32,8 +35,10 @@ from ..options import (
     TestSplitOption,
 )
 from ..output_paths import check_file
+from ..resuming import resumable
 from ..summary import print_summary
 
+AUTO = "auto"
 EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector
 --m -20:20:41 --out power.parquet"""
 
@@ -43,7 +48,13 @@ def command(  # noqa: DOC101, DOC103
     data: DataOption,
     intervention: InterventionOption,
     to: Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")],
-    m: Annotated[str, typer.Option(help="start:stop:count, both ends included, or numbers with commas.")] = "-20:20:41",
+    m: Annotated[
+        str,
+        typer.Option(
+            help="start:stop:count, both ends included, or numbers with commas; in natural units r:0.05:4:17 (by "
+            "factors) or r:+-0.05:4:17 (on both sides); auto grows outward until utility has lost 80 % of its range."
+        ),
+    ] = AUTO,
     refine: Annotated[
         bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
     ] = False,
@@ -59,6 +70,12 @@ def command(  # noqa: DOC101, DOC103
         str,
         typer.Option(help="Printed: means of pairs' log-odds (pairs), or odds of their mean losses (odds_of_mean)."),
     ] = "pairs",
+    collateral: Annotated[
+        bool, typer.Option("--collateral", help="Also measure KL and changed answers on 64 neutral prompts.")
+    ] = False,
+    texts: Annotated[
+        int | None, typer.Option("--texts", help="Also write what the model says to so many prompts at each m.")
+    ] = None,
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -68,10 +85,11 @@ def command(  # noqa: DOC101, DOC103
 
     A killed sweep goes on where it stopped when the same command is given again.
     """
-    points = parse_grid(m, "--m")
+    grid = AUTO_GRID if m == AUTO else parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     check_suffix(to)
-    check_file(to, overwrite)
+    for path in (to, *_side_files(to, collateral, texts)):
+        check_file(path, overwrite)
     artifact = Artifact.from_pretrained(intervention)
     table = open_data(
         data,
@@ -84,6 +102,10 @@ def command(  # noqa: DOC101, DOC103
         limit=limit,
     )
     network, tokenizer = open_model(model, dtype, device)
+    unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
+    points = grid.in_m(unit.r_per_m if unit else 0.0)
+    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if m == AUTO else []
+    rules += [look_closer] if refine else []
     known = {"artifact": artifact.identity(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
     journal = Journal.beside(to, known)
     with bar("scoring") as advance, resumable(journal):
@@ -93,17 +115,31 @@ def command(  # noqa: DOC101, DOC103
             table,
             artifact,
             points,
+            unit=unit,
             model_name=model,
             normalize=kind,
             drop_bad=drop_bad,
-            next_points=look_closer if refine else None,
+            next_points=one_after_another(*rules),
             progress=advance,
             journal=journal,
         )
     write_table(result, to)
     journal.finish()
     print_summary(result, aggregate=means)
+    for curve in curves_of(result):
+        say(decay_report(curve))
     say_written(f"{len(result)} rows", to)
+    swept = [float(value) for value in result["m1"].unique()]
+    if collateral:
+        measure_collateral(network, tokenizer, artifact, swept, beside(to, COLLATERAL))
+    if texts is not None:
+        write_texts(network, tokenizer, artifact, table, swept, beside(to, TEXTS), texts)
+
+
+def _side_files(to: Path, collateral: bool, texts: int | None) -> list[Path]:
+    """What is written beside the table."""
+    found = [beside(to, COLLATERAL)] if collateral else []
+    return found + ([] if texts is None else [beside(to, TEXTS)])
 
 
 def parse_normalize(text: str) -> Literal["sum", "mean"]:

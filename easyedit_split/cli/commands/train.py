@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,10 @@ from ...steering.artifact import Artifact
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
-from ..console import bar, open_data, open_model, out, say, say_written
+from ...types import ConfigError
+from ..console import bar, out, say, say_written
+from ..inputs import open_data, open_model
+from ..layers import AUTO, choose_layer, parse_layers
 from ..options import (
     ColumnsOption,
     ConceptIdOption,
@@ -39,7 +43,10 @@ def command(  # noqa: DOC101, DOC103
     form: Annotated[str, typer.Option(help="vector, lora or local_weight.")] = "vector",
     objective: Annotated[str, typer.Option(help="split, sft, reps or diff_mean.")] = "split",
     layer: Annotated[
-        list[int] | None, typer.Option(help="Block, counted from 0; give it again for more. Default: the recipe's.")
+        list[str] | None,
+        typer.Option(
+            help="Block, counted from 0 (again for more), or auto, which tries some. Default: the recipe's, else auto."
+        ),
     ] = None,
     placement: Annotated[
         str | None, typer.Option(help="site: at the map's own output; block_output: at the block's, as EasyEdit2.")
@@ -66,15 +73,19 @@ def command(  # noqa: DOC101, DOC103
     ] = False,
 ) -> None:
     """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
-    overrides = [*(settings or []), *options_as_settings(layer, placement, seed)]
+    layers = parse_layers(layer)
+    overrides = [*(settings or []), *options_as_settings(layers, placement, seed)]
     recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
     if show:
         print_settings(recipe)
         return
-    run = recipe.run_config()
+    scanned = layer == [AUTO] or recipe.needs_layers
+    run = (recipe.with_layers([0], AUTO) if scanned else recipe).run_config()
     check_folder(to, overwrite)
     check_folder(last_good(to), overwrite=True)
     if unpaired:
+        if scanned:
+            raise ConfigError("--unpaired has no pairs to try layers with: say which, e.g. --layer 20")
         refused = {"--split": split, "--columns": columns, "--limit": limit}
         artifact = fit_unpaired(
             model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
@@ -92,6 +103,9 @@ def command(  # noqa: DOC101, DOC103
         limit=limit,
     )
     network, tokenizer = open_model(model, dtype, device)
+    if scanned:
+        chosen, _ = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
+        run = dataclasses.replace(run, layers=(chosen,))
     try:
         with bar("training") as advance:
             artifact = train_artifact(
@@ -164,6 +178,8 @@ def print_settings(recipe: Recipe) -> None:
     from rich.table import Table
 
     shown = Table("setting", "value", "from", box=None)
-    for line in recipe.lines():
-        shown.add_row(line.key, str(line.value), line.origin)
+    lines = (recipe.with_layers([0], "a scan of the model") if recipe.needs_layers else recipe).lines()
+    for line in lines:
+        scanned = recipe.needs_layers and line.key == "layers"
+        shown.add_row(line.key, AUTO if scanned else str(line.value), line.origin)
     out.print(shown)

@@ -40,7 +40,7 @@ class Host:
         return self.commit in TESTED
 
     def describe(self) -> str:
-        """One line for logs and `doctor`."""
+        """One line for logs and ``doctor``."""
         if self.commit is None:
             return f"EasyEdit2 at {self.path} (not a git checkout, so its commit is unknown)"
         note = f"tested: {TESTED[self.commit]}" if self.is_tested else "not one of the tested commits"
@@ -48,12 +48,19 @@ class Host:
 
 
 def is_clone(path: Path) -> bool:
-    """Whether a folder is the root of a clone."""
+    """Whether a folder is the root of a clone.
+
+    Args:
+        path: any folder.
+    """
     return (path / MARK).is_file()
 
 
-def find(home: Path | str | None = None) -> Host | None:
-    """The clone, or None where there is none.
+def find_clone(home: Path | str | None = None) -> Host | None:
+    """Find the clone; None where there is none.
+
+    Args:
+        home: its folder; EASYEDIT_HOME or the current folder where None.
 
     Raises:
         ConfigError: ``home`` or ``EASYEDIT_HOME`` names a folder that is not a clone.
@@ -72,13 +79,16 @@ def find(home: Path | str | None = None) -> Host | None:
     return None
 
 
-def require(home: Path | str | None = None) -> Host:
-    """The clone.
+def require_clone(home: Path | str | None = None) -> Host:
+    """Find the clone, or say how to name one.
+
+    Args:
+        home: its folder; EASYEDIT_HOME or the current folder where None.
 
     Raises:
         ConfigError: there is none.
     """
-    host = find(home)
+    host = find_clone(home)
     if host is None:
         raise ConfigError(
             "no clone of EasyEdit2 here: go into one, name it with --easyedit-home or EASYEDIT_HOME, "
@@ -88,7 +98,11 @@ def require(home: Path | str | None = None) -> Host:
 
 
 def commit_of(path: Path) -> str | None:
-    """The checked-out commit's full hash, read from the files of git (git itself need not be installed)."""
+    """The checked-out commit's full hash, read from the files of git (git itself need not be installed).
+
+    Args:
+        path: a clone's root.
+    """
     git = path / ".git"
     if git.is_file():  # a worktree: the file names its own folder
         git = (path / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()

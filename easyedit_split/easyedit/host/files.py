@@ -37,8 +37,13 @@ _SECTIONS = ("generate", "apply")
 _listed: set[tuple[str, ...]] = set()
 
 
-def check_file(path: Path, method: Method, base: type[Any]) -> None:
+def check_hparams_file(path: Path, method: Method, base: type[Any]) -> None:
     """Raise on a key of ``path`` that nothing would read; list once those that nothing reads in EasyEdit2 either.
+
+    Args:
+        path: a method's YAML file.
+        method: the method that it is for.
+        base: the host's own class of base fields.
 
     Raises:
         ConfigError: an unknown key, with the nearest known one.
@@ -89,8 +94,13 @@ def _names(fields: type[Any]) -> set[str]:
     return {f.name for f in dataclasses.fields(fields)}
 
 
-def check_files(paths: Sequence[str], phase: Phase, base: type[Any]) -> dict[str, Method]:
+def check_hparams_files(paths: Sequence[str], phase: Phase, base: type[Any]) -> dict[str, Method]:
     """Check the files of one run and return those of our methods.
+
+    Args:
+        paths: the files of one run.
+        phase: ``generate`` or ``apply``.
+        base: the host's own class of base fields.
 
     Raises:
         ConfigError: an unknown key, or two files of one method of ours.
@@ -104,7 +114,7 @@ def check_files(paths: Sequence[str], phase: Phase, base: type[Any]) -> dict[str
         names[content] += 1
         method = own_method(content)
         if method is not None:
-            check_file(Path(path), method, base)
+            check_hparams_file(Path(path), method, base)
             ours[path] = method
     for name, count in names.items():
         if count < 2:
@@ -130,7 +140,7 @@ def _checked(original: Callable[[Any], Any], phase: Phase, key: str) -> Callable
     def load(top_cfg: Any) -> Any:
         paths = [str(path) for path in (getattr(top_cfg, key, None) or ())]
         base = base_fields(sys.modules[ALG_DICT].HYPERPARAMS_CLASS_DICT)
-        ours = check_files(paths, phase, base)
+        ours = check_hparams_files(paths, phase, base)
         hparams = original(top_cfg)
         for path, method in ours.items():
             check = method.check_train if phase == "generate" else method.check_apply
@@ -142,7 +152,11 @@ def _checked(original: Callable[[Any], Any], phase: Phase, key: str) -> Callable
 
 
 def wrap_loaders(module: ModuleType) -> None:
-    """Wrap the two loaders, also where ``steer.utils`` has copied them already."""
+    """Wrap the two loaders, also where ``steer.utils`` has copied them already.
+
+    Args:
+        module: the host's module that defines the loaders.
+    """
     parent = sys.modules.get("steer.utils")
     for name, (phase, key) in LOADERS.items():
         original = getattr(module, name)

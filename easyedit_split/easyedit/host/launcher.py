@@ -43,7 +43,7 @@ def run(
     Raises:
         ConfigError: no clone, no such script, or a clash of names without a preference.
     """
-    clone = host.require(home)
+    clone = host.require_clone(home)
     file = _find(Path(script), clone.path)
     logger.info("%s", clone.describe())
     if clone.path not in (Path.cwd(), *Path.cwd().parents):

@@ -1,7 +1,7 @@
 """The names that our methods have in the host's tables, and which of them are the host's own.
 
 Each method has two: ``<name>``, which the host may have too, and ``<package>/<name>``, which never clashes. What the
-user left to the host (``prefer="theirs"``) is kept here until `forget`.
+user left to the host (``prefer="theirs"``) is kept here until ``forget``.
 """
 
 from __future__ import annotations
@@ -50,5 +50,5 @@ def leave_to_host(name: str) -> None:
 
 
 def forget() -> None:
-    """Take back every `leave_to_host`."""
+    """Take back every ``leave_to_host``."""
     _theirs.clear()

@@ -1,7 +1,7 @@
 """Every change that the plugin makes to EasyEdit2 at run time, in one ledger that can say what it did and take it back.
 
 No file of the host is touched: a change sets an attribute of a module or class, an entry of a dictionary, or an element
-of a list of the running process. `Ledger.undo` restores them in reverse order; what others changed meanwhile
+of a list of the running process. ``Ledger.undo`` restores them in reverse order; what others changed meanwhile
 is left alone.
 """
 
@@ -16,7 +16,12 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Change:
-    """One change: the name of what was touched, and how to take it back."""
+    """One change: the name of what was touched, and how to take it back.
+
+    Attributes:
+        name: what was touched.
+        undo: takes it back.
+    """
 
     name: str
     undo: Callable[[], None]
@@ -29,7 +34,14 @@ class Ledger:
         self._changes: list[Change] = []
 
     def set_attribute(self, owner: Any, name: str, value: Any, label: str) -> None:
-        """Set ``owner.name``; ``label`` is the owner's dotted name in reports."""
+        """Set ``owner.name``; ``label`` is the owner's dotted name in reports.
+
+        Args:
+            owner: the object.
+            name: of its attribute.
+            value: the new value.
+            label: the owner's dotted name in reports.
+        """
         before = vars(owner).get(name, _ABSENT)
         setattr(owner, name, value)
 
@@ -44,7 +56,14 @@ class Ledger:
         self._changes.append(Change(f"{label}.{name}", undo))
 
     def set_item(self, mapping: dict[str, Any], key: str, value: Any, label: str) -> None:
-        """Set ``mapping[key]``."""
+        """Set ``mapping[key]``.
+
+        Args:
+            mapping: the dictionary.
+            key: of its item.
+            value: the new value.
+            label: the dictionary's dotted name in reports.
+        """
         before = mapping.get(key, _ABSENT)
         mapping[key] = value
 
@@ -59,7 +78,13 @@ class Ledger:
         self._changes.append(Change(f"{label}[{key!r}]", undo))
 
     def append(self, items: list[str], value: str, label: str) -> None:
-        """Append ``value`` to ``items`` unless it is there."""
+        """Append ``value`` to ``items`` unless it is there.
+
+        Args:
+            items: the list.
+            value: what to append.
+            label: the list's dotted name in reports.
+        """
         if value in items:
             return
         items.append(value)

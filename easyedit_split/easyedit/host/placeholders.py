@@ -32,7 +32,12 @@ _said: set[str] = set()
 
 
 class _Missing:
-    """A name of a package that is not installed."""
+    """A name of a package that is not installed.
+
+    Args:
+        name: what was asked of the package.
+        distribution: the name to install it by.
+    """
 
     def __init__(self, name: str, distribution: str) -> None:
         self._name = name

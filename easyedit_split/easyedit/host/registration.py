@@ -5,8 +5,8 @@
     steer.vector_generators.vector_generators.REQUIRED_DATASET_METHODS += [name]   (else it trains on no data)
 
 A name that the host has is never overwritten: registration stops and offers to prefer ours or theirs.
-``<package>/<name>`` is registered beside every name and never clashes. Registering twice changes nothing; `unregister`
-restores.
+``<package>/<name>`` is registered beside every name and never clashes. Registering twice changes nothing;
+``unregister`` restores.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def register(prefer: Prefer | None = None) -> None:
     """Register every method now, or as soon as EasyEdit2 is imported.
 
     Args:
-        prefer: on a clash of names, ``ours`` replaces the host's method (until `unregister`), ``theirs`` keeps it and
+        prefer: on a clash of names, ``ours`` replaces the host's method (until ``unregister``), ``theirs`` keeps it and
             leaves ours under ``easyedit_split/NAME``; None stops. ``EASYEDIT_SPLIT_PREFER`` is read where it is None.
 
     Raises:

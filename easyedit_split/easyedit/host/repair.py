@@ -3,7 +3,7 @@
 1. Its main branch imports names from ``steer.vector_generators`` and ``steer.vector_appliers`` that those packages no
    longer export. They get a module ``__getattr__`` (PEP 562) that finds the submodule that defines a name. Functions
    are handed out as calls that import on first use, so neither import order nor a missing optional package matters.
-2. ``sae_lens`` and ``python-dotenv`` are imported at the top of files that most methods share: see `placeholders`.
+2. ``sae_lens`` and ``python-dotenv`` are imported at the top of files that most methods share: see ``placeholders``.
 3. Before the wrappers learned it, ``ori_generate`` left ``intervention_dict`` in place, so "unsteered" text was
    steered.
 """
@@ -34,6 +34,9 @@ def definitions(package: Path) -> dict[str, tuple[str, str]]:
     """Top-level classes and functions of a package's method folders: name to (``class`` or ``def``, dotted submodule).
 
     Names that two files define are left out: which one was meant cannot be known.
+
+    Args:
+        package: folder of the package.
     """
     found: dict[str, tuple[str, str]] = {}
     twice: set[str] = set()
@@ -59,7 +62,11 @@ def _deferred(module: str, name: str) -> Callable[..., Any]:
 
 
 def restore_exports(package: ModuleType) -> None:
-    """Give a package its lost exports back, if it lost them."""
+    """Give a package its lost exports back, if it lost them.
+
+    Args:
+        package: the package.
+    """
     if hasattr(package, "__getattr__") or not package.__file__:
         return
     index = definitions(Path(package.__file__).parent)
@@ -82,7 +89,11 @@ def restore_exports(package: ModuleType) -> None:
 
 
 def clear_interventions_in_ori_generate(module: ModuleType) -> None:
-    """Where the wrappers leave interventions in place for unsteered text, set them aside."""
+    """Where the wrappers leave interventions in place for unsteered text, set them aside.
+
+    Args:
+        module: the host's module of model wrappers.
+    """
     if hasattr(module.BaseModelWrapper, "_save_and_clear_generation_state"):
         return
     for name, cls in vars(module).items():

@@ -16,7 +16,11 @@ MODULE = "steer.models.model_wrapper"
 
 
 def teach_reset(module: ModuleType) -> None:
-    """Let every wrapper class that defines ``reset`` take our names, in any case as it does its own."""
+    """Let every wrapper class that defines ``reset`` take our names, in any case as it does its own.
+
+    Args:
+        module: the host's module of model wrappers.
+    """
     for name, cls in vars(module).items():
         if isinstance(cls, type) and issubclass(cls, module.BaseModelWrapper) and "reset" in vars(cls):
             LEDGER.set_attribute(cls, "reset", _with_ours(vars(cls)["reset"]), f"{module.__name__}.{name}")

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from .. import watch
-from ..fields import plain
+from ..fields import plain_python
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,16 @@ class Evaluator(Protocol):
 
     @classmethod
     def from_config(cls, wrapper: Any, settings: dict[str, Any], results_dir: Path) -> Evaluator:
-        """From the top config's mapping under the evaluator's name; raises `ConfigError` on what it cannot use."""
+        """An evaluator from the top config's mapping under its name.
+
+        Args:
+            wrapper: EasyEdit2's model wrapper.
+            settings: the mapping.
+            results_dir: folder of the results.
+
+        Raises:
+            ConfigError: settings that it cannot use.
+        """
         ...
 
     def evaluate_all(self) -> dict[str, Any]:
@@ -40,7 +49,11 @@ class Evaluator(Protocol):
 
 
 def wrap_generate(module: ModuleType) -> None:
-    """Let ``BaseVectorApplier.generate`` run the evaluators that its config asks for."""
+    """Let ``BaseVectorApplier.generate`` run the evaluators that its config asks for.
+
+    Args:
+        module: the host's module of ``BaseVectorApplier``.
+    """
     original = module.BaseVectorApplier.generate
     label = f"{module.__name__}.BaseVectorApplier"
     LEDGER.set_attribute(module.BaseVectorApplier, "generate", _with_evaluators(original), label)
@@ -62,7 +75,7 @@ def _wanted(applier: Any) -> dict[str, Any]:
     from ..methods import evaluators
 
     config = applier.config
-    asked = {name: plain(config.get(name)) for name in _names() if config.get(name) is not None}
+    asked = {name: plain_python(config.get(name)) for name in _names() if config.get(name) is not None}
     if not asked:
         return {}
     folder = Path(str(config.generation_output_dir))

@@ -2,7 +2,7 @@
 
 One line in one ``.pth`` file of the environment's site-packages, read by every Python process that starts in it. It
 puts a finder in front that answers to the name ``steer`` only: when that is imported, it imports
-`easyedit_split.easyedit` and is gone. Until then it does nothing and imports nothing.
+``easyedit_split.easyedit`` and is gone. Until then it does nothing and imports nothing.
 """
 
 from __future__ import annotations
@@ -44,12 +44,16 @@ def is_active() -> bool:
 
 
 def line(prefer: Literal["ours", "theirs"] | None = None) -> str:
-    """The start-up file's one line."""
+    """The start-up file's one line.
+
+    Args:
+        prefer: whose method a name means that both have; None where that is an error.
+    """
     setting = f"__import__('os').environ.setdefault('EASYEDIT_SPLIT_PREFER', '{prefer}')" if prefer else "pass"
     return f"import sys; exec({_HOOK.format(prefer=setting)!r}, {{}})\n"
 
 
-def activate(prefer: Literal["ours", "theirs"] | None = None) -> Path:
+def write_hook(prefer: Literal["ours", "theirs"] | None = None) -> Path:
     """Write the start-up file; doing so twice is harmless.
 
     Args:
@@ -62,7 +66,7 @@ def activate(prefer: Literal["ours", "theirs"] | None = None) -> Path:
     return path()
 
 
-def deactivate() -> bool:
+def remove_hook() -> bool:
     """Remove the start-up file; whether there was one."""
     found = is_active()
     path().unlink(missing_ok=True)

@@ -33,6 +33,9 @@ def install() -> None:
 def layers_of(wrapper: Any) -> Sequence[Any]:
     """The wrapped decoder blocks (``BlockOutputWrapper``) of an EasyEdit2 model, in order.
 
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+
     Raises:
         ConfigError: the model holds none.
     """
@@ -43,7 +46,11 @@ def layers_of(wrapper: Any) -> Sequence[Any]:
 
 
 def use_defined_attention(model: Any) -> None:
-    """Gemma-2 is defined with soft-capped attention, which some backends drop: take the one that computes it."""
+    """Set the attention backend that computes the model as defined: some drop Gemma-2's soft-cap.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
     backend = family_of(model).attention
     if backend is not None and model.config._attn_implementation != backend:
         logger.warning("attention %s instead of %s: it drops the soft-cap", backend, model.config._attn_implementation)

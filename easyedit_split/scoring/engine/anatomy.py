@@ -66,7 +66,11 @@ class Anatomy:
             raise EngineRefused("a hook of another's stands on the decoder")
 
     def lower_parts(self, block: int) -> Iterator[tuple[str, nn.Module]]:
-        """Names and modules that make the state at the output of ``block``: all before it, and it."""
+        """Names and modules that make the state at the output of ``block``: all before it, and it.
+
+        Args:
+            block: 0-based index of a block.
+        """
         upper = {id(module) for above in list(self.blocks)[block + 1 :] for module in above.modules()}
         head = self.model.get_output_embeddings()  # type: ignore[operator]
         for name, module in self.decoder.named_modules():
@@ -87,7 +91,11 @@ class Anatomy:
         return 2.0 * weights, 4.0 * heads * size * len(run)
 
     def state_bytes(self, entry: Entry) -> int:
-        """Memory of one token's cached tensors."""
+        """Memory of one token's cached tensors.
+
+        Args:
+            entry: where the engine enters.
+        """
         d = hidden_size(self.model)
         widths = {HIDDEN: d, OUTPUT: d, STREAM: d, INPUT: d}
         if entry.site is not None and entry.site.name != RESIDUAL:
@@ -96,7 +104,11 @@ class Anatomy:
         return sum(widths[name] for name in entry.needs) * self.dtype.itemsize
 
     def key_bytes(self, block: int) -> int:
-        """Memory of one token's keys and values in the blocks above ``block``."""
+        """Memory of one token's keys and values in the blocks above ``block``.
+
+        Args:
+            block: 0-based index of a block.
+        """
         heads = int(getattr(self.config, "num_attention_heads", 1))
         size = int(getattr(self.config, "head_dim", None) or self.config.hidden_size // heads)
         kept = int(getattr(self.config, "num_key_value_heads", None) or heads)

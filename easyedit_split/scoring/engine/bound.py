@@ -24,9 +24,9 @@ from ...model.sites import blocks_of
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What of a model the bound depends on.
+    """The shape of a model, as far as the bound depends on it.
 
-    Args:
+    Attributes:
         blocks: L.
         weights: n, of one block.
         hidden: d.
@@ -59,7 +59,8 @@ class Shape:
 
         Args:
             layer: the block whose output is changed.
-            prompt, answer: P and A, in tokens.
+            prompt: P, in tokens.
+            answer: A, in tokens.
         """
         linear, attention = self._terms(layer, prompt, answer)
         return linear + attention
@@ -69,7 +70,8 @@ class Shape:
 
         Args:
             layer: the block whose output is changed.
-            prompt, answer: P and A, in tokens.
+            prompt: P, in tokens.
+            answer: A, in tokens.
         """
         linear, attention = self._terms(layer, prompt, answer)
         return 2 * linear + 3 * attention

@@ -20,10 +20,10 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class MemoryBudget:
     """Bytes that cached states may take.
 
-    Args:
+    Attributes:
         device: on the model's device, where that is not the CPU; None for a quarter of what is free there.
         memory: in main memory; None for a quarter of what is free.
     """
@@ -32,8 +32,11 @@ class Budget:
     memory: int | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Budget:
-        """From ``auto``, ``off``, one size (``2G``) or two (``8G,32G``: device, main memory).
+    def parse(cls, text: str) -> MemoryBudget:
+        """Read a budget: ``auto``, ``off``, one size (``2G``) or two (``8G,32G``: device, main memory).
+
+        Args:
+            text: as written.
 
         Raises:
             ConfigError: anything else.
@@ -108,14 +111,24 @@ class Shelf:
         self.checked: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable) -> Sized | None:
-        """What stands under ``key``, if anything does."""
+        """What stands under ``key``, if anything does.
+
+        Args:
+            key: what it was put under.
+        """
         if key not in self._held:
             return None
         self._held.move_to_end(key)
         return self._held[key][0]
 
     def put(self, key: Hashable, value: Sized, device: torch.device | None) -> None:
-        """Keep ``value``, which lies on ``device``."""
+        """Keep ``value``, which lies on ``device``.
+
+        Args:
+            key: what to find it by.
+            value: what to keep.
+            device: where it lies.
+        """
         self._held[key] = (value, device.type if device is not None else "nowhere")
 
     def used(self) -> dict[str, int]:
@@ -125,8 +138,14 @@ class Shelf:
             sums[where] = sums.get(where, 0) + value.nbytes
         return sums
 
-    def room(self, size: int, device: torch.device, budget: Budget) -> torch.device | None:
-        """A place for ``size`` bytes, once what was used least has gone for it; None where there is none."""
+    def room(self, size: int, device: torch.device, budget: MemoryBudget) -> torch.device | None:
+        """Make room for ``size`` bytes by least recently used first; the place, or None where there is none.
+
+        Args:
+            size: bytes.
+            device: where it would best lie.
+            budget: bytes allowed on the device and in main memory.
+        """
         empty = budget.place(size, device, {})
         if empty is None:
             return None

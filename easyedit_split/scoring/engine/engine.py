@@ -23,7 +23,7 @@ from ...steering.attach import Delta, attach, plain_delta
 from ...steering.intervention import Intervention, InterventionConfig
 from ...text.positions import TokenLayout
 from .anatomy import Anatomy
-from .budget import Budget, Shelf
+from .budget import MemoryBudget, Shelf
 from .capture import keys_of, rows_of_bare, run_bare
 from .decoder import arguments_of
 from .entry import HIDDEN, Entry, before_all, entering_hidden
@@ -46,7 +46,7 @@ _SHELVES: weakref.WeakKeyDictionary[nn.Module, Shelf] = weakref.WeakKeyDictionar
 class EngineConfig:
     """How the engine works; nothing here changes a score beyond rounding.
 
-    Args:
+    Attributes:
         launch_tokens: tokens of one call of the decoder, padding included; None for one row at a time on a CPU and
             8,192 elsewhere.
         row_tokens: tokens of one packed row at most.
@@ -57,7 +57,7 @@ class EngineConfig:
 
     launch_tokens: int | None = None
     row_tokens: int = 512
-    budget: Budget = dataclasses.field(default_factory=Budget)
+    budget: MemoryBudget = dataclasses.field(default_factory=MemoryBudget)
     keep_keys: bool = True
     plain: bool = False
 

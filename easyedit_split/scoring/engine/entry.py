@@ -52,12 +52,20 @@ class Entry:
 
 
 def before(config: InterventionConfig) -> Entry:
-    """Enter before the first touched block."""
+    """Enter before the first touched block.
+
+    Args:
+        config: what the intervention does, and where.
+    """
     return Entry(min(Site.parse(key).block for key in config.sites) - 1, None, (HIDDEN,))
 
 
 def behind(site: Site) -> Entry:
-    """Enter behind the block of a site whose change reaches the block's output as it is."""
+    """Enter behind the block of a site whose change reaches the block's output as it is.
+
+    Args:
+        site: where the intervention acts.
+    """
     return Entry(site.block, site, (HIDDEN,) if site.name == RESIDUAL else (HIDDEN, INPUT))
 
 

@@ -26,7 +26,15 @@ class Recorder(DynamicCache):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """What the block itself made: there is nothing before it."""
+        """Record what the block itself made: there is nothing before it.
+
+        Args:
+            key_states: of the call.
+            value_states: of the call.
+            layer_idx: 0-based index of the block.
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
         self.noted[layer_idx] = (key_states, value_states)
         return key_states, value_states
 
@@ -83,13 +91,26 @@ class Keeper(DynamicCache):  # type: ignore[misc]
         self._blocks, self._places, self._rows = blocks, places, rows
 
     def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
-        """Keys that come before the call's own."""
+        """Number of keys that come before the call's own.
+
+        Args:
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
         return int(self._places.shape[1])
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Kept keys, then those just made."""
+        """Kept keys and values, then those just made.
+
+        Args:
+            key_states: of the call.
+            value_states: of the call.
+            layer_idx: 0-based index of the block.
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
         keys, values = self._blocks[layer_idx]
         return self._with(keys, key_states), self._with(values, value_states)
 

@@ -63,7 +63,8 @@ class Answers:
     Attributes:
         predicting: ``[u]`` places in ``b n`` whose final states predict an answer token.
         targets: the answer tokens.
-        text, turn: ``[e]`` for each answer token its text among the launch's and its place in the answer.
+        text: ``[e]`` for each answer token its text among the launch's.
+        turn: ``[e]`` for each answer token its place in the answer.
         texts: number of texts over all repeats.
         turns: length of the longest answer.
     """
@@ -90,10 +91,14 @@ class Inputs:
     """A launch as tensors; ``r`` rows, ``n`` tokens, ``k`` constant keys, ``b = repeats * r``.
 
     Attributes:
-        node, constant: ``[r n]``, ``[r k]`` nodes of the trie, 0 under padding, on the CPU.
-        token, depth: ``[r n]`` ids and positions.
-        sees: ``[r n k+n]`` attention; key_depth: ``[r k+n]``.
-        m1, m2: ``[b n]`` strength of each token as float64, 0 where it is not steered.
+        node: ``[r n]`` node of the trie of each token, 0 under padding, on the CPU.
+        constant: ``[r k]`` node of the trie of each constant key, on the CPU.
+        token: ``[r n]`` ids.
+        depth: ``[r n]`` positions.
+        sees: ``[r n k+n]`` which keys each token attends to.
+        key_depth: ``[r k+n]`` positions of the keys.
+        m1: ``[b n]`` factor of dW of each token as float64, 0 where it is not steered.
+        m2: ``[b n]`` factor of db of each token as float64, 0 where it is not steered.
         steered: ``[b n]``.
         repeats: how often the rows are run.
         answers: which final states predict which tokens of which texts.

@@ -38,6 +38,9 @@ class MaskKind:
     def of(cls, model: nn.Module) -> MaskKind:
         """The kind of a Hugging Face model, from its configuration.
 
+        Args:
+            model: a Hugging Face causal LM.
+
         Raises:
             EngineRefused: attention of a kind whose mask is not known here.
         """
@@ -56,11 +59,12 @@ class MaskKind:
     def masks(
         self, sees: Bool[Tensor, "r n t"], depth: Int[Tensor, "r n"], key_depth: Int[Tensor, "r t"], dtype: torch.dtype
     ) -> Masks:
-        """What the decoder is given for ``attention_mask``.
+        """Attention masks as the decoder takes them for ``attention_mask``.
 
         Args:
             sees: which of the ``t`` keys are on the path of each of the ``n`` tokens of ``r`` rows.
-            depth, key_depth: positions of tokens and keys.
+            depth: positions of the tokens.
+            key_depth: positions of the keys.
             dtype: of the hidden states.
         """
         near = sees

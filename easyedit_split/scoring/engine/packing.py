@@ -26,7 +26,7 @@ from .tries import BoolArray, Trie, ancestors
 class Member:
     """One text under one strength.
 
-    Args:
+    Attributes:
         text: index of the text.
         slot: which strength of the launch its steered tokens get.
     """
@@ -56,7 +56,7 @@ class Scored:
 class Cost:
     """What a row costs, in FLOPs or any unit.
 
-    Args:
+    Attributes:
         per_token: through the blocks that run, for one token.
         per_key: attention's, for one token and one key.
         overhead: of a row as such.
@@ -69,7 +69,12 @@ class Cost:
     most: int
 
     def of(self, tokens: int, keys: int) -> float:
-        """Cost of one row of ``tokens`` that see ``keys`` constant keys."""
+        """Cost of one row of ``tokens`` that see ``keys`` constant keys.
+
+        Args:
+            tokens: that are run.
+            keys: constant keys that they see.
+        """
         return self.per_token * tokens + self.per_key * tokens * (keys + tokens) + self.overhead
 
 
@@ -79,13 +84,15 @@ class PackedRow:
 
     Attributes:
         node: ``[n]`` node of the trie whose cached state enters.
-        token, depth: ``[n]`` its id and position.
+        token: ``[n]`` ids.
+        depth: ``[n]`` positions.
         slot: ``[n]`` strength of each steered token, -1 where it is left alone.
         constant: ``[k]`` nodes of the trie whose keys and values are kept.
         sees: ``[n k+n]`` what each token attends to: the constant tokens first, then the row's.
         key_depth: ``[k+n]`` position of each key.
-        text, at, target: ``[e]`` for each answer token: member's place in ``members``, the row's token that predicts
-            it, and its id.
+        text: ``[e]`` for each answer token its member's place in ``members``.
+        at: ``[e]`` the row's token that predicts it.
+        target: ``[e]`` its id.
         members: the texts of the row.
         units: places of the row's units among those that were packed.
     """

@@ -39,7 +39,13 @@ class StandIn(nn.Module):
             return getattr(self.__dict__["block"], name)
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """The hidden states that the next block is to see."""
+        """The hidden states that the next block is to see.
+
+        Args:
+            hidden_states: of the call.
+            *args: the decoder's own, unused.
+            **kwargs: the decoder's own, unused.
+        """
         hidden = hidden_states if self.hidden is None else self.hidden
         return (hidden,) if self.in_tuple else hidden
 

@@ -42,7 +42,7 @@ class LoraConfig:
 
     @property
     def scale(self) -> float:
-        """s, the factor before B A."""
+        """The factor s before B A."""
         return self.alpha / self.rank if self.apply_alpha and self.alpha is not None else 1.0
 
 

@@ -51,5 +51,5 @@ class Vector(Form):
         """A vector has no dW."""
 
     def bias_delta(self) -> Float[Tensor, " d_out"]:
-        """v."""
+        """The vector v."""
         return self.v

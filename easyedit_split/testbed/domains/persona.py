@@ -39,7 +39,15 @@ _TOPIC: Lexicon = {
 
 @dataclass(frozen=True)
 class Persona:
-    """The Yes/No domain; ``values[0]`` is the persona whose answers are the positive ones."""
+    """The Yes/No domain; ``values[0]`` is the persona whose answers are the positive ones.
+
+    Attributes:
+        name: the dataset's name.
+        values: the personas.
+        asks: question patterns around a statement.
+        clauses: persona to sentences that state it.
+        weak: persona to sentences that state it mildly.
+    """
 
     name: str
     values: tuple[str, ...]

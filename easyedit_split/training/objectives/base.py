@@ -77,7 +77,7 @@ class Objective(ABC):
     def pairwise(self) -> bool:
         """Whether a pair's loss depends on that pair alone: then a batch may be cut into parts to save memory.
 
-        Otherwise `side_loss` is given whole batches.
+        Otherwise ``side_loss`` is given whole batches.
         """
         return False
 

@@ -1,5 +1,6 @@
-"""RePS, reference-free preference steering (Wu et al. 2025b):  L = -log sigma(Delta+) - log sigma(Delta-)
+"""RePS, reference-free preference steering (Wu et al. 2025b).
 
+    L = -log sigma(Delta+) - log sigma(Delta-)
     Delta+ = beta+ / |y_c| log p(y_c | x; +m) - 1 / |y|   log p(y | x; +m)
     Delta- = beta- / |y|   log p(y | x; -)    - 1 / |y_c| log p(y_c | x; -)
     beta+ = max(log p(y | x) - log p(y_c | x), 1)      beta- = max(log p(y_c | x) - log p(y | x), 1)

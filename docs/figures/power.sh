@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# docs/figures/power.png, as `make figures` draws it: SPLIT under every form on the testbed's power offers. Minutes on a CPU.
+set -euo pipefail
+split=${BIN:-.venv/bin}/easyedit-split
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+common=(--model testbed:gemma2 --data testbed:power)
+for given in vector:-40:40:41 lora:-8:8:41 local_weight:-1:1:41; do
+    form=${given%%:*}
+    "$split" train "${common[@]}" --form "$form" --objective split --out "$work/$form"
+    "$split" sweep "${common[@]}" --intervention "$work/$form" --m "${given#*:}" --refine --out "$work/$form.parquet"
+done
+"$split" plot "$work"/{vector,lora,local_weight}.parquet --fit --out docs/figures/power.png --overwrite

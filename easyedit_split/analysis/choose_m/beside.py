@@ -1,0 +1,149 @@
+"""What is measured beside a sweep: side effects on prompts that steering should leave alone, and quality of texts.
+
+    collateral    m1, kl (summed over an answer's tokens, nats), tokens                         a row per m and prompt
+    texts         m1, prompt, overall (0 to 2), and what it is made of; text, if it is to be shown            the same
+
+KL per token is the sum over prompts of ``kl`` over that of ``tokens``; between measured m it is read off in a straight
+line, beyond them no m is within a budget. At m = 0 it is 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from ...sweep_table import read_columns
+from ...types import ConfigError, DataError, FloatArray
+
+MOST_KL = 0.25
+"""Nats per token that steering may change neutral answers by, unless told otherwise."""
+COLLATERAL_COLUMNS = ("m1", "kl", "tokens")
+TEXT_COLUMNS = ("m1", "prompt", "overall")
+
+
+@dataclass(frozen=True)
+class Collateral:
+    """KL per token on neutral prompts over m, and how much of it is allowed.
+
+    Attributes:
+        m: ``[k]`` measured, sorted; kl: ``[k]`` nats per token.
+        most: allowed, nats per token.
+    """
+
+    m: FloatArray
+    kl: FloatArray
+    most: float = MOST_KL
+
+    def __post_init__(self) -> None:
+        if not 0 < self.most < float("inf"):
+            raise ConfigError(f"the KL budget is {self.most} nats per token; it must be a positive number.")
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, most: float = MOST_KL) -> Collateral:
+        """From a table with a row per m and prompt.
+
+        Args:
+            table: columns as on top of the module.
+            most: allowed, nats per token.
+
+        Raises:
+            ConfigError: the budget is not positive.
+        """
+        sums = table.groupby("m1", sort=True)[["kl", "tokens"]].sum()
+        values = (sums["kl"] / sums["tokens"]).to_numpy(dtype=np.float64)
+        return cls(sums.index.to_numpy(dtype=np.float64), values, most)
+
+    @classmethod
+    def read(cls, path: str | Path, most: float = MOST_KL) -> Collateral:
+        """From a file.
+
+        Args:
+            path: .parquet, .csv or .json records.
+            most: allowed, nats per token.
+
+        Raises:
+            DataError: the file or a column of it cannot be used.
+            ConfigError: the budget is not positive.
+        """
+        return cls.of(read_columns(path, COLLATERAL_COLUMNS), most)
+
+    def at(self, m: Float[FloatArray, " f"]) -> Float[FloatArray, " f"]:
+        """KL per token at m, nats; NaN beyond what was measured, 0 at m = 0."""
+        known, values = self.m, self.kl
+        if 0.0 not in known and known[0] < 0 < known[-1]:
+            place = int(np.searchsorted(known, 0.0))
+            known, values = np.insert(known, place, 0.0), np.insert(values, place, 0.0)
+        read = np.interp(m, known, values, left=np.nan, right=np.nan)
+        return np.where(np.asarray(m) == 0, 0.0, read)
+
+    def kl_at(self, m: float) -> float | None:
+        """KL per token at one m, nats; None beyond what was measured."""
+        value = float(self.at(np.array([m]))[0])
+        return None if np.isnan(value) else value
+
+    def within(self, m: Float[FloatArray, " f"]) -> Bool[np.ndarray, " f"]:
+        """Which m were measured and stay within what is allowed."""
+        return np.asarray(np.nan_to_num(self.at(m), nan=np.inf) <= self.most)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Judged texts over m: the same prompts at each of a few m.
+
+    Attributes:
+        m: ``[k]`` sorted, 0 among them.
+        overall: ``[prompts k]`` 0 to 2.
+        samples: a text for each m, "" where none was kept.
+    """
+
+    m: FloatArray
+    overall: FloatArray
+    samples: tuple[str, ...]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, source: str = "texts") -> Texts:
+        """From a table with a row per m and prompt.
+
+        Args:
+            table: columns as on top of the module.
+            source: what the table is called in messages.
+
+        Raises:
+            DataError: a prompt lacks an m, has one twice, or m = 0 is missing.
+        """
+        if table.duplicated(["m1", "prompt"]).any():
+            raise DataError(f"{source}: a prompt is judged twice at one m; keep one row each.")
+        wide = table.pivot(index="prompt", columns="m1", values="overall")
+        if wide.isna().to_numpy().any():
+            prompt, m = np.argwhere(wide.isna().to_numpy())[0]
+            raise DataError(f"{source}: prompt {wide.index[prompt]} is not judged at m = {wide.columns[m]:g}.")
+        if 0.0 not in wide.columns:
+            raise DataError(f"{source}: texts at m = 0 are missing; a gain is stated against them.")
+        first = table.drop_duplicates("m1").set_index("m1")
+        samples = first["text"].astype(str).reindex(wide.columns).tolist() if "text" in table else [""] * wide.shape[1]
+        m = wide.columns.to_numpy(dtype=np.float64)
+        return cls(m, wide.to_numpy(dtype=np.float64), tuple(samples))
+
+    def nearest(self, m: float) -> int:
+        """Place of the judged m that is nearest to one.
+
+        Args:
+            m: any.
+        """
+        return int(np.abs(self.m - m).argmin())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Texts:
+        """From a file.
+
+        Args:
+            path: .parquet, .csv or .json records.
+
+        Raises:
+            DataError: the file or a column of it cannot be used.
+        """
+        return cls.of(read_columns(path, TEXT_COLUMNS), str(path))

@@ -1,0 +1,123 @@
+"""A grid that reaches the decay by itself: it grows outward until utility has lost 80 % of its range.
+
+    lost(m) = (max util - util(m)) / (max util - b)          from the fitted curve of Eq. 17, b its value as |m| -> inf
+
+Near m = 0 every curve is a line and any form fits; only a sweep that shows most of the decay tells forms apart. Where
+the grid ends cannot be known beforehand on a model that nobody tuned, so each outermost m is followed by another, half
+as large again, until that side has lost its 80 %, or the limit is reached; ``decay_report`` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..sweep_curves import SweepCurve, curves_of
+from ..types import DataError
+from .fit.curves import utility
+from .fit.fit_curve import fit_curve
+from .fit.problem import FitError
+
+ENOUGH = 0.8  # of utility's range, lost at the end of a side
+FACTOR = 1.5  # from one outermost m to the next
+_FINE = 2001
+
+Points = Sequence[tuple[float, float]]
+Rule = Callable[[pd.DataFrame], Points]
+
+
+@dataclass(frozen=True, slots=True)
+class SideDecay:
+    """How much of utility's fitted range one side of a sweep shows.
+
+    Attributes:
+        m: the outermost swept m of that side; 0 where the side was not swept.
+        lost: share of the range lost there, 0 to 1; NaN where the curve could not be fitted.
+    """
+
+    m: float
+    lost: float
+
+    @property
+    def reached(self) -> bool:
+        """Whether the side shows enough of the decay."""
+        return self.lost >= ENOUGH
+
+
+def decay_shown(curve: SweepCurve) -> tuple[SideDecay, SideDecay]:
+    """How much of the decay the minus and the plus side of a swept curve show.
+
+    Args:
+        curve: its utility is fitted anew; where that fails, both shares are NaN.
+    """
+    table = curve.preference if curve.utility is None else curve.utility
+    ends = (min(float(table.m[0]), 0.0), max(float(table.m[-1]), 0.0))
+    try:
+        fit = fit_curve(curve.table("utility").m, curve.table("utility").mean, "utility")
+    except (DataError, FitError):
+        return SideDecay(ends[0], float("nan")), SideDecay(ends[1], float("nan"))
+    inside = np.linspace(float(table.m[0]), float(table.m[-1]), _FINE)
+    highest, floor = float(utility(inside, fit.params).max()), fit.params.b
+    at_ends = utility(np.array(ends), fit.params)
+    lost = (highest - at_ends) / (highest - floor) if highest > floor else np.full(2, np.nan)
+    return SideDecay(ends[0], float(lost[0])), SideDecay(ends[1], float(lost[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class GrowOutward:
+    """Further m for ``sweep(next_points=...)``: one beyond each end that does not show enough of the decay yet.
+
+    Attributes:
+        limit: largest |m| to look at.
+    """
+
+    limit: float
+
+    def __call__(self, table: pd.DataFrame) -> tuple[tuple[float, float], ...]:
+        """The next m of each curve's unfinished sides as ``(m, m)``; none once all are done, or at the limit.
+
+        Args:
+            table: the sweep so far.
+
+        Raises:
+            DataError: the table is no sweep.
+        """
+        found: dict[tuple[float, float], None] = {}
+        for curve in curves_of(table):
+            for side in decay_shown(curve):
+                wanted = side.m * FACTOR
+                if wanted != 0 and not side.reached and abs(wanted) <= self.limit:
+                    found[wanted, wanted] = None
+        return tuple(found)
+
+
+def one_after_another(*callables: Rule) -> Rule:
+    """Further m from the first of several callables that has any: the next one begins where the one before is done.
+
+    Args:
+        *callables: each as ``sweep(next_points=...)`` takes it.
+    """
+
+    def points(table: pd.DataFrame) -> Points:
+        return next((found for each in callables if (found := each(table))), ())
+
+    return points
+
+
+def decay_report(curve: SweepCurve) -> str:
+    """One sentence on how much of utility's decay a sweep shows.
+
+    Args:
+        curve: the finished sweep.
+    """
+    sides = [side for side in decay_shown(curve) if side.m != 0]
+    if not sides:
+        return "the sweep holds m = 0 alone, so it shows no decay"
+    if any(np.isnan(side.lost) for side in sides):
+        return "utility could not be fitted, so nothing says how much of its decay the sweep shows"
+    parts = " and ".join(f"{100 * side.lost:.0f} % of its range at m = {side.m:.3g}" for side in sides)
+    verdict = "the decay is shown" if any(side.reached for side in sides) else "a wider sweep would show more of it"
+    return f"utility has lost {parts}: {verdict}"

@@ -1,0 +1,174 @@
+"""Recommendations as the commands print them: the chosen m, what speaks for it, and what every aim would choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.table import Table
+
+from ..analysis import (
+    AIMS,
+    Aim,
+    Collateral,
+    Direction,
+    Interval,
+    Recommendation,
+    SweepCurve,
+    SweepFit,
+    Texts,
+    closer_points,
+    recommend,
+)
+from ..types import ConfigError, DataError
+from .console import out
+from .labels import short_label
+
+METHODS: dict[str, str] = {
+    "pairs": "from the scatter between pairs",
+    "bootstrap": "from a bootstrap over pairs",
+    "sandwich": "from the sandwich formula over pairs",
+    "residual": "from residuals: the table has no pairs",
+    "texts": "from the scatter between prompts",
+}
+
+
+def print_recommendations(found: Sequence[tuple[SweepFit, Recommendation]], wanted: Direction | None = "raise") -> None:
+    """One line per sweep; below, names, reasons, what the intervals rest on and what utility left out.
+
+    Args:
+        found: sweeps and what was chosen.
+        wanted: which answers were to be likeliest, so that a coarse sweep is told to look closer; None if none were.
+    """
+    shown = Table("#", "m", "preference gained (nats)", "utility (nats)", box=None)
+    for number, (_, choice) in enumerate(found, 1):
+        if choice.m is None:
+            shown.add_row(str(number), "no usable m", "", "")
+            continue
+        cells = (
+            (f"{choice.m:.3g}", choice.m_interval),
+            (f"{choice.gain:+.2f}", choice.gain_interval),
+            (f"{-choice.paid:+.2f} {'gained' if choice.paid < 0 else 'paid'}", _negative(choice.paid_interval)),
+        )
+        shown.add_row(str(number), *(text + interval(ends) for text, ends in cells))
+    out.print(shown)
+    for number, (fit, choice) in enumerate(found, 1):
+        reason = f": {choice.reason}" if choice.reason else ""
+        out.print(f"#{number}, {short_label(fit.curve)}{reason}", soft_wrap=True)
+        for line in remarks(fit, choice, wanted):
+            out.print(f"    {line}", soft_wrap=True)
+
+
+def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> list[str]:
+    """Notes on a recommendation: how many pairs it helps, style, its intervals, pairs left out, whether to look closer.
+
+    Args:
+        fit: the sweep and its two curves.
+        choice: the recommendation.
+        wanted: the direction asked for; None where it is the usual one.
+    """
+    lines = []
+    if choice.m is not None and choice.evidence is not None:
+        lines.append(choice.evidence.sentence())
+    if choice.style is not None and choice.style.learnt:
+        lines.append(choice.style.sentence())
+    if choice.method is not None and choice.m_interval is not None:
+        lines.append(f"{100 * choice.m_interval.level:g} % intervals {METHODS[choice.method]}")
+    elif choice.m is not None:
+        lines.append("no interval of m: a concept has a single pair")
+    if fit.curve.excluded:
+        lines.append(left_out(fit.curve))
+    if wanted is not None and fit.curve.preference.has_pairs and _wide_apart(fit.curve, choice, wanted):
+        lines.append("the swept m lie wide apart there; to look closer, sweep anew with --refine")
+    return lines
+
+
+def _wide_apart(curve: SweepCurve, choice: Recommendation, wanted: Direction) -> bool:
+    """Whether m may move by more than its interval says, between the swept m around it."""
+    if not closer_points(curve, wanted):
+        return False
+    if choice.m is None or choice.m_interval is None:
+        return True
+    m, ends = curve.preference.m, choice.m_interval
+    below, above = m[m <= choice.m].max(), m[m >= choice.m].min()
+    return bool(below < ends.low and ends.high < above)
+
+
+def aims_of(
+    fit: SweepFit, *, direction: Direction, level: float, collateral: Collateral | None, texts: Texts | None
+) -> dict[Aim, Recommendation]:
+    """What every aim that can be served would choose for one sweep.
+
+    Args:
+        fit: the sweep and its two curves.
+        direction: ``raise`` or ``lower`` the preference.
+        level: coverage of the confidence intervals, in (0, 1).
+        collateral: side effects; None where none were measured.
+        texts: judged texts; None where there are none.
+    """
+    found: dict[Aim, Recommendation] = {}
+    for aim in AIMS:
+        try:
+            found[aim] = recommend(fit, aim=aim, direction=direction, level=level, collateral=collateral, texts=texts)
+        except (ConfigError, DataError):
+            continue  # it has not what it needs
+    return found
+
+
+def print_aims(
+    sweeps: Sequence[Mapping[Aim, Recommendation]], chosen: Aim, collateral: Collateral | None, texts: Texts | None
+) -> None:
+    """One line per sweep and aim: m, gain, cost, side effects, quality of text and one text.
+
+    Args:
+        sweeps: from ``aims_of``, in the order in which the sweeps were printed.
+        chosen: the aim whose m was recommended; it is marked.
+        collateral: side effects; None where none were measured.
+        texts: judged texts; None where there are none.
+    """
+    extra = [*(["KL (nats/token)"] if collateral else []), *(["texts (of 2)", "a text there"] if texts else [])]
+    shown = Table("#", "aim", "m", "preference (nats)", "utility (nats)", *extra, box=None)
+    shown.title = "what each aim chooses"
+    for number, aims in enumerate(sweeps, 1):
+        for aim, choice in aims.items():
+            row = [str(number), f"{aim} *" if aim == chosen else aim]
+            if choice.m is None:
+                shown.add_row(*row, "none")
+                continue
+            row += [f"{choice.m:.3g}{interval(choice.m_interval)}", f"{choice.gain:+.2f}", f"{-choice.paid:+.2f}"]
+            shown.add_row(*row, *_beside(choice.m, collateral, texts))
+    out.print(shown)
+
+
+def _beside(m: float, collateral: Collateral | None, texts: Texts | None) -> list[str]:
+    """KL, quality of text and a text at the nearest m that has them."""
+    cells = []
+    if collateral is not None:
+        kl = collateral.kl_at(m)
+        cells.append("-" if kl is None else f"{kl:.3f}")
+    if texts is not None:
+        place = texts.nearest(m)
+        cells += [f"{texts.overall[:, place].mean():.2f} (m = {texts.m[place]:.3g})", texts.samples[place]]
+    return cells
+
+
+def left_out(curve: SweepCurve) -> str:
+    """How many pairs utility does not count, as a sentence.
+
+    Args:
+        curve: the sweep's curves.
+    """
+    pairs = len(curve.preference.values)
+    return f"utility leaves out {len(curve.excluded)} of {pairs} pair(s): it is undefined there at some m"
+
+
+def interval(ends: Interval | None) -> str:
+    """``" [low, high]"``, or nothing.
+
+    Args:
+        ends: a confidence interval, or None.
+    """
+    return "" if ends is None else f" [{ends.low:.3g}, {ends.high:.3g}]"
+
+
+def _negative(ends: Interval | None) -> Interval | None:
+    return None if ends is None else Interval(-ends.high, -ends.low, ends.level)

@@ -1,0 +1,133 @@
+"""What a sweep measures besides: side effects and texts, each a table in a file beside the sweep's own.
+
+power.parquet  ->  power.collateral.csv, power.texts.json
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from ..datasets.base import PairTable
+from ..datasets.everyday import neutral_prompts
+from ..scoring.collateral import collateral, collateral_means
+from ..steering.artifact import Artifact
+from ..steering.sweep_texts import sweep_texts
+from ..sweep_table import write_table
+from ..text.template import Template
+from ..types import ConfigError
+from .console import bar, out, say_written
+
+COLLATERAL, TEXTS = ".collateral.csv", ".texts.json"
+
+
+def beside(sweep: Path, ending: str) -> Path:
+    """The file beside a sweep's.
+
+    Args:
+        sweep: the table's own file.
+        ending: ``COLLATERAL`` or ``TEXTS``.
+    """
+    return sweep.with_name(sweep.stem + ending)
+
+
+def measure_collateral(
+    model: Any, tokenizer: Any, artifact: Artifact, m: Sequence[float], to: Path, count: int | None = None
+) -> pd.DataFrame:
+    """Measure side effects on the neutral prompts, print them and write them.
+
+    Args:
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
+        artifact: with a single concept.
+        m: strengths.
+        to: file to write.
+        count: the first so many of the neutral prompts; all where None.
+
+    Raises:
+        ConfigError: the artifact has several concepts.
+    """
+    if len(artifact.concepts) > 1:
+        raise ConfigError(f"--collateral measures one intervention, this artifact has {len(artifact.concepts)}")
+    template = Template(tokenizer, artifact.tokens)
+    with bar("side effects") as advance:
+        table = collateral(model, template, neutral_prompts(count), artifact.only(), m, progress=advance)
+    write_table(table, to)
+    print_collateral(table, artifact)
+    say_written("side effects", to)
+    return table
+
+
+def print_collateral(table: pd.DataFrame, artifact: Artifact, most: int = 9) -> None:
+    """Print KL divergence per token and greedy answers changed, at up to ``most`` of the m's.
+
+    Args:
+        table: as ``measure_collateral`` returns it.
+        artifact: what was applied.
+        most: rows at most.
+    """
+    means = collateral_means(table)
+    prompts = int(means["prompts"].max())
+    shown = Table("m", "r", "KL (nats a token)", "answers changed", title=f"on {prompts} neutral prompts", box=None)
+    step = max(1, -(-len(means) // most))
+    per_m = artifact.unit.r_per_m if artifact.unit else None
+    for row in means.iloc[::step].itertuples():
+        r = "" if per_m is None else f"{per_m * float(row.m1):.3g}"  # type: ignore[arg-type]
+        shown.add_row(f"{row.m1:.4g}", r, f"{row.kl:.3f}", f"{row.changed:.0%}")
+    out.print(shown)
+
+
+def write_texts(
+    model: Any, tokenizer: Any, artifact: Artifact, pairs: PairTable, m: Sequence[float], to: Path, count: int
+) -> pd.DataFrame:
+    """Generate what the model says at each m to the first ``count`` prompts (of each concept), print it and write it.
+
+    Args:
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
+        artifact: what is applied.
+        pairs: whose prompts are answered.
+        m: strengths.
+        to: file to write.
+        count: prompts of each concept.
+
+    Raises:
+        ConfigError: fewer than one prompt.
+    """
+    if count < 1:
+        raise ConfigError(f"--texts {count}: it must be at least 1")
+    template = Template(tokenizer, artifact.tokens)
+    prompts: dict[str, list[str]] = {}
+    for pair in pairs:
+        group = prompts.setdefault(artifact.resolve(pair.concept), [])
+        if len(group) < count and pair.prompt not in group:
+            group.append(pair.prompt)
+    with bar("writing texts") as advance:
+        table = sweep_texts(model, template, artifact, prompts, sorted(m), progress=advance)
+    write_table(table, to)
+    print_texts(table)
+    say_written("texts", to)
+    return table
+
+
+def print_texts(table: pd.DataFrame, most: int = 7) -> None:
+    """Print each prompt with what is said at up to ``most`` of the m's; line breaks are shown as slashes.
+
+    Args:
+        table: as ``write_texts`` returns it.
+        most: values of m at most.
+    """
+    known = sorted(table["m1"].unique())
+    step = max(1, -(-len(known) // most))
+    chosen = {*known[::step], 0.0} & set(known)
+    for (_, prompt), rows in table.groupby(["concept", "prompt"], sort=False):
+        out.print(Text(str(prompt), "bold"), soft_wrap=True)
+        for row in rows[rows["m1"].isin(chosen)].itertuples():
+            label = "unsteered" if row.m1 == 0 else f"m = {row.m1:.3g}"
+            text = " / ".join(line for line in str(row.text).splitlines() if line.strip())
+            out.print(Text.assemble("  ", (f"{label:>12}", "cyan"), "  ", text), soft_wrap=True)

@@ -1,0 +1,196 @@
+"""``easyedit-split steer``: one command from pairs to a steered model, its report, and how to use it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from ...datasets.base import PairTable
+from ...study.plan import SteerPlan, data_for
+from ...study.report import ARTIFACT, FILES, one_line, strength_names, usage, write_result
+from ...study.steer import SteerResult, steer
+from ...training.objectives.base import OBJECTIVES
+from ..console import ConsoleTeller, out, say, say_written
+from ..inputs import open_model, parse_columns
+from ..layers import AUTO, parse_layers, print_scan
+from ..options import (
+    ColumnsOption,
+    DataOption,
+    DeviceOption,
+    DropBadOption,
+    DtypeOption,
+    ModelOption,
+    OverwriteOption,
+    SplitSeedOption,
+)
+from ..output_paths import check_file, check_folder
+from ..summary import print_summary
+
+EPILOG = """Example: easyedit-split steer --model smollm2 --data everyday --out cheerful
+
+Example: easyedit-split steer --model smollm2 --data pairs.jsonl --objective all --out compared"""
+ALL = "all"
+
+
+def command(  # noqa: DOC101, DOC103
+    model: ModelOption,
+    data: DataOption,
+    to: Annotated[Path, typer.Option("--out", help="Folder for artifact, report, tables and figure.")],
+    form: Annotated[str, typer.Option(help="vector, lora or local_weight.")] = "lora",
+    objective: Annotated[
+        str, typer.Option(help="split, sft, reps or diff_mean; all compares those that fit.")
+    ] = "split",
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Block, counted from 0 (again for more), or auto. Default: the recipe's, else auto."),
+    ] = None,
+    m: Annotated[str, typer.Option(help="Grid of the sweep, as `sweep` takes it.")] = "auto",
+    refine: Annotated[
+        bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting of training, e.g. --set train.epochs=4.")
+    ] = None,
+    train_pairs: Annotated[int | None, typer.Option(help="At most so many pairs to train on. Default: all.")] = None,
+    test_pairs: Annotated[int, typer.Option(help="At most so many held-out pairs to score.")] = 32,
+    neutral: Annotated[int, typer.Option(help="Neutral prompts on which side effects are measured; 0: none.")] = 64,
+    texts: Annotated[int, typer.Option(help="Held-out prompts that are answered.")] = 10,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 40,
+    split_seed: SplitSeedOption = 0,
+    columns: ColumnsOption = None,
+    drop_bad: DropBadOption = False,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """From pairs to a steered model: layer, training, sweep, m, side effects, texts, a report, and how to use it."""
+    plan = SteerPlan(
+        form=form,
+        objectives=objectives_for(objective, form),
+        layers=tuple(parse_layers(layer) or ()),
+        scan=layer == [AUTO],
+        overrides=tuple(settings or ()),
+        train_pairs=train_pairs,
+        test_pairs=test_pairs,
+        m=m,
+        refine=refine,
+        neutral=neutral,
+        texts=texts,
+        max_new_tokens=max_new_tokens,
+    )
+    run_plan(model, data, plan, to, split_seed, parse_columns(columns), drop_bad, dtype, device, overwrite)
+
+
+def run_plan(
+    model: str,
+    data: str,
+    plan: SteerPlan,
+    to: Path,
+    split_seed: int = 0,
+    columns: dict[str, str] | None = None,
+    drop_bad: bool = False,
+    dtype: str | None = None,
+    device: str | None = None,
+    overwrite: bool = False,
+) -> SteerResult:
+    """Carry a plan out, print what it finds, and write it.
+
+    Args:
+        model: ``--model``.
+        data: ``--data``.
+        plan: what to do.
+        to: folder to write.
+        split_seed: ``--split-seed``.
+        columns: ``--columns``, read.
+        drop_bad: ``--drop-bad``.
+        dtype: ``--dtype``.
+        device: ``--device``.
+        overwrite: ``--overwrite``.
+    """
+    check_folder(to / ARTIFACT, overwrite)
+    for name in FILES:
+        check_file(to / name, overwrite)
+    pairs = data_for(data, plan, seed=split_seed, columns=columns, drop_bad=drop_bad)
+    say_pairs(pairs.training, pairs.test)
+    network, tokenizer = open_model(model, dtype, device)
+    result = steer(network, tokenizer, pairs, plan, model_name=model, tell=ConsoleTeller())
+    write_result(result, to, overwrite=overwrite)
+    print_result(result, to)
+    return result
+
+
+def objectives_for(text: str, form: str) -> tuple[str, ...]:
+    """The objectives that ``--objective`` names: one, or with ``all`` every one that can train the form.
+
+    Args:
+        text: the option's text.
+        form: registered form.
+
+    Raises:
+        ConfigError: an unknown objective.
+    """
+    if text != ALL:
+        OBJECTIVES[text]
+        return (text,)
+    able = {name: OBJECTIVES[name].forms for name in OBJECTIVES.names()}
+    return tuple(name for name, forms in able.items() if forms is None or form in forms)
+
+
+def say_pairs(training: PairTable, test: PairTable) -> None:
+    """Print how many pairs of what there are, and one of them.
+
+    Args:
+        training: pairs to train on.
+        test: pairs to score.
+    """
+    first = training[0]
+    say(f"{len(training)} pairs of {training.name} to train on, {len(test)} others to score; the first:")
+    say(f"    {first.prompt}")
+    say(f"    + {first.positive}", "green")
+    say(f"    - {first.negative}", "red")
+
+
+def print_result(result: SteerResult, folder: Path) -> None:
+    """Print the scan, the best sweep, what was chosen, what the model says, and how to use it.
+
+    Args:
+        result: of the run.
+        folder: that it was written to.
+    """
+    best = result.best
+    if result.scan is not None:
+        print_scan(result.scan, best.run.layers[0])
+    print_summary(best.table)
+    say(result.decay)
+    print_strengths(result)
+    names = strength_names(best)
+    for prompt, rows in result.texts.groupby("prompt", sort=False):
+        out.print(Text(str(prompt), "bold"), soft_wrap=True)
+        for m, text in zip(rows["m1"], rows["text"], strict=True):
+            name = f"{names[float(m)]:>24}"
+            out.print(Text.assemble("  ", (name, "cyan"), "  ", one_line(str(text))), soft_wrap=True)
+    say_written("report, artifact, tables and figure", folder)
+    python, line = usage(result, folder)
+    out.print(f"\nIn Python:\n\n{python}\n\nIn a terminal:\n\n{line}", soft_wrap=True)
+
+
+def print_strengths(result: SteerResult) -> None:
+    """Print what was chosen for each objective.
+
+    Args:
+        result: of the run.
+    """
+    for item in result.trained:
+        choice, what = item.choice, f"{item.run.form} x {item.run.objective}"
+        if choice.m is None:
+            out.print(f"{what}: {choice.reason}; shown is r = {item.m * item.r_per_m:.2g}", soft_wrap=True)
+            continue
+        helped = "" if choice.helped is None else ", in {} of {} pairs".format(*choice.helped)
+        out.print(
+            f"{what}: m = {choice.m:.3g} (r = {choice.m * item.r_per_m:.2g}), preference {choice.gain:+.2f} nats"
+            f"{helped}, utility {-choice.paid:+.2f} nats",
+            soft_wrap=True,
+        )

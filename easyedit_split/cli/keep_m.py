@@ -1,0 +1,111 @@
+"""The recommended m written into its artifact, with what speaks for it; never on rows that it was trained on.
+
+chosen_m = {m1, m2, evidence}          in ``steering_config.json``, under the artifact's digest
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..analysis import Aim, Interval, PairedGain, Recommendation, SweepCurve
+from ..steering.artifact import Artifact
+from ..types import ConfigError
+
+
+def keep_m(folder: Path, curve: SweepCurve, choice: Recommendation, aim: Aim) -> Artifact:
+    """Write a recommendation into an artifact and give the artifact back.
+
+    Args:
+        folder: the artifact.
+        curve: the sweep that m was chosen on.
+        choice: what was recommended.
+        aim: what m was to reach.
+
+    Raises:
+        ConfigError: no m was recommended, or the sweep is of the rows that the artifact was trained on.
+        ArtifactError: the artifact is damaged.
+    """
+    if choice.m is None:
+        raise ConfigError(f"there is no m to keep in {folder}: {choice.reason}")
+    artifact = Artifact.from_pretrained(folder)
+    refuse_training_rows(artifact, curve, folder)
+    kept = artifact.with_m(choice.m, curve_concept(artifact), evidence=evidence_record(curve, choice, aim))
+    kept.save_pretrained(folder, overwrite=True)
+    return kept
+
+
+def curve_concept(artifact: Artifact) -> str | None:
+    """The concept that an m is kept for: the only one.
+
+    Args:
+        artifact: of one concept or several.
+
+    Raises:
+        ConfigError: it holds several, whose sweep chose one m for all of them.
+    """
+    if len(artifact.concepts) > 1:
+        raise ConfigError(
+            f"the artifact holds {len(artifact.concepts)} concepts and the sweep one m for all: sweep and keep each "
+            "concept's own artifact"
+        )
+    return artifact.concepts[0]
+
+
+def refuse_training_rows(artifact: Artifact, curve: SweepCurve, folder: Path) -> None:
+    """Raise where an m would be chosen on the rows that the artifact was trained on.
+
+    Args:
+        artifact: with the record of its data.
+        curve: the sweep.
+        folder: of the artifact, for the message.
+
+    Raises:
+        ConfigError: dataset and split are those of the training.
+    """
+    data = artifact.record.get("data", {})
+    trained, swept = (data.get("name"), data.get("split", "")), (curve.key.dataset, curve.key.split)
+    if curve.key.dataset and trained == swept:
+        what = " ".join(part for part in swept if part)
+        raise ConfigError(
+            f"the sweep is of {what}, the rows that {folder} was trained on, where any m looks better than it is: "
+            "sweep held-out rows (--split dev)"
+        )
+
+
+def evidence_record(curve: SweepCurve, choice: Recommendation, aim: Aim) -> dict[str, Any]:
+    """How m was chosen and what was measured there, plain JSON values.
+
+    Args:
+        curve: the sweep.
+        choice: what was recommended.
+        aim: what m was to reach.
+    """
+    record: dict[str, Any] = {
+        "aim": aim,
+        "reason": choice.reason,
+        "sweep": curve.name,
+        "m_interval": _ends(choice.m_interval),
+        "preference_gained": choice.gain,
+        "utility_gained": -choice.paid,
+    }
+    found = choice.evidence
+    if found is not None:
+        record |= {
+            "pairs": found.pairs,
+            "pairs_certain": found.certain,
+            "pairs_helped": found.helped,
+            "log_p_gained": _gain(found.likelier),
+            "preference": _gain(found.preference),
+        }
+    if choice.style is not None and choice.style.learnt:
+        record["style_learnt"] = {"m": choice.style.m, "utility_gained": choice.style.rise.mean}
+    return record
+
+
+def _gain(gain: PairedGain) -> dict[str, Any]:
+    return {"mean": gain.mean, "student": _ends(gain.student), "bootstrap": _ends(gain.bootstrap)}
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high, interval.level]

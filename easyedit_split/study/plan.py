@@ -1,0 +1,139 @@
+"""What ``steer`` decides for itself unless it is told otherwise, and the data that it works on."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, replace
+
+from ..config import require
+from ..datasets.base import PairTable
+from ..datasets.load import default_split_of, load_dataset
+from ..types import DataError
+
+PAIRS_SEEN = 192
+"""Training goes over few pairs so often that about so many are seen, and over more pairs once."""
+HELD_OUT = 0.25
+"""Share of a file without splits that is kept for scoring."""
+
+
+@dataclass(frozen=True, slots=True)
+class SteerPlan:
+    """Choices of a run.
+
+    Attributes:
+        form: registered form.
+        objectives: registered objectives; the best of several is kept.
+        layers: blocks to steer; the recipe's where empty, and of a model without one, what a scan chooses.
+        scan: choose the layer by a scan whatever the recipe says.
+        overrides: further settings of the recipe, ``key=value``.
+        train_pairs: pairs to train on at most; all where None.
+        test_pairs: pairs to score at most; all where None.
+        m: grid of the sweep; ``auto`` grows until it shows the decay.
+        refine: then score further m, to where the wanted answers are likeliest.
+        neutral: neutral prompts on which side effects are measured; 0 for none.
+        texts: held-out prompts that are answered, steered and not.
+        max_new_tokens: longest answer, in tokens.
+    """
+
+    form: str = "lora"
+    objectives: tuple[str, ...] = ("split",)
+    layers: tuple[int, ...] = ()
+    scan: bool = False
+    overrides: tuple[str, ...] = ()
+    train_pairs: int | None = None
+    test_pairs: int | None = 32
+    m: str = "auto"
+    refine: bool = False
+    neutral: int = 64
+    texts: int = 10
+    max_new_tokens: int = 40
+
+    def __post_init__(self) -> None:
+        require(bool(self.objectives), "there is no objective to train: name at least one")
+        require(self.neutral >= 0, f"neutral is {self.neutral}, must not be negative")
+        require(self.texts >= 1, f"texts is {self.texts}, must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class SteerData:
+    """Pairs of a run, none of them in two of the parts.
+
+    Attributes:
+        training: to train on.
+        dev: to choose the layer on; some of the training pairs serve where None.
+        test: to score, and to take prompts from.
+    """
+
+    training: PairTable
+    dev: PairTable | None
+    test: PairTable
+
+
+def epochs_for(pairs: int) -> int:
+    """Passes over so many training pairs.
+
+    Args:
+        pairs: at least 1.
+    """
+    return max(1, math.ceil(PAIRS_SEEN / pairs))
+
+
+def data_for(
+    data: str, plan: SteerPlan, *, seed: int = 0, columns: dict[str, str] | None = None, drop_bad: bool = False
+) -> SteerData:
+    """The splits of a dataset or file; of a file that declares none, a quarter is held out, by the seed.
+
+    Args:
+        data: as ``load_dataset`` takes it.
+        plan: says how many pairs.
+        seed: of the split.
+        columns: names of the columns of a file of one's own.
+        drop_bad: leave out bad rows and name them, instead of raising.
+
+    Raises:
+        DataError: no such data, a bad row, several concepts, or fewer than four pairs.
+    """
+    if default_split_of(data, "train") is None:
+        training, test = _held_out(load_dataset(data, columns=columns, drop_bad=drop_bad), seed)
+        found = SteerData(_first(training, plan.train_pairs), None, _first(test, plan.test_pairs))
+    else:
+        sizes = {"train": plan.train_pairs, "test": plan.test_pairs}
+        parts = {
+            split: load_dataset(data, split=split, seed=seed, columns=columns, limit=limit, drop_bad=drop_bad)
+            for split, limit in sizes.items()
+        }
+        found = SteerData(parts["train"], _dev(data, seed, columns, drop_bad), parts["test"])
+    concepts = found.training.concepts()
+    if len(concepts) > 1:
+        raise DataError(f"{data}: holds {len(concepts)} concepts, and one can be steered towards: choose its rows")
+    return found
+
+
+def _dev(data: str, seed: int, columns: dict[str, str] | None, drop_bad: bool) -> PairTable | None:
+    """The dev split, of data that has one."""
+    try:
+        return load_dataset(data, split="dev", seed=seed, columns=columns, drop_bad=drop_bad)
+    except DataError:
+        return None
+
+
+def _held_out(table: PairTable, seed: int) -> tuple[PairTable, PairTable]:
+    """Training and test rows of a file without splits; a row's place depends on its text and the seed alone."""
+    if len(table) < 4:
+        raise DataError(
+            f"{table.source}: {len(table)} pairs are too few to train on some and score others: give 4 or more"
+        )
+    ranks = [hashlib.sha256(f"{seed}/{pair.prompt}/{pair.positive}".encode()).digest() for pair in table]
+    order = sorted(range(len(table)), key=lambda place: ranks[place])
+    test = set(order[: max(1, round(HELD_OUT * len(table)))])
+    return _rows(table, [i for i in range(len(table)) if i not in test], "train"), _rows(table, sorted(test), "test")
+
+
+def _rows(table: PairTable, places: list[int], split: str) -> PairTable:
+    pairs, rows = tuple(table.pairs[i] for i in places), tuple(table.rows[i] for i in places)
+    return replace(table, pairs=pairs, rows=rows, split=split)
+
+
+def _first(table: PairTable, most: int | None) -> PairTable:
+    return table if most is None else table[:most]

@@ -1,0 +1,215 @@
+"""A steering run on disk: the artifact, its tables and figure, and a page that is read first.
+
+| file              | what it holds                                                  |
+|-------------------|----------------------------------------------------------------|
+| ``artifact/``       | the best objective's intervention, at its m                    |
+| ``report.md``       | texts before and after, m, layer, side effects, how to use it  |
+| ``sweep.parquet``   | every objective's sweep                                        |
+| ``curves.png``      | preference and utility over m                                  |
+| ``layers.csv``      | the layer scan, where there was one                            |
+| ``collateral.csv``  | side effects, where they were measured                         |
+| ``texts.json``      | what the model says                                            |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..analysis.figures.plots import Drawn, plot_sweep, save_figure
+from ..scoring.collateral import collateral_means
+from ..steering.steering import Steering
+from ..storage import write_whole
+from ..sweep_curves import mean_curve
+from ..sweep_table import write_table
+from ..training.layer_scan import best_layer
+from .steer import SteerResult, Trained
+
+FILES = ("report.md", "sweep.parquet", "curves.png", "layers.csv", "collateral.csv", "texts.json")
+ARTIFACT = "artifact"
+_POINTS = 11  # of a sweep that the page shows
+
+
+def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) -> None:
+    """Write everything a run found.
+
+    Args:
+        result: of ``steer``.
+        folder: made where it is not there; see the module's table.
+        overwrite: replace what an earlier run wrote there.
+
+    Raises:
+        ArtifactError, StorageError: something else is in the way, or the file system refuses.
+    """
+    best = result.best
+    evidence = {"reason": best.choice.reason, "gain": _number(best.choice.gain), "paid": _number(best.choice.paid)}
+    Steering(best.artifact).at(best.m, evidence=evidence).save_pretrained(folder / ARTIFACT, overwrite=overwrite)
+    write_table(pd.concat([item.table for item in result.trained], ignore_index=True), folder / "sweep.parquet")
+    if result.scan is not None:
+        write_table(result.scan, folder / "layers.csv")
+    if result.side_effects is not None:
+        write_table(result.side_effects, folder / "collateral.csv")
+    write_table(result.texts, folder / "texts.json")
+    figure = plot_sweep([Drawn(item.fit, None, item.choice) for item in result.trained], title=_title(result))
+    page = report(result, folder)
+
+    def draw(path: Path) -> None:
+        save_figure(figure, path)
+
+    def write(path: Path) -> None:
+        path.write_text(page, "utf-8")
+
+    write_whole(folder / "curves.png", draw)
+    write_whole(folder / "report.md", write)
+
+
+def usage(result: SteerResult, folder: Path) -> tuple[str, str]:
+    """Three lines of Python and one command that use what a run made.
+
+    Args:
+        result: of ``steer``.
+        folder: where it was written.
+    """
+    place = folder / ARTIFACT
+    python = (
+        "import easyedit_split as es\n"
+        f'model, tokenizer = es.load_model("{result.model}")\n'
+        f'with es.Steering.from_pretrained("{place}")(model): ...  # model.generate(...) is steered in here'
+    )
+    return python, f"easyedit-split chat --model {result.model} --intervention {place}"
+
+
+def report(result: SteerResult, folder: Path) -> str:
+    """The page, as Markdown.
+
+    Args:
+        result: of ``steer``.
+        folder: where the artifact lies, for the lines that use it.
+    """
+    best, python_and_command = result.best, usage(result, folder)
+    parts = [
+        f"# {_title(result)}",
+        f"{best.run.form} x {best.run.objective} at layer {', '.join(map(str, best.run.layers))}, trained on "
+        f"{len(result.data.training)} pairs and scored on {len(result.data.test)} others. {_verdict(best)}",
+        "```python\n{}\n```\n\n```console\n{}\n```".format(*python_and_command),
+        "## What it says",
+        "\n\n".join(_answers(result.texts, best)),
+        "## Which m",
+        _sweep(best),
+        f"{result.decay[0].upper()}{result.decay[1:]}.",
+        "![preference and utility over m](curves.png)",
+    ]
+    if len(result.trained) > 1:
+        parts += ["## Which objective", _objectives(result)]
+    if result.scan is not None:
+        parts += ["## Which layer", _layers(result.scan)]
+    if result.side_effects is not None:
+        parts += ["## Side effects", _side_effects(result.side_effects, best)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _title(result: SteerResult) -> str:
+    return f"{result.model}, steered by {result.data.training.name}"
+
+
+def _verdict(best: Trained) -> str:
+    choice = best.choice
+    if choice.m is None:
+        return f"No m can be recommended ({choice.reason}); r = {best.m * best.r_per_m:.2g} is shown."
+    helped = "" if choice.helped is None else ", {} of {} pairs".format(*choice.helped)
+    m = f"m = {choice.m:.3g} (r = {choice.m * best.r_per_m:.2g})"
+    return f"Recommended: {m}: preference {choice.gain:+.2f} nats{helped}, utility {-choice.paid:+.2f} nats."
+
+
+def strength_names(best: Trained) -> dict[float, str]:
+    """What each m that texts were written at is called.
+
+    Args:
+        best: whose m they are.
+    """
+    from .steer import TOO_STRONG
+
+    names = {0.0: "unsteered", best.m: "steered", TOO_STRONG * best.m: "too strongly", -best.m: "the other way"}
+    return {m: name if m == 0 else f"{name}, m = {m:.3g}" for m, name in names.items()}
+
+
+def _answers(texts: pd.DataFrame, best: Trained) -> Iterable[str]:
+    names = strength_names(best)
+    for prompt, rows in texts.groupby("prompt", sort=False):
+        written = zip(rows["m1"], rows["text"], strict=True)
+        lines = [f"- *{names[float(m)]}*: {one_line(str(text))}" for m, text in written]
+        yield "\n".join([f"**{prompt}**", "", *lines])
+
+
+def one_line(text: str) -> str:
+    """An answer on one line: line breaks become slashes.
+
+    Args:
+        text: any text.
+    """
+    return " / ".join(line for line in text.splitlines() if line.strip())
+
+
+def _sweep(best: Trained) -> str:
+    curve = mean_curve(best.table)
+    chosen = np.unique(np.linspace(0, len(curve) - 1, min(_POINTS, len(curve))).round().astype(int))
+    zero = int(np.abs(curve["m1"].to_numpy()).argmin())
+    rows = curve.iloc[sorted({*chosen.tolist(), zero})]
+    values = zip(rows["m1"], rows["pref"], rows["util"], strict=True)
+    cells = [(f"{m:.3g}", f"{m * best.r_per_m:.2g}", f"{pref:+.2f}", f"{util:+.2f}") for m, pref, util in values]
+    return markdown(("m", "r", "preference (nats)", "utility (nats)"), cells)
+
+
+def _objectives(result: SteerResult) -> str:
+    rows = []
+    for item in result.trained:
+        found = ("none", "", "", "")
+        if item.choice.m is not None:
+            found = (
+                f"{item.choice.m:.3g}",
+                f"{item.choice.m * item.r_per_m:.2g}",
+                f"{item.choice.gain:+.2f}",
+                f"{-item.choice.paid:+.2f}",
+            )
+        rows.append((item.run.objective, *found, f"{item.wanted:.2f}"))
+    names = ("objective", "m", "r", "preference gained", "utility gained", "wanted answers (nats)")
+    return markdown(names, rows)
+
+
+def _layers(scan: pd.DataFrame) -> str:
+    best = best_layer(scan)
+    values = zip(scan["layer"], scan["r"], scan["gained"], scan["wanted"], strict=True)
+    rows = [
+        (f"**{layer}**" if layer == best else f"{layer}", f"{r:g}", f"{gained:+.2f}", f"{wanted:+.2f}")
+        for layer, r, gained, wanted in values
+    ]
+    return markdown(("layer", "r", "preference gained (nats)", "wanted answers (nats)"), rows)
+
+
+def _side_effects(table: pd.DataFrame, best: Trained) -> str:
+    means = collateral_means(table)
+    rows = [
+        (f"{m:.3g}", f"{m * best.r_per_m:.2g}", f"{kl:.3f}", f"{changed:.0%}")
+        for m, kl, changed in zip(means["m1"], means["kl"], means["changed"], strict=True)
+    ]
+    count = int(means["prompts"].max())
+    intro = f"On {count} neutral prompts, against the bare model's own answers:"
+    return intro + "\n\n" + markdown(("m", "r", "KL (nats a token)", "answers changed"), rows)
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table.
+
+    Args:
+        columns: its head.
+        rows: cells, as many as there are columns.
+    """
+    lines = [f"| {' | '.join(columns)} |", "|" + "-|" * len(columns)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,231 @@
+"""From pairs to a steered model in one call: layer, training, sweep, fit, m, side effects and texts.
+
+    pairs -> layer scan -> train each objective -> sweep over r until the decay shows -> choose m -> KL and texts there
+
+Every step is one of the package's verbs, and each decision is kept with what it rests on. Nothing is written here;
+``study.report`` does that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from ..analysis import Recommendation, SweepFit, fit_sweep, look_closer, recommend
+from ..analysis.grow import GrowOutward, Rule, decay_report, one_after_another
+from ..datasets.everyday import neutral_prompts
+from ..scoring.collateral import collateral
+from ..scoring.encode_table import encode_table
+from ..scoring.sweep_pairs import known_unit, sweep_pairs
+from ..steering.artifact import Artifact
+from ..steering.generate import GenerateConfig
+from ..steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
+from ..steering.sweep_texts import sweep_texts
+from ..sweep_curves import curves_of
+from ..text.encode import EncodedPair
+from ..text.template import Template
+from ..training.layer_scan import PAIRS, best_layer, scan_layers, scan_split
+from ..training.recipes import Recipe, compose, model_recipe
+from ..training.run_config import RunConfig
+from ..training.train_pairs import train_artifact
+from .plan import SteerData, SteerPlan, epochs_for
+
+AUTO = "auto"
+SCANNED_PAIRS = 32
+"""Training pairs whose activations make the layer scan's directions."""
+FALLBACK_R = 0.5
+"""Shown where no m can be recommended."""
+TOO_STRONG = 3.0
+"""Times the chosen m: far too strong, so that it is seen what that looks like."""
+
+
+@runtime_checkable
+class Teller(Protocol):
+    """How a run speaks to whoever waits for it."""
+
+    def say(self, text: str) -> None:
+        """Tell one sentence on what was found or decided.
+
+        Args:
+            text: the sentence.
+        """
+        ...
+
+    def bar(self, label: str) -> AbstractContextManager[Callable[..., None]]:
+        """Show a progress bar.
+
+        Args:
+            label: what is under way.
+
+        Returns:
+            ``advance(done, total, note)``, in a context manager.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One objective's intervention and what its sweep shows.
+
+    Attributes:
+        run: its configuration.
+        artifact: the intervention.
+        table: its sweep over the test pairs.
+        fit: both fitted curves.
+        choice: the recommended m, or why there is none.
+        m: the recommended m; that of r = 0.5 where there is none.
+    """
+
+    run: RunConfig
+    artifact: Artifact
+    table: pd.DataFrame
+    fit: SweepFit
+    choice: Recommendation
+    m: float
+
+    @property
+    def r_per_m(self) -> float:
+        """What m = 1 is worth in r."""
+        unit = self.artifact.unit
+        return unit.r_per_m if unit else float("nan")
+
+    @property
+    def wanted(self) -> float:
+        """Mean log-probability of the wanted answers at the swept m nearest to the chosen one, nats."""
+        losses = self.table.groupby("m1")["L_p"].mean()
+        return -float(losses.iloc[int(np.abs(losses.index.to_numpy() - self.m).argmin())])
+
+
+@dataclass(frozen=True)
+class SteerResult:
+    """What a run found.
+
+    Attributes:
+        model: the model's name.
+        data: what it was trained and scored on.
+        plan: what was asked for.
+        scan: the layer scan's table; None where layers were given.
+        trained: one for each objective.
+        side_effects: as ``collateral`` gives them, at half, once and twice the chosen m; None where not asked for.
+        texts: as ``sweep_texts`` gives them.
+        decay: one sentence on how much of utility's decay the best one's sweep shows.
+    """
+
+    model: str
+    data: SteerData
+    plan: SteerPlan
+    scan: pd.DataFrame | None
+    trained: tuple[Trained, ...]
+    side_effects: pd.DataFrame | None
+    texts: pd.DataFrame
+    decay: str
+
+    @property
+    def best(self) -> Trained:
+        """The objective whose wanted answers are likeliest at its chosen m."""
+        return max(self.trained, key=lambda item: item.wanted)
+
+
+def steer(
+    model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, *, model_name: str, tell: Teller
+) -> SteerResult:
+    """Carry out a plan.
+
+    Args:
+        model: a causal LM; left as it is.
+        tokenizer: its own.
+        data: pairs to train on, to choose the layer on and to score.
+        plan: what to do.
+        model_name: how records name the model; recipes go by it.
+        tell: hears what is done, found and decided.
+
+    Raises:
+        ConfigError: a setting that is unknown, impossible or does not fit the model.
+        DataError: a row that cannot be encoded.
+        RunStopped: a loss or gradient was not finite.
+    """
+    recipes = [_recipe(plan, objective, model_name, data) for objective in plan.objectives]
+    scan = None
+    if plan.scan or any(recipe.needs_layers for recipe in recipes):
+        scan = _scan(model, tokenizer, data, recipes[0].with_layers([0], AUTO).run_config(), tell)
+        recipes = [recipe.with_layers([best_layer(scan)], "a scan of the model") for recipe in recipes]
+    runs = [recipe.run_config() for recipe in recipes]
+    trained = tuple(_trained(model, tokenizer, data, plan, run, model_name, tell) for run in runs)
+    best = max(trained, key=lambda item: item.wanted)
+    effects = None
+    if plan.neutral:
+        prompts = neutral_prompts(plan.neutral)
+        template = Template(tokenizer, best.artifact.tokens)
+        with tell.bar("side effects") as advance:
+            strengths = [0.5 * best.m, best.m, 2 * best.m]
+            effects = collateral(model, template, prompts, best.artifact.only(), strengths, progress=advance)
+    texts = _texts(model, tokenizer, data, plan, best, tell)
+    decay = decay_report(curves_of(best.table)[0])
+    return SteerResult(model_name, data, plan, scan, trained, effects, texts, decay)
+
+
+def _recipe(plan: SteerPlan, objective: str, model_name: str, data: SteerData) -> Recipe:
+    """One objective's settings; a model that nobody tuned is trained in both directions, for as long as a plan says."""
+    own = [f"train.epochs={epochs_for(len(data.training))}", "train.directions=both"]
+    overrides = [*(own if model_recipe(model_name) is None else []), *plan.overrides]
+    overrides += [f"layers={list(plan.layers)}"] if plan.layers else []
+    return compose(plan.form, objective, model=model_name, dataset=data.training.name, overrides=overrides)
+
+
+def _scan(model: nn.Module, tokenizer: Any, data: SteerData, run: RunConfig, tell: Teller) -> pd.DataFrame:
+    template = Template(tokenizer, run.tokens)
+    known: Sequence[EncodedPair] = encode_table(data.training, template).rows
+    if data.dev is None:
+        known, held_out = scan_split(known)
+    else:
+        held_out = list(encode_table(data.dev[:PAIRS], template).rows)
+    with tell.bar("trying layers") as advance:
+        scan = scan_layers(model, template, known[:SCANNED_PAIRS], held_out, progress=advance)
+    tell.say(f"layer {best_layer(scan)}: preference gains most there while the wanted answers stay as likely")
+    return scan
+
+
+def _trained(
+    model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, run: RunConfig, model_name: str, tell: Teller
+) -> Trained:
+    """Train one objective, sweep it, fit the curves and choose m."""
+
+    def report(concept: str, done: int, total: int, loss: float) -> None:
+        advance(done, total, f"loss {loss:.2f}")
+
+    with tell.bar(f"training {run.form} x {run.objective}") as advance:
+        artifact = train_artifact(model, tokenizer, data.training, run, model_name=model_name, progress=report)
+    grid = AUTO_GRID if plan.m == AUTO else parse_strengths(plan.m)
+    points = grid.in_m(known_unit(model, tokenizer, data.test, artifact).r_per_m)
+    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if plan.m == AUTO else []
+    rules += [look_closer] if plan.refine else []
+    with tell.bar("scoring") as advance_sweep:
+        table = sweep_pairs(
+            model, tokenizer, data.test, artifact, points, model_name=model_name, next_points=one_after_another(*rules),
+            progress=advance_sweep,
+        )  # fmt: skip
+    fit = fit_sweep(curves_of(table), keep_going=True)[0]
+    choice = recommend(fit)
+    unit = artifact.unit
+    fallback = FALLBACK_R / unit.r_per_m if unit and unit.r_per_m > 0 else 1.0
+    m = fallback if choice.m is None else choice.m
+    tell.say(f"{run.form} x {run.objective}: {choice.reason}" + ("" if choice.m is None else f", m = {choice.m:.3g}"))
+    return Trained(run, artifact, table, fit, choice, m)
+
+
+def _texts(
+    model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, best: Trained, tell: Teller
+) -> pd.DataFrame:
+    """Held-out prompts answered unsteered, at the chosen m, far too strongly, and in the other direction."""
+    template = Template(tokenizer, best.artifact.tokens)
+    prompts = {best.artifact.concepts[0]: [pair.prompt for pair in data.test[: plan.texts]]}
+    strengths = [0.0, best.m, TOO_STRONG * best.m, -best.m]
+    config = GenerateConfig(max_new_tokens=plan.max_new_tokens, batch_size=plan.texts)
+    with tell.bar("writing") as advance:
+        return sweep_texts(model, template, best.artifact, prompts, strengths, config=config, progress=advance)

@@ -1,0 +1,143 @@
+"""Which block to steer: every candidate tried with DiffMean, which costs forward passes and no training.
+
+    v_l = DiffMean of the training pairs at the output of block l,    m_l(r) = r / r_per_m(l)
+    chosen: the l at which some r raises held-out preference most, of those that leave the wanted answers as likely
+
+"As likely" means that their held-out log-probability falls by at most ``TOLERANCE``: a direction that moves preference
+only where it ruins the answers is no place to train at. Log-probability alone does not tell blocks apart, because
+DiffMean, unlike what is trained there later, hardly raises it anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from ..log_odds import preference
+from ..model.sites import RESIDUAL, Site, blocks_of
+from ..scoring.natural_unit import natural_units
+from ..scoring.score import score
+from ..steering.forms.vector import Vector
+from ..steering.intervention import Intervention
+from ..text.encode import EncodedPair
+from ..text.template import Template
+from ..types import ConfigError
+from .closed_form import fit_closed_form
+from .objectives.diff_mean import DiffMean, DiffMeanConfig
+
+MOST_LAYERS = 8
+STRENGTHS = (0.05, 0.1, 0.2)
+TOLERANCE = 1.0  # nats
+PAIRS = 8
+"""Held-out pairs that are scored."""
+
+
+def candidate_layers(blocks: int, most: int = MOST_LAYERS) -> tuple[int, ...]:
+    """Blocks worth a try: all but the last of a shallow model; of a deep one, evenly from a fifth to four fifths.
+
+    Args:
+        blocks: that the model has.
+        most: that are tried.
+    """
+    if blocks <= most + 1:
+        return tuple(range(max(blocks - 1, 1)))
+    return tuple(int(layer) for layer in np.linspace(0.2 * blocks, 0.8 * blocks, most).round())
+
+
+def scan_split(rows: Sequence[EncodedPair], most: int = PAIRS) -> tuple[list[EncodedPair], list[EncodedPair]]:
+    """Training and held-out pairs for a scan where only pairs to train on are given; of several concepts, the first's.
+
+    Args:
+        rows: encoded pairs; at least two of the first concept.
+        most: held-out pairs at most; a quarter of the pairs where that is less.
+
+    Raises:
+        ConfigError: fewer than two pairs.
+    """
+    ours = [row for row in rows if row.pair.concept == rows[0].pair.concept]
+    if len(ours) < 2:
+        raise ConfigError("a layer scan needs at least two pairs of a concept, one of them held out: name --layer")
+    count = max(1, min(most, len(ours) // 4))
+    held_out = {(2 * k + 1) * len(ours) // (2 * count) for k in range(count)}
+    return (
+        [row for place, row in enumerate(ours) if place not in held_out],
+        [row for place, row in enumerate(ours) if place in held_out],
+    )
+
+
+def scan_layers(
+    model: nn.Module,
+    template: Template,
+    training: Sequence[EncodedPair],
+    held_out: Sequence[EncodedPair],
+    *,
+    layers: Sequence[int] | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Try DiffMean at each block.
+
+    Args:
+        model: the bare model.
+        template: that encoded the pairs.
+        training: pairs whose activations make the directions.
+        held_out: pairs that are scored; none of them in ``training``.
+        layers: blocks to try; ``candidate_layers`` where None.
+        strengths: r to try at each, positive.
+        progress: called after each scored strength with (done, in all).
+
+    Returns:
+        A row per block and strength: ``layer, r, m``; ``gained``, mean preference over the bare model's, and
+        ``wanted``, mean log-probability of the wanted answers over the bare model's, both in nats.
+
+    Raises:
+        ConfigError: no pairs on one side, or a block that the model has not.
+    """
+    if not training or not held_out:
+        raise ConfigError("a layer scan needs pairs to train on and held-out pairs: there are none of one kind")
+    tried = list(candidate_layers(len(blocks_of(model))) if layers is None else layers)
+    settings = {"prefix_ids": template.prefix_ids, "bos_id": template.bos_id}
+    everywhere = Intervention.create(model, "vector", tried, **settings)  # type: ignore[arg-type]
+    fit_closed_form(model, template.pad_id, training, everywhere, DiffMean(DiffMeanConfig()))
+    units = natural_units(model, training, everywhere, pad_id=template.pad_id)
+    bare = score(model, held_out, pad_id=template.pad_id)
+    rows: list[dict[str, float]] = []
+    for layer in tried:
+        site = Site(layer, RESIDUAL)
+        here = Intervention.create(model, "vector", [layer], **settings)  # type: ignore[arg-type]
+        _copy_direction(everywhere, here, site)
+        for r in strengths:
+            m = r / units[site].r_per_m if units[site].r_per_m > 0 else 0.0
+            found = score(model, held_out, here, m, pad_id=template.pad_id)
+            gained = preference(found.L_p, found.L_n) - preference(bare.L_p, bare.L_n)
+            values = (layer, r, m, float(gained.mean()), float((bare.L_p - found.L_p).mean()))
+            rows.append(dict(zip(("layer", "r", "m", "gained", "wanted"), values, strict=True)))
+            if progress is not None:
+                progress(len(rows), len(tried) * len(strengths))
+    return pd.DataFrame(rows)
+
+
+def best_layer(scan: pd.DataFrame) -> int:
+    """The block to steer: most preference gained where the wanted answers stay as likely.
+
+    Where no strength leaves them so at any block, the one whose wanted answers lose least.
+
+    Args:
+        scan: from ``scan_layers``.
+    """
+    layer, gained, wanted = (scan[name].to_numpy(dtype=float) for name in ("layer", "gained", "wanted"))
+    likely = wanted >= -TOLERANCE
+    merit = np.where(likely, gained, -np.inf) if likely.any() else wanted
+    return int(layer[merit.argmax()])
+
+
+@torch.no_grad()
+def _copy_direction(source: Intervention, target: Intervention, site: Site) -> None:
+    ours, theirs = target[site], source[site]
+    assert isinstance(ours, Vector)
+    assert isinstance(theirs, Vector)
+    ours.v.copy_(theirs.v)

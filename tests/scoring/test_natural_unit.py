@@ -1,0 +1,107 @@
+"""r = |m dh| / |h|: measured as the formula says, at every form and site, over the steered tokens only."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from easyedit_split.model.hooks import site_values
+from easyedit_split.model.sites import Site
+from easyedit_split.scoring.natural_unit import natural_unit
+from easyedit_split.scoring.score import answer_rows
+from easyedit_split.steering.attach import attach
+from easyedit_split.text.batching import collate
+
+from ..small import World, made, world
+from ..tiny import FAMILIES
+
+FORMS = ("vector", "lora", "local_weight")
+
+
+def by_hand(here: World, form: str, m: float) -> tuple[float, float]:
+    """Medians of |h| and of what attaching at m moved h by, at block 1, one row at a time."""
+    intervention = made(here, form, placement="block_output")
+    h, moved = [], []
+    for pair in here.rows:
+        for answer in (pair.positive, pair.negative):
+            ids = torch.tensor([pair.prompt + answer])
+            start = pair.prefix_length if intervention.config.skip_prefix else 0
+            seen = []
+            for strength in (0.0, m):
+                values: list[torch.Tensor] = []
+                with torch.no_grad(), attach(here.model, intervention, strength):
+                    block = here.model.model.layers[1]
+                    handle = block.register_forward_hook(
+                        lambda module, args, output, values=values: values.append(
+                            output[0] if isinstance(output, tuple) else output
+                        )
+                    )
+                    here.model(ids)
+                    handle.remove()
+                seen.append(values[0][0, start:])
+            h.append(seen[0].norm(dim=-1))
+            moved.append((seen[1] - seen[0]).norm(dim=-1) / seen[0].norm(dim=-1))
+    return float(torch.cat(h).median()), float(torch.cat(moved).median())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("form", FORMS)
+def test_r_is_how_far_attaching_moves_h_against_h(family: str, form: str) -> None:
+    here = world(family)
+    unit = natural_unit(here.model, here.rows, made(here, form, placement="block_output"), pad_id=here.template.pad_id)
+    h, moved = by_hand(here, form, 0.7)
+    assert unit.h == pytest.approx(h, rel=1e-9)
+    assert 0.7 * unit.r_per_m == pytest.approx(moved, rel=1e-6)
+    assert 0.6 * unit.r_per_m != pytest.approx(moved, rel=1e-3)
+
+
+def test_an_untrained_intervention_changes_nothing() -> None:
+    here = world()
+    unit = natural_unit(here.model, here.rows, made(here, scale=0.0))
+    assert unit.r_per_m == 0
+    assert unit.h > 0
+
+
+def test_one_massive_token_does_not_carry_the_median() -> None:
+    here = world()
+    intervention = made(here, positions="all", skip_prefix=False)
+    plain = natural_unit(here.model, here.rows, intervention)
+    embedding = here.model.get_input_embeddings().weight
+    with torch.no_grad():
+        embedding[here.rows[0].prompt[0]] *= 1000  # the token that every row begins with
+    massive = natural_unit(here.model, here.rows, intervention)
+    assert massive.h < 3 * plain.h
+
+
+def test_the_most_changed_of_several_sites_counts() -> None:
+    here = world()
+    both = made(here, layers=(0, 1))
+    with torch.no_grad():
+        both[Site(0, "residual")].v.mul_(10)
+    alone = made(here, layers=(0,))
+    with torch.no_grad():
+        alone[Site(0, "residual")].v.copy_(both[Site(0, "residual")].v)
+    assert natural_unit(here.model, here.rows, both) == natural_unit(here.model, here.rows, alone)
+
+
+def test_fewer_rows_are_chosen_evenly() -> None:
+    here = world()
+    whole = natural_unit(here.model, here.rows, made(here))
+    few = natural_unit(here.model, here.rows, made(here), rows=4)
+    assert 0 < few.tokens < whole.tokens
+    assert few.h == pytest.approx(whole.h, rel=0.3)
+
+
+def test_h_is_the_stream_for_maps_that_write_into_it_and_else_the_maps_own_output() -> None:
+    here = world()
+    batch = collate(answer_rows(here.rows)[:2], pad_id=0)
+    sites = [Site(1, "residual"), Site(1, "mlp.down_proj"), Site(1, "mlp.up_proj")]
+    with torch.no_grad(), site_values(here.model, sites) as values:
+        here.model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+    (x, h), (x_down, h_down), (x_up, h_up) = (values[site] for site in sites)
+    assert torch.equal(x, h)
+    assert torch.equal(h_down, h)
+    assert not torch.equal(h_up.sum(), h.sum())
+    assert torch.equal(h_up, here.model.model.layers[1].mlp.up_proj(x_up))
+    assert x_down.shape[-1] == h_up.shape[-1]
+    assert not here.model.model.layers[1]._forward_hooks

@@ -1,0 +1,180 @@
+"""One call from pairs to a steered model: decisions follow from what they rest on, and what is written can be used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from easyedit_split.datasets.base import PairTable
+from easyedit_split.datasets.in_memory import as_pairs
+from easyedit_split.steering.generate import GenerateConfig, generate_texts
+from easyedit_split.steering.steering import Steering
+from easyedit_split.study.plan import SteerData, SteerPlan, data_for, epochs_for
+from easyedit_split.study.report import report, usage, write_result
+from easyedit_split.study.steer import SteerResult, steer
+from easyedit_split.sweep_table import read_sweep
+from easyedit_split.training.layer_scan import best_layer
+from easyedit_split.types import DataError
+
+from ..small import PAIRS, world
+
+PLAN = SteerPlan(
+    form="vector",
+    objectives=("split", "diff_mean"),
+    scan=True,
+    overrides=("train.epochs=1",),
+    m="r:+-0.1:1:3",
+    neutral=2,
+    texts=2,
+    max_new_tokens=4,
+)
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.bars: dict[str, list[tuple[int, int]]] = {}
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextmanager
+    def bar(self, label: str) -> Iterator[Callable[..., None]]:
+        steps = self.bars.setdefault(label, [])
+        yield lambda done, total, note="": steps.append((done, total))
+
+
+def table(split: str, start: int, count: int) -> PairTable:
+    pairs = [
+        dataclasses.replace(PAIRS[i % 5], prompt=f"{i}? {PAIRS[i % 5].prompt}") for i in range(start, start + count)
+    ]
+    return dataclasses.replace(as_pairs(pairs), split=split)
+
+
+@pytest.fixture(scope="module")
+def found() -> tuple[SteerResult, Listener, Any]:
+    here = world("llama")
+    data = SteerData(table("train", 0, 10), table("dev", 10, 3), table("test", 13, 6))
+    listener = Listener()
+    return steer(here.model, here.tokenizer, data, PLAN, model_name="tiny", tell=listener), listener, here
+
+
+Found = tuple[SteerResult, Listener, Any]
+
+
+def test_the_layer_is_the_scans_and_every_objective_is_trained_there(found: Found) -> None:
+    result, listener, _ = found
+    assert result.scan is not None
+    layer = best_layer(result.scan)
+    assert [item.run.objective for item in result.trained] == ["split", "diff_mean"]
+    assert all(item.run.layers == (layer,) for item in result.trained)
+    assert any(f"layer {layer}" in line for line in listener.said)
+    for steps in listener.bars.values():
+        assert all(done <= total for done, total in steps)
+
+
+def test_every_sweep_holds_the_grid_in_r(found: Found) -> None:
+    for item in found[0].trained:
+        r = sorted(item.table["r"].unique())
+        assert r == pytest.approx([-1, -(0.1**0.5), -0.1, 0, 0.1, 0.1**0.5, 1], rel=1e-4)
+        assert item.table["pair"].nunique() == 6
+    a, b = (item.table["m1"].max() for item in found[0].trained)
+    assert a != pytest.approx(b, rel=0.01)  # m differs where r does not
+
+
+def test_the_best_objective_is_that_of_the_likeliest_answers(found: Found) -> None:
+    result = found[0]
+    assert result.best.wanted == max(item.wanted for item in result.trained)
+    assert len({item.wanted for item in result.trained}) == 2
+
+
+def test_texts_and_side_effects_are_at_the_chosen_m(found: Found) -> None:
+    result, _, here = found
+    m = result.best.m
+    assert sorted(result.texts["m1"].unique()) == sorted([0.0, m, 3 * m, -m])
+    prompts = [pair.prompt for pair in result.data.test[:2]]
+    bare = generate_texts(here.model, here.template, prompts, config=GenerateConfig(max_new_tokens=4))
+    assert result.texts[result.texts.m1 == 0]["text"].tolist() == [answer.text for answer in bare]
+    assert result.side_effects is not None
+    assert sorted(result.side_effects["m1"].unique()) == sorted([m / 2, m, 2 * m])
+
+
+def test_what_is_written_can_be_read_back_and_says_the_same(found: Found, tmp_path: Path) -> None:
+    result = found[0]
+    write_result(result, tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    files = {"report.md", "sweep.parquet", "curves.png", "layers.csv", "collateral.csv", "texts.json"}
+    assert names == {"artifact", *files}
+    assert Steering.from_pretrained(tmp_path / "out" / "artifact").m == pytest.approx(result.best.m)
+    assert len(read_sweep(tmp_path / "out" / "sweep.parquet")) == sum(len(item.table) for item in result.trained)
+    written = pd.DataFrame(json.loads((tmp_path / "out" / "texts.json").read_text()))
+    assert written["text"].tolist() == result.texts["text"].tolist()
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert page == report(result, tmp_path / "out")
+    for part in ("## What it says", "## Which objective", "## Which layer", "## Side effects", "diff_mean"):
+        assert part in page
+    assert all(prompt in page for prompt in result.texts["prompt"])
+    write_result(result, tmp_path / "out", overwrite=True)
+
+
+def test_the_lines_that_use_it_do(found: Found, tmp_path: Path) -> None:
+    result, _, here = found
+    folder = tmp_path / "model"
+    here.model.config._attn_implementation = "eager"
+    here.model.save_pretrained(folder)
+    here.tokenizer.save_pretrained(folder)
+    result = dataclasses.replace(result, model=str(folder))
+    write_result(result, tmp_path / "out")
+    python, line = usage(result, tmp_path / "out")
+    assert len(python.splitlines()) == 3
+    exec(compile(python, "usage", "exec"), {})
+    assert line == f"easyedit-split chat --model {folder} --intervention {tmp_path / 'out' / 'artifact'}"
+
+
+# --- data and plans ------------------------------------------------------------------------------------------------
+
+
+def rows_file(path: Path, count: int, **more: Any) -> Path:
+    rows = [{"prompt": f"{i}?", "positive": f"Yes {i}", "negative": f"No {i}", **more} for i in range(count)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_file_without_splits_keeps_a_quarter_apart(tmp_path: Path) -> None:
+    file = rows_file(tmp_path / "pairs.jsonl", 20)
+    data = data_for(str(file), PLAN)
+    assert (len(data.training), len(data.test), data.dev) == (15, 5, None)
+    assert not set(data.training.rows) & set(data.test.rows)
+    assert data_for(str(file), PLAN).test.rows == data.test.rows
+    assert data_for(str(file), PLAN, seed=1).test.rows != data.test.rows
+
+
+def test_declared_splits_are_taken_and_sizes_kept() -> None:
+    plan = dataclasses.replace(PLAN, train_pairs=10, test_pairs=4)
+    data = data_for("everyday", plan)
+    assert [part.split for part in (data.training, data.dev, data.test) if part] == ["train", "dev", "test"]
+    assert (len(data.training), len(data.test)) == (10, 4)
+
+
+def test_too_few_pairs_and_several_concepts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="too few"):
+        data_for(str(rows_file(tmp_path / "few.jsonl", 3)), PLAN)
+    file = rows_file(tmp_path / "two.jsonl", 8)
+    lines = file.read_text().splitlines()
+    file.write_text(
+        "".join(json.dumps({**json.loads(row), "concept": "ab"[i % 2]}) + "\n" for i, row in enumerate(lines))
+    )
+    with pytest.raises(DataError, match="2 concepts"):
+        data_for(str(file), PLAN)
+
+
+@pytest.mark.parametrize(("pairs", "epochs"), [(8, 24), (96, 2), (192, 1), (500, 1)])
+def test_few_pairs_are_gone_over_more_often(pairs: int, epochs: int) -> None:
+    assert epochs_for(pairs) == epochs

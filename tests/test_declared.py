@@ -1,0 +1,48 @@
+"""What the package imports, setup.cfg declares: nothing is left to what another package happens to bring."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DISTRIBUTIONS = {"yaml": "pyyaml"}
+"""Distributions that are not called as what they are imported by."""
+HOST = {"steer"}
+"""EasyEdit2 itself, which the bridge finds in the user's clone."""
+BY_OTHERS = {"accelerate": "transformers needs it for device_map, that is --device auto", "peft": "the export"}
+"""Declared, and not imported by name."""
+
+
+def declared() -> set[str]:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    lines = parser["options"]["install_requires"].split("\n")
+    return {found.group().lower() for line in lines if (found := re.match(r"[\w-]+", line.strip()))}
+
+
+def imported(source: str) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).split(".")[0])
+    others = found - set(sys.stdlib_module_names) - HOST - {"easyedit_split"}
+    return {DISTRIBUTIONS.get(name, name) for name in others}
+
+
+def test_imports_and_declarations_agree() -> None:
+    used = {name for path in (ROOT / "easyedit_split").rglob("*.py") for name in imported(path.read_text("utf-8"))}
+    assert used - declared() == set()
+    assert declared() - used <= set(BY_OTHERS)
+    assert "accelerate" in declared()
+
+
+def test_control_an_undeclared_import_is_seen() -> None:
+    source = "import os, yaml\nfrom .x import y\ndef f():\n    from einops.layers import torch\n    import steer.utils"
+    assert imported(source) == {"pyyaml", "einops"}
+    assert "einops" not in declared()
