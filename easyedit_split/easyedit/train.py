@@ -25,7 +25,7 @@ from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
 from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
-from .host.wrappers import use_defined_attention
+from .host.wrappers import taken_off, use_defined_attention
 from .settings import TrainSettings, train_settings
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
 
 def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
     pairs, numbers = _pairs(groups, settings, name)
-    with _bar() as progress:
+    with _bar() as progress, taken_off(wrapper.model):
         artifact = train_artifact(
             wrapper.model,
             wrapper.tokenizer,

@@ -11,7 +11,8 @@ changed most counts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -29,41 +30,23 @@ ROWS = 16
 """Answers that are looked at: the median over their hundreds of tokens hardly moves with more."""
 
 
-def natural_unit(
-    model: nn.Module,
-    pairs: Sequence[EncodedPair],
-    intervention: Intervention,
-    *,
-    pad_id: int = 0,
-    rows: int = ROWS,
-) -> NaturalUnit:
-    """The natural unit of an intervention: that of its site with the largest r (the first of several that change
-    nothing).
+@dataclass(frozen=True, slots=True)
+class SteeredValues:
+    """What one site sees and changes, over ``n`` steered tokens of the bare model.
 
-    Args:
-        model: a Hugging Face causal LM.
-        pairs: encoded pairs to measure on.
-        intervention: what to measure.
-        pad_id: any valid id; it changes nothing.
-        rows: how many rows are measured.
-
-    Raises:
-        ConfigError: the intervention does not fit the model.
+    Attributes:
+        x: ``[1 n d_in]`` what a change is computed from.
+        h: ``[n]`` norms of what it is added to, float64.
     """
-    units = natural_units(model, pairs, intervention, pad_id=pad_id, rows=rows)
-    return max(units.values(), key=lambda unit: unit.r_per_m)
+
+    x: Tensor
+    h: Tensor
 
 
-@torch.no_grad()
-def natural_units(
-    model: nn.Module,
-    pairs: Sequence[EncodedPair],
-    intervention: Intervention,
-    *,
-    pad_id: int = 0,
-    rows: int = ROWS,
-) -> dict[Site, NaturalUnit]:
-    """Measure |h| and |dh| at each site over the steered tokens of pairs, under the bare model.
+def natural_unit(
+    model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, *, pad_id: int = 0, rows: int = ROWS
+) -> NaturalUnit:
+    """Measure the unit of an intervention: that of its site whose r is largest.
 
     Args:
         model: the bare model.
@@ -75,15 +58,35 @@ def natural_units(
     Raises:
         ConfigError: the intervention does not fit the model.
     """
+    values = steered_values(model, pairs, intervention, pad_id=pad_id, rows=rows)
+    return max(units_of(values, intervention).values(), key=lambda unit: unit.r_per_m)
+
+
+@torch.no_grad()
+def steered_values(
+    model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, *, pad_id: int = 0, rows: int = ROWS
+) -> dict[Site, SteeredValues]:
+    """Read x and the size of h at each site of an intervention, under the bare model.
+
+    Args:
+        model: the bare model.
+        pairs: prompts and both answers are read; at least one pair.
+        intervention: says where and on which tokens; its parameters play no part.
+        pad_id: any valid id; it changes nothing.
+        rows: at most so many answers are read, evenly chosen from all.
+
+    Raises:
+        ConfigError: the intervention does not fit the model.
+    """
     chosen = answer_rows(pairs)
     chosen = [chosen[i * len(chosen) // min(rows, len(chosen))] for i in range(min(rows, len(chosen)))]
     config = intervention.config
-    norms: dict[Site, list[tuple[Tensor, Tensor]]] = {site: [] for site in intervention.sites}
+    parts: dict[Site, list[tuple[Tensor, Tensor]]] = {site: [] for site in intervention.sites}
     with frozen(model):
         for row in chosen:
             batch = collate([row], pad_id=pad_id).to(device_of(model))
             mask = position_mask(config.positions, config.skip_prefix, layout_of(batch))
-            with site_values(model, list(norms)) as values:
+            with site_values(model, list(parts)) as values:
                 model(
                     input_ids=batch.input_ids,
                     attention_mask=batch.attention_mask,
@@ -91,19 +94,29 @@ def natural_units(
                     use_cache=False,
                     logits_to_keep=1,
                 )
-            for site, parts in norms.items():
+            for site, found in parts.items():
                 x, h = values[site]
-                parts.append((_norms(h, mask), _norms(intervention[site].delta(x, 1.0), mask)))
-    return {site: _unit(parts) for site, parts in norms.items()}
+                found.append((x[mask.to(x.device)], _norms(h[mask.to(h.device)])))
+    columns = {site: list(zip(*found, strict=True)) for site, found in parts.items()}
+    return {site: SteeredValues(torch.cat(x)[None], torch.cat(h)) for site, (x, h) in columns.items()}
 
 
-def _norms(values: Tensor, mask: Tensor) -> Tensor:
-    """``[tokens]`` Euclidean norms of the steered tokens, float64."""
-    steered: Tensor = values[mask.to(values.device)].double()
-    norms: Tensor = torch.linalg.vector_norm(steered, dim=-1)
+@torch.no_grad()
+def units_of(values: Mapping[Site, SteeredValues], intervention: Intervention) -> dict[Site, NaturalUnit]:
+    """The unit of each site for an intervention's parameters.
+
+    Args:
+        values: of `steered_values` at the intervention's sites.
+        intervention: what dh is.
+    """
+    found = {}
+    for site, seen in values.items():
+        dh = _norms(intervention[site].delta(seen.x, 1.0)[0])
+        found[site] = NaturalUnit(float(seen.h.median()), float((dh / seen.h).median()), len(dh))
+    return found
+
+
+def _norms(values: Tensor) -> Tensor:
+    """``[n]`` Euclidean norms of the rows, float64."""
+    norms: Tensor = torch.linalg.vector_norm(values.double(), dim=-1)
     return norms.cpu()
-
-
-def _unit(parts: Sequence[tuple[Tensor, Tensor]]) -> NaturalUnit:
-    h, dh = (torch.cat(column) for column in zip(*parts, strict=True))
-    return NaturalUnit(float(h.median()), float((dh / h).median()), len(h))

@@ -19,8 +19,8 @@ from torch import nn
 
 from ..log_odds import preference
 from ..model.sites import RESIDUAL, Site, blocks_of
-from ..scoring.natural_unit import natural_units
-from ..scoring.score import score
+from ..scoring.engine.scorer import scores_over_m
+from ..scoring.natural_unit import steered_values, units_of
 from ..steering.forms.vector import Vector
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair
@@ -103,16 +103,17 @@ def scan_layers(
     settings = {"prefix_ids": template.prefix_ids, "bos_id": template.bos_id}
     everywhere = Intervention.create(model, "vector", tried, **settings)  # type: ignore[arg-type]
     fit_closed_form(model, template.pad_id, training, everywhere, DiffMean(DiffMeanConfig()))
-    units = natural_units(model, training, everywhere, pad_id=template.pad_id)
-    bare = score(model, held_out, pad_id=template.pad_id)
+    units = units_of(steered_values(model, training, everywhere, pad_id=template.pad_id), everywhere)
+    (bare,) = scores_over_m(model, held_out, None, [0.0], pad_id=template.pad_id)
     rows: list[dict[str, float]] = []
     for layer in tried:
         site = Site(layer, RESIDUAL)
         here = Intervention.create(model, "vector", [layer], **settings)  # type: ignore[arg-type]
         _copy_direction(everywhere, here, site)
-        for r in strengths:
-            m = r / units[site].r_per_m if units[site].r_per_m > 0 else 0.0
-            found = score(model, held_out, here, m, pad_id=template.pad_id)
+        per_m = units[site].r_per_m
+        points = [r / per_m if per_m > 0 else 0.0 for r in strengths]
+        scores = scores_over_m(model, held_out, here, points, pad_id=template.pad_id)
+        for r, m, found in zip(strengths, points, scores, strict=True):
             gained = preference(found.L_p, found.L_n) - preference(bare.L_p, bare.L_n)
             values = (layer, r, m, float(gained.mean()), float((bare.L_p - found.L_p).mean()))
             rows.append(dict(zip(("layer", "r", "m", "gained", "wanted"), values, strict=True)))

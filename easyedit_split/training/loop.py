@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen
-from ..scoring.engine.engine import EngineConfig
+from ..scoring.engine.config import EngineConfig
 from ..scoring.engine.scorer import scores_over_m
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair, Template
@@ -70,7 +70,7 @@ def train_intervention(
             fit_closed_form(model, template.pad_id, pairs, intervention, objective)
             return intervention, ()
         if run.train.unit == "r":
-            run = in_plain_units(train_intervention, model, template, pairs, run, concept)
+            run = in_plain_units(train_intervention, intervention, model, template, pairs, run, concept)
         trained = cast(TrainedObjective, objective)
         loop = _Loop(model, template, pairs, run, trained, intervention, concept, engine or EngineConfig())
         try:

@@ -1,24 +1,27 @@
-"""AdamW's learning rate from one in natural units: what moves |dh| / |h| is what a step is worth on this model.
+"""AdamW's learning rate from one in natural units: how far |dh| / |h| can be carried on this model, by this form.
 
-    lr = lr_r / (s sum_k f_k)          s = r moved at m = 1 by one step, per unit of lr;  f_k the schedule's factors
+    theta(s) = theta_0 + s D       D: each parameter's direction in two steps on trial, every entry about +-1
+    r(s) = |dh| / |h| at m = 1     lr = s / sum_k f_k  with  r(s) = lr_r;  f_k the schedule's factors
 
-AdamW's first step moves every parameter by its learning rate whatever the gradient's size, so s depends on the model's
-widths, on |h| and on the form, and is measured: one step on the first batch, from the bare model, with a tiny lr. It
-is thrown away again. lr_r is how far the steps of the run could carry |dh| / |h| at m = 1 if all pointed one way,
-so it means the same for any number of steps, any form and any model.
+AdamW moves a parameter by about its learning rate whatever the gradient's size, so s = lr sum f is how far the steps of
+a run could go if all pointed one way, and what r that is depends on the model's widths, on |h| and on the form: LoRA's
+product of two grows with s squared. Two steps on the first batch, from the bare model and with a tiny lr, tell the
+directions (the second, because LoRA's A has no gradient while B is 0); they are thrown away again. lr_r means the same
+for any number of steps, any form and any model.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 from ..config import TrainConfig
-from ..scoring.natural_unit import natural_unit
+from ..scoring.natural_unit import steered_values, units_of
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair, Template
 from ..types import ConfigError
@@ -28,7 +31,8 @@ from .schedule import lr_factor, steps_in
 logger = logging.getLogger(__name__)
 
 TRIAL_LR = 1e-4
-"""Small, so that the trial's dh is linear in it."""
+FARTHEST = 1e6  # s beyond which nothing is looked for
+_HALVINGS = 40
 
 
 @runtime_checkable
@@ -52,54 +56,108 @@ class Train(Protocol):
 
 def in_plain_units(
     train: Train,
+    start: Intervention,
     model: nn.Module,
     template: Template,
     pairs: Sequence[EncodedPair],
     run: RunConfig,
     concept: str,
 ) -> RunConfig:
-    """A run in natural units as one in plain units.
+    """Turn a run in natural units into one in plain units.
 
     Args:
-        train: makes the step on trial.
-        model: a Hugging Face causal LM.
-        template: how its tokenizer writes a prompt and its answer.
-        pairs: encoded pairs of one concept.
+        train: makes the steps on trial.
+        start: where training begins; its parameters are left as they are.
+        model: the bare model.
+        template: that encoded the pairs.
+        pairs: of the run.
         run: its ``train`` is in natural units.
         concept: enters the seed.
 
     Raises:
-        ConfigError: the trial's step changed nothing.
-        TrainingStopped: its loss or gradient was not finite.
+        ConfigError: the steps on trial changed nothing.
+        TrainingStopped: a loss or gradient of theirs was not finite.
     """
     few = pairs[: run.train.batch_size * run.train.gradient_accumulation_steps]
     trial = dataclasses.replace(
-        run.train, unit="m", lr=TRIAL_LR, epochs=1, batch_size=len(few), gradient_accumulation_steps=1, warmup_steps=0,
+        run.train, unit="m", lr=TRIAL_LR, epochs=2, batch_size=len(few), gradient_accumulation_steps=1, warmup_steps=0,
         dropout=0.0,
     )  # fmt: skip
     tried, _ = train(model, template, few, dataclasses.replace(run, train=trial), concept=concept)
-    moved = natural_unit(model, few, tried, pad_id=template.pad_id).r_per_m
-    found = plain_config(run.train, moved, len(pairs))
+    values = steered_values(model, few, start, pad_id=template.pad_id)
+    moved = _Moved(start, tried)
+
+    def r(s: float) -> float:
+        return max(unit.r_per_m for unit in units_of(values, moved.by(s)).values())
+
+    found = plain_config(run.train, reach(r, run.train.lr), len(pairs))
     logger.info("%s: an lr of %g in r is %.3g here", concept, run.train.lr, found.lr)
     return dataclasses.replace(run, train=found)
 
 
-def plain_config(config: TrainConfig, r_per_m: float, pairs: int) -> TrainConfig:
-    """The run's settings in plain units.
+class _Moved:
+    """An intervention that stands ``s`` along the trial's directions from where training begins.
+
+    Args:
+        start: where training begins.
+        tried: where the trial's steps ended; it is what is moved.
+    """
+
+    @torch.no_grad()
+    def __init__(self, start: Intervention, tried: Intervention) -> None:
+        self.start = [parameter.detach().clone() for parameter in start.parameters()]
+        ends = [parameter.detach() for parameter in tried.parameters()]
+        steps = [end - begin for end, begin in zip(ends, self.start, strict=True)]
+        self.directions = [step / step.abs().max().clamp(min=torch.finfo(step.dtype).tiny) for step in steps]
+        self.intervention = tried
+
+    @torch.no_grad()
+    def by(self, s: float) -> Intervention:
+        """Put the intervention at ``s``.
+
+        Args:
+            s: largest change of any parameter, in parameters' own unit.
+        """
+        for parameter, begin, direction in zip(
+            self.intervention.parameters(), self.start, self.directions, strict=True
+        ):
+            parameter.copy_(begin + s * direction)
+        return self.intervention
+
+
+def reach(r: Callable[[float], float], wanted: float) -> float:
+    """The s at which ``r(s)`` first comes to ``wanted``, by doubling and halving.
+
+    Args:
+        r: 0 at 0, and growing.
+        wanted: positive.
+
+    Raises:
+        ConfigError: r stays below ``wanted`` however far s goes.
+    """
+    high = TRIAL_LR
+    while not r(high) >= wanted:
+        high *= 2
+        if high > FARTHEST:
+            raise ConfigError(
+                "training steps on trial changed next to nothing, so a learning rate in natural units means nothing "
+                "here: give train.unit=m and a plain train.lr"
+            )
+    low = 0.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if r(middle) >= wanted else (middle, high)
+    return high
+
+
+def plain_config(config: TrainConfig, s: float, pairs: int) -> TrainConfig:
+    """A run's settings in plain units.
 
     Args:
         config: in natural units.
-        r_per_m: |dh| / |h| at m = 1 after the trial's step.
+        s: how far its steps go together.
         pairs: that the run trains on.
-
-    Raises:
-        ConfigError: the trial's step changed nothing, so no learning rate follows from it.
     """
-    if not r_per_m > 0:
-        raise ConfigError(
-            "one training step on trial changed nothing, so a learning rate in natural units means nothing here: give "
-            "train.unit=m and a plain train.lr"
-        )
     total = steps_in(config, pairs)
     path = sum(lr_factor(step, config.warmup_steps, total) for step in range(total))
-    return dataclasses.replace(config, unit="m", lr=config.lr / (r_per_m / TRIAL_LR * path))
+    return dataclasses.replace(config, unit="m", lr=s / path)

@@ -7,7 +7,7 @@ import torch
 
 from easyedit_split.scoring.collateral import COLUMNS, collateral, collateral_means
 from easyedit_split.steering.attach import attach
-from easyedit_split.steering.generate import GenerateConfig, generate, greedy_rows
+from easyedit_split.steering.generate import GenerateConfig, generate_texts, greedy_rows
 from easyedit_split.types import ConfigError, DataError
 
 from ..small import World, made, world
@@ -28,7 +28,7 @@ def by_hand(here: World, form: str, m: float) -> tuple[list[float], list[bool]]:
                 found.append(here.model(ids).logits[0, len(row.prompt) - 1 : -1].double().log_softmax(-1))
         bare, steered = found
         sums.append(float((bare.exp() * (bare - steered)).sum()))
-    answers = generate(
+    answers = generate_texts(
         here.model, here.template, PROMPTS, intervention, (0.0, m), config=GenerateConfig(max_new_tokens=6)
     )
     texts = [answer.text for answer in answers]
