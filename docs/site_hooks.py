@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,6 @@ def front_page() -> str:
     return LINK.sub(link, (ROOT / "README.md").read_text("utf-8"))
 
 
-def first_sentence(module: Path) -> str:
-    """The first line of a module's docstring."""
-    docstring = ast.get_docstring(ast.parse(module.read_text("utf-8"))) or ""
-    return docstring.splitlines()[0] if docstring else ""
-
-
 def api_pages() -> dict[str, str]:
     """Page by name: the modules at the root together, then one page for each folder."""
     root = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
@@ -39,8 +32,7 @@ def api_pages() -> dict[str, str]:
     names = "\n\n".join(f"::: easyedit_split.{name}" for name in root)
     pages = {"root": f"# easyedit_split\n\nThe modules at the root.\n\n{names}\n"}
     for name in folders:
-        title = first_sentence(PACKAGE / name / "__init__.py")
-        pages[name] = f"# {name}\n\n{title}\n\n::: easyedit_split.{name}\n    options: {{show_root_heading: false}}\n"
+        pages[name] = f"# {name}\n\n::: easyedit_split.{name}\n    options: {{show_root_heading: false}}\n"
     return pages
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and journals that a killed run goes on from.
+"""Atomic writes and resumable journals: a result appears whole or not at all, and a killed run goes on.
 
 A result is written under a temporary name and moved into place. A journal is a file of one JSON object a line beside
 the result, begun by a fingerprint of everything the result depends on; a half-written last line is forgotten. What the

@@ -125,6 +125,21 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
 
 
+def missing_paths(page: str) -> list[str]:
+    """Files and folders of the package that a page names in backticks, and that are not there."""
+    package = ROOT / "easyedit_split"
+    known = {path.name for path in package.rglob("*.py")}
+    named = re.findall(r"`((?:\w+/)+(?:\w+\.py)?|\w+\.py)`", page)
+    found = [name.replace("NAME.py", "") for name in named if name not in known]
+    return [name for name in found if not (package / name).exists() and not (ROOT / name).exists()]
+
+
+def test_the_tour_names_files_that_exist() -> None:
+    assert missing_paths((ROOT / "docs" / "architecture.md").read_text("utf-8")) == []
+    assert missing_paths((ROOT / "CONTRIBUTING.md").read_text("utf-8")) == []
+    assert len(missing_paths("`training/objectives/none.py` `nowhere/` `none.py`")) == 3
+
+
 def test_the_effect_table_is_that_of_its_cells() -> None:
     page, cells = (ROOT / "docs" / "testbed.md").read_text("utf-8"), pd.read_csv(effect_table.CELLS)
     assert effect_table.with_table(page, effect_table.short_table(cells)) == page

@@ -34,7 +34,7 @@ LATE = {("model", "testbed"), ("datasets", "testbed")}
 
 ANALYSIS_READERS = ("api", "study", "easyedit", "cli")
 HEAVY = ("torch", "transformers", "peft", "safetensors")
-HOOKS = ("steering.attach", "model.hooks", "scoring.engine.capture", "scoring.engine.entry")
+HOOKS = ("steering.attach", "model.hooks", "scoring.engine.capture", "scoring.engine.entry", "scoring.engine.anatomy")
 """The modules of the core that may hook a model."""
 
 

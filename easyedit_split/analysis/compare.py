@@ -1,4 +1,4 @@
-"""Is the paper's form right? The same points explained by rivals, judged by held-out points and by BIC.
+"""Model comparison: the paper's form against rival curves, by cross-validation and by BIC.
 
 held-out R2 = 1 - sum over folds of squared errors on points left out / SST,      folds: every K-th point by m
 BIC         = n log(SSE / n) + k log n                                            (lower is better)

@@ -4,7 +4,7 @@
 
 Near m = 0 every curve is a line and any form fits; only a sweep that shows most of the decay tells forms apart. Where
 the grid ends cannot be known beforehand on a model that nobody tuned, so each outermost m is followed by another, half
-as large again, until that side has lost its 80 %, or the limit is reached; `decay_report` says which.
+as large again, until that side has lost its 80 %, or the limit is reached; ``decay_report`` says which.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ def decay_shown(curve: SweepCurve) -> tuple[SideDecay, SideDecay]:
 
 @dataclass(frozen=True, slots=True)
 class GrowOutward:
-    """Further m for `sweep(next_points=...)`: one beyond each end that does not show enough of the decay yet.
+    """Further m for ``sweep(next_points=...)``: one beyond each end that does not show enough of the decay yet.
 
-    Args:
+    Attributes:
         limit: largest |m| to look at.
     """
 
@@ -98,7 +98,7 @@ def one_after_another(*callables: Rule) -> Rule:
     """Further m from the first of several callables that has any: the next one begins where the one before is done.
 
     Args:
-        callables: each as `sweep(next_points=...)` takes it.
+        *callables: each as ``sweep(next_points=...)`` takes it.
     """
 
     def points(table: pd.DataFrame) -> Points:

@@ -1,4 +1,4 @@
-"""The mechanism itself (Fig. 3, Assumptions 4.1 and 4.2): how far h + m dh leaves the activation manifold.
+"""Test of the mechanism (Fig. 3, Assumptions 4.1 and 4.2): how far h + m dh leaves the activation manifold.
 
 Half of the rows of an activations file (see ``activation_files``) define the manifold, the other half is steered and
 measured:

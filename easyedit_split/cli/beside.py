@@ -39,10 +39,11 @@ def beside(sweep: Path, ending: str) -> Path:
 def measure_collateral(
     model: Any, tokenizer: Any, artifact: Artifact, m: Sequence[float], to: Path, count: int | None = None
 ) -> pd.DataFrame:
-    """Side effects on the neutral prompts, printed and written.
+    """Measure side effects on the neutral prompts, print them and write them.
 
     Args:
-        model, tokenizer: as loaded.
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
         artifact: with a single concept.
         m: strengths.
         to: file to write.
@@ -63,7 +64,13 @@ def measure_collateral(
 
 
 def print_collateral(table: pd.DataFrame, artifact: Artifact, most: int = 9) -> None:
-    """KL per token and greedy answers changed, at up to ``most`` of the m's."""
+    """Print KL divergence per token and greedy answers changed, at up to ``most`` of the m's.
+
+    Args:
+        table: as ``measure_collateral`` returns it.
+        artifact: what was applied.
+        most: rows at most.
+    """
     means = collateral_means(table)
     prompts = int(means["prompts"].max())
     shown = Table("m", "r", "KL (nats a token)", "answers changed", title=f"on {prompts} neutral prompts", box=None)
@@ -78,10 +85,11 @@ def print_collateral(table: pd.DataFrame, artifact: Artifact, most: int = 9) -> 
 def write_texts(
     model: Any, tokenizer: Any, artifact: Artifact, pairs: PairTable, m: Sequence[float], to: Path, count: int
 ) -> pd.DataFrame:
-    """What the model says at each m to the first ``count`` prompts (of each concept), printed and written.
+    """Generate what the model says at each m to the first ``count`` prompts (of each concept), print it and write it.
 
     Args:
-        model, tokenizer: as loaded.
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
         artifact: what is applied.
         pairs: whose prompts are answered.
         m: strengths.
@@ -108,7 +116,12 @@ def write_texts(
 
 
 def print_texts(table: pd.DataFrame, most: int = 7) -> None:
-    """Each prompt with what is said at up to ``most`` of the m's; line breaks are shown as slashes."""
+    """Print each prompt with what is said at up to ``most`` of the m's; line breaks are shown as slashes.
+
+    Args:
+        table: as ``write_texts`` returns it.
+        most: values of m at most.
+    """
     known = sorted(table["m1"].unique())
     step = max(1, -(-len(known) // most))
     chosen = {*known[::step], 0.0} & set(known)

@@ -73,14 +73,22 @@ def bar(label: str) -> Iterator[Any]:
 
 
 class ConsoleTeller:
-    """How a course of work speaks to the terminal; see `study.steer.Teller`."""
+    """How a course of work speaks to the terminal; see ``study.steer.Teller``."""
 
     def say(self, text: str) -> None:
-        """One sentence."""
+        """Print one sentence.
+
+        Args:
+            text: the sentence.
+        """
         say(text)
 
     def bar(self, label: str) -> AbstractContextManager[Callable[..., None]]:
-        """A progress bar."""
+        """Show a progress bar.
+
+        Args:
+            label: what is under way.
+        """
         return bar(label)
 
 

@@ -48,10 +48,11 @@ def choose_layer(
     held_out: PairTable | None = None,
     drop_bad: bool = False,
 ) -> tuple[int, pd.DataFrame]:
-    """The block that a scan chooses, its table printed; and the table.
+    """Choose the block by a scan and print its table; both are returned.
 
     Args:
-        model, tokenizer: as loaded.
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
         pairs: to make directions from.
         tokens: how they are tokenised.
         held_out: pairs to score on; some of ``pairs`` where None.
@@ -76,7 +77,12 @@ def choose_layer(
 
 
 def print_scan(scan: pd.DataFrame, chosen: int) -> None:
-    """What each block gains and costs at each r."""
+    """Print what each block gains and costs at each r.
+
+    Args:
+        scan: the scan's table.
+        chosen: the block chosen.
+    """
     shown = Table("layer", "r", "preference gained (nats)", "wanted answers (nats)", box=None)
     for row in scan.itertuples():
         mark = " *" if row.layer == chosen else ""

@@ -34,6 +34,15 @@ class AxBench(Dataset):
     columns = Columns("input", "winning_output", "losing_output", "output_concept")
     sizes = Sizes(train=64, test=8)
 
+    @classmethod
+    def example_row(cls, number: int) -> dict[str, Any]:
+        """A row of the paired table, of one of ten concepts."""
+        concept = number % TOP
+        return super().example_row(number) | {
+            cls.columns.concept: f"concept {concept}",
+            "concept_id": concept,
+        }
+
     def load(self, request: Request) -> PairTable:
         """The pairs of one split (train by default) of one concept or of the first ten.
 
@@ -45,15 +54,15 @@ class AxBench(Dataset):
         refuse_unpaired(table)
         need_columns(table, (*self.columns.fields(), self.columns.concept, "concept_id"), self.name)
         groups, notes = concept_rows(table, request.concept_id)
+        wanted = sorted(row for rows in groups.values() for row in rows)
+        items, bad = read_pairs(table, self.columns, drop_bad=request.drop_bad, only=wanted)
         chosen: list[Numbered] = []
-        bad: tuple[str, ...] = ()
         for concept_id, rows in groups.items():
-            items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad, only=rows)
-            name = f"{self.name}, concept {concept_id}"
-            part, short = take(items, request.split or "train", self.sizes, name=name, seed=request.seed)
+            name, own = f"{self.name}, concept {concept_id}", set(rows)
+            members = [item for item in items if item.row in own]
+            part, short = take(members, request.split or "train", self.sizes, name=name, seed=request.seed)
             chosen += limited(part, request.limit, name=name, seed=request.seed)
             notes += short
-            bad += dropped
         split = request.split or "train"
         return PairTable.of(self.name, chosen, table, split=split, dropped=bad, notes=notes)
 

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, TypeAlias, overload
+from typing import Any, ClassVar, Literal, TypeAlias, overload
 
 from ..config import require
 from ..registry import Registry
@@ -44,7 +44,7 @@ class PairTable(Sequence[Pair]):
 
     Attributes:
         name: the dataset's name, or the file's.
-        pairs: in the file's order.
+        pairs: in the file's order; of several concepts one after another.
         rows: row number of each pair in its file, from 0.
         source: the file (or testbed split, or kind of table in memory) that messages name.
         sha256: of the file's bytes (of the pairs themselves where there is no file).
@@ -201,6 +201,16 @@ class Dataset(ABC):
     origin: ClassVar[str]
     files: ClassVar[Mapping[str, tuple[str, ...]]]
     columns: ClassVar[Columns]
+
+    @classmethod
+    def example_row(cls, number: int) -> dict[str, Any]:
+        """A made-up row of its files, which says what they look like; a dataset that needs further columns adds them.
+
+        Args:
+            number: no two rows of different numbers are alike.
+        """
+        prompt, positive, negative = cls.columns.fields()
+        return {prompt: f"Question {number}?", positive: f"Yes, {number}", negative: f"No, {number}"}
 
     @abstractmethod
     def load(self, request: Request) -> PairTable:

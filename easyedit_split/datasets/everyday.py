@@ -27,7 +27,11 @@ class Everyday(Dataset):
     columns = Columns()
 
     def load(self, request: Request) -> PairTable:
-        """The pairs of one split; train by default."""
+        """The pairs of one split; train by default.
+
+        Args:
+            request: what is asked of the dataset.
+        """
         refuse(Everyday, {"path": request.path, "columns": request.columns, "concept_id": request.concept_id})
         split = request.split or "train"
         table = read_named(Everyday, SHIPPED / self.files["all"][0])

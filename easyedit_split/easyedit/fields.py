@@ -235,16 +235,16 @@ class ApplyFields:
     skip_prefix: Any = None
 
 
-def plain(value: Value) -> Value:
+def plain_python(value: Value) -> Value:
     """Lists and mappings of OmegaConf as Python's own; everything else as it is.
 
     Args:
         value: a value of a host's configuration.
     """
     if isinstance(value, Mapping) or type(value).__name__ == "DictConfig":
-        return {str(k): plain(value[k]) for k in value}
+        return {str(k): plain_python(value[k]) for k in value}
     if isinstance(value, list | tuple) or type(value).__name__ == "ListConfig":
-        return [plain(v) for v in value]
+        return [plain_python(v) for v in value]
     return value
 
 
@@ -259,7 +259,7 @@ def given(hparams: Any, where: str, own: Collection[str] = ()) -> dict[str, Valu
     Raises:
         ConfigError: a key under both names with two meanings, or a value of EasyEdit2's that is not supported.
     """
-    values = {name: plain(value) for name, value in vars(hparams).items() if value is not None}
+    values = {name: plain_python(value) for name, value in vars(hparams).items() if value is not None}
     for name, allowed in ONLY.items():
         if name in own:
             continue

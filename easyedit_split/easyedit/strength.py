@@ -1,4 +1,4 @@
-"""Play the strength of whatever EasyEdit2 has applied: m multiplies it, m = 1 is the model as it stands, m = 0 is bare.
+"""Scale whatever EasyEdit2 has applied by m: m = 1 is the model as it stands, m = 0 the bare model.
 
 Every kind of steering that the wrappers know is covered: added activations (caa, sta, vector_prompt, sae_feature),
 interventions with a multiplier (spilt, sft, reps), ours, and a prompt, which knows only 0 and 1; lm_steer, which

@@ -25,7 +25,7 @@ from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
 from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
-from .host.wrappers import use_defined_attention
+from .host.wrappers import taken_off, use_defined_attention
 from .settings import TrainSettings, train_settings
 
 logger = logging.getLogger(__name__)
@@ -155,7 +155,7 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
 
 def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
     pairs, numbers = _pairs(groups, settings, name)
-    with _bar() as progress:
+    with _bar() as progress, taken_off(wrapper.model):
         artifact = train_artifact(
             wrapper.model,
             wrapper.tokenizer,
@@ -168,23 +168,25 @@ def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: s
     concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
     if concepts:
         artifact.record["concept_ids"] = concepts
-    return SteeringVectors(states_of(artifact), artifact)
+    return SteeringVectors(states_of(artifact, wrapper.model), artifact)
 
 
-def states_of(artifact: Artifact) -> dict[str, Any]:
-    """The parameters of each layer in EasyEdit2's format.
+def states_of(artifact: Artifact, model: torch.nn.Module) -> dict[str, Any]:
+    """Each layer in EasyEdit2's format.
 
     Args:
         artifact: what was trained.
+        model: the model it steers, whose weights some forms depend on.
     """
     ids: dict[str, str] = artifact.record.get("concept_ids", {})
     first = next(iter(artifact.interventions.values()))
     states: dict[str, Any] = {}
     for site in first.sites:
         if not ids:
-            states[f"layer_{site.block}"] = formats.to_state(artifact.only(), site)
+            states[f"layer_{site.block}"] = formats.to_state(artifact.only().on(model, site))
             continue
-        each = {int(i): formats.to_state(artifact.interventions[concept], site, int(i)) for i, concept in ids.items()}
+        acting = {int(i): artifact.interventions[concept].on(model, site) for i, concept in ids.items()}
+        each = {i: formats.to_state(form, i) for i, form in acting.items()}
         vectors = [state for state in each.values() if isinstance(state, torch.Tensor)]
         states[f"layer_{site.block}"] = torch.stack(vectors) if vectors else each
     return states
@@ -205,7 +207,7 @@ def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module)
         logger.warning("%s: no layer_L.pt for EasyEdit2's own appliers, because %s", folder, reason)
         return
     ids = {int(i): concept for i, concept in artifact.record.get("concept_ids", {}).items()}
-    if ids and artifact.config.form == "vector" and list(ids) != list(range(len(ids))):
+    if ids and artifact.config.form_class.constant and list(ids) != list(range(len(ids))):
         logger.warning(
             "%s: EasyEdit2's appliers take concept_id for a row number, and the ids are %s", folder, list(ids)
         )

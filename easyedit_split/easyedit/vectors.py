@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from ..config import require
 from ..model.sites import RESIDUAL, Site, family_of
+from ..steering.forms.base import Form
 from ..steering.forms.lora import Lora
 from ..steering.intervention import Intervention, InterventionConfig
 from ..types import ArtifactError
@@ -52,15 +53,13 @@ def why_not(model: nn.Module, config: InterventionConfig) -> str | None:
     return None
 
 
-def to_state(intervention: Intervention, site: Site, concept_id: int = 0) -> Tensor | dict[str, Any]:
-    """The parameters of one site in EasyEdit2's format.
+def to_state(form: Form, concept_id: int = 0) -> Tensor | dict[str, Any]:
+    """The change at one site as EasyEdit2 keeps it.
 
     Args:
-        intervention: what was trained.
-        site: one of its sites.
-        concept_id: number of the concept.
+        form: of the site, as it acts in the model (``Intervention.on``).
+        concept_id: number of the concept, which the file repeats.
     """
-    form = intervention[site]
     weight, bias = form.weight_delta(), form.bias_delta()
     if weight is None:
         assert bias is not None

@@ -21,7 +21,7 @@ from .base import JUDGES
 _REPLY = re.compile(r"\W*(yes|no)\b", re.IGNORECASE)
 
 
-def reply(text: str) -> str | None:
+def yes_or_no(text: str) -> str | None:
     """``yes`` or ``no`` if that is the text's first word, else None.
 
     Args:
@@ -68,10 +68,10 @@ class AccuracyJudge:
         Raises:
             DataError: the pair is not a Yes/No pair.
         """
-        right = reply(pair.positive)
-        if right is None or reply(pair.negative) in (None, right):
+        right = yes_or_no(pair.positive)
+        if right is None or yes_or_no(pair.negative) in (None, right):
             raise DataError(
                 f"accuracy judges pairs that answer Yes and No; got {pair.positive!r} and {pair.negative!r}"
             )
-        given = reply(answer)
+        given = yes_or_no(answer)
         return {"accuracy": float(given == right), "answered": float(given is not None)}

@@ -20,7 +20,7 @@ from typing import ClassVar
 from ..testbed.domains import DOMAINS, Content, Domain, OpenText
 from ..testbed.domains.persona import Persona
 from ..types import DataError, Pair
-from .accuracy import reply
+from .accuracy import yes_or_no
 from .base import JUDGES
 
 _SENTENCE_END = re.compile(r"(?<=\.)\s+")
@@ -123,7 +123,7 @@ def _own(domain: OpenText, carried: Sequence[str | None]) -> dict[str, float]:
 
 
 def _persona(domain: Persona, content: Content, answer: str, target: str) -> dict[str, float]:
-    given = reply(answer)
+    given = yes_or_no(answer)
     says_so = None if given is None else domain.read(content, given.capitalize())
     right = says_so is not None and says_so.marks[0] == target
     whole = domain.read(content, answer) is not None

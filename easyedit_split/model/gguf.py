@@ -7,7 +7,7 @@ file under another name does.
 
 | variable               | what it sets                                                                       |
 |------------------------|------------------------------------------------------------------------------------|
-| `EASYEDIT_SPLIT_CACHE` | the cache's folder; else ``easyedit_split`` in `XDG_CACHE_HOME` or in ``~/.cache`` |
+| ``EASYEDIT_SPLIT_CACHE`` | the cache's folder; else ``easyedit_split`` in ``XDG_CACHE_HOME`` or in ``~/.cache`` |
 """
 
 from __future__ import annotations

@@ -54,6 +54,10 @@ def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
 
     x is the map's input ``[b s d_in]`` (for ``residual`` the block's output). h is the block's output ``[b s d]`` where
     the map is as wide as the residual stream, else the map's own output ``[b s d_out]``.
+
+    Args:
+        model: a Hugging Face causal LM.
+        sites: where to look.
     """
     inputs: dict[Site, Tensor] = {}
     found: dict[Site, tuple[Tensor, Tensor]] = {}

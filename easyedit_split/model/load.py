@@ -2,11 +2,11 @@
 
 | name             | what is loaded                                                                |
 |------------------|-------------------------------------------------------------------------------|
-| `ORG/MODEL`      | from the Hugging Face hub or its local cache                                  |
-| `FOLDER`         | that folder                                                                   |
-| `FILE.gguf`      | that file, dequantised once and kept, see `model.gguf`                        |
-| `smollm2`        | a small chat model that the package index carries, see `model.smollm2`        |
-| `testbed:NAME`   | a model shipped with this package: `gemma2` or `qwen2`                        |
+| ``ORG/MODEL``      | from the Hugging Face hub or its local cache                                  |
+| ``FOLDER``         | that folder                                                                   |
+| ``FILE.gguf``      | that file, dequantised once and kept, see ``model.gguf``                        |
+| ``smollm2``        | a small chat model that the package index carries, see ``model.smollm2``        |
+| ``testbed:NAME``   | a model shipped with this package: ``gemma2`` or ``qwen2``                        |
 
 Gemma-2 is defined with soft-capped attention, which ``sdpa`` drops or refuses: its family names ``eager``, and that is
 what is loaded unless the caller asks for another backend.

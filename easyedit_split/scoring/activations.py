@@ -24,17 +24,18 @@ from torch import nn
 
 from .. import log_odds
 from ..config import require
-from ..model.hooks import activations, device_of, frozen
+from ..model.hooks import frozen
 from ..model.sites import RESIDUAL, Site, check_site
 from ..steering.artifact import Artifact
-from ..steering.attach import attach
 from ..steering.intervention import Intervention
 from ..storage import write_whole
-from ..text.batching import Row, collate
+from ..text.batching import Row
 from ..text.encode import EncodedPair
 from ..types import DataError, FloatArray
 from .answer_means import answer_means
-from .score import layout_of, score
+from .answer_outputs import answer_outputs
+from .engine.scorer import scores_over_m
+from .score import answer_rows
 from .sweep import by_concept
 
 log = logging.getLogger(__name__)
@@ -100,36 +101,24 @@ def _collect(
     parts: dict[str, list[npt.NDArray[Any]]],
 ) -> int:
     """Add each pair's rows to ``parts``; returns how many pairs were left out because their utility is undefined."""
-    scores = score(model, pairs, pad_id=pad_id)
+    (scores,) = scores_over_m(model, pairs, intervention, [0.0], pad_id=pad_id)
     util, pref = log_odds.utility(scores.L_p, scores.L_n), log_odds.preference(scores.L_p, scores.L_n)
-    for i, pair in enumerate(pairs):
-        if not np.isfinite(util[i]):
-            continue
-        for first, answer in ((0, pair.positive), (1, pair.negative)):
-            row = Row(pair.prompt, answer, pair.prefix_length)
-            h = _outputs(model, row, site, None, pad_id)[first:]
-            parts["h"].append(h)
-            if intervention is not None:
-                parts["dh"].append(_outputs(model, row, site, intervention, pad_id)[first:] - h)
-            parts["util"].append(np.full(len(h), util[i]))
-            parts["pref"].append(np.full(len(h), pref[i]))
-            parts["pair"].append(np.full(len(h), pair.index, dtype=np.int64))
-    return int((~np.isfinite(util)).sum())
-
-
-def _outputs(model: nn.Module, row: Row, site: Site, intervention: Intervention | None, pad_id: int) -> FloatArray:
-    """The block's output at the positions that predict the answer, ``[T d]``, bare or at m = 1."""
-    batch = collate([row], pad_id=pad_id).to(device_of(model))
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask, "position_ids": batch.position_ids}
-    if intervention is None:
-        with activations(model, [site]) as found:
-            model(**inputs)
-    else:
-        with attach(model, intervention, 1.0, layout=layout_of(batch)), activations(model, [site]) as found:
-            model(**inputs)
-    start = len(row.prompt) - 1
-    rows = found[site][0, start : start + len(row.answer)].double().cpu().numpy()
-    return np.asarray(rows, dtype=np.float64)
+    kept = [i for i in range(len(pairs)) if np.isfinite(util[i])]
+    if not kept:
+        return len(pairs)
+    rows = answer_rows([pairs[i] for i in kept])
+    outputs = answer_outputs(
+        model, pad_id, rows, site.block, intervention, (0.0,) if intervention is None else (0.0, 1.0)
+    )
+    for place, i in enumerate(kept):
+        for first, text in ((0, place), (1, len(kept) + place)):
+            bare, *steered = (of_m[text][first:] for of_m in outputs)
+            parts["h"].append(bare)
+            parts["dh"] += [h - bare for h in steered]
+            parts["util"].append(np.full(len(bare), util[i]))
+            parts["pref"].append(np.full(len(bare), pref[i]))
+            parts["pair"].append(np.full(len(bare), pairs[i].index, dtype=np.int64))
+    return len(pairs) - len(kept)
 
 
 def _diff_mean(model: nn.Module, pairs: Sequence[EncodedPair], site: Site, pad_id: int) -> FloatArray:

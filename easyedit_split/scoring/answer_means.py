@@ -2,19 +2,28 @@
 
     mean over an answer's tokens of h, one row of [n d] per answer
 
-One row at a time, so that padding plays no part.
+By the engine, where a token that several rows share runs once and nothing behind the wanted blocks runs; plainly, one
+row at a time so that padding plays no part, where the engine refuses. Both agree to rounding, which is checked on the
+shortest row.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ..model.hooks import activations, device_of
+from ..model.hooks import activations, device_of, frozen
 from ..model.sites import Site
 from ..text.batching import Row, collate
+from .engine.answer_states import engine_answer_means, require_close
+from .engine.engine import Engine
+from .engine.refusal import EngineRefused
+from .engine.texts import read_texts
+
+logger = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -24,8 +33,35 @@ def answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequ
     Args:
         model: a Hugging Face causal LM.
         pad_id: any valid id; it changes nothing.
-        rows: prompts with their answers, as ids.
-        sites: where to look.
+        rows: prompts with their answers.
+        sites: whose outputs are averaged.
+    """
+    try:
+        with frozen(model):
+            return _by_engine(model, pad_id, rows, sites)
+    except EngineRefused as reason:
+        logger.warning("activations computed plainly, without the engine: %s", reason)
+        return plain_answer_means(model, pad_id, rows, sites)
+
+
+def _by_engine(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site]) -> dict[Site, Tensor]:
+    found = engine_answer_means(Engine(model), read_texts(rows), sites)
+    shortest = min(range(len(rows)), key=lambda i: len(rows[i].prompt) + len(rows[i].answer))
+    wanted = plain_answer_means(model, pad_id, [rows[shortest]], sites)
+    for site, means in found.items():
+        require_close(means[shortest], wanted[site][0], next(model.parameters()).dtype)
+    return found
+
+
+@torch.no_grad()
+def plain_answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site]) -> dict[Site, Tensor]:
+    """``answer_means``, one plain call per row.
+
+    Args:
+        model: a Hugging Face causal LM.
+        pad_id: any valid id; it changes nothing.
+        rows: prompts with their answers.
+        sites: whose outputs are averaged.
     """
     means: dict[Site, list[Tensor]] = {site: [] for site in sites}
     for row in rows:

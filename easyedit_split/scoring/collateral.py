@@ -48,7 +48,7 @@ def collateral(
     Args:
         model: the bare model.
         template: turns prompts into ids, as the intervention was trained.
-        prompts: neutral ones, e.g. `datasets.everyday.neutral_prompts`.
+        prompts: neutral ones, e.g. ``datasets.everyday.neutral_prompts``.
         intervention: what is attached.
         m: floats, or ``(m1, m2)``.
         tokens: longest bare answer, in tokens.
@@ -89,7 +89,7 @@ def collateral_means(table: pd.DataFrame) -> pd.DataFrame:
     """Over the prompts of each m: ``kl`` per token, nats, and ``changed``, the share of greedy answers that are others.
 
     Args:
-        table: from `collateral`.
+        table: from ``collateral``.
 
     Returns:
         A row per m, sorted: ``m1, m2, kl, changed, prompts``.

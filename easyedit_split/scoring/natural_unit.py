@@ -1,10 +1,10 @@
 """Strength in natural units: how large an intervention's change is against the activation that it is added to.
 
-    r = |m dh| / |h|          per steered token;  `r_per_m` is its median over tokens at m = 1, so r = r_per_m m
+    r = |m dh| / |h|          per steered token;  ``r_per_m`` is its median over tokens at m = 1, so r = r_per_m m
 
 h ``[d]`` is the block's output where the site writes into the residual stream (a map as wide as the stream, or
-`residual` itself), so that forms at different sites are on one scale; for other maps it is the map's own output. dh is
-``form.delta(x, 1)`` of the bare model's x, so r is linear in m; at m = 0 it is 0. The median, not the mean: opening
+``residual`` itself), so that forms at different sites are on one scale; for other maps it is the map's own output. dh
+is ``form.delta(x, 1)`` of the bare model's x, so r is linear in m; at m = 0 it is 0. The median, not the mean: opening
 tokens carry activations a hundred times as large as all others in many models. With several sites the one that is
 changed most counts.
 """
@@ -106,7 +106,7 @@ def units_of(values: Mapping[Site, SteeredValues], intervention: Intervention) -
     """The unit of each site for an intervention's parameters.
 
     Args:
-        values: of `steered_values` at the intervention's sites.
+        values: of ``steered_values`` at the intervention's sites.
         intervention: what dh is.
     """
     found = {}

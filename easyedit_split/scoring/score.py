@@ -1,4 +1,4 @@
-"""The slow, plain scorer: one full forward pass per row. Every faster path is held against it.
+"""Reference scorer, slow and plain: one full forward pass per row. Every faster path is held against it.
 
     L(A | q) = - sum_t log P(y_t | q, y_<t)          Eq. 28, nats, summed over the answer's tokens, end token included
 

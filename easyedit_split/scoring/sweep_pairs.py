@@ -17,7 +17,7 @@ from ..storage import Journal
 from ..text.encode import EncodedPair
 from ..text.template import Template
 from .encode_table import encode_table
-from .engine.engine import EngineConfig
+from .engine.config import EngineConfig
 from .engine.scorer import scores_over_m
 from .natural_unit import natural_unit
 from .sweep import Factors, NextPoints, Progress, by_concept, sweep_encoded

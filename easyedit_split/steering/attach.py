@@ -54,6 +54,7 @@ class _SiteHooks:
     Args:
         attachment: the attachment that the hooks belong to.
         site: where they act.
+        form: what computes dy there.
         module: dotted name of the module whose output they change.
         delta: computes dy.
     """

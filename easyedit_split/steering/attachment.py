@@ -1,6 +1,6 @@
 """The state of one attached intervention: its strength, the running call's token mask, and what was touched.
 
-It hooks nothing; `attach` does, and asks it which tokens of the running call are steered and how strongly. At m = 0
+It hooks nothing; ``attach`` does, and asks it which tokens of the running call are steered and how strongly. At m = 0
 nothing is.
 """
 
@@ -55,7 +55,7 @@ class Attachment:
         """Steer the calls to come at another strength; 0 makes them the bare model's, bit for bit.
 
         Args:
-            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as `attach` takes it.
+            m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as ``attach`` takes it.
 
         Raises:
             ConfigError: m is not finite, or of another shape.

@@ -156,7 +156,8 @@ class Intervention(nn.Module):
         Raises:
             ConfigError: the model has no such site.
         """
-        return self[site].on(linear_map(model, site))
+        form = self[site]
+        return form.on(linear_map(model, site)) if form.reads_map else form
 
     @property
     def sites(self) -> tuple[Site, ...]:

@@ -7,12 +7,12 @@ them, so grids for a model that nobody tuned are written in r and turned into m 
 
 | written                | strengths                                                                        |
 |------------------------|----------------------------------------------------------------------------------|
-| `-20:20:41`            | 41 m, evenly from -20 to 20                                                      |
-| `-4,0,4`               | these m                                                                          |
-| `r:0.05:4:17`          | r = 0, and 17 r from 0.05 to 4, each the same factor above the one before        |
-| `r:+-0.05:4:17`        | the same, and their negatives                                                    |
-| `r:-1:1:21`            | 21 r, evenly from -1 to 1 (a grid that starts at 0 or below cannot grow by factors) |
-| `r:0,0.2,0.4`          | these r                                                                          |
+| ``-20:20:41``            | 41 m, evenly from -20 to 20                                                      |
+| ``-4,0,4``               | these m                                                                          |
+| ``r:0.05:4:17``          | r = 0, and 17 r from 0.05 to 4, each the same factor above the one before        |
+| ``r:+-0.05:4:17``        | the same, and their negatives                                                    |
+| ``r:-1:1:21``            | 21 r, evenly from -1 to 1 (a grid that starts at 0 or below cannot grow by factors) |
+| ``r:0,0.2,0.4``          | these r                                                                          |
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class NaturalUnit:
 class StrengthGrid:
     """Strengths in one unit.
 
-    Args:
+    Attributes:
         values: in the order in which they are to be looked at.
         unit: ``m`` (plain) or ``r`` (natural).
     """

@@ -1,4 +1,4 @@
-"""What `steer` decides for itself unless it is told otherwise, and the data that it works on."""
+"""What ``steer`` decides for itself unless it is told otherwise, and the data that it works on."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ HELD_OUT = 0.25
 class SteerPlan:
     """Choices of a run.
 
-    Args:
+    Attributes:
         form: registered form.
         objectives: registered objectives; the best of several is kept.
         layers: blocks to steer; the recipe's where empty, and of a model without one, what a scan chooses.
         scan: choose the layer by a scan whatever the recipe says.
         overrides: further settings of the recipe, ``key=value``.
-        train_pairs, test_pairs: at most so many pairs to train on and to score; all where None.
+        train_pairs: pairs to train on at most; all where None.
+        test_pairs: pairs to score at most; all where None.
         m: grid of the sweep; ``auto`` grows until it shows the decay.
         refine: then score further m, to where the wanted answers are likeliest.
         neutral: neutral prompts on which side effects are measured; 0 for none.
@@ -84,7 +85,7 @@ def data_for(
     """The splits of a dataset or file; of a file that declares none, a quarter is held out, by the seed.
 
     Args:
-        data: as `load_dataset` takes it.
+        data: as ``load_dataset`` takes it.
         plan: says how many pairs.
         seed: of the split.
         columns: names of the columns of a file of one's own.

@@ -2,13 +2,13 @@
 
 | file              | what it holds                                                  |
 |-------------------|----------------------------------------------------------------|
-| `artifact/`       | the best objective's intervention, at its m                    |
-| `report.md`       | texts before and after, m, layer, side effects, how to use it  |
-| `sweep.parquet`   | every objective's sweep                                        |
-| `curves.png`      | preference and utility over m                                  |
-| `layers.csv`      | the layer scan, where there was one                            |
-| `collateral.csv`  | side effects, where they were measured                         |
-| `texts.json`      | what the model says                                            |
+| ``artifact/``       | the best objective's intervention, at its m                    |
+| ``report.md``       | texts before and after, m, layer, side effects, how to use it  |
+| ``sweep.parquet``   | every objective's sweep                                        |
+| ``curves.png``      | preference and utility over m                                  |
+| ``layers.csv``      | the layer scan, where there was one                            |
+| ``collateral.csv``  | side effects, where they were measured                         |
+| ``texts.json``      | what the model says                                            |
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
     """Write everything a run found.
 
     Args:
-        result: of `steer`.
+        result: of ``steer``.
         folder: made where it is not there; see the module's table.
         overwrite: replace what an earlier run wrote there.
 
@@ -70,7 +70,7 @@ def usage(result: SteerResult, folder: Path) -> tuple[str, str]:
     """Three lines of Python and one command that use what a run made.
 
     Args:
-        result: of `steer`.
+        result: of ``steer``.
         folder: where it was written.
     """
     place = folder / ARTIFACT
@@ -86,7 +86,7 @@ def report(result: SteerResult, folder: Path) -> str:
     """The page, as Markdown.
 
     Args:
-        result: of `steer`.
+        result: of ``steer``.
         folder: where the artifact lies, for the lines that use it.
     """
     best, python_and_command = result.best, usage(result, folder)

@@ -3,7 +3,7 @@
     pairs -> layer scan -> train each objective -> sweep over r until the decay shows -> choose m -> KL and texts there
 
 Every step is one of the package's verbs, and each decision is kept with what it rests on. Nothing is written here;
-`study.report` does that.
+``study.report`` does that.
 """
 
 from __future__ import annotations
@@ -50,11 +50,22 @@ class Teller(Protocol):
     """How a run speaks to whoever waits for it."""
 
     def say(self, text: str) -> None:
-        """One sentence on what was found or decided."""
+        """Tell one sentence on what was found or decided.
+
+        Args:
+            text: the sentence.
+        """
         ...
 
     def bar(self, label: str) -> AbstractContextManager[Callable[..., None]]:
-        """A progress bar; yields ``advance(done, total, note)``."""
+        """Show a progress bar.
+
+        Args:
+            label: what is under way.
+
+        Returns:
+            ``advance(done, total, note)``, in a context manager.
+        """
         ...
 
 
@@ -101,8 +112,8 @@ class SteerResult:
         plan: what was asked for.
         scan: the layer scan's table; None where layers were given.
         trained: one for each objective.
-        side_effects: as `collateral` gives them, at half, once and twice the chosen m; None where not asked for.
-        texts: as `sweep_texts` gives them.
+        side_effects: as ``collateral`` gives them, at half, once and twice the chosen m; None where not asked for.
+        texts: as ``sweep_texts`` gives them.
         decay: one sentence on how much of utility's decay the best one's sweep shows.
     """
 

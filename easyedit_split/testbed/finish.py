@@ -1,4 +1,4 @@
-"""The last leg of a tiny model's training: cool down and calibrate.
+"""Last leg of a tiny model's training: learning-rate cooldown and calibration.
 
     loss = next-token loss of the corpus' last stage  +  weight * mean (L_n - L_p)^2 over fresh open pairs
 

@@ -1,4 +1,4 @@
-"""The gate: an instrument is calibrated before anything is measured with it.
+"""Calibration of the testbed's models: the gate that they pass before anything is measured with them.
 
 For a model and a dataset, over the held-out pairs (pref = L_n - L_p in nats, end of turn included):
 

@@ -1,4 +1,4 @@
-"""Rows of ids as padded tensors: masks come from lengths, never from pad ids, so pad = eos hides nothing.
+"""Padded batches of token ids: masks come from lengths, never from pad ids, so pad = eos hides nothing.
 
     position_ids[i, j] = j - first(i) on real tokens, 0 under padding        first(i) = 0, or s - length(i) on the left
 

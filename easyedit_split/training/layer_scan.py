@@ -3,7 +3,7 @@
     v_l = DiffMean of the training pairs at the output of block l,    m_l(r) = r / r_per_m(l)
     chosen: the l at which some r raises held-out preference most, of those that leave the wanted answers as likely
 
-"As likely" means that their held-out log-probability falls by at most `TOLERANCE`: a direction that moves preference
+"As likely" means that their held-out log-probability falls by at most ``TOLERANCE``: a direction that moves preference
 only where it ruins the answers is no place to train at. Log-probability alone does not tell blocks apart, because
 DiffMean, unlike what is trained there later, hardly raises it anywhere.
 """
@@ -86,7 +86,7 @@ def scan_layers(
         template: that encoded the pairs.
         training: pairs whose activations make the directions.
         held_out: pairs that are scored; none of them in ``training``.
-        layers: blocks to try; `candidate_layers` where None.
+        layers: blocks to try; ``candidate_layers`` where None.
         strengths: r to try at each, positive.
         progress: called after each scored strength with (done, in all).
 
@@ -128,7 +128,7 @@ def best_layer(scan: pd.DataFrame) -> int:
     Where no strength leaves them so at any block, the one whose wanted answers lose least.
 
     Args:
-        scan: from `scan_layers`.
+        scan: from ``scan_layers``.
     """
     layer, gained, wanted = (scan[name].to_numpy(dtype=float) for name in ("layer", "gained", "wanted"))
     likely = wanted >= -TOLERANCE

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen
-from ..scoring.engine.engine import EngineConfig
+from ..scoring.engine.config import EngineConfig
 from ..scoring.engine.scorer import scores_over_m
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair, Template

@@ -37,12 +37,20 @@ _HALVINGS = 40
 
 @runtime_checkable
 class Train(Protocol):
-    """`loop.train_intervention`, which stands above this module."""
+    """``loop.train_intervention``, which stands above this module."""
 
     def __call__(
         self, model: nn.Module, template: Template, pairs: Sequence[EncodedPair], run: RunConfig, *, concept: str
     ) -> tuple[Intervention, Any]:
-        """Train an intervention on ``pairs``."""
+        """Train an intervention on pairs.
+
+        Args:
+            model: a Hugging Face causal LM.
+            template: how its tokenizer writes a prompt and its answer.
+            pairs: encoded pairs of one concept.
+            run: form, objective, sites and optimiser settings.
+            concept: enters the seed.
+        """
         ...
 
 
@@ -82,13 +90,18 @@ def in_plain_units(
     def r(s: float) -> float:
         return max(unit.r_per_m for unit in units_of(values, moved.by(s)).values())
 
-    found = plain(run.train, reach(r, run.train.lr), len(pairs))
+    found = plain_config(run.train, reach(r, run.train.lr), len(pairs))
     logger.info("%s: an lr of %g in r is %.3g here", concept, run.train.lr, found.lr)
     return dataclasses.replace(run, train=found)
 
 
 class _Moved:
-    """An intervention that stands ``s`` along the trial's directions from where training begins."""
+    """An intervention that stands ``s`` along the trial's directions from where training begins.
+
+    Args:
+        start: where training begins.
+        tried: where the trial's steps ended; it is what is moved.
+    """
 
     @torch.no_grad()
     def __init__(self, start: Intervention, tried: Intervention) -> None:
@@ -100,7 +113,11 @@ class _Moved:
 
     @torch.no_grad()
     def by(self, s: float) -> Intervention:
-        """The intervention at ``s``."""
+        """Put the intervention at ``s``.
+
+        Args:
+            s: largest change of any parameter, in parameters' own unit.
+        """
         for parameter, begin, direction in zip(
             self.intervention.parameters(), self.start, self.directions, strict=True
         ):
@@ -133,7 +150,7 @@ def reach(r: Callable[[float], float], wanted: float) -> float:
     return high
 
 
-def plain(config: TrainConfig, s: float, pairs: int) -> TrainConfig:
+def plain_config(config: TrainConfig, s: float, pairs: int) -> TrainConfig:
     """A run's settings in plain units.
 
     Args:

@@ -1,4 +1,4 @@
-"""When training has to stop: what is kept, and how it is said.
+"""Divergence in training: when it stops, what is kept, and how it is said.
 
     state after step k   gives the loss and gradient of step k + 1   gives the state after step k + 1
 

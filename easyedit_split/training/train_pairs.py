@@ -10,7 +10,7 @@ from torch import nn
 
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..scoring.encode_table import encode_table
-from ..scoring.engine.engine import EngineConfig
+from ..scoring.engine.config import EngineConfig
 from ..scoring.sweep_pairs import measured_unit
 from ..steering.artifact import DEFAULT_CONCEPT, UNIT_KEY, Artifact
 from ..steering.intervention import Intervention

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_split.cli.commands.chat import Session, strength_of
+from easyedit_split.cli.commands.chat import Session, parse_strength
 from easyedit_split.types import ConfigError, DataError
 
 from .shared import Run
@@ -68,9 +68,9 @@ def test_a_wrong_command_is_one_sentence(line: str, sentence: str) -> None:
 
 
 def test_r_needs_a_measured_unit() -> None:
-    assert strength_of("3", None, "--m") == 3.0
+    assert parse_strength("3", None, "--m") == 3.0
     with pytest.raises(ConfigError, match="does not say what m = 1 is worth"):
-        strength_of("r:0.4", None, "--m")
+        parse_strength("r:0.4", None, "--m")
 
 
 def test_a_whole_conversation_with_a_real_artifact(

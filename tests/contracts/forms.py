@@ -9,13 +9,15 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from easyedit_split.model.hooks import activations
 from easyedit_split.model.linear_map import LinearMap
-from easyedit_split.model.sites import Site, family_of
-from easyedit_split.scoring.score import layout_of
+from easyedit_split.model.sites import Placement, Site, family_of
+from easyedit_split.scoring.engine.scorer import scores_over_m
+from easyedit_split.scoring.score import layout_of, plain_scores_over_m
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.forms.base import FORMS, Form
@@ -24,6 +26,7 @@ from easyedit_split.text.batching import Row, collate
 from easyedit_split.text.positions import Layout, Positions, position_mask
 
 from ..attached import IDS, fill, logits, made, merged
+from ..small import world
 from ..tiny import tiny_model
 
 D_IN, D_OUT = 7, 5
@@ -194,6 +197,19 @@ def greedy(model: Any, intervention: Intervention, prompt: tuple[int, ...], m: f
         with attach(model, intervention, m, layout=layout):
             ids.append(int(logits(model, torch.tensor([ids]), use_cache=False)[0, -1].argmax()))
     return tuple(ids[len(prompt) :])
+
+
+def check_every_scorer_agrees(name: str, model_type: str, placement: Placement) -> None:
+    """The engine, which enters behind the steered block, and the plain scorer, at several m at once."""
+    here = world(model_type)
+    intervention = made(here.model, name, placement=placement, site="mlp.down_proj")
+    points = [0.0, 0.7, (1.0, -0.5)]
+    fast, slow = (
+        [np.concatenate([scores.L_p, scores.L_n]) for scores in scorer(here.model, here.rows, intervention, points)]
+        for scorer in (scores_over_m, plain_scores_over_m)
+    )
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=0)
+    assert np.abs(slow[1] - slow[0]).min() > 1e-6
 
 
 def check_saved_is_loaded(name: str, folder: Path) -> None:

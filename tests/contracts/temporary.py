@@ -12,7 +12,16 @@ from easyedit_split.registry import Registry
 from easyedit_split.types import SplitError
 
 T = TypeVar("T")
-CAUGHT = (AssertionError, AttributeError, KeyError, RuntimeError, SplitError, TypeError, ValueError)
+CAUGHT = (
+    pytest.fail.Exception,
+    AssertionError,
+    AttributeError,
+    KeyError,
+    RuntimeError,
+    SplitError,
+    TypeError,
+    ValueError,
+)
 """What a check that finds something raises."""
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from easyedit_split.model.sites import FAMILIES
+from easyedit_split.model.sites import FAMILIES, PLACEMENTS, Placement
 from easyedit_split.steering.forms.base import FORMS, Form
 from easyedit_split.steering.forms.lora import Lora, LoraConfig
 from easyedit_split.text.positions import POLICIES, Positions
@@ -66,6 +66,13 @@ def test_generation(name: str, model_type: str) -> None:
 @pytest.mark.parametrize("policy", [policy for policy in POLICIES if policy != "all"])
 def test_generation_under_the_other_policies(name: str, policy: Positions) -> None:
     forms.check_generation(name, "llama", policy)
+
+
+@EVERY_FORM
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_every_scorer_agrees(name: str, model_type: str, placement: Placement) -> None:
+    forms.check_every_scorer_agrees(name, model_type, placement)
 
 
 @EVERY_FORM
@@ -207,6 +214,11 @@ def test_control_hooked_is_merged(wrong: type[Form]) -> None:
 def test_control_positions_and_generation() -> None:
     with registered(FORMS, "wrong", LooksAround) as name, caught():
         forms.check_generation(name, "llama", "all")
+
+
+def test_control_every_scorer_agrees() -> None:
+    with registered(FORMS, "wrong", ForgetsAPart) as name, caught():
+        forms.check_every_scorer_agrees(name, "llama", "site")
 
 
 @pytest.mark.parametrize("wrong", [ForgetsAPart, RemembersItsModel])

@@ -8,7 +8,7 @@ import pytest
 
 from easyedit_split.config import ConfigError
 from easyedit_split.datasets import DATASETS, load_dataset
-from easyedit_split.datasets.base import Columns, Request
+from easyedit_split.datasets.base import Request
 from easyedit_split.types import DataError
 
 from .tables import persona, write
@@ -52,12 +52,3 @@ def test_unknown_names_and_requests() -> None:
         load_dataset("local")
     with pytest.raises(DataError, match="local needs a file"):
         DATASETS["local"]().load(Request())
-
-
-def test_every_registered_dataset_says_what_it_is() -> None:
-    assert DATASETS.names() == ("axbench", "everyday", "local", "powerseeking", "psychopathy")
-    for name in DATASETS:
-        dataset = DATASETS[name]
-        assert dataset.name == name
-        assert dataset.origin
-        assert isinstance(dataset.columns, Columns)

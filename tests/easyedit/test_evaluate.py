@@ -16,6 +16,7 @@ import torch
 from easyedit_split.easyedit import LogOddsEvaluator
 from easyedit_split.easyedit.host.wrappers import layers_of
 from easyedit_split.easyedit.strength import applied_methods
+from easyedit_split.scoring.engine.engine import EngineConfig
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.types import ConfigError, DataError, Pair
 
@@ -34,7 +35,8 @@ def test_ours_equal_the_cores_sweep(
     wrapper = applier(host, tmp_path, qwen, values, vectors={"SPLIT": vectors}).model
     evaluator = LogOddsEvaluator(wrapper, ROWS, (-1.0, 0.0, 2.0))
     summary = evaluator.evaluate_all()
-    table = sweep_pairs(*bare_model(qwen), PAIRS, vectors.artifact, (-1.0, 0.0, 2.0))
+    plain = EngineConfig(plain=True)  # the evaluator's own scorer: the same bits
+    table = sweep_pairs(*bare_model(qwen), PAIRS, vectors.artifact, (-1.0, 0.0, 2.0), engine=plain)
     assert np.array_equal(evaluator.table[["L_p", "L_n", "pref", "util"]], table[["L_p", "L_n", "pref", "util"]])
     assert summary["m"] == [-1.0, 0.0, 2.0]
     assert summary["preference"] == [float(table[table["m1"] == m]["pref"].mean()) for m in (-1.0, 0.0, 2.0)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from easyedit_split.judges.accuracy import AccuracyJudge, accuracy_from_preferences, reply
+from easyedit_split.judges.accuracy import AccuracyJudge, accuracy_from_preferences, yes_or_no
 from easyedit_split.judges.base import JUDGES
 from easyedit_split.judges.testbed import TestbedJudge, harmonic_mean
 from easyedit_split.testbed import DATASETS, pairs
@@ -94,7 +94,7 @@ def test_accuracy_of_text_reads_the_first_word_only() -> None:
     assert judge.judge("Would you?", "no, never", pair) == {"accuracy": 1.0, "answered": 1.0}
     assert judge.judge("Would you?", '"Yes" or no', pair) == {"accuracy": 0.0, "answered": 1.0}
     assert judge.judge("Would you?", "Nothing", pair) == {"accuracy": 0.0, "answered": 0.0}
-    assert reply("well, no") is None
+    assert yes_or_no("well, no") is None
     with pytest.raises(DataError, match="answer Yes and No"):
         judge.judge("Would you?", "no", Pair("Would you?", "No", "Never"))
 

@@ -12,7 +12,7 @@ from easyedit_split.config import TrainConfig
 from easyedit_split.scoring.natural_unit import natural_unit
 from easyedit_split.training.loop import train_intervention as train
 from easyedit_split.training.loop import untrained
-from easyedit_split.training.natural_lr import in_plain_units, plain, reach
+from easyedit_split.training.natural_lr import in_plain_units, plain_config, reach
 from easyedit_split.types import ConfigError
 
 from ..small import equal, run_config, world
@@ -23,7 +23,7 @@ FORMS = ("vector", "lora", "local_weight")
 
 def test_the_learning_rate_is_the_path_over_the_schedules_sum() -> None:
     config = TrainConfig(unit="r", lr=2.0, epochs=3, batch_size=2)
-    found = plain(config, s=13.0, pairs=8)  # 12 steps, whose factors fall from 1 to 1/12: 6.5 in sum
+    found = plain_config(config, s=13.0, pairs=8)  # 12 steps, whose factors fall from 1 to 1/12: 6.5 in sum
     assert found.unit == "m"
     assert found.lr == pytest.approx(2.0)
     assert dataclasses.replace(found, unit="r", lr=2.0) == config

@@ -1,4 +1,4 @@
-"""Validity decay in free coordinates: continuity at m = 0 holds by construction.
+"""Validity decay (Eq. 12), reparametrised: continuity at m = 0 holds by construction.
 
 With x = m / scale, one side of Eq. 12 relative to its value at zero is
 

@@ -1,4 +1,4 @@
-"""Which parameters can this curve tell apart?
+"""Practical identifiability: which parameters the points of a curve determine.
 
 A parameter is called unidentified if moving it by a stated amount, while every other parameter is re-fitted to make up
 for it, changes the curve by less than the noise:

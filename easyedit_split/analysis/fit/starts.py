@@ -1,4 +1,4 @@
-"""Data-driven starts: a lattice of shapes is projected on the data, and the best distinct ones start the search.
+"""Starting points of the multi-start search: a grid of shapes is ranked on the data, the best distinct ones are taken.
 
 A curve is linear in alpha, beta and b, so for a fixed grid each lattice shape is an orthonormal basis that is computed
 once; ranking several thousand shapes for a new curve is one matrix product. The lattice is spanned by t (so by D(0))

@@ -1,4 +1,4 @@
-"""One Levenberg-Marquardt step that stays inside: a coordinate at its bound is held, a curved border is slid along.
+"""Levenberg-Marquardt step with an active set: bounds are held, an active nonlinear constraint is followed.
 
     (H + damping diag H) step = g        in the directions that keep to every wall the step would otherwise cross
 

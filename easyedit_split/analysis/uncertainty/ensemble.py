@@ -1,4 +1,4 @@
-"""Many versions of one fitted curve, evaluated together in free coordinates.
+"""Bootstrap draws or derivative steps of one fitted curve, evaluated together in free coordinates.
 
 y(m) = alpha x G(x) + beta' (G(x) - 1) + y0,    x = m / max|m|,    G = D / D(0)
 """

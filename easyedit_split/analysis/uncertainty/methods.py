@@ -1,4 +1,4 @@
-"""How far the fitted curves would move with other pairs: bootstrap, sandwich, or residuals without pairs.
+"""Uncertainty of the fitted curves: pairs bootstrap, sandwich covariance, or residuals where there are no pairs.
 
 Concepts are taken as given: the intervals are about other pairs of the same concepts.
 """

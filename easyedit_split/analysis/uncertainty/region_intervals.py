@@ -1,4 +1,4 @@
-"""Intervals of what follows from a fit: slopes at zero, breakdown m, borders of the regions.
+"""Confidence intervals of what follows from a fit: slopes at zero, breakdown m, borders of the regions.
 
 Each number is derived anew from every version of the curve that a ``Spread`` holds. A version whose linear region or
 whose transition goes on to the end of the sweep counts with that end. A number that the fit itself does not have (a

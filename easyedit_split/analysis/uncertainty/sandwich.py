@@ -1,4 +1,4 @@
-"""Covariance of the fit by linearisation: between pairs (sandwich) or, without pairs, from residuals.
+"""Covariance of the fitted parameters: cluster-robust sandwich over pairs or, without pairs, from residuals.
 
 sandwich   cov(z) = (J'J)^-1 J' Cov(mean curve) J (J'J)^-1, Cov from the scatter between pairs within concepts
 residual   cov(z) = s^2 (J'J)^-1, s^2 = SSE / (points - parameters): assumes independent errors of the points

@@ -1,4 +1,4 @@
-"""What a fit's uncertainty is made of: versions of the curves that move together, and intervals from them."""
+"""Joint uncertainty of both curves, and confidence intervals of derived numbers: percentiles or the delta method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`easyedit-split chat`: talk to a steered model in the terminal, turn by turn, and turn its strength while talking."""
+"""``easyedit-split chat``: talk to a steered model in the terminal, turn by turn, and change its strength meanwhile."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ class Session:
         return known[name](rest.strip())
 
     def _strength(self, text: str) -> tuple[Session, str]:
-        session = replace(self, m=strength_of(text, self.r_per_m, "/m"))
+        session = replace(self, m=parse_strength(text, self.r_per_m, "/m"))
         return session, session.label
 
 
-def strength_of(text: str, r_per_m: float | None, where: str) -> float:
+def parse_strength(text: str, r_per_m: float | None, where: str) -> float:
     """One m, written plainly or in r.
 
     Args:
@@ -112,7 +112,7 @@ def strength_of(text: str, r_per_m: float | None, where: str) -> float:
     return grid.in_m(r_per_m or 0.0)[0]
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     intervention: InterventionOption,
     m: Annotated[str | None, typer.Option(help="Strength, e.g. 4 or r:0.4. Default: the artifact's own.")] = None,
@@ -127,7 +127,7 @@ def command(
     name = concept_of(artifact, concept)
     per_m = artifact.unit.r_per_m if artifact.unit else None
     own = artifact.chosen.get(name)
-    strength = strength_of(m, per_m, "--m") if m is not None else own.m1 if own else 1.0
+    strength = parse_strength(m, per_m, "--m") if m is not None else own.m1 if own else 1.0
     network, tokenizer = open_model(model, dtype, device)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
@@ -141,7 +141,8 @@ def answerer(
     """What answers a query after earlier turns at m.
 
     Args:
-        model, tokenizer: as loaded.
+        model: a Hugging Face causal LM.
+        tokenizer: its tokenizer.
         artifact: what steers.
         concept: of the artifact.
         config: lengths and sampling.

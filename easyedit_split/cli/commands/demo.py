@@ -2,8 +2,8 @@
 
 | ``--model`` | what is steered                                                   | time, once installed      |
 |-------------|-------------------------------------------------------------------|---------------------------|
-| `smollm2`   | a chat model of 135 million parameters, to answer cheerfully      | minutes on two cores      |
-| `testbed`   | a model of the package's own small world, to review with pleasure | about one minute          |
+| ``smollm2``   | a chat model of 135 million parameters, to answer cheerfully      | minutes on two cores      |
+| ``testbed``   | a model of the package's own small world, to review with pleasure | about one minute          |
 """
 
 from __future__ import annotations

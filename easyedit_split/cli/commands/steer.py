@@ -1,4 +1,4 @@
-"""`easyedit-split steer`: one command from pairs to a steered model, its report, and how to use it."""
+"""``easyedit-split steer``: one command from pairs to a steered model, its report, and how to use it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Example: easyedit-split steer --model smollm2 --data pairs.jsonl --objective all
 ALL = "all"
 
 
-def command(
+def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
     to: Annotated[Path, typer.Option("--out", help="Folder for artifact, report, tables and figure.")],
@@ -99,9 +99,16 @@ def run_plan(
     """Carry a plan out, print what it finds, and write it.
 
     Args:
-        model, data, split_seed, columns, drop_bad, dtype, device, overwrite: as the options say.
+        model: ``--model``.
+        data: ``--data``.
         plan: what to do.
         to: folder to write.
+        split_seed: ``--split-seed``.
+        columns: ``--columns``, read.
+        drop_bad: ``--drop-bad``.
+        dtype: ``--dtype``.
+        device: ``--device``.
+        overwrite: ``--overwrite``.
     """
     check_folder(to / ARTIFACT, overwrite)
     for name in FILES:
@@ -118,6 +125,10 @@ def run_plan(
 def objectives_for(text: str, form: str) -> tuple[str, ...]:
     """The objectives that ``--objective`` names: one, or with ``all`` every one that can train the form.
 
+    Args:
+        text: the option's text.
+        form: registered form.
+
     Raises:
         ConfigError: an unknown objective.
     """
@@ -129,7 +140,12 @@ def objectives_for(text: str, form: str) -> tuple[str, ...]:
 
 
 def say_pairs(training: PairTable, test: PairTable) -> None:
-    """How many pairs of what, and one of them."""
+    """Print how many pairs of what there are, and one of them.
+
+    Args:
+        training: pairs to train on.
+        test: pairs to score.
+    """
     first = training[0]
     say(f"{len(training)} pairs of {training.name} to train on, {len(test)} others to score; the first:")
     say(f"    {first.prompt}")
@@ -138,7 +154,12 @@ def say_pairs(training: PairTable, test: PairTable) -> None:
 
 
 def print_result(result: SteerResult, folder: Path) -> None:
-    """The scan, the best sweep, what was chosen, what the model says, and how to use it."""
+    """Print the scan, the best sweep, what was chosen, what the model says, and how to use it.
+
+    Args:
+        result: of the run.
+        folder: that it was written to.
+    """
     best = result.best
     if result.scan is not None:
         print_scan(result.scan, best.run.layers[0])
@@ -157,7 +178,11 @@ def print_result(result: SteerResult, folder: Path) -> None:
 
 
 def print_strengths(result: SteerResult) -> None:
-    """What was chosen for each objective."""
+    """Print what was chosen for each objective.
+
+    Args:
+        result: of the run.
+    """
     for item in result.trained:
         choice, what = item.choice, f"{item.run.form} x {item.run.objective}"
         if choice.m is None:

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from .. import watch
-from ..fields import plain
+from ..fields import plain_python
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _wanted(applier: Any) -> dict[str, Any]:
     from ..methods import evaluators
 
     config = applier.config
-    asked = {name: plain(config.get(name)) for name in _names() if config.get(name) is not None}
+    asked = {name: plain_python(config.get(name)) for name in _names() if config.get(name) is not None}
     if not asked:
         return {}
     folder = Path(str(config.generation_output_dir))

@@ -9,13 +9,14 @@ of their classes, so that nothing of the host is imported.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torch import nn
 
 from ...model.sites import family_of
-from ...model.wrappers import register_wrapper
+from ...model.wrappers import register_wrapper, unwrap
 from ...types import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,35 @@ def install() -> None:
     """Let the whole package look through the host's wrappers; doing so twice is harmless."""
     for class_name, inner in WRAPPERS.items():
         register_wrapper(class_name, inner)
+
+
+@contextmanager
+def taken_off(model: nn.Module) -> Iterator[None]:
+    """Put the model's own modules in the wrappers' places while inside, where no wrapper steers or steered anything.
+
+    The wrappers compute the MLP's gate and up projections a second time in every call and hide the blocks from the
+    engine. Afterwards, also after an exception, every wrapper stands where it stood.
+
+    Args:
+        model: the Hugging Face model of an EasyEdit2 wrapper.
+    """
+    places = [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if type(child).__name__ in WRAPPERS and unwrap(child) is not child
+    ]
+    idle = not any(
+        getattr(child, "intervention_dict", None) or getattr(child, "add_activations_dict", None)
+        for _, _, child in places
+    )
+    try:
+        for parent, name, child in places if idle else ():
+            parent._modules[name] = unwrap(child)
+        yield
+    finally:
+        for parent, name, child in places:
+            parent._modules[name] = child
 
 
 def layers_of(wrapper: Any) -> Sequence[Any]:

@@ -48,7 +48,7 @@ class Anatomy:
         self.dtype = next(self.blocks.parameters()).dtype
         config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
         self.config = config
-        self.in_tuple = False
+        self.in_tuple = False  # until a call has shown it
 
     def check_hooks(self) -> None:
         """Raise where others stand in a block: what they do is not in a cached state.
@@ -137,15 +137,15 @@ class Anatomy:
         """
         head = self.model.get_output_embeddings()  # type: ignore[operator]
         weight = getattr(head, "weight", None)
+        hidden = None if self.on_meta else self._probed()
         cap = getattr(self.config, "final_logit_softcapping", None)
         if not isinstance(weight, Tensor) or not weight.dtype.is_floating_point or weight.ndim != 2:
             return None
         if head._forward_hooks or head._forward_pre_hooks:
             return None
         ready = HeadWeight(head)
-        if self.on_meta:
+        if hidden is None:
             return ready, cap
-        hidden = self.decoder(**self.probe(), use_cache=False)[0][0]
         wanted = self.model(**self.probe(), use_cache=False).logits[0].to(ready.out_dtype)
         found = ready.logits(hidden)
         if cap is not None:
@@ -153,6 +153,19 @@ class Anatomy:
         near = 4 * torch.finfo(wanted.dtype if not ready.half else weight.dtype).eps * wanted.abs().max()
         scale = max(1.0, float(hidden.shape[-1]) ** 0.5)
         return (ready, cap) if bool(((found - wanted).abs() <= near * scale).all()) else None
+
+    def _probed(self) -> Tensor:
+        """Final states ``[s d]`` of a short call, which also shows how a block gives its output."""
+
+        def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            self.in_tuple = isinstance(output, tuple)
+
+        handle = self.blocks[0].register_forward_hook(note)
+        try:
+            final: Tensor = self.decoder(**self.probe(), use_cache=False)[0][0]
+            return final
+        finally:
+            handle.remove()
 
     @torch.no_grad()
     def entry_for(self, config: InterventionConfig) -> Entry:

@@ -65,10 +65,8 @@ def _noting(anatomy: Anatomy, entry: Entry) -> Iterator[dict[str, Tensor]]:
     found: dict[str, Tensor] = {}
     block = anatomy.blocks[entry.block]
 
-    def output(module: nn.Module, args: tuple[Any, ...], value: Any, name: str = HIDDEN) -> None:
-        if name == HIDDEN:
-            anatomy.in_tuple = isinstance(value, tuple)
-        found[name] = value[0] if isinstance(value, tuple) else value
+    def output(module: nn.Module, args: tuple[Any, ...], value: Any) -> None:
+        found[HIDDEN] = value[0] if isinstance(value, tuple) else value
 
     def of_map(module: nn.Module, args: tuple[Any, ...], value: Any) -> None:
         found[INPUT] = args[0]
@@ -90,12 +88,14 @@ def _noting(anatomy: Anatomy, entry: Entry) -> Iterator[dict[str, Tensor]]:
 
 
 @torch.no_grad()
-def keys_of(anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, rows: Sequence[PackedRow]) -> KeptKeys:
+def keys_of(
+    anatomy: Anatomy, nodes_in_all: int, entry: Entry, states: States | None, rows: Sequence[PackedRow]
+) -> KeptKeys:
     """Keys and values of the rows' tokens in every block behind the entry.
 
     Args:
         anatomy: of the model.
-        trie: of the texts.
+        nodes_in_all: of the texts' trie.
         entry: where launches enter.
         states: what enters; None where the model runs from its embeddings.
         rows: from ``rows_of_bare``; a node's first row counts.
@@ -103,8 +103,8 @@ def keys_of(anatomy: Anatomy, trie: Trie, entry: Entry, states: States | None, r
     Raises:
         EngineRefused: a block did not hand its keys to the cache.
     """
-    kept = KeptKeys(len(trie))
-    seen = np.zeros(len(trie), dtype=np.bool_)
+    kept = KeptKeys(nodes_in_all)
+    seen = np.zeros(nodes_in_all, dtype=np.bool_)
     nodes: list[Tensor] = []
     parts: dict[int, list[tuple[Tensor, Tensor]]] = {}
     for row in rows:
@@ -128,7 +128,7 @@ def _recorded(
     if states is None:
         anatomy.decoder(**arguments_of(anatomy, inputs, None, recorder))
     else:
-        hidden = states.at(inputs.node, anatomy.device)[HIDDEN]
+        hidden = states.at(inputs.node, anatomy.device, lambda row: run_bare(anatomy, entry, row))[HIDDEN]
         below = range(entry.block)
         with standing_in(anatomy.model, below, (entry.block, hidden), in_tuple=anatomy.in_tuple):
             anatomy.decoder(**arguments_of(anatomy, inputs, hidden, recorder))

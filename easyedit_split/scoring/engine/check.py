@@ -90,7 +90,7 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
     """
     rows = [prepared.texts.rows[i] for i in chosen]
     m = 1.0 if intervention is not None else 0.0
-    delta = probe_delta(0.1 * prepared.typical_norm())
+    delta = probe_delta(0.1 * engine.typical_norm(prepared))
     (launch, *more) = engine.launches(prepared, [[Member(i) for i in chosen]], [[(m, m)]])
     assert not more
     fast = engine.losses(prepared, launch, intervention, delta).cpu()
@@ -122,8 +122,8 @@ def require_agreement(engine: Engine, prepared: Prepared, intervention: Interven
     """
     if engine.anatomy.on_meta:
         return
-    key = (engine.digest(), prepared.entry, None if intervention is None else repr(intervention.config))
-    checked = engine.shelf.checked
+    key = (engine.library.digest(), prepared.entry, None if intervention is None else repr(intervention.config))
+    checked = engine.library.shelf.checked
     if key not in checked:
         order = prepared.texts.order()
         shortest = sorted(order, key=lambda i: len(prepared.texts.trie.paths[i]))

@@ -116,6 +116,11 @@ class Inputs:
     repeats: int
     answers: Answers
 
+    @property
+    def acting(self) -> bool:
+        """Whether any token has a strength that is not 0."""
+        return bool((self.m1 != 0).any() or (self.m2 != 0).any())
+
 
 def inputs_of(launch: Launch, device: torch.device) -> Inputs:
     """The tensors of a launch.

@@ -23,7 +23,8 @@ from ...text.encode import EncodedPair
 from ...types import ConfigError, FloatArray, Scores
 from ..score import answer_rows, plain_scores_over_m
 from .check import require_agreement
-from .engine import Engine, EngineConfig, Prepared
+from .config import EngineConfig
+from .engine import Engine, Prepared
 from .launch import Launch
 from .packing import Member
 from .refusal import EngineRefused

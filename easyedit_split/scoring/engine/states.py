@@ -56,46 +56,58 @@ class States:
 
     Args:
         plan: how they are made.
-        compute: makes one row.
         keep: where they stay; None to compute them again for each use.
     """
 
-    def __init__(self, plan: Plan, compute: Compute, keep: torch.device | None) -> None:
-        self.plan, self.compute, self.keep = plan, compute, keep
+    def __init__(self, plan: Plan, keep: torch.device | None) -> None:
+        self.plan, self.keep = plan, keep
         self.tensors: dict[str, Tensor] = {}
-        if keep is not None:
-            self._fill(range(len(plan.rows)), self.tensors, keep)
 
     @property
     def nbytes(self) -> int:
         """Memory that they take."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
-    def at(self, nodes: Int[Tensor, "b n"], device: torch.device) -> dict[str, Tensor]:
-        """States ``[b n width]`` of nodes, on ``device``.
+    def fill(self, compute: Compute, device: torch.device) -> None:
+        """Make all of them.
 
         Args:
-            nodes: of the trie.
+            compute: makes one row.
+            device: where they stay.
+        """
+        self.tensors = self._made(range(len(self.plan.rows)), compute, device)
+
+    def at(self, nodes: Int[Tensor, "b n"], device: torch.device, compute: Compute) -> dict[str, Tensor]:
+        """States ``[b n width]`` of nodes.
+
+        Args:
+            nodes: of the trie, on the CPU.
             device: where they are wanted.
+            compute: makes one row, where they are not kept.
         """
         tensors = self.tensors
         if self.keep is None:
-            tensors = {}
-            needed = sorted({int(self.plan.owner[node]) for node in nodes.flatten().tolist()})
-            self._fill(needed, tensors, device)
-        return {name: t[nodes.to(t.device)].to(device, non_blocking=True) for name, t in tensors.items()}
+            needed = np.unique(self.plan.owner[nodes.numpy()]).tolist()
+            tensors = self._made(needed, compute, device)
+        return {name: t[nodes.to(t.device)].to(device) for name, t in tensors.items()}
 
-    def sample(self) -> dict[str, Tensor]:
-        """States ``[n width]`` of the tokens of the first row."""
-        return self.compute(self.plan.rows[0]) if self.keep is None else self.tensors
+    def sample(self, compute: Compute) -> dict[str, Tensor]:
+        """States ``[n width]`` of some tokens.
 
-    def _fill(self, rows: Sequence[int], tensors: dict[str, Tensor], device: torch.device) -> None:
+        Args:
+            compute: makes one row, where they are not kept.
+        """
+        return compute(self.plan.rows[0]) if self.keep is None else self.tensors
+
+    def _made(self, rows: Sequence[int], compute: Compute, device: torch.device) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {}
         for row in rows:
             nodes = self.plan.rows[row].node
             mine = np.flatnonzero(self.plan.owner[nodes] == row)
-            for name, made in self.compute(self.plan.rows[row]).items():
+            for name, made in compute(self.plan.rows[row]).items():
                 if name not in tensors:
                     shape = (len(self.plan.owner), made.shape[-1])
                     tensors[name] = torch.zeros(shape, dtype=made.dtype, device=device)
                 where = torch.from_numpy(nodes[mine]).to(device)
                 tensors[name][where] = made[torch.from_numpy(mine).to(made.device)].to(device)
+        return tensors

@@ -79,17 +79,16 @@ def steered_tokens(rows: Sequence[Row], config: InterventionConfig | None) -> li
     return [mask[i, : n - 1] for i, n in enumerate(lengths)]
 
 
-def scored_texts(rows: Sequence[Row], config: InterventionConfig | None, keep: bool) -> tuple[Scored, ...]:
+def scored_texts(rows: Sequence[Row], config: InterventionConfig | None) -> tuple[Scored, ...]:
     """What is scored, steered and constant in each text.
 
     Args:
         rows: the texts.
         config: holds the token policy; None for the bare model.
-        keep: whether tokens that no strength changes are constant, their keys kept.
     """
     found = []
     for row, steered in zip(rows, steered_tokens(rows, config), strict=True):
         first = int(steered.argmax()) if steered.any() else len(steered)
-        constant = min(first, len(row.prompt) - 1) if keep else 0
+        constant = min(first, len(row.prompt) - 1)
         found.append(Scored(len(row.prompt), np.array(row.answer, dtype=np.int64), steered, constant))
     return tuple(found)

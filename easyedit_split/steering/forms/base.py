@@ -8,8 +8,9 @@ then bit-identical to the bare one is ``attach``'s duty. Parameters are fp32; ar
 parameter's and the input's dtype.
 
 A form whose dW or db depend on the map itself, such as (IA)3 with dW = diag(s) W, sets ``reads_map`` and finds the map
-under ``self.linear``: its W, its b and W x (`model.linear_map`). Where a model is at hand, `Intervention.on` gives the
-form that sees its map; attaching, merging and export ask for it, and a form that reads no map is given back as it is.
+under ``self.linear``: its W, its b and W x (``model.linear_map``). Where a model is at hand, ``Intervention.on`` gives
+the form that sees its map; attaching, merging and export ask for it, and a form that reads no map is given back as it
+is.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Form(nn.Module, ABC):
         """The linear map that this form sits on.
 
         Raises:
-            ConfigError: none is known: the form has not been put on a map, see `on`.
+            ConfigError: none is known: the form has not been put on a map, see ``on``.
         """
         if self._linear is None:
             raise ConfigError(

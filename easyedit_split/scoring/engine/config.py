@@ -1,0 +1,27 @@
+"""How the engine works. Nothing here changes a score beyond rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .budget import MemoryBudget
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Settings of the engine.
+
+    Attributes:
+        launch_tokens: tokens of one call of the decoder, padding included; None for one row at a time on a CPU and
+            8,192 elsewhere.
+        row_tokens: tokens of one packed row at most.
+        budget: memory for cached states.
+        keep_keys: whether keys and values of tokens that no strength changes are kept.
+        plain: leave everything to the plain scorer.
+    """
+
+    launch_tokens: int | None = None
+    row_tokens: int = 512
+    budget: MemoryBudget = field(default_factory=MemoryBudget)
+    keep_keys: bool = True
+    plain: bool = False

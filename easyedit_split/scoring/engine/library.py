@@ -1,0 +1,140 @@
+"""What has been computed for a model and is shared: states at an entry, keys of constant tokens, comparisons made.
+
+    key of states   weights, configuration, dtype, attention, versions, device type | token ids | block, tensors | plan
+    key of keys     the same with all weights, and how many leading tokens of each text are constant
+
+It lives as long as the model does, whoever asks: sweeps, training, closed forms, bare losses, activations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Sequence
+
+from torch import nn
+
+from ...steering.intervention import InterventionConfig
+from .anatomy import Anatomy
+from .budget import Shelf
+from .capture import keys_of, rows_of_bare, run_bare
+from .config import EngineConfig
+from .entry import Entry
+from .fingerprint import model_digest
+from .kept_keys import KeptKeys
+from .packing import Cost, Scored
+from .states import Plan, States
+from .texts import Texts, scored_texts
+
+_SHELVES: weakref.WeakKeyDictionary[nn.Module, Shelf] = weakref.WeakKeyDictionary()
+_OVERHEAD_TOKENS = 16
+"""A row as such costs about as much as so many tokens: small matrix products wait for their weights."""
+
+
+class Library:
+    """States and keys of one model, from its shelf or made now.
+
+    Args:
+        anatomy: of the model.
+        config: how the engine works.
+    """
+
+    def __init__(self, anatomy: Anatomy, config: EngineConfig) -> None:
+        self.anatomy, self.config = anatomy, config
+        self.shelf = _SHELVES.setdefault(anatomy.model, Shelf())
+        self._digests: dict[int, str] = {}
+
+    def digest(self, block: int | None = None) -> str:
+        """Of the model up to a block.
+
+        Args:
+            block: the last that takes part; all where None.
+        """
+        last = len(self.anatomy.blocks) - 1 if block is None else block
+        if last not in self._digests:
+            self._digests[last] = model_digest(self.anatomy.model, self.anatomy.lower_parts(last))
+        return self._digests[last]
+
+    def cost(self, first: int, end: int) -> Cost:
+        """Of rows that run blocks ``first`` to ``end`` (not included).
+
+        Args:
+            first: the first block that runs.
+            end: the first that does not.
+        """
+        per_token, per_key = self.anatomy.costs(first, end)
+        return Cost(per_token, per_key, _OVERHEAD_TOKENS * per_token, self.config.row_tokens)
+
+    def states(self, texts: Texts, entry: Entry) -> States:
+        """What enters at an entry, for every token of the texts.
+
+        Args:
+            texts: the texts.
+            entry: not the embeddings.
+        """
+        key = ("states", self.digest(entry.block), texts.digest, entry.key, self.config.row_tokens)
+        held = self.shelf.get(key)
+        if isinstance(held, States):
+            return held
+        lengths = [len(path) for path in texts.trie.paths]
+        rows = rows_of_bare(texts.trie, lengths, texts.order(), self.cost(0, entry.block + 1))
+        size = len(texts.trie) * self.anatomy.state_bytes(entry)
+        place = self.shelf.room(size, self.anatomy.device, self.config.budget)
+        states = States(Plan.of(rows, len(texts.trie)), place)
+        if place is not None:
+            states.fill(lambda row: run_bare(self.anatomy, entry, row), place)
+        self.shelf.put(key, states, place)
+        return states
+
+    def scored(self, texts: Texts, config: InterventionConfig | None, entry: Entry) -> tuple[Scored, ...]:
+        """What is scored and steered, with as many constant tokens as their keys may take memory.
+
+        Args:
+            texts: the texts.
+            config: of the interventions; None for the bare model.
+            entry: where launches enter.
+        """
+        scored = scored_texts(texts.rows, config)
+        if not self.config.keep_keys or config is None:
+            return _cut(scored, [0] * len(scored))
+        openings = _cut(scored, [row.prefix_length for row in texts.rows])
+        for choice in (scored, openings):
+            pairs = zip(choice, texts.trie.paths, strict=True)
+            nodes = {node for text, path in pairs for node in path[: text.constant].tolist()}
+            size = len(nodes) * self.anatomy.key_bytes(entry.block)
+            place = self.config.budget.place(size, self.anatomy.device, {})
+            if place is not None and place.type == self.anatomy.device.type:
+                return choice
+        return _cut(scored, [0] * len(scored))
+
+    def keys(self, texts: Texts, entry: Entry, states: States | None, scored: Sequence[Scored]) -> KeptKeys | None:
+        """Keys and values of the texts' constant tokens; None where there are none.
+
+        Args:
+            texts: the texts.
+            entry: where launches enter.
+            states: what enters; None where the model runs from its embeddings.
+            scored: says how many leading tokens of each text are constant.
+
+        Raises:
+            EngineRefused: a block does not hand its keys to the cache.
+        """
+        lengths = tuple(text.constant for text in scored)
+        if not any(lengths):
+            return None
+        key = ("keys", self.digest(), texts.digest, entry.block, lengths, self.config.row_tokens)
+        held = self.shelf.get(key)
+        if isinstance(held, KeptKeys):
+            return held
+        rows = rows_of_bare(texts.trie, lengths, texts.order(), self.cost(entry.block + 1, len(self.anatomy.blocks)))
+        keys = keys_of(self.anatomy, len(texts.trie), entry, states, rows)
+        self.shelf.room(keys.nbytes, self.anatomy.device, self.config.budget)
+        self.shelf.put(key, keys, self.anatomy.device)
+        return keys
+
+
+def _cut(scored: Sequence[Scored], most: Sequence[int]) -> tuple[Scored, ...]:
+    """With at most so many constant tokens each."""
+    return tuple(
+        dataclasses.replace(text, constant=min(text.constant, limit)) for text, limit in zip(scored, most, strict=True)
+    )
