@@ -5,7 +5,7 @@
     model, tokenizer = es.load_model("testbed:gemma2")
     steering = es.train(model, tokenizer, es.load_dataset("testbed:reviews", split="train"))
     table = es.sweep(model, tokenizer, es.load_dataset("testbed:reviews", split="dev"), steering)
-    steering = steering.at(es.recommend(table).m)
+    steering = steering.at(es.recommend(table))
     with steering(model):
         model.generate(...)
 
@@ -21,6 +21,11 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "Artifact": "steering.artifact",
+    "Budget": "analysis",
+    "Collateral": "analysis",
+    "Generated": "steering.generate",
+    "Journal": "storage",
+    "spread_of": "analysis",
     "ArtifactError": "types",
     "ConfigError": "types",
     "DataError": "types",
@@ -59,10 +64,14 @@ _HOMES = {
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "Budget",
+    "Collateral",
     "ConfigError",
     "DataError",
     "GenerateConfig",
+    "Generated",
     "Intervention",
+    "Journal",
     "Pair",
     "PairTable",
     "Recommendation",
@@ -88,13 +97,14 @@ __all__ = [
     "read_sweep",
     "recommend",
     "save_figure",
+    "spread_of",
     "sweep",
     "train",
     "write_table",
 ]
 
 if TYPE_CHECKING:
-    from .analysis import Recommendation, fit_sweep, recommend
+    from .analysis import Budget, Collateral, Recommendation, fit_sweep, recommend, spread_of
     from .analysis.figures.plots import plot_sweep, save_figure
     from .api import generate, sweep, train
     from .config import TokenConfig, TrainConfig, parse_grid
@@ -104,9 +114,10 @@ if TYPE_CHECKING:
     from .model.load import load_model
     from .steering.artifact import Artifact
     from .steering.attach import attach
-    from .steering.generate import GenerateConfig
+    from .steering.generate import GenerateConfig, Generated
     from .steering.intervention import Intervention
     from .steering.steering import Steering
+    from .storage import Journal
     from .sweep_curves import mean_curve
     from .sweep_table import read_sweep, write_table
     from .text.encode import encode_pairs

@@ -5,7 +5,7 @@
     model, tokenizer = es.load_model("testbed:gemma2")
     steering = es.train(model, tokenizer, es.load_dataset("testbed:reviews", split="train"))
     table = es.sweep(model, tokenizer, es.load_dataset("testbed:reviews", split="dev"), steering)
-    steering = steering.at(es.recommend(table).m)
+    steering = steering.at(es.recommend(table))
     with steering(model):
         model.generate(...)
 
@@ -24,21 +24,24 @@ import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .analysis import look_closer
-from .config import TokenConfig, parse_grid, require
+from .analysis.grow import GrowOutward, Rule, one_after_another
+from .config import TokenConfig, require
+from .datasets.base import PairTable
 from .datasets.in_memory import PairsLike, as_pairs
 from .log_odds import Normalize
 from .scoring.sweep import Factors
-from .scoring.sweep_pairs import sweep_pairs
+from .scoring.sweep_pairs import known_unit, sweep_pairs
 from .steering.artifact import Artifact
 from .steering.generate import GenerateConfig, Generated, generate_texts
 from .steering.steering import Steering
+from .steering.strength_grid import AUTO_GRID, MOST_GROWTH, NaturalUnit, parse_strengths
 from .storage import Journal
 from .text.template import Template
 from .training.recipes import compose
 from .training.run_config import RunConfig
 from .training.train_pairs import train_artifact
 
-DEFAULT_GRID = "-20:20:41"
+AUTO = "auto"
 
 
 def train(
@@ -114,7 +117,7 @@ def sweep(
     tokenizer: PreTrainedTokenizerBase,
     pairs: PairsLike,
     steering: Steering | Artifact,
-    m: str | Sequence[Factors] = DEFAULT_GRID,
+    m: str | Sequence[Factors] = AUTO,
     *,
     refine: bool = False,
     normalize: Normalize = "sum",
@@ -129,7 +132,9 @@ def sweep(
         tokenizer: the model's own.
         pairs: answer pairs that were not trained on; of a named dataset the test split.
         steering: what was trained.
-        m: ``start:stop:count`` with both ends included, numbers with commas, or a list; its items may be ``(m1, m2)``.
+        m: ``auto`` grows outward until utility has lost 80 % of its range; ``start:stop:count`` with both ends
+            included; numbers with commas; ``r:0.05:4:17`` in units of the activation (``steering.strength_grid``); or a
+            list, whose items may be ``(m1, m2)``.
         refine: then score further m, where the wanted answers are likeliest.
         normalize: log-odds from summed losses (``sum``, the paper's) or from means per token (``mean``).
         drop_bad: leave out bad rows and name them, instead of raising.
@@ -145,20 +150,35 @@ def sweep(
         DataError: a bad row (named), unless ``drop_bad``.
     """
     artifact = steering.artifact if isinstance(steering, Steering) else steering
-    points = parse_grid(m, "m") if isinstance(m, str) else tuple(m)
+    table = as_pairs(pairs, split="test", drop_bad=drop_bad)
+    unit, points, rules = _grid(model, tokenizer, table, artifact, m)
+    rules += [look_closer] if refine else []
     with _bar("scoring", progress) as advance:
         return sweep_pairs(
             model,
             tokenizer,
-            pairs,
+            table,
             artifact,
             points,
+            unit=unit,
             normalize=normalize,
             drop_bad=drop_bad,
-            next_points=look_closer if refine else None,
+            next_points=one_after_another(*rules),
             progress=advance,
             journal=journal,
         )
+
+
+def _grid(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, table: PairTable, artifact: Artifact, m: Any
+) -> tuple[NaturalUnit | None, Sequence[Factors], list[Rule]]:
+    """What m = 1 is worth, the first points of a sweep, and how it goes on from them."""
+    if not isinstance(m, str):
+        return artifact.unit, tuple(m), []
+    grid = AUTO_GRID if m == AUTO else parse_strengths(m, "m")
+    unit = artifact.unit if grid.unit == "m" else known_unit(model, tokenizer, table, artifact)
+    points = grid.in_m(unit.r_per_m if unit else 0.0)
+    return unit, points, [GrowOutward(MOST_GROWTH * max(points))] if m == AUTO else []
 
 
 def generate(
@@ -187,13 +207,16 @@ def generate(
 
     Raises:
         DataError: no prompts, or one that is empty or cannot be encoded.
-        ConfigError: no m, one that stands twice, or a steering that does not fit the model.
+        ConfigError: no m, one that stands twice, or one without a steering.
+        ArtifactError: the steering is not for this model.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     if steering is None:
-        template = Template(tokenizer, TokenConfig())
-        return generate_texts(model, template, texts, config=config)
+        require(m is None or m == 0, "there is no steering: leave out m, or name what steers")
+        with _bar("writing", progress) as advance:
+            return generate_texts(model, Template(tokenizer, TokenConfig()), texts, config=config, progress=advance)
     intervention = steering.intervention
+    steering.check_model(model, tokenizer)
     if m is None:
         require(isinstance(steering.m, float), "m1 and m2 differ: write under `with steering(model)`, or name one m")
         m = cast(float, steering.m)

@@ -103,7 +103,7 @@ def scan_layers(
     settings = {"prefix_ids": template.prefix_ids, "bos_id": template.bos_id}
     everywhere = Intervention.create(model, "vector", tried, **settings)  # type: ignore[arg-type]
     fit_closed_form(model, template.pad_id, training, everywhere, DiffMean(DiffMeanConfig()))
-    units = units_of(steered_values(model, training, everywhere, pad_id=template.pad_id), everywhere)
+    units = units_of(model, steered_values(model, training, everywhere, pad_id=template.pad_id), everywhere)
     (bare,) = scores_over_m(model, held_out, None, [0.0], pad_id=template.pad_id)
     rows: list[dict[str, float]] = []
     for layer in tried:

@@ -88,7 +88,7 @@ def in_plain_units(
     moved = _Moved(start, tried)
 
     def r(s: float) -> float:
-        return max(unit.r_per_m for unit in units_of(values, moved.by(s)).values())
+        return max(unit.r_per_m for unit in units_of(model, values, moved.by(s)).values())
 
     found = plain_config(run.train, reach(r, run.train.lr), len(pairs))
     logger.info("%s: an lr of %g in r is %.3g here", concept, run.train.lr, found.lr)
