@@ -12,10 +12,10 @@ from ..analysis import (
     Collateral,
     Direction,
     Interval,
+    JudgedTexts,
     Recommendation,
     SweepCurve,
     SweepFit,
-    Texts,
     closer_points,
     recommend,
 )
@@ -99,7 +99,7 @@ def _wide_apart(curve: SweepCurve, choice: Recommendation, wanted: Direction) ->
 
 
 def aims_of(
-    fit: SweepFit, *, direction: Direction, level: float, collateral: Collateral | None, texts: Texts | None
+    fit: SweepFit, *, direction: Direction, level: float, collateral: Collateral | None, texts: JudgedTexts | None
 ) -> dict[Aim, Recommendation]:
     """What every aim that can be served would choose for one sweep.
 
@@ -120,7 +120,10 @@ def aims_of(
 
 
 def print_aims(
-    sweeps: Sequence[Mapping[Aim, Recommendation]], chosen: Aim, collateral: Collateral | None, texts: Texts | None
+    sweeps: Sequence[Mapping[Aim, Recommendation]],
+    chosen: Aim,
+    collateral: Collateral | None,
+    texts: JudgedTexts | None,
 ) -> None:
     """One line per sweep and aim: m, gain, cost, side effects, quality of text and one text.
 
@@ -144,7 +147,7 @@ def print_aims(
     out.print(shown)
 
 
-def _beside(m: float, collateral: Collateral | None, texts: Texts | None) -> list[str]:
+def _beside(m: float, collateral: Collateral | None, texts: JudgedTexts | None) -> list[str]:
     """KL, quality of text and a text at the nearest m that has them."""
     cells = []
     if collateral is not None:

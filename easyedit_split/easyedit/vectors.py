@@ -34,7 +34,7 @@ MLP_MID = "mlp_mid"
 _MLP_SITE = "mlp.down_proj"
 
 
-def why_not(model: nn.Module, config: InterventionConfig) -> str | None:
+def why_not_writable(model: nn.Module, config: InterventionConfig) -> str | None:
     """Why EasyEdit2's format cannot say what an intervention does; None where it can.
 
     Args:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from ...sweep_curves import KINDS, Kind, SweepLike
 from ...types import ConfigError
 from ..fit.sweep_fit import fit_sweep
-from .drawing import Drawn, draw_curves, draw_regions, has_kind
+from .drawing import Drawn, draw_curves, draw_regions, has_kind, write_quality
 from .legend import Shown, add_legend
 from .naming import PanelLayout, curve_names, panel_layout
 from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix, look
@@ -149,6 +149,7 @@ def _stack(
                 draw_regions(ax, inside[0][0], shown)
         for kind in own:
             draw_curves(ax, inside, kind, shown)
+        write_quality(ax, inside, own)
         if empty:
             _say_undefined(ax, empty, own)
         if ax is not stack[0]:
