@@ -36,9 +36,9 @@ _HOMES = {
     "Recommendation": "analysis",
     "RunConfig": "training.run_config",
     "Scores": "types",
-    "SplitError": "types",
+    "SteeringError": "types",
     "Steering": "steering.steering",
-    "Template": "text.template",
+    "Template": "text.prompt_tokens",
     "TokenConfig": "config",
     "TrainConfig": "config",
     "as_pairs": "datasets.in_memory",
@@ -77,8 +77,8 @@ __all__ = [
     "Recommendation",
     "RunConfig",
     "Scores",
-    "SplitError",
     "Steering",
+    "SteeringError",
     "Template",
     "TokenConfig",
     "TrainConfig",
@@ -121,10 +121,10 @@ if TYPE_CHECKING:
     from .sweep_curves import mean_curve
     from .sweep_table import read_sweep, write_table
     from .text.encode import encode_pairs
-    from .text.template import Template
+    from .text.prompt_tokens import Template
     from .training.recipes import compose
     from .training.run_config import RunConfig
-    from .types import ArtifactError, ConfigError, DataError, Pair, Scores, SplitError
+    from .types import ArtifactError, ConfigError, DataError, Pair, Scores, SteeringError
 
 
 def __getattr__(name: str) -> Any:

@@ -34,7 +34,7 @@ from .steering.generate import GenerateConfig, Generated, generate_texts
 from .steering.steering import Steering
 from .steering.strength_grid import AUTO, parse_strengths
 from .storage import Journal
-from .text.template import Template
+from .text.prompt_tokens import Template
 from .training.layer_scan import best_layer, scan_pairs
 from .training.recipes import Recipe, compose
 from .training.run_config import RunConfig

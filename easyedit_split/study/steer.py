@@ -27,7 +27,7 @@ from ..steering.generate import GenerateConfig
 from ..steering.strength_grid import parse_strengths
 from ..steering.sweep_texts import sweep_texts
 from ..sweep_curves import curves_of
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..training.layer_scan import best_layer, scan_pairs
 from ..training.recipes import Recipe, compose, model_recipe
 from ..training.run_config import RunConfig

@@ -28,7 +28,7 @@ from ..scoring.natural_unit import steered_values, units_of
 from ..steering.forms.vector import Vector
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .closed_form import fit_closed_form
 from .objectives.diff_mean import DiffMean, DiffMeanConfig

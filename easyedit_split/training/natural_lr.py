@@ -23,7 +23,8 @@ from torch import nn
 from ..config import TrainConfig
 from ..scoring.natural_unit import steered_values, units_of
 from ..steering.intervention import Intervention
-from ..text.encode import EncodedPair, Template
+from ..text.encode import EncodedPair
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .run_config import RunConfig
 from .schedule import lr_factor, steps_in

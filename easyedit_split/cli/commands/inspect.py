@@ -18,7 +18,7 @@ from ...steering.artifact import HISTORY_FILE, Artifact
 from ...steering.attach import Applied, attach
 from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
-from ...text.template import Template
+from ...text.prompt_tokens import Template
 from ...types import ArtifactError
 from ..console import out, say
 from ..inputs import open_model
