@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-MODEL_HELP = "Hugging Face id, a folder, or testbed:gemma2 / testbed:qwen2."
+MODEL_HELP = "Hugging Face id, a folder, a .gguf file, smollm2, or testbed:gemma2 / testbed:qwen2."
 DATA_HELP = (
-    "psychopathy, powerseeking, axbench (optionally :PATH), testbed:reviews|persona|power|concepts, "
+    "everyday, psychopathy, powerseeking, axbench (optionally :PATH), testbed:reviews|persona|power|concepts, "
     "or a jsonl/json/csv/parquet file."
 )
 _DEFAULT = "default, where the dataset or file has splits"

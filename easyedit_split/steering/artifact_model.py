@@ -41,7 +41,7 @@ def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: 
 
     Args:
         record: the artifact's record.
-        found: the model as ``models.describe`` finds it.
+        found: the model as ``model.load.describe`` finds it.
         tokenizer: compared with the recorded one by everything that decides ids; None where there is none at hand.
     """
     recorded: Mapping[str, Any] = record.get("model", {})
