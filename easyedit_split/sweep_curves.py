@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -283,6 +283,6 @@ def _of_mean_losses(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pref, util
 
 
-def _concepts(wide: pd.DataFrame) -> NDArray[np.str_]:
+def _concepts(wide: pd.DataFrame) -> NDArray[Any]:
     """The concept of each row."""
     return wide.index.get_level_values("concept").to_numpy(dtype=str)
