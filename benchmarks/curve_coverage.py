@@ -20,7 +20,7 @@ from easyedit_split.analysis.choose_m.from_curves import Rule, choose
 from easyedit_split.analysis.choose_m.recommend import recommend
 from easyedit_split.analysis.choose_m.recommendation import Aim
 from easyedit_split.analysis.choose_m.scored_pairs import heights, log_sigma
-from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slopes, utility, validity
+from easyedit_split.analysis.fit.curves import CurveParams, preference_curve, side_slopes, utility_curve, validity
 from easyedit_split.analysis.fit.fit_curve import curve_at, fit_curve
 from easyedit_split.analysis.fit.sweep_fit import SweepFit
 from easyedit_split.analysis.regions import breakdown
@@ -80,7 +80,7 @@ def true_choices(pref: CurveParams, util: CurveParams, seed: int) -> dict[Aim, f
             part += share * log_sigma(values + error * node).mean(axis=0)
     capped = choice_part + either - either[heights(either, len(COARSE) // 2)]
     on_curves = Rule("preference", Budget())
-    most = choose(FINE, preference(FINE, pref)[None], utility(FINE, util)[None], on_curves)
+    most = choose(FINE, preference_curve(FINE, pref)[None], utility_curve(FINE, util)[None], on_curves)
     likeliest, spared = (float(COARSE[score.argmax()]) for score in (choice_part + either, capped))
     return {"capped": spared, "answer": likeliest, "preference": float(most[0])}
 

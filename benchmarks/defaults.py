@@ -18,7 +18,6 @@ import math
 from typing import Any
 
 import torch
-from easyedit_split.strength_grid import AUTO_GRID, MOST_GROWTH
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
 from easyedit_split import Artifact, PairTable, compose, load_dataset, load_model
@@ -26,6 +25,7 @@ from easyedit_split.analysis import curves_of
 from easyedit_split.analysis.grow import GrowOutward, SideDecay, decay_shown
 from easyedit_split.model.sites import blocks_of
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
+from easyedit_split.steering.strength_grid import AUTO_GRID, MOST_GROWTH
 from easyedit_split.training.objectives.base import OBJECTIVES
 from easyedit_split.training.train_pairs import RunStopped, train_artifact
 

@@ -27,7 +27,7 @@ from easyedit_split.analysis import (
     curves_of,
     fit_sweep,
     fits_json,
-    preference,
+    preference_curve,
     r2_table,
     read_curves,
     recommend,
@@ -36,7 +36,7 @@ from easyedit_split.analysis import (
     to_latex,
     to_markdown,
     transfer_table,
-    utility,
+    utility_curve,
 )
 from easyedit_split.analysis.figures.plots import Drawn, plot_sweep, save_figure
 from easyedit_split.types import DataError
@@ -56,7 +56,11 @@ def planted(seed: int = 0, n_pairs: int = 16) -> list[SweepCurve]:
                     noise = rng.normal(size=(2, 1)) + 0.4 * rng.normal(size=(2, len(m)))
                     row = {"model": "planted", "dataset": "axbench", "split": split, "form": form}
                     row |= {"objective": objective, "pair": str(pair)}
-                    values = {"m1": m, "pref": preference(m, pref) + noise[0], "util": utility(m, util) + 2 * noise[1]}
+                    values = {
+                        "m1": m,
+                        "pref": preference_curve(m, pref) + noise[0],
+                        "util": utility_curve(m, util) + 2 * noise[1],
+                    }
                     frames.append(pd.DataFrame({**row, **values}))
     return curves_of(pd.concat(frames, ignore_index=True), "planted")
 

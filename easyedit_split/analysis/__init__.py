@@ -12,7 +12,7 @@ from __future__ import annotations
 from ..log_odds import PairOdds
 from ..sweep_curves import CurveKey, SweepCurve, curves_of, read_curves
 from ..sweep_table import read_sweep
-from .choose_m.beside import MOST_KL, Collateral, Texts
+from .choose_m.beside import MOST_KL, Collateral, JudgedTexts
 from .choose_m.budget import Budget
 from .choose_m.evidence import Evidence
 from .choose_m.from_curves import from_curves
@@ -24,13 +24,15 @@ from .choose_m.recommendation import AIMS, Aim, Recommendation
 from .choose_m.refine import closer_points, look_closer, near_range
 from .choose_m.style import Style, style_of
 from .compare import ModelScore, compare_models
-from .fit.curves import CurveParams, preference, utility, validity
+from .fit.curves import CurveParams, preference_curve, utility_curve, validity
 from .fit.fit_curve import CurveFit, fit_curve
 from .fit.problem import FitError
 from .fit.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
+from .lack_of_fit import LackOfFit, Misfit, lack_of_fit
 from .mechanism import mechanism, read_activations
 from .r2_tables import r2_table, to_csv, to_latex, to_markdown, transfer_table
 from .regions import Regions, breakdown, regions_of
+from .smooth import SmoothCurve, smooth_curve
 from .uncertainty.methods import spread_of
 from .uncertainty.region_intervals import RegionIntervals, region_intervals
 from .uncertainty.spread import Spread
@@ -48,17 +50,20 @@ __all__ = [
     "Evidence",
     "FitError",
     "Interval",
+    "JudgedTexts",
+    "LackOfFit",
+    "Misfit",
     "ModelScore",
     "PairOdds",
     "PairedGain",
     "Recommendation",
     "RegionIntervals",
     "Regions",
+    "SmoothCurve",
     "Spread",
     "Style",
     "SweepCurve",
     "SweepFit",
-    "Texts",
     "breakdown",
     "closer_points",
     "compare_models",
@@ -70,10 +75,11 @@ __all__ = [
     "fits_json",
     "from_curves",
     "from_pairs",
+    "lack_of_fit",
     "look_closer",
     "mechanism",
     "near_range",
-    "preference",
+    "preference_curve",
     "r2_table",
     "read_activations",
     "read_curves",
@@ -81,6 +87,7 @@ __all__ = [
     "recommend",
     "region_intervals",
     "regions_of",
+    "smooth_curve",
     "spread_of",
     "style_of",
     "to_csv",
@@ -88,6 +95,6 @@ __all__ = [
     "to_markdown",
     "transfer_r2",
     "transfer_table",
-    "utility",
+    "utility_curve",
     "validity",
 ]

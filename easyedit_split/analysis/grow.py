@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..sweep_curves import SweepCurve, curves_of
 from ..types import DataError
-from .fit.curves import utility
+from .fit.curves import utility_curve
 from .fit.fit_curve import fit_curve
 from .fit.problem import FitError
 
@@ -60,8 +60,8 @@ def decay_shown(curve: SweepCurve) -> tuple[SideDecay, SideDecay]:
     except (DataError, FitError):
         return SideDecay(ends[0], float("nan")), SideDecay(ends[1], float("nan"))
     inside = np.linspace(float(table.m[0]), float(table.m[-1]), _FINE)
-    highest, floor = float(utility(inside, fit.params).max()), fit.params.b
-    at_ends = utility(np.array(ends), fit.params)
+    highest, floor = float(utility_curve(inside, fit.params).max()), fit.params.b
+    at_ends = utility_curve(np.array(ends), fit.params)
     lost = (highest - at_ends) / (highest - floor) if highest > floor else np.full(2, np.nan)
     return SideDecay(ends[0], float(lost[0])), SideDecay(ends[1], float(lost[1]))
 

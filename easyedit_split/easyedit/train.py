@@ -202,7 +202,7 @@ def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module)
     """
     artifact = vectors.artifact
     artifact.save_pretrained(folder / ARTIFACT_FOLDER, overwrite=True)
-    reason = formats.why_not(model, artifact.config)
+    reason = formats.why_not_writable(model, artifact.config)
     if reason is not None:
         logger.warning("%s: no layer_L.pt for EasyEdit2's own appliers, because %s", folder, reason)
         return

@@ -34,7 +34,7 @@ MLP_MID = "mlp_mid"
 _MLP_SITE = "mlp.down_proj"
 
 
-def why_not(model: nn.Module, config: InterventionConfig) -> str | None:
+def why_not_writable(model: nn.Module, config: InterventionConfig) -> str | None:
     """Why EasyEdit2's format cannot say what an intervention does; None where it can.
 
     Args:
@@ -57,7 +57,7 @@ def to_state(form: Form, concept_id: int = 0) -> Tensor | dict[str, Any]:
     """The change at one site as EasyEdit2 keeps it.
 
     Args:
-        form: of the site, as it acts in the model (`Intervention.on`).
+        form: of the site, as it acts in the model (``Intervention.on``).
         concept_id: number of the concept, which the file repeats.
     """
     weight, bias = form.weight_delta(), form.bias_delta()

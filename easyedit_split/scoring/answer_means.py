@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from ..model.hooks import activations, device_of, frozen
 from ..model.sites import Site
 from ..text.batching import Row, collate
-from .engine.answer_states import answer_means as engine_means
-from .engine.answer_states import require_close
+from .engine.answer_states import engine_answer_means, require_close
 from .engine.engine import Engine
 from .engine.refusal import EngineRefused
 from .engine.texts import read_texts
@@ -46,7 +45,7 @@ def answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequ
 
 
 def _by_engine(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site]) -> dict[Site, Tensor]:
-    found = engine_means(Engine(model), read_texts(rows), sites)
+    found = engine_answer_means(Engine(model), read_texts(rows), sites)
     shortest = min(range(len(rows)), key=lambda i: len(rows[i].prompt) + len(rows[i].answer))
     wanted = plain_answer_means(model, pad_id, [rows[shortest]], sites)
     for site, means in found.items():

@@ -106,7 +106,7 @@ def units_of(values: Mapping[Site, SteeredValues], intervention: Intervention) -
     """The unit of each site for an intervention's parameters.
 
     Args:
-        values: of `steered_values` at the intervention's sites.
+        values: of ``steered_values`` at the intervention's sites.
         intervention: what dh is.
     """
     found = {}

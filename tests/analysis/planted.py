@@ -54,12 +54,12 @@ def sweep_curve(pref: FloatArray, util: FloatArray, m: FloatArray = M) -> SweepC
 
 def sweep_table(rng: np.random.Generator, keys: list[dict[str, str]], n_pairs: int = 6) -> pd.DataFrame:
     """Rows of a sweep file with planted curves, one curve per key."""
-    from easyedit_split.analysis.fit.curves import preference, utility
+    from easyedit_split.analysis.fit.curves import preference_curve, utility_curve
 
     frames = []
     for key in keys:
-        pref = pair_rows(preference(M, PREF), rng, n_pairs, 0.2)
-        util = pair_rows(utility(M, UTIL), rng, n_pairs, 0.2)
+        pref = pair_rows(preference_curve(M, PREF), rng, n_pairs, 0.2)
+        util = pair_rows(utility_curve(M, UTIL), rng, n_pairs, 0.2)
         for pair in range(n_pairs):
             part = {"pair": str(pair), "m1": M, "pref": pref[pair], "util": util[pair], "status": "ok"}
             frames.append(pd.DataFrame({**key, **part}))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import fit_curve, mechanism, read_activations
-from easyedit_split.analysis.fit.curves import utility
+from easyedit_split.analysis.fit.curves import utility_curve
 from easyedit_split.analysis.mechanism import directions, distances, manifold, reference_rows
 from easyedit_split.types import DataError
 from tests.analysis.planted import UTIL, M
@@ -59,7 +59,7 @@ def test_directions_given_and_estimated(tmp_path: Path) -> None:
     for extra in ({"w_util": w}, {"util": data["h"] @ w}):
         for dh, cosine in ((w, 1.0), (-w, -1.0), (data["axes"][2], 0.0)):
             acts = read_activations(write(tmp_path, data | {"dh": dh} | extra))
-            fit = fit_curve(M, utility(M, UTIL), "utility")
+            fit = fit_curve(M, utility_curve(M, UTIL), "utility")
             assert mechanism(acts, {"utility": fit}).cosines["utility"] == pytest.approx(cosine, abs=0.05)
 
 
@@ -78,7 +78,7 @@ def test_least_distance_is_told_by_side(tmp_path: Path) -> None:
     h = data["h"].copy()
     h[1::2] -= 3 * data["dh"]
     acts = read_activations(write(tmp_path, data | {"h": h}))
-    fit = fit_curve(M, utility(M, UTIL), "utility")
+    fit = fit_curve(M, utility_curve(M, UTIL), "utility")
     assert mechanism(acts, {"utility": fit}).closest["residual"] == pytest.approx((0.0, 3.0), abs=0.06)
 
 
@@ -116,7 +116,7 @@ def test_pairs_of_unequal_length_fill_both_halves_and_a_single_pair_cannot(tmp_p
 
 
 def test_validity_falls_as_distance_grows(tmp_path: Path) -> None:
-    fit = fit_curve(M, utility(M, UTIL), "utility")
+    fit = fit_curve(M, utility_curve(M, UTIL), "utility")
     acts = read_activations(write(tmp_path, plane(np.random.default_rng(3)) | {"model": "toy", "layer": 3}))
     found = mechanism(acts, {"utility": fit})
     assert acts.label == "toy 3"

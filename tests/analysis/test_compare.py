@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import compare_models
-from easyedit_split.analysis.fit.curves import preference
+from easyedit_split.analysis.fit.curves import preference_curve
 from easyedit_split.sweep_curves import Kind
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, M
 
 TRUE = {
-    "rational quadratic (paper)": preference(M, PREF),
+    "rational quadratic (paper)": preference_curve(M, PREF),
     "linear": 0.7 * M - 2,
     "quadratic": 0.1 * M**2 + M,
     "gaussian decay": (1.5 * M + 4) * np.exp(-(M**2) / np.where(M >= 0, 120, 60)),
@@ -61,4 +61,4 @@ def test_one_sided(kind: Kind) -> None:
 @pytest.mark.parametrize(("m", "folds", "error"), [(M[::5], 5, DataError), (M, 1, ConfigError)])
 def test_too_few_points_or_folds(m: FloatArray, folds: int, error: type[Exception]) -> None:
     with pytest.raises(error):
-        compare_models(m, preference(m, PREF), "preference", folds=folds)
+        compare_models(m, preference_curve(m, PREF), "preference", folds=folds)

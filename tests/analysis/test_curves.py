@@ -12,11 +12,11 @@ from easyedit_split.analysis.fit.curves import (
     CurveParams,
     continuity_gap,
     params_vector,
-    preference,
+    preference_curve,
     preference_dm,
     preference_gradient,
     side_slopes,
-    utility,
+    utility_curve,
     utility_dm,
     utility_gradient,
     validity,
@@ -32,18 +32,18 @@ OFF_GRID = np.array([-13.3, -4.7, -0.9, 0.4, 2.2, 11.9])
 def test_values_by_hand() -> None:
     params = CurveParams(2.0, 3.0, -1.0, 1.0, 4.0, 0.5, -1.0, 4.0, 0.5)
     assert validity(np.array([1.0, 3.0, -3.0]), params) == pytest.approx([1.0, 2**-0.5, 2**-0.5], rel=1e-15)
-    assert preference(np.array([3.0]), params) == pytest.approx([9 * 2**-0.5 - 1], rel=1e-15)
-    assert utility(np.array([3.0]), params) == pytest.approx([3 * 2**-0.5 - 1], rel=1e-15)
+    assert preference_curve(np.array([3.0]), params) == pytest.approx([9 * 2**-0.5 - 1], rel=1e-15)
+    assert utility_curve(np.array([3.0]), params) == pytest.approx([3 * 2**-0.5 - 1], rel=1e-15)
 
 
 def test_utility_is_preference_without_alpha_and_not_with_it() -> None:
-    assert np.array_equal(preference(M, replace(PREF, alpha=0.0)), utility(M, PREF))
-    assert not np.allclose(preference(M, PREF), utility(M, PREF))
+    assert np.array_equal(preference_curve(M, replace(PREF, alpha=0.0)), utility_curve(M, PREF))
+    assert not np.allclose(preference_curve(M, PREF), utility_curve(M, PREF))
 
 
 @pytest.mark.parametrize(
     ("curve", "derivative"),
-    [(validity, validity_dm), (preference, preference_dm), (utility, utility_dm)],
+    [(validity, validity_dm), (preference_curve, preference_dm), (utility_curve, utility_dm)],
 )
 def test_derivative_in_m(curve, derivative) -> None:  # type: ignore[no-untyped-def]
     h = 1e-6
@@ -51,7 +51,9 @@ def test_derivative_in_m(curve, derivative) -> None:  # type: ignore[no-untyped-
     assert derivative(OFF_GRID, PREF) == pytest.approx(numeric, abs=1e-8)
 
 
-@pytest.mark.parametrize(("curve", "gradient"), [(preference, preference_gradient), (utility, utility_gradient)])
+@pytest.mark.parametrize(
+    ("curve", "gradient"), [(preference_curve, preference_gradient), (utility_curve, utility_gradient)]
+)
 def test_gradient_in_every_parameter(curve, gradient) -> None:  # type: ignore[no-untyped-def]
     exact = gradient(OFF_GRID, PREF)
     for k, name in enumerate(PARAM_NAMES):
@@ -62,7 +64,7 @@ def test_gradient_in_every_parameter(curve, gradient) -> None:  # type: ignore[n
 
 def test_slopes_at_zero_are_one_sided_limits() -> None:
     h = 1e-7
-    at = preference(np.array([-h, 0.0, h]), PREF)
+    at = preference_curve(np.array([-h, 0.0, h]), PREF)
     left, right = side_slopes(PREF)
     assert [left, right] == pytest.approx((np.diff(at) / h).tolist(), abs=1e-5)
     assert abs(left - right) > 1e-3  # the planted curve has a kink, so the test can tell the sides apart
@@ -98,6 +100,6 @@ def test_free_coordinates_jacobian_also_at_kappa_zero() -> None:
 
 def test_a_side_that_was_not_swept_is_nan() -> None:
     params = replace(UTIL, m_minus=float("nan"), L_minus=float("nan"), p_minus=float("nan"))
-    values = utility(np.array([-1.0, 1.0]), params)
+    values = utility_curve(np.array([-1.0, 1.0]), params)
     assert np.isnan(values[0])
     assert np.isfinite(values[1])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import FitError, fit_curve
-from easyedit_split.analysis.fit.curves import continuity_gap, params_vector, preference, utility
+from easyedit_split.analysis.fit.curves import continuity_gap, params_vector, preference_curve, utility_curve
 from easyedit_split.analysis.fit.fit_curve import SOLVERS, curve_at
 from easyedit_split.analysis.fit.least_squares import SolverResult
 from easyedit_split.analysis.fit.problem import curve_problem
@@ -63,21 +63,21 @@ def test_one_sided_and_asymmetric_grids(kind: Kind, m: FloatArray) -> None:
 
 def test_order_does_not_matter_and_values_do() -> None:
     rng = np.random.default_rng(1)
-    y = preference(M, PREF) + 0.1 * rng.normal(size=len(M))
+    y = preference_curve(M, PREF) + 0.1 * rng.normal(size=len(M))
     order = rng.permutation(len(M))
     assert fit_curve(M[order], y[order], "preference").params == fit_curve(M, y, "preference").params
     assert fit_curve(M, y[order], "preference").r2 < 0.9
 
 
 def test_units_of_m_and_y_scale_the_parameters() -> None:
-    y = preference(M, PREF) + 0.05 * np.random.default_rng(2).normal(size=len(M))
+    y = preference_curve(M, PREF) + 0.05 * np.random.default_rng(2).normal(size=len(M))
     fit, scaled = fit_curve(M, y, "preference"), fit_curve(M / 1000, 5 * y - 3, "preference")
     assert scaled.r2 == pytest.approx(fit.r2, abs=1e-7)
     assert scaled(M / 1000) == pytest.approx(5 * fit(M) - 3, abs=1e-2)
 
 
 def test_mirrored_data_give_the_mirrored_curve() -> None:
-    y = utility(M, UTIL) + 0.05 * np.random.default_rng(3).normal(size=len(M))
+    y = utility_curve(M, UTIL) + 0.05 * np.random.default_rng(3).normal(size=len(M))
     fit, mirrored = fit_curve(M, y, "utility"), fit_curve(-M, y, "utility")
     assert mirrored(-M[::-1])[::-1] == pytest.approx(fit(M), abs=1e-2)
 
@@ -123,15 +123,15 @@ def test_points_are_a_plain_list(m: FloatArray, y: FloatArray, sentence: str) ->
 
 def test_the_smallest_and_largest_numbers_that_are_allowed_are_fitted() -> None:
     for unit, nats in ((1e-98, 1.0), (1.0, 1e97)):
-        fit = fit_curve(M * unit, preference(M, PREF) * nats, "preference")
+        fit = fit_curve(M * unit, preference_curve(M, PREF) * nats, "preference")
         assert 1 - fit.r2 < 1e-10
 
 
 def test_quality_by_hand() -> None:
     """RMSE = sqrt(SSE / n), AIC = n log(SSE / n) + 2 k, BIC = n log(SSE / n) + k log n; k = 7 for utility."""
-    y = utility(M, UTIL) + 0.3 * np.random.default_rng(4).normal(size=len(M))
+    y = utility_curve(M, UTIL) + 0.3 * np.random.default_rng(4).normal(size=len(M))
     fit = fit_curve(M, y, "utility")
-    mse = float(np.square(y - utility(M, fit.params)).sum()) / 41
+    mse = float(np.square(y - utility_curve(M, fit.params)).sum()) / 41
     assert fit.rmse == pytest.approx(np.sqrt(mse), rel=1e-12)
     assert fit.aic == pytest.approx(41 * np.log(mse) + 2 * 7, rel=1e-12)
     assert fit.bic == pytest.approx(41 * np.log(mse) + 7 * np.log(41), rel=1e-12)
@@ -149,14 +149,14 @@ def test_unknown_solver_is_refused() -> None:
 
 def test_a_failed_fit_is_never_returned_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SOLVERS, "least_squares", lambda problem: SolverResult(PREF, False, "gave up", 1, 1))
-    y = preference(M, PREF)
+    y = preference_curve(M, PREF)
     with pytest.raises(FitError, match="gave up"):
         fit_curve(M, y, "preference")
     assert not fit_curve(M, y, "preference", on_failure="return").ok
 
 
 def test_what_the_points_cannot_tell_apart_is_named() -> None:
-    sharp = fit_curve(M, utility(M, UTIL), "utility")
+    sharp = fit_curve(M, utility_curve(M, UTIL), "utility")
     assert sharp.unidentified == ()
     gaussian = fit_curve(M, 30 * np.exp(-(M**2) / 80), "utility")  # p and L only through p / L
     assert {"p_plus", "L_plus", "p_minus", "L_minus"} <= set(gaussian.unidentified)
@@ -165,7 +165,7 @@ def test_what_the_points_cannot_tell_apart_is_named() -> None:
 
 
 def test_criteria_prefer_the_true_number_of_parameters() -> None:
-    y = utility(M, UTIL) + 0.3 * np.random.default_rng(4).normal(size=len(M))
+    y = utility_curve(M, UTIL) + 0.3 * np.random.default_rng(4).normal(size=len(M))
     as_utility, as_preference = fit_curve(M, y, "utility"), fit_curve(M, y, "preference")
     assert as_preference.r2 >= as_utility.r2
     assert as_utility.bic < as_preference.bic
@@ -177,7 +177,7 @@ def test_recovery_fails_where_it_must() -> None:
 
 
 def test_replace_keeps_results_frozen() -> None:
-    fit = fit_curve(M, utility(M, UTIL), "utility")
+    fit = fit_curve(M, utility_curve(M, UTIL), "utility")
     with pytest.raises(AttributeError):
         fit.r2 = 1.0  # type: ignore[misc]
     assert replace(fit, r2=0.0).r2 == 0.0

@@ -22,7 +22,7 @@ from easyedit_split.analysis import (
     recommend,
 )
 from easyedit_split.analysis.choose_m.scored_pairs import ScoredPairs, wanted_log_p
-from easyedit_split.analysis.fit.curves import preference, utility
+from easyedit_split.analysis.fit.curves import preference_curve, utility_curve
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, UTIL, M, sweep_curve
 
@@ -33,8 +33,8 @@ def planted_pairs(m: FloatArray, n: int = 24, seed: int = 0) -> tuple[FloatArray
     """Pairs with their own rate of preference, and their own height and slope of utility; no error of points."""
     rng = np.random.default_rng(seed)
     rate, height, slope = np.exp(0.4 * rng.normal(size=n)), 3.0 * rng.normal(size=n), 0.3 * rng.normal(size=n)
-    pref = np.array([preference(m, replace(PREF, alpha=PREF.alpha * r)) for r in rate])
-    return pref, utility(m, UTIL) + height[:, None] + slope[:, None] * m
+    pref = np.array([preference_curve(m, replace(PREF, alpha=PREF.alpha * r)) for r in rate])
+    return pref, utility_curve(m, UTIL) + height[:, None] + slope[:, None] * m
 
 
 def planted(n: int = 24, seed: int = 0, m: FloatArray = M) -> SweepCurve:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easyedit_split.analysis.fit.curves import CurveParams, utility
+from easyedit_split.analysis.fit.curves import CurveParams, utility_curve
 from easyedit_split.analysis.grow import FACTOR, GrowOutward, decay_report, decay_shown, one_after_another
 from easyedit_split.sweep_curves import curves_of
 
@@ -17,7 +17,7 @@ def scored(m: np.ndarray) -> pd.DataFrame:
     """Three pairs whose mean utility follows the planted curve."""
     rows = [
         {"m1": v, "m2": v, "pair": pair, "pref": v, "util": u + shift}
-        for v, u in zip(m, utility(m, PLANTED), strict=True)
+        for v, u in zip(m, utility_curve(m, PLANTED), strict=True)
         for pair, shift in enumerate((-4.0, 0.0, 4.0))
     ]
     return pd.DataFrame(rows)
@@ -37,7 +37,7 @@ def test_the_share_lost_is_the_formulas() -> None:
     low, high = decay_shown(curves_of(scored(m))[0])
     top = PLANTED.beta + PLANTED.b
     for side in (low, high):
-        true = (top - utility(np.array([side.m]), PLANTED)[0]) / PLANTED.beta
+        true = (top - utility_curve(np.array([side.m]), PLANTED)[0]) / PLANTED.beta
         assert side.lost == pytest.approx(true, abs=0.01)
         assert side.reached
     narrow = decay_shown(curves_of(scored(np.linspace(-0.5, 0.5, 41)))[0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from easyedit_split.analysis import Interval, fit_curve, region_intervals, regions_of, spread_of
-from easyedit_split.analysis.fit.curves import CurveParams, preference, utility
+from easyedit_split.analysis.fit.curves import CurveParams, preference_curve, utility_curve
 from easyedit_split.analysis.fit.fit_curve import CurveFit
 from easyedit_split.analysis.uncertainty.region_intervals import RegionIntervals
 from easyedit_split.analysis.uncertainty.spread import Method, Spread
@@ -22,7 +22,9 @@ def made(
     scatter: float, method: Method = "sandwich", params: CurveParams = PREF, m: FloatArray = WIDE, pairs: int = 24
 ) -> tuple[CurveFit, Spread]:
     rng = np.random.default_rng(0)
-    curve = sweep_curve(*(pair_rows(f, rng, pairs, scatter) for f in (preference(m, params), utility(m, UTIL))), m)
+    curve = sweep_curve(
+        *(pair_rows(f, rng, pairs, scatter) for f in (preference_curve(m, params), utility_curve(m, UTIL))), m
+    )
     fit = fit_curve(m, curve.preference.mean, "preference")
     return fit, spread_of(curve, fit, None, method=method, replicates=100)
 
@@ -100,7 +102,7 @@ def test_versions_without_a_border_count_with_the_end_of_the_sweep() -> None:
 
 def test_a_spread_of_another_curve_is_refused() -> None:
     fit, varied = made(0.3)
-    util = fit_curve(WIDE, utility(WIDE, UTIL), "utility")
+    util = fit_curve(WIDE, utility_curve(WIDE, UTIL), "utility")
     with pytest.raises(ConfigError, match="without the utility fit"):
         region_intervals(util, varied)
     assert region_intervals(fit, varied).method == "sandwich"

@@ -7,7 +7,7 @@ import pytest
 
 from easyedit_split.analysis import FitError, fit_curve
 from easyedit_split.analysis.fit import least_squares
-from easyedit_split.analysis.fit.curves import preference
+from easyedit_split.analysis.fit.curves import preference_curve
 from easyedit_split.analysis.fit.decay import CENTRE_BOUND, RationalQuadratic, to_params
 from easyedit_split.analysis.fit.problem import curve_problem
 from easyedit_split.analysis.fit.starts import HALF_WIDTHS, half_widths, starts
@@ -114,9 +114,9 @@ def test_retracted_points_are_allowed_and_allowed_points_stay(two_sided: bool) -
     allowed = decay.feasible(theta, sigma)
     assert 100 < allowed.sum() < 1900
     assert np.all((inside >= low - 1e-9) & (inside <= high + 1e-9))
-    for side in decay.sides(inside, sigma):
+    for side, lowest in zip(decay.sides(inside, sigma), decay.L_low, strict=True):
         assert np.abs(side.c).max() <= CENTRE_BOUND * (1 + 1e-9)
-        assert side.L.min() >= decay.L_low * (1 - 1e-9)
+        assert side.L.min() >= lowest * (1 - 1e-9)
     assert np.array_equal(inside[allowed], theta[allowed])
     assert np.all(near[~allowed])
     assert not near[allowed].any()
@@ -161,7 +161,7 @@ def test_a_search_started_on_a_border_leaves_it() -> None:
     decay = RationalQuadratic(M / 20, 20, True)
     far = np.array([[1.0, -9.0, 0.0, -9.0, 0.0]])
     truth = to_params(decay, np.array([0.6, 2.0, 0.5, 1.5, 0.2]), 1.0, np.array([0.3, 0.5, 0.4]), 1.0)
-    found = solve(decay, preference(decay.x, truth)[None], far, np.ones(1), with_alpha=True, max_iterations=400)
+    found = solve(decay, preference_curve(decay.x, truth)[None], far, np.ones(1), with_alpha=True, max_iterations=400)
     assert found.status[0] in (OPTIMAL, PLATEAUED)
     assert found.cost[0] < 1e-3
 

@@ -20,7 +20,7 @@ from easyedit_split.analysis import (
 )
 from easyedit_split.analysis.choose_m.interval import Direction
 from easyedit_split.analysis.choose_m.recommendation import Aim
-from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slopes, utility, validity
+from easyedit_split.analysis.fit.curves import CurveParams, preference_curve, side_slopes, utility_curve, validity
 from easyedit_split.analysis.fit.fit_curve import CurveFit
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.types import ConfigError, FloatArray
@@ -31,11 +31,11 @@ FINE = np.linspace(-20.0, 20.0, 400_001)
 
 
 def fitted(pref: CurveParams = PREF, util: CurveParams = UTIL, m: FloatArray = M) -> tuple[CurveFit, CurveFit]:
-    return fit_curve(m, preference(m, pref), "preference"), fit_curve(m, utility(m, util), "utility")
+    return fit_curve(m, preference_curve(m, pref), "preference"), fit_curve(m, utility_curve(m, util), "utility")
 
 
 def by_search(pref: CurveParams, util: CurveParams, nats: float, aim: Aim = "preference", sign: float = 1.0) -> float:
-    p, u = sign * preference(FINE, pref), utility(FINE, util)
+    p, u = sign * preference_curve(FINE, pref), utility_curve(FINE, util)
     wanted = p if aim == "preference" else np.log(1 / (1 + np.exp(-p))) + np.log(1 / (1 + np.exp(-u)))
     return float(FINE[np.where(u >= u.max() - nats, wanted, -np.inf).argmax()])
 
@@ -80,7 +80,7 @@ def test_regions_follow_their_definition() -> None:
 
 def test_a_straight_line_has_only_a_linear_region_and_the_linear_law() -> None:
     straight = replace(PREF, L_plus=1e9, L_minus=1e9, m_plus=0.0, m_minus=0.0)
-    fit = fit_curve(M, preference(M, straight), "preference")
+    fit = fit_curve(M, preference_curve(M, straight), "preference")
     found = regions_of(fit)
     assert found.plus is not None
     assert found.plus.linear_end is None
@@ -97,7 +97,7 @@ def test_slopes_at_zero() -> None:
 
 def test_one_sided_sweep_has_one_side() -> None:
     m = np.linspace(0.0, 20.0, 31)
-    found = regions_of(fit_curve(m, preference(m, PREF), "preference"))
+    found = regions_of(fit_curve(m, preference_curve(m, PREF), "preference"))
     assert found.minus is None
     assert found.plus is not None
 
@@ -107,12 +107,14 @@ def test_recommended_m_equals_a_brute_force_search(nats: float) -> None:
     advice = from_curves(*fitted(), budget=Budget(share=None, nats=nats), aim="preference")
     assert advice.m == pytest.approx(by_search(PREF, UTIL, nats), abs=0.03)
     assert advice.below_max <= nats + 1e-6
-    assert advice.gain == pytest.approx(float(np.diff(preference(np.array([0.0, advice.m or 0.0]), PREF))[0]), rel=1e-2)
+    assert advice.gain == pytest.approx(
+        float(np.diff(preference_curve(np.array([0.0, advice.m or 0.0]), PREF))[0]), rel=1e-2
+    )
 
 
 def test_default_budget_is_a_tenth_of_the_swept_range() -> None:
     advice = from_curves(*fitted(), aim="preference")
-    assert advice.budget == pytest.approx(0.1 * np.ptp(utility(FINE, UTIL)), rel=1e-3)
+    assert advice.budget == pytest.approx(0.1 * np.ptp(utility_curve(FINE, UTIL)), rel=1e-3)
     assert advice.m == pytest.approx(by_search(PREF, UTIL, advice.budget), abs=0.03)
     assert "budget" in advice.reason
 
@@ -170,11 +172,13 @@ def test_no_usable_m_says_why() -> None:
 
 def test_a_gain_that_other_pairs_would_undo_is_refused() -> None:
     rng = np.random.default_rng(0)
-    util = pair_rows(utility(M, UTIL), rng, 12, 0.5)
+    util = pair_rows(utility_curve(M, UTIL), rng, 12, 0.5)
     for noise, usable in ((0.2, True), (40.0, False)):
         own = rng.normal(size=(12, 1))
         slopes = noise * (own - own.mean()) * M
-        pref = pair_rows(preference(M, replace(PREF, alpha=1.0, beta=0.0)), rng, 12, 0.2) + slopes * validity(M, PREF)
+        pref = pair_rows(preference_curve(M, replace(PREF, alpha=1.0, beta=0.0)), rng, 12, 0.2) + slopes * validity(
+            M, PREF
+        )
         curve = sweep_curve(pref, util)
         fits = fit_curve(M, curve.preference.mean, "preference"), fit_curve(M, curve.table("utility").mean, "utility")
         advice = from_curves(*fits, spread=spread_of(curve, *fits, method="sandwich"))
@@ -229,7 +233,7 @@ def test_budget_text_that_is_none(text: str) -> None:
 
 def test_bad_arguments() -> None:
     pref, util = fitted()
-    (item,) = fit_sweep([sweep_curve(preference(M, PREF)[None], utility(M, UTIL)[None])])
+    (item,) = fit_sweep([sweep_curve(preference_curve(M, PREF)[None], utility_curve(M, UTIL)[None])])
     with pytest.raises(ConfigError, match="'raise' or 'lower'"):
         inspect.unwrap(recommend)(item, direction="up")
     with pytest.raises(ConfigError, match="aim 'most' is unknown; use one of capped, answer, preference, kl, text"):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from easyedit_split.analysis import curves_of, fit_sweep, fit_table, fits_json, region_intervals, spread_of
-from easyedit_split.analysis.fit.curves import preference, utility
+from easyedit_split.analysis.fit.curves import preference_curve, utility_curve
 from easyedit_split.analysis.fit.sweep_fit import SweepFit, fit_records
 from easyedit_split.types import ConfigError
 from tests.analysis.planted import PREF, UTIL, M, sweep_table
@@ -28,7 +28,7 @@ def test_pairs_are_counted_and_those_left_out_are_named_once() -> None:
     pref, util = fit_records(fit_sweep(curves_of(with_undefined("0", "2"))))
     assert (pref["n_pairs"], pref["n_excluded"], "excluded" in pref) == (6, 0, False)
     assert (util["n_pairs"], util["n_excluded"], util["excluded"]) == (4, 2, ["a 0", "a 2"])
-    bare = pd.DataFrame({"m1": M, "pref": preference(M, PREF), "util": utility(M, UTIL)})
+    bare = pd.DataFrame({"m1": M, "pref": preference_curve(M, PREF), "util": utility_curve(M, UTIL)})
     for record in fit_records(fit_sweep(curves_of(bare))):
         assert (record["n_pairs"], record["n_excluded"]) == (None, 0)
 

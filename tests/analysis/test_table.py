@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from easyedit_split.analysis import curves_of, read_curves, read_sweep
-from easyedit_split.analysis.fit.curves import preference
+from easyedit_split.analysis.fit.curves import preference_curve
 from easyedit_split.types import DataError
 from tests.analysis.planted import PREF, M, sweep_table
 
@@ -69,9 +69,9 @@ def test_utility_that_nobody_has_is_said() -> None:
 
 
 def test_only_three_columns_are_needed() -> None:
-    (curve,) = curves_of(pd.DataFrame({"m1": M, "pref": preference(M, PREF), "util": -np.abs(M)}))
+    (curve,) = curves_of(pd.DataFrame({"m1": M, "pref": preference_curve(M, PREF), "util": -np.abs(M)}))
     assert not curve.preference.has_pairs
-    assert np.array_equal(curve.preference.mean, preference(M, PREF))
+    assert np.array_equal(curve.preference.mean, preference_curve(M, PREF))
 
 
 def test_every_key_column_splits() -> None:

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from easyedit_split.analysis import SweepCurve, fit_curve, spread_of
-from easyedit_split.analysis.fit.curves import CurveParams, preference, side_slopes, utility
+from easyedit_split.analysis.fit.curves import CurveParams, preference_curve, side_slopes, utility_curve
 from easyedit_split.analysis.regions import breakdown
 from easyedit_split.analysis.uncertainty.bootstrap import _draws
 from easyedit_split.analysis.uncertainty.spread import METHODS, FittedPairs, Method, Spread
@@ -21,7 +21,9 @@ from tests.analysis.planted import PREF, UTIL, M, continuous, pair_rows, sweep_c
 
 def planted(n_pairs: int, scatter: float = 1.0, seed: int = 0) -> SweepCurve:
     rng = np.random.default_rng(seed)
-    tables = [pair_rows(values, rng, n_pairs, scatter) for values in (preference(M, PREF), utility(M, UTIL))]
+    tables = [
+        pair_rows(values, rng, n_pairs, scatter) for values in (preference_curve(M, PREF), utility_curve(M, UTIL))
+    ]
     return sweep_curve(*tables)
 
 
@@ -34,7 +36,7 @@ def varied(curve: SweepCurve, method: Method | None = None, replicates: int = 20
 def width(found: Spread) -> FloatArray:
     assert found.utility is not None
     estimate = found.utility.coords
-    low, high = found.interval(found.utility.values(M), utility(M, estimate.params(estimate.z)))
+    low, high = found.interval(found.utility.values(M), utility_curve(M, estimate.params(estimate.z)))
     return high - low
 
 
@@ -66,7 +68,7 @@ def side_of_the_centre(scatter: float, seed: int) -> float:
     """Share of bootstrap draws with m+ > 0 for a curve whose m+ and m- lie near zero; truly m+ < 0."""
     truth = continuous(CurveParams(-0.08, 51.4, -9.1, -0.766, 74.7, 0.658, -0.339, 75.9, 3.4))
     rng = np.random.default_rng(seed)
-    curve = sweep_curve(*(pair_rows(v, rng, 32, scatter) for v in (preference(M, truth), utility(M, UTIL))))
+    curve = sweep_curve(*(pair_rows(v, rng, 32, scatter) for v in (preference_curve(M, truth), utility_curve(M, UTIL))))
     fit = fit_curve(M, curve.preference.mean, "preference")
     found = spread_of(curve, fit, None, method="bootstrap", replicates=200).preference
     assert found is not None
@@ -81,7 +83,7 @@ def test_draws_of_an_ambiguous_curve_take_both_signs(seed: int) -> None:
 
 
 def test_identical_pairs_leave_no_doubt() -> None:
-    curve = sweep_curve(*(np.tile(v, (5, 1)) for v in (preference(M, PREF), utility(M, UTIL))))
+    curve = sweep_curve(*(np.tile(v, (5, 1)) for v in (preference_curve(M, PREF), utility_curve(M, UTIL))))
     assert width(varied(curve, "bootstrap", 100)).max() < 1e-6
 
 
@@ -155,7 +157,7 @@ def test_levels_by_hand(level: float) -> None:
 
 def test_both_curves_are_drawn_together() -> None:
     rng = np.random.default_rng(5)
-    values = pair_rows(utility(M, UTIL), rng, 12, 1.0)
+    values = pair_rows(utility_curve(M, UTIL), rng, 12, 1.0)
     found = varied(sweep_curve(values, values), "bootstrap", 100)
     assert found.preference is not None
     assert found.utility is not None

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easyedit_split.analysis.fit.curves import preference, utility
+from easyedit_split.analysis.fit.curves import preference_curve, utility_curve
 
 from ..analysis.planted import PREF, ROOT, UTIL
 from .shared import Run, Sentence, hidden
@@ -25,7 +25,7 @@ def rows(m: np.ndarray = M, pairs: int = 0, seed: int = 0, **key: str) -> pd.Dat
     rng = np.random.default_rng(seed)
     frames = []
     for pair in range(pairs or 1):
-        values = {"m1": m, "pref": preference(m, PREF), "util": utility(m, UTIL)}
+        values = {"m1": m, "pref": preference_curve(m, PREF), "util": utility_curve(m, UTIL)}
         frame = pd.DataFrame({**key, **values, **({"pair": str(pair)} if pairs else {})})
         frame[["pref", "util"]] += 0.2 * rng.normal(size=(len(m), 2))
         frames.append(frame)
@@ -229,7 +229,7 @@ def test_the_table_of_fits_is_whole_at_80_columns(run: Run, tmp_path: Path) -> N
 def test_a_sweep_with_wide_gaps_is_told_to_look_closer(run: Run, tmp_path: Path) -> None:
     wide, narrow = np.linspace(-200.0, 200.0, 41), np.linspace(0.0, 3.0, 301)
     for m, told in ((wide, True), (narrow, False)):
-        table = pd.DataFrame({"m1": m, "pref": preference(m, PREF), "util": utility(m, UTIL)})
+        table = pd.DataFrame({"m1": m, "pref": preference_curve(m, PREF), "util": utility_curve(m, UTIL)})
         file = saved(pd.concat([table.assign(pair=pair) for pair in range(6)]), tmp_path)
         code, out, err = run("recommend", file)
         assert code == 0, err

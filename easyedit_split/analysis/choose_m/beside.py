@@ -27,10 +27,11 @@ TEXT_COLUMNS = ("m1", "prompt", "overall")
 
 @dataclass(frozen=True)
 class Collateral:
-    """KL per token on neutral prompts over m, and how much of it is allowed.
+    """Side effects over m: KL divergence per token on neutral prompts, and how much of it is allowed.
 
     Attributes:
-        m: ``[k]`` measured, sorted; kl: ``[k]`` nats per token.
+        m: ``[k]`` measured, sorted.
+        kl: ``[k]`` nats per token.
         most: allowed, nats per token.
     """
 
@@ -72,7 +73,11 @@ class Collateral:
         return cls.of(read_columns(path, COLLATERAL_COLUMNS), most)
 
     def at(self, m: Float[FloatArray, " f"]) -> Float[FloatArray, " f"]:
-        """KL per token at m, nats; NaN beyond what was measured, 0 at m = 0."""
+        """KL divergence per token, nats, interpolated; NaN beyond what was measured, 0 at m = 0.
+
+        Args:
+            m: any m.
+        """
         known, values = self.m, self.kl
         if 0.0 not in known and known[0] < 0 < known[-1]:
             place = int(np.searchsorted(known, 0.0))
@@ -81,17 +86,25 @@ class Collateral:
         return np.where(np.asarray(m) == 0, 0.0, read)
 
     def kl_at(self, m: float) -> float | None:
-        """KL per token at one m, nats; None beyond what was measured."""
+        """KL divergence per token at one m, nats; None beyond what was measured.
+
+        Args:
+            m: any m.
+        """
         value = float(self.at(np.array([m]))[0])
         return None if np.isnan(value) else value
 
     def within(self, m: Float[FloatArray, " f"]) -> Bool[np.ndarray, " f"]:
-        """Which m were measured and stay within what is allowed."""
+        """Which m were measured and stay within what is allowed.
+
+        Args:
+            m: any m.
+        """
         return np.asarray(np.nan_to_num(self.at(m), nan=np.inf) <= self.most)
 
 
 @dataclass(frozen=True)
-class Texts:
+class JudgedTexts:
     """Judged texts over m: the same prompts at each of a few m.
 
     Attributes:
@@ -105,7 +118,7 @@ class Texts:
     samples: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: pd.DataFrame, source: str = "texts") -> Texts:
+    def of(cls, table: pd.DataFrame, source: str = "texts") -> JudgedTexts:
         """From a table with a row per m and prompt.
 
         Args:
@@ -137,7 +150,7 @@ class Texts:
         return int(np.abs(self.m - m).argmin())
 
     @classmethod
-    def read(cls, path: str | Path) -> Texts:
+    def read(cls, path: str | Path) -> JudgedTexts:
         """From a file.
 
         Args:

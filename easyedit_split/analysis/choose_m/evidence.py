@@ -7,7 +7,7 @@
 A pair is certain, and counted apart, where the wanted answer's probability given either is above 1 - 0.001 both at 0
 and at m: however its log-odds move, its answer does not. An m is usable where what gets likelier is the concept, not
 the style of both answers alone: preference is shown to rise over all pairs, or ``moved`` over those that can still
-move, each by both intervals of its `PairedGain`. (Two chances to be wrong, but of one event: the benchmark counts how
+move, each by both intervals of its ``PairedGain``. (Two chances to be wrong, but of one event: the benchmark counts how
 often.) A refusal says what would change it.
 """
 
@@ -28,11 +28,14 @@ CERTAIN = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Paired gains of one m over m = 0, nats.
+    """Paired tests of one m against m = 0, nats.
 
     Attributes:
         m: which m.
-        likelier, preference, moved: see the top of the module; ``moved`` is None where every pair is certain.
+        likelier: log-probability of the wanted answer, over all pairs.
+        preference: log-odds of the wanted answer against the other, over all pairs.
+        moved: its log-probability given either answer, over the pairs that can still move; None where every pair is
+            certain.
         certain: pairs that are counted apart.
         utility: what utility gains, over all pairs (negative: what it pays).
         helped: pairs whose preference rises.

@@ -33,7 +33,7 @@ MIN_R2 = 0.8
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Per version of the curves, each ``[B]``; the names are those of `Recommendation`."""
+    """Per version of the curves, each ``[B]``; the names are those of ``Recommendation``."""
 
     m: FloatArray
     gain: FloatArray
@@ -67,7 +67,13 @@ CURVE_SCORES: Mapping[Aim, Callable[[FloatArray, FloatArray, int], FloatArray]] 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is wanted of m: the aim, the price allowed (None: no limit), the side (+1 raise, -1 lower)."""
+    """What is wanted of m: the aim, the price allowed (None: no limit), the side (+1 raise, -1 lower).
+
+    Attributes:
+        aim: see the top of the module.
+        budget: utility that may be paid; None for no limit.
+        sign: +1 to raise the preference, -1 to lower it.
+    """
 
     aim: Aim
     budget: Budget | None = None
@@ -76,18 +82,35 @@ class Rule:
     def score(
         self, pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], zero: int
     ) -> Float[FloatArray, "B g"]:
-        """What m* maximises, nats; ``zero`` is the place of m = 0."""
+        """Objective that m* maximises, nats.
+
+        Args:
+            pref: preference of each version of the curves.
+            util: utility of each version.
+            zero: index of m = 0.
+        """
         return CURVE_SCORES[self.aim](self.sign * pref, util, zero)
 
     def allowed(self, util: Float[FloatArray, "B g"]) -> Float[FloatArray, " B"]:
-        """Nats that each row's utility may lie below its maximum."""
+        """Largest loss of utility allowed to each row, nats below its maximum.
+
+        Args:
+            util: utility of each version of the curves.
+        """
         return np.full(len(util), NO_LIMIT) if self.budget is None else self.budget.allowed(util)
 
 
 def choose(
     m: Float[FloatArray, " g"], pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], rule: Rule
 ) -> Float[FloatArray, " B"]:
-    """m* for rows of finely sampled curves; where utility crosses the budget, by linear interpolation."""
+    """Maximiser m* of each row of finely sampled curves; where utility crosses the budget, by linear interpolation.
+
+    Args:
+        m: sorted.
+        pref: preference of each version of the curves, nats.
+        util: utility of each version, nats.
+        rule: what is wanted.
+    """
     score = rule.score(pref, util, int(np.searchsorted(m, 0.0)))
     spare = util - (util.max(axis=1) - rule.allowed(util))[:, None]
     usable = spare >= 0
@@ -115,7 +138,8 @@ def from_curves(
     """Choose m from fitted curves of one intervention.
 
     Args:
-        preference, utility: fits over the same swept range, which must contain m = 0.
+        preference: fit of the preference over a swept range that contains m = 0.
+        utility: fit of the utility over the same range.
         aim: see the top of the module.
         budget: None is 10 % of the swept utility range under "preference" and no limit under the others.
         direction: "raise" or "lower" the preference.
@@ -159,7 +183,7 @@ def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> 
 
 
 def _at(m: FloatArray, best: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> _Choice:
-    """What each version of the curves gives at its m in `best`."""
+    """What each version of the curves gives at its m in ``best``."""
     zero = int(np.searchsorted(m, 0.0))
     at_pref = np.array([np.interp(b, m, row) for b, row in zip(best, pref, strict=True)])
     at_util = np.array([np.interp(b, m, row) for b, row in zip(best, util, strict=True)])

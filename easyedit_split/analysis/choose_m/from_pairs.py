@@ -1,10 +1,10 @@
 """The m at which the wanted answer is likeliest, from the pairs themselves.
 
-    m* = argmax of the mean over pairs, then concepts, of a score of `ScoredPairs`
+    m* = argmax of the mean over pairs, then concepts, of a score of ``ScoredPairs``
 
     aim "capped"    log p(wanted answer), with what utility rises by left out: the least strength within 0.01 nats of it
     aim "answer"    log p(wanted answer)
-    aim "kl"        log p(wanted answer), among the m whose side effects stay within a budget (`Collateral`)
+    aim "kl"        log p(wanted answer), among the m whose side effects stay within a budget (``Collateral``)
 
 The score is minus the wanted answer's loss, held out. Preference counts for as long as it makes the wanted answer
 likelier, and utility pays for it in the same nats: no budget is needed, and none is asked for unless one is given. Each
@@ -14,8 +14,8 @@ means cannot show.
 The interval of m holds every m from 0 outwards that these pairs do not tell from m*: whose score, pair by pair, is not
 lower by more than t standard errors and what interpolation may be off by. (Where pairs are smooth in m that is more
 than an interval of that coverage needs; where m* may jump from one peak to another, it is not.) That m steers at all,
-and to which side, is for `evidence` to say; so the interval may reach 0. Pairs whose utility is undefined somewhere are
-left out.
+and to which side, is for ``evidence`` to say; so the interval may reach 0. Pairs whose utility is undefined somewhere
+are left out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class PairAim:
 
     Attributes:
         score: of each pair over sorted m, nats.
-        sparing: whether the least strength is taken of those that score within `AS_GOOD` of the best.
+        sparing: whether the least strength is taken of those that score within ``AS_GOOD`` of the best.
     """
 
     score: Callable[[ScoredPairs, FloatArray], FloatArray]
@@ -78,7 +78,7 @@ def from_pairs(
 
     Args:
         curve: with pairs.
-        aim: a key of `PAIR_AIMS`.
+        aim: a key of ``PAIR_AIMS``.
         budget: a limit on utility besides; None for none.
         collateral: a limit on side effects besides; None for none.
         direction: "raise" wants the positive answers, "lower" the negative ones.

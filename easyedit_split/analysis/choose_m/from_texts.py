@@ -3,7 +3,7 @@
     m* = argmax over judged m of the mean over prompts of overall(prompt, m),     0 to 2
 
 Only judged m are chosen among. The interval holds every judged m whose texts these prompts do not tell from m*'s
-(Student, prompt by prompt). An m is usable where the gain over the bare model's texts is shown (`paired_gain`). What
+(Student, prompt by prompt). An m is usable where the gain over the bare model's texts is shown (``paired_gain``). What
 preference and utility do there is read off the sweep.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from ...types import DataError
-from .beside import Texts
+from .beside import JudgedTexts
 from .evidence import evidence_at
 from .interval import Interval
 from .paired_gain import FEWEST, paired_gain
@@ -22,7 +22,7 @@ from .scored_pairs import ScoredPairs
 from .style import style_of
 
 
-def from_texts(texts: Texts, pairs: ScoredPairs, *, level: float = 0.95) -> Recommendation:
+def from_texts(texts: JudgedTexts, pairs: ScoredPairs, *, level: float = 0.95) -> Recommendation:
     """Choose m where texts are best.
 
     Args:

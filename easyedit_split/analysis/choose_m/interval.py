@@ -17,7 +17,13 @@ ROUNDING = 1e-9  # of the sweep
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Ends of an interval, and the coverage that was asked for."""
+    """A confidence interval with the coverage that was asked for.
+
+    Attributes:
+        low: lower end.
+        high: upper end.
+        level: coverage, e.g. 0.95.
+    """
 
     low: float
     high: float
@@ -25,7 +31,11 @@ class Interval:
 
 
 def between(m: Float[FloatArray, " n"]) -> Float[FloatArray, " f"]:
-    """Sorted swept m with `FINER` steps from each to the next, and 0; an m that is 0 but for rounding is 0."""
+    """Sorted swept m with ``FINER`` steps from each to the next, and 0; an m that is 0 but for rounding is 0.
+
+    Args:
+        m: swept m, sorted.
+    """
     m = np.where(np.abs(m) < ROUNDING * np.ptp(m), 0.0, m)
     share = np.arange(FINER) / FINER
     steps = (m[:-1, None] + share * np.diff(m)[:, None]).ravel()

@@ -27,12 +27,13 @@ FEWEST = 6
 
 @dataclass(frozen=True, slots=True)
 class PairedGain:
-    """A mean over pairs, then concepts, and how sure it is.
+    """Mean paired difference over pairs, then concepts, with its confidence intervals and p-value.
 
     Attributes:
         mean: nats.
         pairs: how many it is of.
-        student: Student's interval; bootstrap: the other. None for fewer than two pairs.
+        student: Student's t interval; None for fewer than two pairs.
+        bootstrap: the bootstrap's interval; None for fewer than two pairs.
         probability: two-sided, of a mean as far from 0 by chance (Student); 1 for fewer than two pairs.
         needed: how many pairs with this mean and scatter would put Student's interval above 0; None where the mean is
             not above 0, or nothing scatters.

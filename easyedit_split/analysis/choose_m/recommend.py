@@ -1,11 +1,11 @@
 """Which m?
 
-    aim "capped"        the m at which the wanted answers are likeliest, learnt style not counted      (`from_pairs`)
-    aim "answer"        the same with it                                                               (`from_pairs`)
-    aim "kl"            the same among the m whose side effects stay within a budget                   (`from_pairs`)
-    aim "text"          the m at which a judge finds the texts best                                    (`from_texts`)
+    aim "capped"        the m at which the wanted answers are likeliest, learnt style not counted      (``from_pairs``)
+    aim "answer"        the same with it                                                               (``from_pairs``)
+    aim "kl"            the same among the m whose side effects stay within a budget                   (``from_pairs``)
+    aim "text"          the m at which a judge finds the texts best                                    (``from_texts``)
     aim "preference"    the m of greatest fitted preference, fitted utility within a budget of its maximum
-                                                                                                       (`from_curves`)
+                                                                                                       (``from_curves``)
 
 Unless an aim is named, all there is is weighed: texts before side effects before pairs alone. The first two need no
 budget: preference and utility are weighed in one currency, the wanted answer's log-probability; so whoever names a
@@ -22,7 +22,7 @@ from ...sweep_curves import SweepLike
 from ...types import ConfigError, DataError
 from ..fit.sweep_fit import SweepFit, fit_sweep
 from ..uncertainty.spread import Spread
-from .beside import Collateral, Texts
+from .beside import Collateral, JudgedTexts
 from .budget import Budget
 from .evidence import evidence_at, why_not
 from .from_curves import MIN_R2, from_curves
@@ -34,8 +34,14 @@ from .scored_pairs import ScoredPairs
 from .style import style_of
 
 
-def default_aim(budget: Budget | None, collateral: Collateral | None, texts: Texts | None) -> Aim:
-    """The aim that weighs all there is."""
+def default_aim(budget: Budget | None, collateral: Collateral | None, texts: JudgedTexts | None) -> Aim:
+    """The aim that uses all the evidence given.
+
+    Args:
+        budget: utility that may be paid.
+        collateral: side effects, where they were measured.
+        texts: judged texts, where there are any.
+    """
     if texts is not None:
         return "text"
     if collateral is not None:
@@ -49,7 +55,7 @@ def recommend(
     aim: Aim | None = None,
     budget: Budget | None = None,
     collateral: Collateral | None = None,
-    texts: Texts | None = None,
+    texts: JudgedTexts | None = None,
     direction: Direction = "raise",
     level: float = 0.95,
     spread: Spread | None = None,

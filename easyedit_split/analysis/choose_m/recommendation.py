@@ -1,4 +1,4 @@
-"""What `recommend` answers: an m with what it gains and costs, or why there is none."""
+"""What ``recommend`` answers: an m with what it gains and costs, or why there is none."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ class Recommendation:
     """The chosen m, or why there is none.
 
     Attributes:
-        m: None when no m is usable; reason: why not, or what limits m.
-        gain: preference gained over m = 0 in the asked direction, nats; paid: utility lost against m = 0, nats
-            (negative where utility rises).
-        below_max: utility below its maximum over the sweep, nats; budget: what was allowed, nats; None without a limit.
-        m_interval: of m, by `from_pairs` what the pairs do not tell from it, by `from_curves` what other versions of
-            the curves choose; gain_interval, paid_interval: at this m. None where nothing says how the pairs vary.
+        m: None when no m is usable.
+        reason: why not, or what limits m.
+        gain: preference gained over m = 0 in the asked direction, nats.
+        paid: utility lost against m = 0, nats (negative where utility rises).
+        below_max: utility below its maximum over the sweep, nats.
+        budget: utility that was allowed to be lost, nats; None without a limit.
+        m_interval: confidence interval of m: by ``from_pairs`` what the pairs do not tell from it, by ``from_curves``
+            what other versions of the curves choose; None where nothing says how the pairs vary.
+        gain_interval: confidence interval of ``gain`` at this m, or None likewise.
+        paid_interval: confidence interval of ``paid`` at this m, or None likewise.
         helped: of how many pairs preference rises at m, and of how many it was asked; None where there are no pairs.
         at_edge: m is the end of the sweep: a wider one may find better.
         method: of the intervals.
@@ -71,7 +75,15 @@ def nothing(
 
 
 def check_wish(direction: str, level: float) -> None:
-    """Raise ConfigError unless the direction is known and the level a coverage."""
+    """Raise ConfigError unless the direction is known and the level a coverage.
+
+    Args:
+        direction: ``raise`` or ``lower``.
+        level: coverage of the confidence intervals.
+
+    Raises:
+        ConfigError: another direction, or a level outside (0, 1).
+    """
     if direction not in ("raise", "lower"):
         raise ConfigError(f"direction {direction!r} is unknown; use 'raise' or 'lower'.")
     if not 0 < level < 1:
@@ -99,6 +111,12 @@ def worded(
 
 
 def could_be_nothing(gain: float, m: float, interval: Interval) -> str:
-    """The refusal of a gain whose interval reaches zero."""
+    """The refusal of a gain whose interval reaches zero.
+
+    Args:
+        gain: preference gained, nats.
+        m: where.
+        interval: confidence interval of the gain.
+    """
     level = f"{100 * interval.level:g} %"
     return f"the gain of {gain:.2f} nats at m = {m:.3g} could be nothing: its {level} interval reaches 0"

@@ -52,7 +52,7 @@ def near_range(
 def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[float, ...]:
     """Further m to sweep: between the one at which the wanted answers are likeliest and its swept neighbours.
 
-    None are left once both neighbours score within 0.01 nats of the best, so `sweep(next_points=look_closer)` ends;
+    None are left once both neighbours score within 0.01 nats of the best, so ``sweep(next_points=look_closer)`` ends;
     none either where utility is undefined for every pair, or with a single swept m.
 
     Args:
@@ -73,9 +73,13 @@ def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[fl
 
 
 def look_closer(table: pd.DataFrame, direction: Direction = "raise") -> tuple[tuple[float, float], ...]:
-    """`closer_points` of a sweep table as ``(m1, m2)``, for `sweep(next_points=...)`; of several curves, those of each.
+    """Further m near the best one, for ``sweep(next_points=...)``; of several curves, those of each.
 
     Where m2 is not m1, it goes from one swept m1 to the next in a straight line.
+
+    Args:
+        table: the sweep so far.
+        direction: ``raise`` or ``lower`` the preference.
 
     Raises:
         DataError: the table is no sweep, or an m1 comes with several m2.

@@ -28,12 +28,22 @@ from .interval import Direction
 
 
 def log_sigma(odds: FloatArray) -> FloatArray:
-    """``log(1 / (1 + e^-odds))``, nats, without overflow; any one shape."""
+    """Log of the logistic function, ``log(1 / (1 + e^-odds))``, nats, without overflow; any one shape.
+
+    Args:
+        odds: log-odds, nats.
+    """
     return np.asarray(-np.logaddexp(0.0, -odds), dtype=np.float64)
 
 
 def wanted_log_p(pref: FloatArray, util: FloatArray, sign: float) -> FloatArray:
-    """``log sigma(sign * pref) + log sigma(util)``, nats: the wanted answer's log-probability; any one shape."""
+    """Log-probability of the wanted answer, ``log sigma(sign * pref) + log sigma(util)``, nats; any one shape.
+
+    Args:
+        pref: preference log-odds, nats.
+        util: utility log-odds, nats.
+        sign: +1 where the positive answer is wanted, -1 where the negative one is.
+    """
     return log_sigma(sign * pref) + log_sigma(util)
 
 

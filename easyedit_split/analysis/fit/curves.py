@@ -86,7 +86,7 @@ def validity(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArra
     return np.exp(-p * np.log1p((m - c) ** 2 / L))
 
 
-def preference(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
+def preference_curve(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
     """Preference log-odds (alpha m + beta) D(m) + b of Eq. 15, nats.
 
     Args:
@@ -96,7 +96,7 @@ def preference(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatAr
     return (params.alpha * m + params.beta) * validity(m, params) + params.b
 
 
-def utility(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
+def utility_curve(m: Float[FloatArray, " n"], params: CurveParams) -> Float[FloatArray, " n"]:
     """Utility log-odds beta D(m) + b of Eq. 17, nats; ``alpha`` is not used.
 
     Args:

@@ -15,10 +15,10 @@ from ...analysis import (
     Collateral,
     Direction,
     FitError,
+    JudgedTexts,
     Recommendation,
     Spread,
     SweepFit,
-    Texts,
     default_aim,
     fit_sweep,
     read_curves,
@@ -71,12 +71,16 @@ def command(  # noqa: DOC101, DOC103
     if not 0 < level < 1:
         raise ConfigError(f"--level {level:g}: it must lie between 0 and 1, e.g. 0.95")
     effects = None if collateral is None else Collateral.read(collateral, kl)
-    judged = None if texts is None else Texts.read(texts)
+    judged = None if texts is None else JudgedTexts.read(texts)
     goal = aim if aim is not None else default_aim(allowed, effects, judged)
     way = cast(Direction, direction)
     fits = fit_sweep(read_curves(sweeps), keep_going=True)
     if len(fits) > 1 and (save or effects or judged):
         raise ConfigError(f"--save, --collateral and --texts are of one intervention; the sweeps hold {len(fits)}")
+    if save is not None:
+        from ..keep_m import keep_m, to_keep_m  # reads an artifact, so torch
+
+        artifact = to_keep_m(save, fits[0].curve)
     found, refused = recommend_all(fits, goal, allowed, way, level, effects, judged)
     if len(refused) == len(fits) == 1:
         raise refused[0]
@@ -86,9 +90,7 @@ def command(  # noqa: DOC101, DOC103
     if len(refused) == len(fits):
         raise ConfigError("no curve could be used; the reasons stand above")
     if save is not None:
-        from ..keep_m import keep_m  # reads an artifact, so torch
-
-        keep_m(save, fits[0].curve, found[0][1], goal)
+        keep_m(artifact, save, fits[0].curve, found[0][1], goal)
         say(f"{save} keeps m = {found[0][1].m:.4g}; `apply` and `inspect` use it")
         say("gain and cost were measured on the rows that chose m: report them from other rows, e.g. --split test")
 
@@ -100,7 +102,7 @@ def recommend_all(
     direction: Direction,
     level: float,
     collateral: Collateral | None,
-    texts: Texts | None,
+    texts: JudgedTexts | None,
 ) -> tuple[list[tuple[SweepFit, Recommendation]], list[FitError | DataError]]:
     """The recommendation for every sweep, and what kept some of them from one.
 
@@ -138,7 +140,7 @@ def recommend_fit(
     level: float = 0.95,
     spread: Spread | None = None,
     collateral: Collateral | None = None,
-    texts: Texts | None = None,
+    texts: JudgedTexts | None = None,
 ) -> Recommendation:
     """The recommendation for one fitted sweep; what is chosen on curves gets its confidence intervals from ``spread``.
 

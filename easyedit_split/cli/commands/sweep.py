@@ -21,6 +21,7 @@ from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
 from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
 from ..console import bar, say, say_written
+from ..engine_options import CacheOption, EngineOption, engine_config
 from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_data, open_model
 from ..options import (
@@ -72,6 +73,8 @@ def command(  # noqa: DOC101, DOC103
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = "auto",
+    cache: CacheOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score answer pairs over a range of m: preference and utility log-odds (Eq. 7, 8).
@@ -80,22 +83,14 @@ def command(  # noqa: DOC101, DOC103
     """
     grid = AUTO_GRID if m == AUTO else parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
+    how = engine_config(engine, cache)
     _check_outputs(to, collateral, texts, overwrite)
     artifact = Artifact.from_pretrained(intervention)
-    table = open_data(
-        data,
-        split,
-        default_split="test",
-        seed=split_seed,
-        columns=columns,
-        concept_id=concept_id,
-        drop_bad=drop_bad,
-        limit=limit,
-    )
+    table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, dtype, device)
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
     points = grid.in_m(unit.r_per_m if unit else 0.0)
-    journal = Journal.beside(to, _identity(artifact, network, tokenizer, model, table))
+    journal = Journal.beside(to, _identity(artifact, engine, network, tokenizer, model, table))
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(
             network,
@@ -110,6 +105,7 @@ def command(  # noqa: DOC101, DOC103
             next_points=_further(m == AUTO, refine, points),
             progress=advance,
             journal=journal,
+            engine=how,
         )
     _write(result, means, to, journal)
     _write_beside(network, tokenizer, artifact, table, result, to, collateral=collateral, texts=texts)
@@ -122,9 +118,12 @@ def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: boo
         check_file(path, overwrite)
 
 
-def _identity(artifact: Artifact, network: Any, tokenizer: Any, model: str, table: PairTable) -> dict[str, Any]:
+def _identity(
+    artifact: Artifact, engine: str, network: Any, tokenizer: Any, model: str, table: PairTable
+) -> dict[str, Any]:
     """What a sweep to go on with must have been made of."""
-    return {"artifact": artifact.identity(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
+    made_by = {"artifact": artifact.identity(), "engine": engine}
+    return {**made_by, **model_identity(network, tokenizer, model), **pairs_identity(table)}
 
 
 def _further(outward: bool, closer: bool, points: Sequence[float]) -> NextPoints:

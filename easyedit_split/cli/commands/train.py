@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.base import PairTable
+from ...scoring.engine.engine import EngineConfig
 from ...steering.artifact import Artifact
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
+from ..engine_options import CacheOption, EngineOption, engine_config
 from ..inputs import open_data, open_model
 from ..layers import AUTO, choose_layer, parse_layers
 from ..options import (
@@ -65,11 +67,13 @@ def command(  # noqa: DOC101, DOC103
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = "auto",
+    cache: CacheOption = "auto",
     overwrite: OverwriteOption = False,
     show: ShowOption = False,
 ) -> None:
     """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
-    layers = parse_layers(layer)
+    layers, how = parse_layers(layer), engine_config(engine, cache)
     overrides = [*(settings or []), *options_as_settings(layers, placement, seed)]
     recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
     if show:
@@ -88,26 +92,25 @@ def command(  # noqa: DOC101, DOC103
         )
         write_artifact(artifact, run, to, overwrite)
         return
-    table = open_data(
-        data,
-        split,
-        default_split="train",
-        seed=split_seed,
-        columns=columns,
-        concept_id=concept_id,
-        drop_bad=drop_bad,
-        limit=limit,
-    )
+    table = open_data(data, split, "train", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, dtype, device)
     if scanned:
         chosen, _ = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
-    artifact = train_or_keep(network, tokenizer, table, run, to, model_name=model, drop_bad=drop_bad)
+    artifact = train_or_keep(network, tokenizer, table, run, to, model_name=model, drop_bad=drop_bad, engine=how)
     write_artifact(artifact, run, to, overwrite)
 
 
 def train_or_keep(
-    network: Any, tokenizer: Any, table: PairTable, run: RunConfig, to: Path, *, model_name: str, drop_bad: bool
+    network: Any,
+    tokenizer: Any,
+    table: PairTable,
+    run: RunConfig,
+    to: Path,
+    *,
+    model_name: str,
+    drop_bad: bool,
+    engine: EngineConfig,
 ) -> Artifact:
     """Train under a progress bar; of a run that stops, the last good state is written beside ``to``.
 
@@ -119,6 +122,7 @@ def train_or_keep(
         to: folder of the artifact.
         model_name: how the record names the model.
         drop_bad: leave bad rows out.
+        engine: how losses are computed.
 
     Raises:
         RunStopped: a loss or gradient was not finite.
@@ -133,6 +137,7 @@ def train_or_keep(
                 model_name=model_name,
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
+                engine=engine,
             )
     except RunStopped as stopped:
         stopped.artifact.save_pretrained(last_good(to), overwrite=True)

@@ -34,7 +34,7 @@ _NONE = (((0.0, 0.0),),)
 
 
 @torch.no_grad()
-def answer_means(engine: Engine, texts: Texts, sites: Sequence[Site]) -> dict[Site, Float[Tensor, "n d"]]:
+def engine_answer_means(engine: Engine, texts: Texts, sites: Sequence[Site]) -> dict[Site, Float[Tensor, "n d"]]:
     """Mean activation over each text's answer tokens under the bare model, at least fp32.
 
     Args:
