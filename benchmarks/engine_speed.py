@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 import transformers
+from easyedit_split.text.template import Template
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
 
 from easyedit_split.config import TokenConfig
@@ -42,7 +43,6 @@ from easyedit_split.scoring.score import answer_rows, score
 from easyedit_split.steering.attach import plain_delta
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.encode import EncodedPair, encode_pairs
-from easyedit_split.text.template import Template
 from easyedit_split.training.answers import AnswerSource, Side, answers_for
 from easyedit_split.types import Pair
 

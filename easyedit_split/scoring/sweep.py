@@ -1,8 +1,8 @@
 """Scores over a sweep of m, as one plain table: a row per pair and m with its losses and log-odds (Eq. 7, 8).
 
-``sweep_table.COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where ``status`` is
-not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers, and counted.
-With a journal, a killed sweep goes on where it stopped and ends in the same table.
+``sweep_table.COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where
+``status`` is not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers,
+and counted. With a journal, a killed sweep goes on where it stopped and ends in the same table.
 """
 
 from __future__ import annotations
