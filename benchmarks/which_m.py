@@ -10,9 +10,9 @@ N(0, 0.05) m. Utility is -8 + N(0, 1) + (style + N(0, 0.3)) m - 0.02 m^2. All se
     style        lift 0, style 0.4 nats per unit of m
     something    lift = (t + 2) standard errors of the mean over the free pairs, t the 95 % quantile of Student
 
-"m given" is the share of tables for which an m is recommended: an error of at most 5 % where there is nothing, the
-power where there is something. "no gain" is the share whose best m makes the wanted answers likelier by less than
-0.01 nats: nothing to test. With three free pairs of twelve no m is given: six are the fewest that tell.
+Printed is the share of tables for which an m is recommended: an error, 5 % by design, where there is nothing, the power
+where there is something. In brackets, the share whose best m makes the wanted answers likelier by less than 0.01 nats:
+nothing to test. With three free pairs of twelve no m is given: six are the fewest that tell.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -76,6 +76,7 @@ class SweepCurve:
         kept: rows of the preference pairs that utility keeps, in order.
         excluded: labels of the pairs that utility leaves out.
         source: the file or table that it was read from.
+        r_per_m: |dh| / |h| at m = 1, natural units; None where the table has no column ``r``.
     """
 
     key: CurveKey
@@ -84,6 +85,7 @@ class SweepCurve:
     kept: IntArray
     excluded: tuple[str, ...]
     source: str = ""
+    r_per_m: float | None = None
 
     @property
     def name(self) -> str:
@@ -154,7 +156,18 @@ def _curve(key: CurveKey, rows: pd.DataFrame, source: str) -> SweepCurve:
     utility = PairOdds(m, util[kept].to_numpy(dtype=np.float64), codes[keep], has_pairs) if keep.any() else None
     excluded = tuple(str(name) or "the only row" for name in util.index[~kept])
     preference = PairOdds(m, pref.to_numpy(dtype=np.float64), codes, has_pairs)
-    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded, source)
+    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded, source, _r_per_m(rows))
+
+
+def _r_per_m(rows: pd.DataFrame) -> float | None:
+    """What m = 1 is worth, from the outermost m whose r is known."""
+    if "r" not in rows.columns:
+        return None
+    known = rows[np.isfinite(rows["r"]) & (rows["m1"] != 0)]
+    if known.empty:
+        return None
+    outermost = known.loc[known["m1"].abs().idxmax()]
+    return float(outermost["r"] / outermost["m1"])
 
 
 def _check_grid(rows: pd.DataFrame, where: str, has_pairs: bool) -> None:
@@ -283,6 +296,6 @@ def _of_mean_losses(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pref, util
 
 
-def _concepts(wide: pd.DataFrame) -> NDArray[np.str_]:
+def _concepts(wide: pd.DataFrame) -> NDArray[Any]:  # beartype knows no NDArray[np.str_]
     """The concept of each row."""
     return wide.index.get_level_values("concept").to_numpy(dtype=str)

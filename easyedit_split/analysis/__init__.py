@@ -28,9 +28,11 @@ from .fit.curves import CurveParams, preference_curve, utility_curve, validity
 from .fit.fit_curve import CurveFit, fit_curve
 from .fit.problem import FitError
 from .fit.sweep_fit import SweepFit, fit_sweep, fit_table, fits_json, transfer_r2
+from .lack_of_fit import LackOfFit, Misfit, lack_of_fit
 from .mechanism import mechanism, read_activations
 from .r2_tables import r2_table, to_csv, to_latex, to_markdown, transfer_table
 from .regions import Regions, breakdown, regions_of
+from .smooth import SmoothCurve, smooth_curve
 from .uncertainty.methods import spread_of
 from .uncertainty.region_intervals import RegionIntervals, region_intervals
 from .uncertainty.spread import Spread
@@ -49,12 +51,15 @@ __all__ = [
     "FitError",
     "Interval",
     "JudgedTexts",
+    "LackOfFit",
+    "Misfit",
     "ModelScore",
     "PairOdds",
     "PairedGain",
     "Recommendation",
     "RegionIntervals",
     "Regions",
+    "SmoothCurve",
     "Spread",
     "Style",
     "SweepCurve",
@@ -70,6 +75,7 @@ __all__ = [
     "fits_json",
     "from_curves",
     "from_pairs",
+    "lack_of_fit",
     "look_closer",
     "mechanism",
     "near_range",
@@ -81,6 +87,7 @@ __all__ = [
     "recommend",
     "region_intervals",
     "regions_of",
+    "smooth_curve",
     "spread_of",
     "style_of",
     "to_csv",

@@ -16,6 +16,7 @@ from ..types import ConfigError, DataError, FloatArray
 from .fit.fit_curve import information_criteria, r_squared
 from .fit.problem import FitError, curve_problem
 from .fit.rivals import MODELS
+from .fit.weights import spacing_weights
 
 FOLDS = 5
 
@@ -69,15 +70,15 @@ def compare_models(
             f"{len(m)} points in {folds} folds leave {left} to fit {problem.n_params} parameters; "
             "sweep more values of m or ask for more folds."
         )
-    scores = []
+    weights, scores = spacing_weights(m), []
     for name, fit in MODELS.items():
         fitted = fit(m, y, kind)
         predicted = fitted.curve(m)
-        sse = float(np.square(y - predicted).sum())
+        sse = float(weights @ np.square(y - predicted))
         aic, bic = information_criteria(sse, len(m), fitted.n_params, problem.span)
         held_out = _held_out(m, y, kind, name, folds)
         rmse = float(np.sqrt(sse / len(m)))
-        scores.append(ModelScore(name, fitted.n_params, r_squared(y, predicted), held_out, rmse, aic, bic))
+        scores.append(ModelScore(name, fitted.n_params, r_squared(y, predicted, weights), held_out, rmse, aic, bic))
     return sorted(scores, key=lambda score: score.bic)
 
 
@@ -90,4 +91,4 @@ def _held_out(m: FloatArray, y: FloatArray, kind: Kind, name: str, folds: int) -
             predicted[out] = MODELS[name](m[~out], y[~out], kind).curve(m[out])
         except FitError:
             return float("nan")
-    return r_squared(y, predicted)
+    return r_squared(y, predicted, spacing_weights(m))

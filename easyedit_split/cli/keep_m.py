@@ -13,29 +13,43 @@ from ..steering.artifact import Artifact
 from ..types import ConfigError
 
 
-def keep_m(folder: Path, curve: SweepCurve, choice: Recommendation, aim: Aim) -> Artifact:
-    """Write a recommendation into an artifact and give the artifact back.
+def to_keep_m(folder: Path, curve: SweepCurve) -> Artifact:
+    """The artifact that is to keep an m, checked before anything is chosen.
 
     Args:
         folder: the artifact.
+        curve: the sweep that m is to be chosen on.
+
+    Raises:
+        ConfigError: the artifact holds several concepts, or the sweep is of the rows that it was trained on.
+        ArtifactError: the artifact is damaged.
+    """
+    artifact = Artifact.from_pretrained(folder)
+    only_concept(artifact)
+    refuse_training_rows(artifact, curve, folder)
+    return artifact
+
+
+def keep_m(artifact: Artifact, folder: Path, curve: SweepCurve, choice: Recommendation, aim: Aim) -> None:
+    """Write a recommendation into an artifact.
+
+    Args:
+        artifact: from ``to_keep_m``.
+        folder: its own.
         curve: the sweep that m was chosen on.
         choice: what was recommended.
         aim: what m was to reach.
 
     Raises:
-        ConfigError: no m was recommended, or the sweep is of the rows that the artifact was trained on.
-        ArtifactError: the artifact is damaged.
+        ConfigError: no m was recommended.
     """
     if choice.m is None:
         raise ConfigError(f"there is no m to keep in {folder}: {choice.reason}")
-    artifact = Artifact.from_pretrained(folder)
-    refuse_training_rows(artifact, curve, folder)
-    kept = artifact.with_m(choice.m, curve_concept(artifact), evidence=evidence_record(curve, choice, aim))
+    kept = artifact.with_m(choice.m, only_concept(artifact), evidence=evidence_record(curve, choice, aim))
     kept.save_pretrained(folder, overwrite=True)
-    return kept
 
 
-def curve_concept(artifact: Artifact) -> str | None:
+def only_concept(artifact: Artifact) -> str:
     """The concept that an m is kept for: the only one.
 
     Args:

@@ -114,9 +114,9 @@ def test_retracted_points_are_allowed_and_allowed_points_stay(two_sided: bool) -
     allowed = decay.feasible(theta, sigma)
     assert 100 < allowed.sum() < 1900
     assert np.all((inside >= low - 1e-9) & (inside <= high + 1e-9))
-    for side in decay.sides(inside, sigma):
+    for side, lowest in zip(decay.sides(inside, sigma), decay.L_low, strict=True):
         assert np.abs(side.c).max() <= CENTRE_BOUND * (1 + 1e-9)
-        assert side.L.min() >= decay.L_low * (1 - 1e-9)
+        assert side.L.min() >= lowest * (1 - 1e-9)
     assert np.array_equal(inside[allowed], theta[allowed])
     assert np.all(near[~allowed])
     assert not near[allowed].any()

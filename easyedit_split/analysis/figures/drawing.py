@@ -2,13 +2,14 @@
 
 Points carry their fitted curve, or a thin line from point to point where there is no fit: solid and filled for
 preference, dashed and hollow for utility. A band is the pointwise interval of the fitted curve. A diamond marks the
-recommended m on the curve; its interval stands just above it in the curve's colour.
+recommended m on the curve; its interval stands just above it in the curve's colour. Each panel says the R2 of its fits
+and whether they miss their points; where they do, a dotted smooth curve stands beside, and regions follow it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,17 @@ from ...types import FloatArray
 from ..choose_m.interval import Interval
 from ..choose_m.recommendation import Recommendation
 from ..fit.sweep_fit import SweepFit
+from ..lack_of_fit import lack_of_fit
 from ..regions import SideRegions, regions_of
+from ..smooth import SmoothCurve, smooth_curve
+from ..uncertainty.band import band, left_out_by_band
 from ..uncertainty.spread import Spread
 from .legend import Shown
-from .style import BAND_ALPHA, HOLLOW, LINES, REGION_COLOURS, REGION_EDGE, Look
+from .style import BAND_ALPHA, HOLLOW, LINES, REGION_COLOURS, REGION_EDGE, SMOOTH_LINE, Look
 
 FINE = 801
 LIFT, LIFT_MORE = 7.0, 4.0  # points from a diamond up to its interval, and further for the next one nearby
+MOST_LINES, QUALITY_STEP = 4, 0.075  # of a panel's notes on quality, and their distance in its height
 NEARBY = 0.1  # of the swept range: recommended m whose intervals are stacked
 
 
@@ -77,11 +82,55 @@ def _curve(ax: Axes, drawn: Drawn, kind: Kind, style: Look, shown: Shown) -> Non
     ax.plot(table.m, table.mean, linestyle="", alpha=0.55, zorder=3, **points)
     m = _fine(table.m)
     ax.plot(m, fit(m), linestyle=LINES[kind], color=colour, zorder=4)
-    versions = None if drawn.spread is None else getattr(drawn.spread, kind)
-    if drawn.spread is not None and versions is not None:
-        low, high = drawn.spread.interval(versions.values(m), fit(m))
-        ax.fill_between(m, low, high, color=colour, alpha=BAND_ALPHA, linewidth=0, zorder=2)
+    ends = None if drawn.spread is None else band(drawn.spread, fit, m)
+    if drawn.spread is not None and ends is not None:
+        ax.fill_between(m, *ends, color=colour, alpha=BAND_ALPHA, linewidth=0, zorder=2)
         shown.bands.add((drawn.spread.method, drawn.spread.level))
+    smooth = smooth_instead(drawn, kind)
+    if smooth is not None:
+        ax.plot(m, smooth(m), linestyle=SMOOTH_LINE, color=colour, linewidth=0.8, zorder=4)
+        shown.smooth = True
+
+
+def smooth_instead(drawn: Drawn, kind: Kind) -> SmoothCurve | None:
+    """The smooth curve, where the fitted one misses its points; None where it does not."""
+    fit, table = drawn.fit.fit(kind), drawn.fit.curve.table(kind)
+    found = None if fit is None else lack_of_fit(fit, table)
+    return smooth_curve(table) if found is not None and found.slopes_are_wrong else None
+
+
+def quality_text(drawn: Drawn, kind: Kind) -> str:
+    """R2 of a fitted curve, where it misses its points, and what its band leaves out; empty without a fit."""
+    fit = drawn.fit.fit(kind)
+    if fit is None:
+        return ""
+    advice = drawn.recommendation
+    found = lack_of_fit(fit, drawn.fit.curve.table(kind), None if advice is None else advice.m)
+    parts = [f"R2 {fit.r2:.3f}"]
+    if found is not None and found.found:
+        worst = found.found[0]
+        parts.append(f"form misses points by {worst.nats:.2g} nats")
+    off = 0.0 if drawn.spread is None else left_out_by_band(drawn.spread, fit)
+    if off > 0:
+        parts.append(f"band leaves out {off:.0%} of its curve")
+    return ", ".join(parts)
+
+
+def write_quality(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kinds: Sequence[Kind]) -> None:
+    """One small line for each fitted curve of a panel, in its colour; where there are many, the range of R2."""
+    lines = [
+        (f"{kind}: {text}" if len(kinds) > 1 else text, style.colour)
+        for item, style in inside
+        for kind in kinds
+        if has_kind(item, kind) and (text := quality_text(item, kind))
+    ]
+    if len(lines) > MOST_LINES:
+        fits = [fit for item, _ in inside for kind in kinds if (fit := item.fit.fit(kind)) is not None]
+        low, high = min(fit.r2 for fit in fits), max(fit.r2 for fit in fits)
+        lines = [(f"R2 {low:.3f} to {high:.3f}", "0.3")]
+    for k, (text, colour) in enumerate(lines):
+        height = 0.98 - QUALITY_STEP * k
+        ax.text(0.02, height, text, transform=ax.transAxes, fontsize=5.5, color=colour, va="top", zorder=7)
 
 
 def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Shown) -> None:
@@ -117,8 +166,10 @@ def draw_regions(ax: Axes, drawn: Drawn, shown: Shown) -> None:
     """
     if drawn.fit.preference is None:
         return
-    found = regions_of(drawn.fit.preference)
+    found, smooth = regions_of(drawn.fit.preference), smooth_instead(drawn, "preference")
     for side in (found.minus, found.plus):
+        if side is not None and smooth is not None:
+            side = replace(side, linear_end=smooth.linear_ends[int(side.end > 0)], convergence_start=None)
         for name, start, end in [] if side is None else _spans(side):
             ax.axvspan(start, end, color=REGION_COLOURS[name], linewidth=0, zorder=0)
             if start != 0:

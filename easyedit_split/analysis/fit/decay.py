@@ -24,12 +24,13 @@ from jaxtyping import Bool, Float
 
 from ...types import FloatArray
 from .curves import CurveParams
+from .weights import spacing_weights
 
 P_BOUNDS = (1e-2, 1e2)
 RATE_LOW = 1e-5  # smallest p / L, in units of 1 / scale^2; the largest is p's bound over `L_low`
 T_BOUND = 8.0  # |t|: D(0) down to e^-64
 CENTRE_BOUND = 4.0  # |m+|, |m-| in units of scale
-FINEST = 0.25  # sqrt(L) in units of the smallest grid spacing: the points cannot show a narrower peak
+FINEST = 0.25  # sqrt(L) in units of the gap next to 0: the points cannot show a narrower peak
 TOUCHING = 1e-9  # nearness of log(p/L) to a border that counts as lying on it
 
 
@@ -79,9 +80,21 @@ class RationalQuadratic:
     two_sided: bool
 
     @cached_property
-    def L_low(self) -> float:
-        """Smallest L, in units of scale squared."""
-        return float((FINEST * np.diff(self.x).min()) ** 2)
+    def L_low(self) -> FloatArray:
+        """Smallest L of each side ``[sides]``, plus first, in units of scale squared: from that side's gap next to 0.
+
+        The smallest gap of the grid would not do: where a few points lie close to each other, a peak could hide between
+        others. On an even grid it is the same.
+        """
+        gaps, ends = np.diff(self.x), (self.x[:-1], self.x[1:])
+        plus, minus = gaps[ends[1] > 0], gaps[ends[0] < 0][::-1]
+        sides = [plus[:1], minus[:1]] if self.two_sided else [minus[:1] if self.n_left else plus[:1]]
+        return np.array([(FINEST * float(side[0])) ** 2 for side in sides], dtype=np.float64)
+
+    @cached_property
+    def root_weights(self) -> FloatArray:
+        """``[n]`` square roots of the points' weights."""
+        return np.sqrt(spacing_weights(self.x))
 
     @property
     def n_params(self) -> int:
@@ -91,10 +104,9 @@ class RationalQuadratic:
     @cached_property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Box on the free coordinates, two arrays ``[q]``."""
-        per_side_low, per_side_high = np.log([[RATE_LOW, P_BOUNDS[0]], [P_BOUNDS[1] / self.L_low, P_BOUNDS[1]]])
-        n_sides = 2 if self.two_sided else 1
-        low = np.concatenate([[-T_BOUND], np.tile(per_side_low, n_sides)])
-        return low, np.concatenate([[T_BOUND], np.tile(per_side_high, n_sides)])
+        low = [-T_BOUND, *np.log([RATE_LOW, P_BOUNDS[0]] * len(self.L_low))]
+        high = [T_BOUND, *np.log([bound for L in self.L_low for bound in (P_BOUNDS[1] / L, P_BOUNDS[1])])]
+        return np.array(low), np.array(high)
 
     def sides(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> list[SideValues]:
         """Centre, L and p of the plus side, and of the minus side when both were swept (in that order).
@@ -119,8 +131,7 @@ class RationalQuadratic:
             sigma: relative sign of the two centres.
         """
         sides = self.sides(theta, sigma)
-        lowest = self.L_low
-        inside = [(np.abs(side.c) <= CENTRE_BOUND) & (lowest <= side.L) for side in sides]
+        inside = [(np.abs(s.c) <= CENTRE_BOUND) & (low <= s.L) for s, low in zip(sides, self.L_low, strict=True)]
         return np.asarray(np.logical_and.reduce(inside))
 
     def retract(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S q"], Bool[np.ndarray, " S"]]:
@@ -133,7 +144,7 @@ class RationalQuadratic:
             theta: free shape coordinates inside the box.
         """
         out = theta.copy()
-        most = self._most_over_p * np.exp(theta[:, 2::2].min(axis=1))  # largest kappa, with L at `L_low`
+        most = (self._most_over_p * np.exp(theta[:, 2::2])).min(axis=1)  # largest kappa, with L at ``L_low``
         out[:, 0] *= np.sqrt(np.minimum(1.0, most / np.maximum(np.square(theta[:, 0]), 1e-300)))
         least, largest, _ = self._rates(out)
         rate = np.minimum(np.maximum(theta[:, 1::2], least), largest)
@@ -158,9 +169,9 @@ class RationalQuadratic:
         return normals, np.concatenate([rate <= least + TOUCHING, rate >= largest - TOUCHING], axis=1)
 
     @cached_property
-    def _most_over_p(self) -> float:
-        """Largest kappa / p: at a centre of ``CENTRE_BOUND`` with L at ``L_low``."""
-        return float(np.log1p(CENTRE_BOUND**2 / self.L_low))
+    def _most_over_p(self) -> FloatArray:
+        """Largest kappa / p of each side: at a centre of ``CENTRE_BOUND`` with L at ``L_low``."""
+        return np.asarray(np.log1p(CENTRE_BOUND**2 / self.L_low), dtype=np.float64)
 
     def _rates(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Per side ``[S sides]``: least log(p/L) by ``CENTRE_BOUND``, largest by ``L_low``, and kappa / p."""

@@ -1,10 +1,10 @@
 """Fit the preference curve (Eq. 15) or the utility curve (Eq. 17) to log-odds over m.
 
-    minimise  sum_i (y_i - curve(m_i))^2   subject to   D+(0) = D-(0)
+    minimise  sum_i w_i (y_i - curve(m_i))^2   subject to   D+(0) = D-(0)
 
-by either solver: ``least_squares`` (default; continuity and the linear parameters eliminated) or ``slsqp`` (the
-paper's). A fit that did not converge raises ``FitError``, or is returned with ``ok=False`` where the caller asks for
-that.
+with w_i from ``weights`` (1 unless points lie in a cluster), by either solver: ``least_squares`` (default; continuity
+and the linear parameters eliminated) or ``slsqp`` (the paper's). A fit that did not converge raises ``FitError``, or is
+returned with ``ok=False`` where the caller asks for that.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class CurveFit:
         ok: whether the solver converged.
         message: how the solver ended, in words.
         solver: its name.
-        r2: coefficient of determination 1 - SSE / SST on the fitted points.
-        rmse: root mean squared error, nats.
+        r2: coefficient of determination 1 - SSE / SST on the fitted points, weighted as the fit is.
+        rmse: root mean squared error, nats, weighted as the fit is.
         aic: Akaike information criterion n log(SSE / n) + 2 k (SSE no smaller than rounding error).
         bic: Bayesian information criterion n log(SSE / n) + k log n.
         m: ``[n]`` fitted points, sorted.
@@ -152,15 +152,19 @@ def fit_curve(
     return _result(problem, result, solver)
 
 
-def r_squared(y: Float[FloatArray, " n"], predicted: Float[FloatArray, " n"]) -> float:
+def r_squared(
+    y: Float[FloatArray, " n"], predicted: Float[FloatArray, " n"], weights: Float[FloatArray, " n"] | None = None
+) -> float:
     """Coefficient of determination 1 - SSE / SST; negative where the mean predicts better, NaN for constant y.
 
     Args:
-        y: what was measured.
-        predicted: what the curve says.
+        y: points, nats.
+        predicted: the same points as a curve has them, nats.
+        weights: of the points; all alike where None.
     """
-    sst = float(np.square(y - y.mean()).sum())
-    return 1.0 - float(np.square(y - predicted).sum()) / sst if sst > 0 else float("nan")
+    w = np.ones_like(y) if weights is None else weights
+    sst = float(w @ np.square(y - w @ y / w.sum()))
+    return 1.0 - float(w @ np.square(y - predicted)) / sst if sst > 0 else float("nan")
 
 
 def information_criteria(sse: float, n: int, k: int, span: float) -> tuple[float, float]:
@@ -178,7 +182,8 @@ def information_criteria(sse: float, n: int, k: int, span: float) -> tuple[float
 
 def _result(problem: Problem, result: SolverResult, solver: str) -> CurveFit:
     predicted = curve_at(problem.kind, problem.m, result.params)
-    sse, n = float(np.square(problem.y - predicted).sum()), len(problem.m)
+    weights = np.square(problem.decay.root_weights)
+    sse, n = float(weights @ np.square(problem.y - predicted)), len(problem.m)
     aic, bic = information_criteria(sse, n, problem.n_params, problem.span)
     rmse = float(np.sqrt(sse / n))
     coords = coordinates(problem.decay, result.params, problem.scale, problem.with_alpha)
@@ -189,7 +194,7 @@ def _result(problem: Problem, result: SolverResult, solver: str) -> CurveFit:
         ok=result.ok,
         message=result.message,
         solver=solver,
-        r2=r_squared(problem.y, predicted),
+        r2=r_squared(problem.y, predicted, weights),
         rmse=rmse,
         aic=aic,
         bic=bic,

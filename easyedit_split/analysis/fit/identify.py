@@ -23,6 +23,7 @@ from .curves import PARAM_NAMES, CurveParams, params_vector
 from .decay import CENTRE_BOUND, P_BOUNDS, T_BOUND, RationalQuadratic, from_params, to_params
 
 NOISE_FLOOR = 1e-3
+PSEUDO_INVERSE_TOL = 1e-10
 BOUND_MARGIN = 1e-3
 
 
@@ -71,6 +72,26 @@ class Coordinates:
         return np.concatenate([np.stack(columns, axis=1), shape], axis=1)
 
 
+def estimator(coords: Coordinates) -> Float[FloatArray, "k n"]:
+    """How far z moves per nat that a point moves, in the weighted least-squares fit.
+
+    Args:
+        coords: the fit.
+    """
+    root = coords.decay.root_weights
+    return pseudo_inverse(coords.jacobian() * root[:, None]) * root
+
+
+def pseudo_inverse(J: Float[FloatArray, "n k"]) -> Float[FloatArray, "k n"]:
+    """Pseudo-inverse with columns brought to one size first.
+
+    Args:
+        J: any matrix.
+    """
+    size = np.maximum(np.sqrt(np.square(J).sum(axis=0)), 1e-300)
+    return np.asarray(np.linalg.pinv(J / size, rcond=PSEUDO_INVERSE_TOL) / size[:, None], dtype=np.float64)
+
+
 def coordinates(decay: RationalQuadratic, params: CurveParams, scale: float, with_alpha: bool) -> Coordinates:
     """Free coordinates of fitted parameters.
 
@@ -113,7 +134,7 @@ def unidentified(coords: Coordinates, span: float, rmse: float) -> tuple[tuple[s
         span: range of the curve, nats.
         rmse: root mean squared error of the fit, nats.
     """
-    J, T = coords.jacobian(), tangent(coords)
+    J, T = coords.jacobian() * coords.decay.root_weights[:, None], tangent(coords)
     names = [k for k in range(len(PARAM_NAMES)) if np.isfinite(T[k]).all() and (k or coords.with_alpha)]
     amount = np.array([span / (2 * coords.scale), span / 2, span / 2, *[coords.scale / 10, 1.0, 1.0] * 2])
     noise = np.sqrt(len(J)) * max(rmse, NOISE_FLOOR * span)
@@ -147,7 +168,7 @@ def at_bound(coords: Coordinates) -> tuple[str, ...]:
             names.append(f"p_{label}/L_{label}")
         if min(abs(p - np.log(bound)) for bound in P_BOUNDS) <= BOUND_MARGIN:
             names.append(f"p_{label}")
-        if float(centres[k].L[0]) <= coords.decay.L_low * (1 + BOUND_MARGIN):
+        if float(centres[k].L[0]) <= coords.decay.L_low[k] * (1 + BOUND_MARGIN):
             names.append(f"L_{label}")
         if abs(float(centres[k].c[0])) >= CENTRE_BOUND * (1 - BOUND_MARGIN):
             names.append(f"m_{label}")

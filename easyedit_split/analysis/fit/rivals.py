@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -22,6 +23,7 @@ from ...types import FloatArray
 from .fit_curve import fit_curve
 from .problem import curve_problem
 from .varpro import project, solve
+from .weights import spacing_weights
 
 LOG_RATES = np.log([0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 300.0])
 RATE_BOUNDS = (np.log(1e-4), np.log(1e5))
@@ -53,6 +55,11 @@ class PowerDecay:
     x: FloatArray
     power: int
     two_sided: bool
+
+    @cached_property
+    def root_weights(self) -> FloatArray:
+        """``[n]`` square roots of the points' weights."""
+        return np.sqrt(spacing_weights(self.x))
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
@@ -108,7 +115,7 @@ def polynomial(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kin
         degree: of the polynomial.
     """
     scale = float(np.abs(m).max())
-    coefficients = np.polyfit(m / scale, y, degree)
+    coefficients = np.polyfit(m / scale, y, degree, w=np.sqrt(spacing_weights(m)))
     return Fitted(lambda at: np.asarray(np.polyval(coefficients, at / scale), dtype=np.float64), degree + 1)
 
 
@@ -129,10 +136,11 @@ def power_decay(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Ki
     rows = np.broadcast_to(problem.target, (len(theta), len(m)))
     found = solve(decay, rows, theta, sigma, with_alpha=problem.with_alpha)
     best = int(found.cost.argmin())
+    root = decay.root_weights
     shape, one = found.theta[best : best + 1], sigma[:1]
-    y0, beta, alpha = project(decay.log_relative(shape, one), decay.x, problem.target[None], problem.with_alpha).linear[
-        0
-    ]
+    y0, beta, alpha = project(
+        decay.log_relative(shape, one), decay.x, problem.target[None] * root, problem.with_alpha, root
+    ).linear[0]
 
     def curve(at: FloatArray) -> FloatArray:
         there = PowerDecay(at / problem.scale, power, decay.two_sided)

@@ -61,21 +61,24 @@ def _constraint() -> tuple[Callable[[FloatArray], float], Callable[[FloatArray],
 
 
 def _objective(problem: Problem, free: IntArray, z: FloatArray) -> tuple[float, FloatArray]:
-    """Mean squared residual of the scaled problem and its gradient over the free variables."""
+    """Mean weighted squared residual of the scaled problem and its gradient over the free variables."""
     params, x, n = _decode(z), problem.decay.x, len(problem.target)
     curve, gradient = (
         (preference_curve, preference_gradient) if problem.with_alpha else (utility_curve, utility_gradient)
     )
-    residual = curve(x, params) - problem.target
-    jacobian = gradient(x, params)
+    root = problem.decay.root_weights
+    residual = root * (curve(x, params) - problem.target)
+    jacobian = root[:, None] * gradient(x, params)
     jacobian[:, _LOGS] *= np.exp(z[_LOGS])
     return float(residual @ residual) / n, 2 * (jacobian[:, free].T @ residual) / n
 
 
 def _bounds(problem: Problem) -> FloatArray:
-    logs = [np.log([problem.decay.L_low, L_HIGH]), np.log(P_BOUNDS)]
-    side = [(-CENTRE_BOUND, CENTRE_BOUND), *logs]
-    return np.array([(-LINEAR_BOUND, LINEAR_BOUND)] * 3 + side + side, dtype=np.float64)
+    lowest = problem.decay.L_low
+    sides = [
+        [(-CENTRE_BOUND, CENTRE_BOUND), *np.log([[low, L_HIGH], list(P_BOUNDS)])] for low in (lowest[0], lowest[-1])
+    ]
+    return np.array([(-LINEAR_BOUND, LINEAR_BOUND)] * 3 + sides[0] + sides[1], dtype=np.float64)
 
 
 def slsqp(problem: Problem) -> SolverResult:
@@ -87,7 +90,8 @@ def slsqp(problem: Problem) -> SolverResult:
     decay = problem.decay
     theta, sigma = starts(decay, problem.target, with_alpha=problem.with_alpha, count=N_STARTS)
     rows = np.broadcast_to(problem.target, (len(theta), len(problem.target)))
-    linear = project(decay.log_relative(theta, sigma), decay.x, rows, problem.with_alpha).linear
+    root = decay.root_weights
+    linear = project(decay.log_relative(theta, sigma), decay.x, rows * root, problem.with_alpha, root).linear
     outcomes = []
     for k in range(len(theta)):
         start = _encode(to_params(decay, theta[k], float(sigma[k]), linear[k], 1.0))

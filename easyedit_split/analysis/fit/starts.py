@@ -121,7 +121,7 @@ def _lattice(x: bytes, n_left: int, two_sided: bool, with_alpha: bool) -> Lattic
     theta = np.clip(theta, low, high)
     keep = decay.feasible(theta, sigma)
     theta, sigma, cell = theta[keep], sigma[keep], cell[keep]
-    basis, _ = orthonormal(decay.log_relative(theta, sigma), decay.x, with_alpha)
+    basis, _ = orthonormal(decay.log_relative(theta, sigma), decay.x, with_alpha, decay.root_weights)
     return Lattice(theta, sigma, cell, basis)
 
 
@@ -137,7 +137,7 @@ def starts(
         count: how many.
     """
     lattice = _lattice(decay.x.tobytes(), decay.n_left, decay.two_sided, with_alpha)
-    explained = np.square(lattice.basis @ y).sum(axis=1)
+    explained = np.square(lattice.basis @ (y * decay.root_weights)).sum(axis=1)
     order = np.argsort(-explained)[: 60 * count]
     _, first = np.unique(lattice.cell[order], return_index=True)
     chosen = order[np.sort(first)[:count]]

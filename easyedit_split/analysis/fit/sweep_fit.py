@@ -14,13 +14,17 @@ from typing import Any
 
 import pandas as pd
 
+from ...log_odds import PairOdds
 from ...sweep_curves import KINDS, Kind, SweepCurve, SweepLike, as_curves
 from ...types import ConfigError, DataError
+from ..lack_of_fit import lack_of_fit
 from ..regions import SideRegions, regions_of
+from ..smooth import smooth_curve
 from ..uncertainty.region_intervals import region_intervals
 from ..uncertainty.spread import Spread
 from .fit_curve import CurveFit, Solver, fit_curve, r_squared
 from .problem import FitError
+from .weights import spacing_weights
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def transfer_r2(source: CurveFit, target: SweepCurve) -> float:
         target: another sweep.
     """
     table = target.table(source.kind)
-    return r_squared(table.mean, source(table.m))
+    return r_squared(table.mean, source(table.m), spacing_weights(table.m))
 
 
 def fit_table(fits: Sequence[SweepFit]) -> pd.DataFrame:
@@ -174,9 +178,22 @@ def _fitted(item: SweepFit, kind: Kind, fit: CurveFit, varied: Spread | None) ->
         "linear_r2": found.linear_law.r2_linear,
         "plus": _side(found.plus),
         "minus": _side(found.minus),
+        **_checked(fit, table),
     }
     given = varied is not None and (varied.preference if kind == "preference" else varied.utility) is not None
     return record | ({"intervals": asdict(region_intervals(fit, varied))} if varied is not None and given else {})
+
+
+def _checked(fit: CurveFit, table: PairOdds) -> dict[str, Any]:
+    """Where the form misses its points, and the smooth curve's slope and linear region beside it."""
+    misfit, smooth = lack_of_fit(fit, table), smooth_curve(table)
+    misses = None if misfit is None else {part.where: asdict(part) for part in (misfit.sweep, misfit.zero)}
+    if smooth is None:
+        return {"misses": misses, "smooth": None}
+    ends = None if smooth.slope_interval is None else asdict(smooth.slope_interval)
+    left, right = smooth.linear_ends
+    record = {"slope": smooth.slope, "slope_interval": ends, "linear_from": left, "linear_to": right}
+    return {"misses": misses, "smooth": record}
 
 
 def _side(side: SideRegions | None) -> dict[str, Any] | None:
@@ -189,8 +206,10 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     for name, value in record.items():
         if name == "params":
             row.update(value)
-        elif name in ("plus", "minus"):
-            row.update({f"{name}_{key}": inner for key, inner in (value or {}).items()})
+        elif name in ("plus", "minus", "smooth"):
+            row.update({f"{name}_{key}": inner for key, inner in (value or {}).items() if not isinstance(inner, dict)})
+        elif name == "misses":
+            row.update({f"misses_{part['where']}": part["nats"] for part in (value or {}).values()})
         elif isinstance(value, list):
             row[name] = "; ".join(v if isinstance(v, str) else "~".join(v) for v in value)
         else:

@@ -37,6 +37,11 @@ class Decay(Protocol):
         ...
 
     @property
+    def root_weights(self) -> FloatArray:
+        """``[n]`` square roots of the points' weights."""
+        ...
+
+    @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
         """Lower and upper bounds ``[q]``."""
         ...
@@ -149,7 +154,7 @@ class Solution:
 
 
 def orthonormal(
-    log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], with_alpha: bool
+    log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], with_alpha: bool, root: Float[FloatArray, " n"]
 ) -> tuple[Float[FloatArray, "S k n"], Float[FloatArray, "S k k"]]:
     """Orthonormal basis of span(1, G - 1[, x G]) by Gram-Schmidt, done twice; the triangular factor beside it.
 
@@ -163,10 +168,10 @@ def orthonormal(
     S, n = log_G.shape
     k = 3 if with_alpha else 2
     basis, upper = np.zeros((S, k, n)), np.zeros((S, k, k))
-    basis[:, 0], upper[:, 0, 0] = 1 / np.sqrt(n), np.sqrt(n)
-    columns = [np.expm1(log_G)]
+    basis[:, 0], upper[:, 0, 0] = root / np.sqrt(n), np.sqrt(n)  # the weights' mean is 1
+    columns = [root * np.expm1(log_G)]
     if with_alpha:
-        columns.append(x * (1.0 + columns[0]))
+        columns.append(x * (root + columns[0]))
     for j, column in enumerate(columns, start=1):
         done, v = basis[:, :j], column
         for _ in range(2):
@@ -181,7 +186,11 @@ def orthonormal(
 
 
 def project(
-    log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], y: Float[FloatArray, "S n"], with_alpha: bool
+    log_G: Float[FloatArray, "S n"],
+    x: Float[FloatArray, " n"],
+    y: Float[FloatArray, "S n"],
+    with_alpha: bool,
+    root: Float[FloatArray, " n"],
 ) -> Projection:
     """Linear least squares for alpha, beta', y0 of each problem, and the residual.
 
@@ -190,8 +199,9 @@ def project(
         x: scaled m.
         y: scaled curves.
         with_alpha: preference (True) or utility (False).
+        root: square roots of the points' weights.
     """
-    basis, upper = orthonormal(log_G, x, with_alpha)
+    basis, upper = orthonormal(log_G, x, with_alpha, root)
     h = np.matmul(basis, y[:, :, None])[:, :, 0]
     residual = y - np.matmul(h[:, None, :], basis)[:, 0]
     coef = np.zeros((len(y), 3))
@@ -206,7 +216,7 @@ def _normal_equations(
     decay: Decay, theta: FloatArray, sigma: FloatArray, fit: Projection
 ) -> tuple[FloatArray, FloatArray]:
     """Gauss-Newton matrix ``[S q q]`` and descent direction's right side ``[S q]`` (Kaufman)."""
-    amplitude = (fit.linear[:, 2:] * decay.x + fit.linear[:, 1:2]) * fit.G
+    amplitude = (fit.linear[:, 2:] * decay.x + fit.linear[:, 1:2]) * fit.G * decay.root_weights
     A = decay.jacobian(theta, sigma) * amplitude[:, :, None]
     A -= np.matmul(fit.basis.transpose(0, 2, 1), np.matmul(fit.basis, A))
     At = A.transpose(0, 2, 1)
@@ -266,13 +276,14 @@ def solve(
         max_iterations: problems still moving after as many are reported as not converged.
     """
     low, high = decay.bounds
-    S = len(theta)
+    S, root = len(theta), decay.root_weights
     theta, touching = decay.retract(np.clip(theta, low, high))
-    fit = project(decay.log_relative(theta, sigma), decay.x, y, with_alpha)
+    y = y * root
+    fit = project(decay.log_relative(theta, sigma), decay.x, y, with_alpha, root)
     H, g = _normal_equations(decay, theta, sigma, fit)
     cost, linear = fit.cost.copy(), fit.linear.copy()
     damping, status = np.full(S, 1e-2), np.full(S, RUNNING, dtype=np.int64)
-    centred = y - y.mean(axis=1, keepdims=True)
+    centred = y - (y @ root)[:, None] * root / len(root)
     scatter = np.einsum("sn,sn->s", centred, centred)
     live, iteration, earlier = np.arange(S), 0, cost.copy()
     for iteration in range(1, max_iterations + 1):
@@ -286,7 +297,7 @@ def solve(
         if not len(live):
             break
         trial, near = decay.retract(np.clip(theta[live] + step, low, high))
-        fit = project(decay.log_relative(trial, sigma[live]), decay.x, y[live], with_alpha)
+        fit = project(decay.log_relative(trial, sigma[live]), decay.x, y[live], with_alpha, root)
         better = fit.cost < cost[live]
         won, fit = live[better], fit.take(better)
         theta[won], touching[won], cost[won], linear[won] = trial[better], near[better], fit.cost, fit.linear

@@ -1,8 +1,9 @@
 """Bootstrap over pairs: concepts stay, pairs within each are drawn anew, both curves are fitted again.
 
 Preference and utility use the same draw. Each draw is fitted from a solution of every sign pattern of m+ and m-,
-because with other pairs another one may fit best. Percentile levels are widened for small samples (Hesterberg 2015):
-alpha/2 -> Phi( -sqrt(n / (n - C)) t_{n-C, 1-alpha/2} ), n pairs in C concepts.
+because with other pairs another one may fit best; one that still moves at the end is counted. Percentile levels are
+widened for small samples (Hesterberg 2015): alpha/2 -> Phi( -sqrt(n / (n - C)) t_{n-C, 1-alpha/2} ), n pairs in C
+concepts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..fit.varpro import RUNNING, solve
 from .ensemble import Ensemble
 from .spread import FittedPairs, Spread, degrees_of_freedom
 
-REFIT_ITERATIONS, MODE_ITERATIONS = 60, 400
+REFIT_ITERATIONS, LAST_ITERATIONS, MODE_ITERATIONS = 60, 400, 400  # LAST: of refits that still move then
 SIGN_PATTERNS = ((1.0, 1.0), (-1.0, 1.0), (1.0, -1.0), (-1.0, -1.0))  # of t (so of m+), and of m+ times m-
 T_TURNED = 0.1  # least |t| of a start moved to another pattern
 
@@ -51,6 +52,7 @@ def bootstrap(inputs: list[FittedPairs], level: float, replicates: int, seed: in
         tail=float(stats.norm.cdf(widened)),
         step=np.empty(0),
         n_failed=failed,
+        n_refits=replicates * len(inputs),
     )
 
 
@@ -68,8 +70,20 @@ def _refit(given: FittedPairs, rows: Float[FloatArray, "B n"]) -> tuple[Ensemble
         max_iterations=REFIT_ITERATIONS,
     )
     best = np.arange(count) * k + found.cost.reshape(count, k).argmin(axis=1)
-    moving = int((found.status[best] == RUNNING).sum())
-    return Ensemble(coords, found.theta[best], found.sigma[best], found.linear[best]), moving
+    found = found.take(best)
+    moving = np.flatnonzero(found.status == RUNNING)
+    if len(moving):
+        further = solve(
+            coords.decay,
+            rows[moving],
+            found.theta[moving],
+            found.sigma[moving],
+            with_alpha=coords.with_alpha,
+            max_iterations=LAST_ITERATIONS,
+        )
+        for row, place in enumerate(moving):
+            found = found.replaced(int(place), further.take(np.array([row])))
+    return Ensemble(coords, found.theta, found.sigma, found.linear), int((found.status == RUNNING).sum())
 
 
 def _modes(given: FittedPairs) -> tuple[Float[FloatArray, "k q"], Float[FloatArray, " k"]]:

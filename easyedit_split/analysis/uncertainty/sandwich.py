@@ -1,12 +1,12 @@
 """Covariance of the fitted parameters: cluster-robust sandwich over pairs or, without pairs, from residuals.
 
-sandwich   cov(z) = (J'J)^-1 J' Cov(mean curve) J (J'J)^-1, Cov from the scatter between pairs within concepts
-residual   cov(z) = s^2 (J'J)^-1, s^2 = SSE / (points - parameters): assumes independent errors of the points
+sandwich   cov(z) = A Cov(mean curve) A', Cov from the scatter between pairs within concepts
+residual   cov(z) = s^2 A A', s^2 = SSE / (points - parameters): assumes independent errors of the points
 
-z are the free coordinates. Intervals are estimate +- t times the delta-method standard error; numbers that are not
-smooth in z (a recommended m) take percentiles of normal draws from cov(z), ``Spread.draws``; a draw beyond the search's
-box is moved onto it, so where a parameter is hardly known many draws share its bound. Both are local: they do not see
-other solutions of the fit, which the bootstrap does.
+A = (J'WJ)^-1 J'W is the linearised fit, W the points' weights, z are the free coordinates. Intervals are estimate +- t
+times the delta-method standard error; numbers that are not smooth in z (a recommended m) take percentiles of normal
+draws from cov(z), ``Spread.draws``; a draw beyond the search's box is moved onto it, so where a parameter is hardly
+known many draws share its bound. Both are local: they do not see other solutions of the fit, which the bootstrap does.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from scipy.linalg import block_diag
 from ...log_odds import mean_deviations
 from ...sweep_curves import Kind
 from ...types import DataError, FloatArray
-from ..fit.identify import Coordinates
+from ..fit.identify import Coordinates, estimator
 from .ensemble import Ensemble, ensemble
 from .spread import FittedPairs, Method, Spread, degrees_of_freedom
 
-PSEUDO_INVERSE_TOL = 1e-10
 DELTA_STEP = 1e-3  # largest move of a free coordinate when a derivative is taken
 N_DRAWS, SEED = 1000, 0
 
@@ -41,8 +40,7 @@ def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
     for given in inputs:
         influence = np.zeros((size, len(given.fit.coordinates.z)))
         influence[given.rows] = (
-            mean_deviations(given.table.values, given.table.concepts)
-            @ pseudo_inverse(given.fit.coordinates.jacobian()).T
+            mean_deviations(given.table.values, given.table.concepts) @ estimator(given.fit.coordinates).T
         )
         influences.append(influence)
     _, singular, V = np.linalg.svd(np.concatenate(influences, axis=1), full_matrices=False)
@@ -67,20 +65,10 @@ def residual(inputs: list[FittedPairs], level: float) -> Spread:
                 "by; sweep more values of m."
             )
         scatter = np.sqrt(len(fit.m) / degrees) * fit.rmse
-        blocks.append(scatter * pseudo_inverse(fit.coordinates.jacobian()).T)
+        blocks.append(scatter * estimator(fit.coordinates).T)
         freedom.append(degrees)
     directions = block_diag(*blocks)
     return _delta_spread("residual", level, 0, inputs, directions, float(stats.t.ppf((1 + level) / 2, min(freedom))))
-
-
-def pseudo_inverse(J: Float[FloatArray, "n k"]) -> Float[FloatArray, "k n"]:
-    """Moore-Penrose pseudo-inverse with columns scaled to one size first.
-
-    Args:
-        J: a Jacobian.
-    """
-    size = np.maximum(np.sqrt(np.square(J).sum(axis=0)), 1e-300)
-    return np.asarray(np.linalg.pinv(J / size, rcond=PSEUDO_INVERSE_TOL) / size[:, None], dtype=np.float64)
 
 
 def _delta_spread(

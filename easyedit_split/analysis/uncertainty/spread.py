@@ -32,7 +32,8 @@ class Spread:
         quantile: t quantile (sandwich, residual).
         tail: lower percentile level (bootstrap).
         step: size of a derivative step in standard deviations, ``[directions]``; empty for bootstrap.
-        n_failed: bootstrap draws whose fit did not converge within the iterations (kept as they stand).
+        n_failed: bootstrap refits that did not converge within the iterations (kept as they stand).
+        n_refits: of how many.
         draws: the same uncertainty as random draws; None where the ensembles already are draws.
     """
 
@@ -45,6 +46,7 @@ class Spread:
     tail: float
     step: FloatArray
     n_failed: int = 0
+    n_refits: int = 0
     draws: Spread | None = None
 
     def interval(
@@ -63,6 +65,13 @@ class Spread:
         step = self.step.reshape(-1, *([1] * (draws.ndim - 1)))
         sd = np.sqrt(np.square((draws[:half] - draws[half:]) / (2 * step)).sum(axis=0))
         return estimate - self.quantile * sd, estimate + self.quantile * sd
+
+    @property
+    def warning(self) -> str:
+        """That refits failed, in words; empty where none did."""
+        if not self.n_failed:
+            return ""
+        return f"{self.n_failed} of {self.n_refits} refits did not settle and are kept as they stood"
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,24 @@ from typing import Annotated, cast, get_args
 import typer
 from rich.table import Table
 
-from ...analysis import CurveFit, Spread, SweepFit, fit_sweep, fits_json, read_curves, regions_of
+from ...analysis import (
+    CurveFit,
+    PairOdds,
+    Spread,
+    SweepFit,
+    fit_sweep,
+    fits_json,
+    lack_of_fit,
+    read_curves,
+    regions_of,
+    smooth_curve,
+)
 from ...analysis.fit.fit_curve import Solver
 from ...registry import nearest
 from ...storage import write_whole
 from ...sweep_curves import KINDS
 from ...types import ConfigError
-from ..advice import left_out
+from ..advice import interval, left_out
 from ..console import bar, out, say, say_written
 from ..labels import short_label
 from ..options import OverwriteOption
@@ -89,14 +100,20 @@ def print_fits(fits: list[SweepFit]) -> None:
     Args:
         fits: fitted sweeps.
     """
-    rows = [(str(n), fit) for n, item in enumerate(fits, 1) for kind in KINDS if (fit := item.fit(kind)) is not None]
-    quality = Table("#", "kind", "R2", "RMSE", "points", "parameters", "slope at 0-", "slope at 0+", box=None)
+    rows = [
+        (str(n), fit, item.curve.table(kind))
+        for n, item in enumerate(fits, 1)
+        for kind in KINDS
+        if (fit := item.fit(kind)) is not None
+    ]
+    slopes_of = ("slope 0-", "slope 0+", "smooth slope")
+    quality = Table("#", "kind", "R2", "misses", "points", "params", *slopes_of, box=None)
     shape = Table("#", "kind", "m+", "L+", "p+", "m-", "L-", "p-", box=None)
-    for number, fit in rows:
+    for number, fit, table in rows:
         p, found = fit.params, regions_of(fit)
         counts = (str(len(fit.m)), str(fit.n_params))
-        slopes = (number_text(found.slope_left, "+.3g"), number_text(found.slope_right, "+.3g"))
-        quality.add_row(number, fit.kind, f"{fit.r2:.4f}", f"{fit.rmse:.3g}", *counts, *slopes)
+        slopes = (number_text(found.slope_left, "+.3g"), number_text(found.slope_right, "+.3g"), smooth_slope(table))
+        quality.add_row(number, fit.kind, f"{fit.r2:.4f}", missed(fit, table), *counts, *slopes)
         sides = (p.m_plus, p.L_plus, p.p_plus, p.m_minus, p.L_minus, p.p_minus)
         shape.add_row(number, fit.kind, *(number_text(value, ".3g") for value in sides))
     out.print(quality)
@@ -106,10 +123,49 @@ def print_fits(fits: list[SweepFit]) -> None:
         for problem in item.problems:
             say(problem, "yellow")
         for fit in (item.preference, item.utility):
-            for warning in [] if fit is None else warnings_of(fit):
+            for warning in [] if fit is None else [*warnings_of(fit), *misfits_of(fit, item.curve.table(fit.kind))]:
                 say(f"#{n} {warning}", "yellow")
         if item.curve.excluded:
             say(f"#{n}: {left_out(item.curve)}")
+
+
+def missed(fit: CurveFit, table: PairOdds) -> str:
+    """By how many nats a fit misses its points; starred where that is beyond the scatter of pairs.
+
+    Args:
+        fit: one fitted curve.
+        table: its pairs.
+    """
+    found = lack_of_fit(fit, table)
+    return f"{fit.rmse:.3g}{' *' if found is not None and found.found else ''}"
+
+
+def smooth_slope(table: PairOdds) -> str:
+    """Slope at 0 of the smooth curve, with its interval; a dash where there is none.
+
+    Args:
+        table: pairs over m.
+    """
+    smooth = smooth_curve(table)
+    return "-" if smooth is None else f"{smooth.slope:+.3g}{interval(smooth.slope_interval)}"
+
+
+def misfits_of(fit: CurveFit, table: PairOdds) -> list[str]:
+    """Where the form misses its points, and what the smooth curve says instead.
+
+    Args:
+        fit: one fitted curve.
+        table: its pairs.
+    """
+    found, smooth = lack_of_fit(fit, table), smooth_curve(table)
+    if found is None or not found.found:
+        return []
+    lines = [f"{fit.kind}: the form {', '.join(part.sentence() for part in found.found)}"]
+    if smooth is not None and found.slopes_are_wrong:
+        left, right = smooth.linear_ends
+        ends = " to ".join("the end" if end is None else f"{end:.3g}" for end in (left, right))
+        lines.append(f"{fit.kind}: take the smooth curve's slope, {smooth_slope(table)}; it is linear from {ends}")
+    return lines
 
 
 def number_text(value: float, form: str) -> str:

@@ -7,9 +7,21 @@ from typing import Annotated
 
 import typer
 
-from ...analysis import Budget, FitError, Spread, SweepFit, fit_sweep, read_curves, spread_of
+from ...analysis import (
+    Budget,
+    FitError,
+    Spread,
+    SweepFit,
+    fit_sweep,
+    lack_of_fit,
+    read_curves,
+    spread_of,
+    style_of,
+)
 from ...analysis import recommend as choose
+from ...analysis.choose_m.scored_pairs import ScoredPairs
 from ...analysis.figures.style import check_figure_suffix
+from ...analysis.uncertainty.band import left_out_by_band
 from ...storage import write_whole
 from ...types import DataError
 from ..advice import METHODS, left_out
@@ -76,6 +88,9 @@ def draw(
         drawn.append(Drawn(item, varied, advice, source=source))
     for method in dict.fromkeys(item.spread.method for item in drawn if item.spread is not None):
         say(f"bands {METHODS[method]}")
+    for one in drawn:
+        for note in notes_on(one.fit, one.spread):
+            say(f"{short_label(one.fit.curve)}: {note}", "yellow")
     advised = [item.recommendation.method for item in drawn if item.recommendation is not None]
     for known in dict.fromkeys(name for name in advised if name is not None):
         say(f"intervals of m {METHODS[known]}")
@@ -85,6 +100,31 @@ def draw(
         save_figure(figure, path)
 
     write_whole(to, save)
+
+
+def notes_on(item: SweepFit, spread: Spread | None) -> list[str]:
+    """What a reader of the figure must know: style that was learnt, points that are missed, bands that are off.
+
+    Args:
+        item: a fitted sweep.
+        spread: of it; None where there is none.
+    """
+    curve, notes = item.curve, []
+    if curve.utility is not None and curve.preference.has_pairs:
+        style = style_of(ScoredPairs.of(curve, "raise"))
+        notes += [style.sentence()] if style is not None and style.learnt else []
+    if spread is not None and spread.warning:
+        notes.append(spread.warning)
+    for fit in (item.preference, item.utility):
+        if fit is None:
+            continue
+        found = lack_of_fit(fit, curve.table(fit.kind))
+        notes += [f"{fit.kind}: the form {part.sentence()}" for part in (found.found if found is not None else ())]
+        off = 0.0 if spread is None else left_out_by_band(spread, fit)
+        if off > 0:
+            where = f"over {off:.0%} of the sweep"
+            notes.append(f"{fit.kind}: the band leaves out its own curve {where}: trust neither there")
+    return notes
 
 
 def vary(item: SweepFit, without: str) -> Spread | None:

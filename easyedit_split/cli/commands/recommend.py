@@ -77,6 +77,10 @@ def command(  # noqa: DOC101, DOC103
     fits = fit_sweep(read_curves(sweeps), keep_going=True)
     if len(fits) > 1 and (save or effects or judged):
         raise ConfigError(f"--save, --collateral and --texts are of one intervention; the sweeps hold {len(fits)}")
+    if save is not None:
+        from ..keep_m import keep_m, to_keep_m  # reads an artifact, so torch
+
+        artifact = to_keep_m(save, fits[0].curve)
     found, refused = recommend_all(fits, goal, allowed, way, level, effects, judged)
     if len(refused) == len(fits) == 1:
         raise refused[0]
@@ -86,9 +90,7 @@ def command(  # noqa: DOC101, DOC103
     if len(refused) == len(fits):
         raise ConfigError("no curve could be used; the reasons stand above")
     if save is not None:
-        from ..keep_m import keep_m  # reads an artifact, so torch
-
-        keep_m(save, fits[0].curve, found[0][1], goal)
+        keep_m(artifact, save, fits[0].curve, found[0][1], goal)
         say(f"{save} keeps m = {found[0][1].m:.4g}; `apply` and `inspect` use it")
         say("gain and cost were measured on the rows that chose m: report them from other rows, e.g. --split test")
 

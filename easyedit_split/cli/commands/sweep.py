@@ -18,6 +18,7 @@ from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
 from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
 from ..console import bar, say, say_written
+from ..engine_options import CacheOption, EngineOption, engine_config
 from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_data, open_model
 from ..options import (
@@ -79,6 +80,8 @@ def command(  # noqa: DOC101, DOC103
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = "auto",
+    cache: CacheOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score answer pairs over a range of m: preference and utility log-odds (Eq. 7, 8).
@@ -87,6 +90,7 @@ def command(  # noqa: DOC101, DOC103
     """
     grid = AUTO_GRID if m == AUTO else parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
+    how = engine_config(engine, cache)
     check_suffix(to)
     for path in (to, *_side_files(to, collateral, texts)):
         check_file(path, overwrite)
@@ -106,7 +110,12 @@ def command(  # noqa: DOC101, DOC103
     points = grid.in_m(unit.r_per_m if unit else 0.0)
     rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if m == AUTO else []
     rules += [look_closer] if refine else []
-    known = {"artifact": artifact.identity(), **model_identity(network, tokenizer, model), **pairs_identity(table)}
+    known = {
+        "artifact": artifact.identity(),
+        "engine": engine,
+        **model_identity(network, tokenizer, model),
+        **pairs_identity(table),
+    }
     journal = Journal.beside(to, known)
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(
@@ -122,6 +131,7 @@ def command(  # noqa: DOC101, DOC103
             next_points=one_after_another(*rules),
             progress=advance,
             journal=journal,
+            engine=how,
         )
     write_table(result, to)
     journal.finish()

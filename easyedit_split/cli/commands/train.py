@@ -14,6 +14,7 @@ from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
+from ..engine_options import CacheOption, EngineOption, engine_config
 from ..inputs import open_data, open_model
 from ..layers import AUTO, choose_layer, parse_layers
 from ..options import (
@@ -67,13 +68,15 @@ def command(  # noqa: DOC101, DOC103
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
+    engine: EngineOption = "auto",
+    cache: CacheOption = "auto",
     overwrite: OverwriteOption = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print every setting and where it comes from; do nothing.")
     ] = False,
 ) -> None:
     """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
-    layers = parse_layers(layer)
+    layers, how = parse_layers(layer), engine_config(engine, cache)
     overrides = [*(settings or []), *options_as_settings(layers, placement, seed)]
     recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
     if show:
@@ -116,6 +119,7 @@ def command(  # noqa: DOC101, DOC103
                 model_name=model,
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
+                engine=how,
             )
     except RunStopped as stopped:
         stopped.artifact.save_pretrained(last_good(to), overwrite=True)

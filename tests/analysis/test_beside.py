@@ -1,0 +1,132 @@
+"""Side effects and judged texts beside a sweep: what they allow, what they choose, and bad tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from easyedit_split.analysis import Budget, Collateral, Texts, default_aim, fit_sweep, from_pairs, recommend
+from easyedit_split.types import ConfigError, DataError
+from tests.analysis.planted import sweep_curve
+
+M = np.linspace(-4.0, 4.0, 17)
+
+
+def item() -> object:
+    """Twelve pairs whose wanted answers are likeliest near m = 3."""
+    own = np.linspace(-1, 1, 12)[:, None]
+    (fit,) = fit_sweep([sweep_curve(-4 + own + 2 * M, np.tile(-5 - 0.05 * M**2, (12, 1)), M)], keep_going=True)
+    return fit
+
+
+def effects(most: float = 0.25) -> Collateral:
+    rows = [(m, 10 * 0.1 * m * m * (1 + 0.1 * p), 10) for m in (-4.0, -2.0, 1.0, 2.0, 4.0) for p in (-1, 1)]
+    return Collateral.of(pd.DataFrame(rows, columns=["m1", "kl", "tokens"]), most)
+
+
+def judged(best: float = 1.0, gain: float = 1.0, prompts: int = 12) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "m1": m,
+            "prompt": p,
+            "overall": 0.5 + gain * np.exp(-((m - best) ** 2)) + 0.1 * rng.normal(),
+            "text": f"at {m}",
+        }
+        for m in (0.0, 0.5, 1.0, 2.0, 4.0)
+        for p in range(prompts)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_side_effects_limit_m() -> None:
+    fit = item()
+    free, limited = recommend(fit, aim="answer").m, recommend(fit, collateral=effects()).m  # type: ignore[arg-type]
+    assert free is not None
+    assert limited is not None
+    assert effects().at(np.array([limited]))[0] == pytest.approx(0.25, abs=0.02)
+    assert limited < free - 0.5
+    wide = recommend(fit, collateral=effects(most=10.0)).m  # type: ignore[arg-type]
+    assert wide == pytest.approx(free), "control"
+    assert "within the budget" in recommend(fit, collateral=effects(1e-6)).reason  # type: ignore[arg-type]
+
+
+def test_kl_is_read_in_straight_lines_and_never_beyond() -> None:
+    kl = effects()
+    assert kl.at(np.array([0.0, 1.0, 1.5, 4.0])) == pytest.approx([0.0, 0.1, 0.25, 1.6])
+    assert kl.kl_at(4.1) is None
+    assert not kl.within(np.array([4.1])).any()
+    assert kl.within(np.array([0.0])).all()
+
+
+def test_texts_choose_the_judged_m_that_is_best() -> None:
+    texts = Texts.of(judged())
+    advice = recommend(item(), texts=texts)  # type: ignore[arg-type]
+    assert advice.m == 1.0
+    assert advice.method == "texts"
+    assert advice.m_interval is not None
+    assert advice.m_interval.low <= 1.0 <= advice.m_interval.high < 2.0
+    assert "texts are best here" in advice.reason
+    assert texts.samples[texts.nearest(1.2)] == "at 1.0"
+
+
+def test_texts_that_do_not_get_better_give_no_m() -> None:
+    fit = item()
+    worse = recommend(fit, texts=Texts.of(judged(gain=-1.0)))  # type: ignore[arg-type]
+    assert worse.m is None or worse.m == 4.0
+    few = recommend(fit, texts=Texts.of(judged(prompts=3)))  # type: ignore[arg-type]
+    assert few.m is None
+    assert "judge about 6" in few.reason
+    flat = judged(gain=0.0)
+    assert (
+        "do not show" in recommend(fit, texts=Texts.of(flat)).reason
+        or "no judged m" in recommend(fit, texts=Texts.of(flat)).reason
+    )  # type: ignore[arg-type]
+
+
+def test_all_there_is_is_weighed() -> None:
+    texts = Texts.of(judged())
+    assert default_aim(None, None, None) == "capped"
+    assert default_aim(Budget(), None, None) == "preference"
+    assert default_aim(None, effects(), None) == "kl"
+    assert default_aim(None, effects(), texts) == "text"
+
+
+def test_an_aim_without_what_it_needs_is_refused() -> None:
+    with pytest.raises(ConfigError, match="needs side effects"):
+        recommend(item(), aim="kl")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="needs judged texts"):
+        recommend(item(), aim="text")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="positive number"):
+        effects(0.0)
+    assert from_pairs(item().curve, aim="capped").m is not None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: pd.concat([t, t.iloc[:1]]), "judged twice"),
+        (lambda t: t.iloc[1:], "is not judged at m = 0"),
+        (lambda t: t[t.m1 != 0], "texts at m = 0 are missing"),
+        (lambda t: t.drop(columns="overall"), "column 'overall' is missing"),
+        (lambda t: t.assign(overall="good"), "overall is 'good'; it must be a finite number"),
+        (lambda t: t.iloc[:0], "the table has no rows"),
+    ],
+)
+def test_bad_tables_are_one_sentence(tmp_path: Path, change: object, words: str) -> None:
+    file = tmp_path / "texts.csv"
+    change(judged()).to_csv(file, index=False)  # type: ignore[operator]
+    with pytest.raises(DataError, match=words):
+        Texts.read(file)
+    judged().to_csv(file, index=False)
+    assert Texts.read(file).overall.shape == (12, 5), "control"
+
+
+def test_texts_beyond_the_sweep_are_refused() -> None:
+    far = judged()
+    far["m1"] *= 2
+    with pytest.raises(DataError, match="the sweep covers -4 to 4 only"):
+        recommend(item(), texts=Texts.of(far))  # type: ignore[arg-type]
