@@ -26,19 +26,19 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class SplitError(Exception):
+class SteeringError(Exception):
     """What the user gave cannot be used: one sentence says where, what was allowed and what to do."""
 
 
-class ConfigError(SplitError):
+class ConfigError(SteeringError):
     """A configuration is wrong (unknown key, impossible pairing, value out of range)."""
 
 
-class DataError(SplitError):
+class DataError(SteeringError):
     """A file, row or field of a dataset is wrong."""
 
 
-class ArtifactError(SplitError):
+class ArtifactError(SteeringError):
     """A saved intervention is damaged or does not fit the model."""
 
 

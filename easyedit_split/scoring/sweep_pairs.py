@@ -15,7 +15,7 @@ from ..steering.artifact import Artifact
 from ..steering.strength_grid import NaturalUnit, StrengthGrid
 from ..storage import Journal
 from ..text.encode import EncodedPair
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from .encode_table import encode_table
 from .engine.config import EngineConfig
 from .engine.scorer import scores_over_m

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..text.template import tokenizer_hash
+from ..text.prompt_tokens import tokenizer_hash
 from ..types import ArtifactError
 
 ARCHITECTURE = ("model_type", "hidden_size", "num_hidden_layers")

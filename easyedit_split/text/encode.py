@@ -15,17 +15,9 @@ from typing import Any
 
 from ..types import DataError, Pair
 from .batching import Row
-from .template import Ids, Template, prefix_lengths, tokenizer_hash
+from .prompt_tokens import Ids, Template, prefix_lengths
 
-__all__ = [
-    "EncodedPair",
-    "EncodedPairs",
-    "Template",
-    "encode_answers",
-    "encode_pairs",
-    "prefix_lengths",
-    "tokenizer_hash",
-]
+__all__ = ["EncodedPair", "EncodedPairs", "encode_answers", "encode_pairs"]
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,10 @@ from typing import Annotated, Literal, cast
 
 import typer
 
-from ...analysis import look_closer
-from ...analysis.grow import GrowOutward, Rule, decay_report, one_after_another
+from ...analysis.grow import decay_report, next_points
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
-from ...steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
+from ...steering.strength_grid import AUTO, parse_strengths
 from ...storage import Journal
 from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, write_table
@@ -39,7 +38,6 @@ from ..output_paths import check_file
 from ..resuming import resumable
 from ..summary import print_summary
 
-AUTO = "auto"
 EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector
 --m -20:20:41 --out power.parquet"""
 
@@ -88,7 +86,7 @@ def command(  # noqa: DOC101, DOC103
 
     A killed sweep goes on where it stopped when the same command is given again.
     """
-    grid = AUTO_GRID if m == AUTO else parse_strengths(m)
+    grid = parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     how = engine_config(engine, cache)
     check_suffix(to)
@@ -108,8 +106,6 @@ def command(  # noqa: DOC101, DOC103
     network, tokenizer = open_model(model, dtype, device)
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
     points = grid.in_m(unit.r_per_m if unit else 0.0)
-    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if m == AUTO else []
-    rules += [look_closer] if refine else []
     known = {
         "artifact": artifact.identity(),
         "engine": engine,
@@ -128,7 +124,7 @@ def command(  # noqa: DOC101, DOC103
             model_name=model,
             normalize=kind,
             drop_bad=drop_bad,
-            next_points=one_after_another(*rules),
+            next_points=next_points(points, grows=grid.grows, refine=refine),
             progress=advance,
             journal=journal,
             engine=how,

@@ -107,7 +107,7 @@ def command(  # noqa: DOC101, DOC103
     )
     network, tokenizer = open_model(model, dtype, device)
     if scanned:
-        chosen, _ = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
+        chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
     try:
         with bar("training") as advance:
