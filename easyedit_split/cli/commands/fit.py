@@ -42,7 +42,8 @@ def command(  # noqa: DOC101, DOC103
     solver: Annotated[str, typer.Option(help="least_squares, or slsqp as in the paper.")] = "least_squares",
     to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
     intervals: Annotated[
-        bool, typer.Option("--intervals", help="In --out, 95 % intervals of slopes, breakdown m and borders.")
+        bool,
+        typer.Option("--intervals", help="In --out, 95 % confidence intervals of slopes, breakdown m and borders."),
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
