@@ -164,6 +164,7 @@ def orthonormal(
         log_G: relative log-validity of S problems.
         x: scaled m.
         with_alpha: preference (True) or utility (False).
+        root: square root of each point's weight.
     """
     S, n = log_G.shape
     k = 3 if with_alpha else 2
