@@ -22,7 +22,8 @@ from ...sweep_curves import Kind
 from ...types import FloatArray
 from .fit_curve import fit_curve
 from .problem import curve_problem
-from .varpro import project, solve
+from .projection import project
+from .varpro import solve
 from .weights import spacing_weights
 
 LOG_RATES = np.log([0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 300.0])
