@@ -243,7 +243,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
     """Means over pairs, then over concepts, of one sweep.
 
     Args:
-        table: as ``sweep.sweep`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
+        table: as ``sweep_pairs`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
         aggregate: ``pairs`` or ``odds_of_mean``, see the module.
 
     Returns:

@@ -20,7 +20,7 @@ def _any_of(folder: str, group: str) -> str:
     return f"{', '.join(first)} or {last}." if first else f"{last}."
 
 
-MODEL_HELP = "Hugging Face id, a folder, or testbed:gemma2 / testbed:qwen2."
+MODEL_HELP = "Hugging Face id, a folder, a .gguf file, smollm2, or testbed:gemma2 / testbed:qwen2."
 DATA_HELP = (
     f"{', '.join(name for name in _names('datasets', 'datasets') if name != 'local')} (optionally :PATH), "
     "testbed:reviews|persona|power|concepts, or a jsonl/json/csv/parquet file."

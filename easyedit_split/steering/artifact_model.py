@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from ..model.sites import Placement, Site, widths
-from ..text.template import tokenizer_hash
+from ..text.prompt_tokens import tokenizer_hash
 from ..types import ArtifactError, ConfigError
 
 ARCHITECTURE = ("model_type", "hidden_size", "num_hidden_layers")
@@ -64,7 +64,7 @@ def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: 
 
     Args:
         record: the artifact's record.
-        found: the model as ``models.describe`` finds it.
+        found: the model as ``model.load.describe`` finds it.
         tokenizer: compared with the recorded one by everything that decides ids; None where there is none at hand.
     """
     recorded: Mapping[str, Any] = record.get("model", {})

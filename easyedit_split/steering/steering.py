@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from ..config import require
+from ..types import ConfigError
 from .artifact import DEFAULT_CONCEPT, Artifact
 from .attach import Attachment, attach
 from .chosen_m import ChosenM
@@ -31,6 +32,21 @@ logger = logging.getLogger(__name__)
 
 FixedM = float | int | tuple[float, float]
 """One m, or ``(m1, m2)``."""
+
+
+@runtime_checkable
+class Recommended(Protocol):
+    """What ``recommend`` answers, as far as a steering reads it."""
+
+    @property
+    def m(self) -> float | None:
+        """The chosen m; None where there is no usable one."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        ...
 
 
 def _fixed(m: FixedM) -> float | tuple[float, float]:
@@ -44,12 +60,26 @@ class Part:
     Attributes:
         artifact: where it comes from.
         concept: which of the artifact's concepts; None where none was chosen yet.
-        chosen: its m, with the evidence for it.
+        own: the m that was named for it, with the evidence; None for what the artifact keeps.
     """
 
     artifact: Artifact
     concept: str | None
-    chosen: ChosenM
+    own: ChosenM | None = None
+
+    @property
+    def chosen(self) -> ChosenM:
+        """The m in effect: the one that was named, else what the artifact keeps for the concept, else 1."""
+        kept = None if self.concept is None else self.artifact.chosen.get(self.concept)
+        return self.own or kept or ChosenM.of(1.0)
+
+    def with_chosen(self) -> Artifact:
+        """The artifact with the m that was named here; as it is where none was."""
+        artifact = self.artifact
+        if self.own is not None:
+            for concept in artifact.concepts if self.concept is None else (self.concept,):
+                artifact = artifact.with_m(self.own.strength, concept, evidence=self.own.evidence)
+        return artifact
 
     @property
     def intervention(self) -> Intervention:
@@ -67,7 +97,7 @@ class Part:
             m: one m, or ``(m1, m2)``.
             evidence: how it was chosen, plain JSON values.
         """
-        return replace(self, chosen=ChosenM.of(_fixed(m), evidence))
+        return replace(self, own=ChosenM.of(_fixed(m), evidence))
 
     def scaled(self, factor: float) -> Part:
         """The same intervention at ``factor`` times its m.
@@ -131,9 +161,8 @@ class Steering:
 
     def __init__(self, artifact: Artifact, m: FixedM | None = None, concept: str | None = None) -> None:
         known = artifact.resolve(concept) if concept is not None or len(artifact.concepts) == 1 else None
-        kept = artifact.chosen.get(known) if known is not None else None
-        chosen = ChosenM.of(_fixed(m)) if m is not None else kept or ChosenM.of(1.0)
-        self.parts: tuple[Part, ...] = (Part(artifact, known, chosen),)
+        own = None if m is None else ChosenM.of(_fixed(m))
+        self.parts: tuple[Part, ...] = (Part(artifact, known, own),)
 
     @classmethod
     def _of(cls, parts: tuple[Part, ...]) -> Steering:
@@ -186,30 +215,35 @@ class Steering:
         require(len(self.parts) == 1, f"a sum of {len(self.parts)} steerings has no one {what}: ask each of its parts")
         return self.parts[0]
 
-    def at(self, m: FixedM, *, evidence: Mapping[str, Any] | None = None) -> Steering:
+    def at(self, m: FixedM | Recommended, *, evidence: Mapping[str, Any] | None = None) -> Steering:
         """The same intervention at another m.
 
         Args:
-            m: one float, or ``(m1, m2)``.
+            m: one float, ``(m1, m2)``, or what ``recommend`` answers, whose reason is then kept with it.
             evidence: how it was chosen, plain JSON values; saved with it.
 
         Raises:
-            ConfigError: m is not finite, or this is a sum (scale it, ``2 * steering``, or give each part its m).
+            ConfigError: m is not finite, no m was recommended (with the reason), or this
+                is a sum (scale it, ``2 * steering``, or give each part its m).
         """
         require(
             len(self.parts) == 1, "a sum has an m for each part: scale it (2 * steering), or add parts at their own m"
         )
+        if not isinstance(m, float | int | tuple):
+            if m.m is None:
+                raise ConfigError(f"{m.reason}: name an m of your own, e.g. steering.at(2.0)")
+            evidence = {"reason": m.reason, **(evidence or {})}
+            m = m.m
         return self._of((self.parts[0].at(m, evidence),))
 
     def __getitem__(self, concept: str) -> Steering:
-        """One concept of an artifact with several, at the m that was chosen for it, or at this one's.
+        """One concept of an artifact with several: at the m that was named, else at the one it keeps.
 
         Args:
             concept: which of the artifact's concepts.
         """
         part = self._single("concept")
-        name = part.artifact.resolve(concept)
-        return self._of((Part(part.artifact, name, part.artifact.chosen.get(name, part.chosen)),))
+        return self._of((replace(part, concept=part.artifact.resolve(concept)),))
 
     def __mul__(self, factor: float | int) -> Steering:
         return self._of(tuple(part.scaled(float(factor)) for part in self.parts))
@@ -239,15 +273,28 @@ class Steering:
         """
         with ExitStack() as stack:
             attachments = []
+            self.check_model(model)
             for part in self.parts:
-                for note in part.artifact.check_model(model):
-                    logger.warning("the artifact's model differs: %s", note)
                 entered = attach(model, part.intervention, part.chosen.strength, check=check)
                 attachments.append(stack.enter_context(entered))
             yield Steered(tuple(attachments))
 
+    def check_model(self, model: nn.Module, tokenizer: Any = None) -> None:
+        """Raise unless a model has every site that this acts at; what else differs is logged.
+
+        Args:
+            model: the Hugging Face causal LM that it is to steer.
+            tokenizer: compared too where it is given.
+
+        Raises:
+            ArtifactError: another architecture, or a site that does not fit.
+        """
+        for part in self.parts:
+            for note in part.artifact.check_model(model, tokenizer=tokenizer):
+                logger.warning("the artifact's model differs: %s", note)
+
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the artifact with the chosen m in it.
+        """Write the artifact, with the m that was named; one that nobody named is not written.
 
         Args:
             folder: a new folder.
@@ -258,11 +305,7 @@ class Steering:
             ConfigError: this is a sum: save its parts.
         """
         require(len(self.parts) == 1, "a sum is not saved as one artifact: save its parts, and add them when loaded")
-        part = self.parts[0]
-        artifact = part.artifact
-        if part.concept is not None:
-            artifact = artifact.with_m(part.chosen.strength, part.concept, evidence=part.chosen.evidence)
-        return artifact.save_pretrained(folder, overwrite=overwrite)
+        return self.parts[0].with_chosen().save_pretrained(folder, overwrite=overwrite)
 
     def __repr__(self) -> str:
         parts = ("Steering(" + ", ".join(f"{k}={v}" for k, v in part.facts().items()) + ")" for part in self.parts)

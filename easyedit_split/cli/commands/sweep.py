@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import pandas as pd
 
-from ...analysis import look_closer
-from ...analysis.grow import GrowOutward, Rule, decay_report, one_after_another
+from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
-from ...scoring.sweep import NextPoints
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
-from ...steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
+from ...steering.strength_grid import AUTO, parse_strengths
 from ...storage import Journal
 from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, write_table
@@ -49,7 +46,6 @@ from ..output_paths import check_file
 from ..resuming import resumable
 from ..summary import print_summary
 
-AUTO = "auto"
 EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector
 --m -20:20:41 --out power.parquet"""
 
@@ -81,7 +77,7 @@ def command(  # noqa: DOC101, DOC103
 
     A killed sweep goes on where it stopped when the same command is given again.
     """
-    grid = AUTO_GRID if m == AUTO else parse_strengths(m)
+    grid = parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     how = engine_config(engine, cache)
     _check_outputs(to, collateral, texts, overwrite)
@@ -102,7 +98,7 @@ def command(  # noqa: DOC101, DOC103
             model_name=model,
             normalize=kind,
             drop_bad=drop_bad,
-            next_points=_further(m == AUTO, refine, points),
+            next_points=next_points(points, grows=grid.grows, refine=refine),
             progress=advance,
             journal=journal,
             engine=how,
@@ -124,12 +120,6 @@ def _identity(
     """What a sweep to go on with must have been made of."""
     made_by = {"artifact": artifact.identity(), "engine": engine}
     return {**made_by, **model_identity(network, tokenizer, model), **pairs_identity(table)}
-
-
-def _further(outward: bool, closer: bool, points: Sequence[float]) -> NextPoints:
-    """Which m are scored after ``points``: outward while utility has not decayed, then those near the best."""
-    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if outward else []
-    return one_after_another(*rules, *([look_closer] if closer else []))
 
 
 def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal) -> None:

@@ -95,7 +95,7 @@ def command(  # noqa: DOC101, DOC103
     table = open_data(data, split, "train", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, dtype, device)
     if scanned:
-        chosen, _ = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
+        chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
     artifact = train_or_keep(network, tokenizer, table, run, to, model_name=model, drop_bad=drop_bad, engine=how)
     write_artifact(artifact, run, to, overwrite)
