@@ -22,10 +22,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
 from easyedit_split import Artifact, PairTable, compose, load_dataset, load_model
 from easyedit_split.analysis import curves_of
-from easyedit_split.analysis.grow import GrowOutward, SideDecay, decay_shown
+from easyedit_split.analysis.grow import SideDecay, decay_shown, next_points
 from easyedit_split.model.sites import blocks_of
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
-from easyedit_split.steering.strength_grid import AUTO_GRID, MOST_GROWTH
+from easyedit_split.steering.strength_grid import AUTO, parse_strengths
 from easyedit_split.training.objectives.base import OBJECTIVES
 from easyedit_split.training.train_pairs import RunStopped, train_artifact
 
@@ -64,9 +64,9 @@ def row(
     assert artifact.unit is not None
     if not artifact.unit.r_per_m > 0:
         return (name, what, "0", losses(artifact), "", "", "", "no")
-    points = AUTO_GRID.in_m(artifact.unit.r_per_m)
-    grow = GrowOutward(MOST_GROWTH * max(points))
-    table = sweep_pairs(model, tokenizer, pairs["test"], artifact, points, model_name=name, next_points=grow)
+    points = parse_strengths(AUTO).in_m(artifact.unit.r_per_m)
+    rule = next_points(points, grows=True, refine=False)
+    table = sweep_pairs(model, tokenizer, pairs["test"], artifact, points, model_name=name, next_points=rule)
     low, high = decay_shown(curves_of(table)[0])
     per_m = artifact.unit.r_per_m
     reached = f"{low.m * per_m:.2g} to {high.m * per_m:.2g}"

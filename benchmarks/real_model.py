@@ -29,12 +29,12 @@ from scipy.interpolate import Akima1DInterpolator
 
 from easyedit_split import Artifact, GenerateConfig, PairTable, Template, compose, load_dataset, load_model
 from easyedit_split.analysis import SweepFit, curves_of, fit_sweep
-from easyedit_split.analysis.grow import GrowOutward
+from easyedit_split.analysis.grow import next_points
 from easyedit_split.datasets.everyday import neutral_prompts
 from easyedit_split.scoring.collateral import collateral, collateral_means
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate_texts
-from easyedit_split.steering.strength_grid import AUTO_GRID, MOST_GROWTH
+from easyedit_split.steering.strength_grid import AUTO, parse_strengths
 from easyedit_split.sweep_table import read_sweep, write_table
 from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.types import FloatArray
@@ -91,9 +91,9 @@ def made(
     assert artifact.unit is not None
     table = stem.with_suffix(".parquet")
     if not table.is_file():
-        points = AUTO_GRID.in_m(artifact.unit.r_per_m)
-        grow = GrowOutward(MOST_GROWTH * max(points))
-        swept = sweep_pairs(model, tokenizer, pairs["test"], artifact, points, model_name=args.model, next_points=grow)
+        points = parse_strengths(AUTO).in_m(artifact.unit.r_per_m)
+        rule = next_points(points, grows=True, refine=False)
+        swept = sweep_pairs(model, tokenizer, pairs["test"], artifact, points, model_name=args.model, next_points=rule)
         write_table(swept, table)
     return Cell(name, artifact, fit_sweep(curves_of(read_sweep(table)), keep_going=True)[0])
 

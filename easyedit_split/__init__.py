@@ -5,7 +5,7 @@
     model, tokenizer = es.load_model("testbed:gemma2")
     steering = es.train(model, tokenizer, es.load_dataset("testbed:reviews", split="train"))
     table = es.sweep(model, tokenizer, es.load_dataset("testbed:reviews", split="dev"), steering)
-    steering = steering.at(es.recommend(table).m)
+    steering = steering.at(es.recommend(table))
     with steering(model):
         model.generate(...)
 
@@ -21,6 +21,11 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "Artifact": "steering.artifact",
+    "Budget": "analysis",
+    "Collateral": "analysis",
+    "Generated": "steering.generate",
+    "Journal": "storage",
+    "spread_of": "analysis",
     "ArtifactError": "types",
     "ConfigError": "types",
     "DataError": "types",
@@ -31,9 +36,9 @@ _HOMES = {
     "Recommendation": "analysis",
     "RunConfig": "training.run_config",
     "Scores": "types",
-    "SplitError": "types",
+    "SteeringError": "types",
     "Steering": "steering.steering",
-    "Template": "text.template",
+    "Template": "text.prompt_tokens",
     "TokenConfig": "config",
     "TrainConfig": "config",
     "as_pairs": "datasets.in_memory",
@@ -59,17 +64,21 @@ _HOMES = {
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "Budget",
+    "Collateral",
     "ConfigError",
     "DataError",
     "GenerateConfig",
+    "Generated",
     "Intervention",
+    "Journal",
     "Pair",
     "PairTable",
     "Recommendation",
     "RunConfig",
     "Scores",
-    "SplitError",
     "Steering",
+    "SteeringError",
     "Template",
     "TokenConfig",
     "TrainConfig",
@@ -88,13 +97,14 @@ __all__ = [
     "read_sweep",
     "recommend",
     "save_figure",
+    "spread_of",
     "sweep",
     "train",
     "write_table",
 ]
 
 if TYPE_CHECKING:
-    from .analysis import Recommendation, fit_sweep, recommend
+    from .analysis import Budget, Collateral, Recommendation, fit_sweep, recommend, spread_of
     from .analysis.figures.plots import plot_sweep, save_figure
     from .api import generate, sweep, train
     from .config import TokenConfig, TrainConfig, parse_grid
@@ -104,16 +114,17 @@ if TYPE_CHECKING:
     from .model.load import load_model
     from .steering.artifact import Artifact
     from .steering.attach import attach
-    from .steering.generate import GenerateConfig
+    from .steering.generate import GenerateConfig, Generated
     from .steering.intervention import Intervention
     from .steering.steering import Steering
+    from .storage import Journal
     from .sweep_curves import mean_curve
     from .sweep_table import read_sweep, write_table
     from .text.encode import encode_pairs
-    from .text.template import Template
+    from .text.prompt_tokens import Template
     from .training.recipes import compose
     from .training.run_config import RunConfig
-    from .types import ArtifactError, ConfigError, DataError, Pair, Scores, SplitError
+    from .types import ArtifactError, ConfigError, DataError, Pair, Scores, SteeringError
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@
     model, tokenizer = es.load_model("testbed:gemma2")
     steering = es.train(model, tokenizer, es.load_dataset("testbed:reviews", split="train"))
     table = es.sweep(model, tokenizer, es.load_dataset("testbed:reviews", split="dev"), steering)
-    steering = steering.at(es.recommend(table).m)
+    steering = steering.at(es.recommend(table))
     with steering(model):
         model.generate(...)
 
@@ -23,22 +23,22 @@ from typing import Any, cast
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .analysis import look_closer
-from .config import TokenConfig, parse_grid, require
+from .analysis.grow import next_points
+from .config import TokenConfig, require
 from .datasets.in_memory import PairsLike, as_pairs
 from .log_odds import Normalize
-from .scoring.sweep import Factors
-from .scoring.sweep_pairs import sweep_pairs
+from .scoring.sweep_pairs import known_unit, sweep_pairs
 from .steering.artifact import Artifact
 from .steering.generate import GenerateConfig, Generated, generate_texts
 from .steering.steering import Steering
+from .steering.strength_grid import AUTO, parse_strengths
 from .storage import Journal
-from .text.template import Template
-from .training.recipes import compose
+from .text.prompt_tokens import Template
+from .training.layer_scan import best_layer, scan_pairs
+from .training.recipes import Recipe, compose
 from .training.run_config import RunConfig
 from .training.train_pairs import train_artifact
-
-DEFAULT_GRID = "-20:20:41"
+from .types import Factors
 
 
 def train(
@@ -63,7 +63,7 @@ def train(
         pairs: answer pairs; of a named dataset the train split.
         form: ``vector``, ``lora``, ``local_weight`` or another registered form.
         objective: ``split``, ``sft``, ``reps``, ``diff_mean`` or another registered objective.
-        layers: 0-based blocks to act at; the recipe's where None.
+        layers: 0-based blocks to act at; the recipe's where None, and of a model without one, what a scan chooses.
         settings: what replaces the recipe's, by dotted key: ``{"train.lr": 0.01}``.
         config: a YAML file of settings, read before ``settings``.
         run: a whole configuration instead of form, objective, layers, settings and config.
@@ -79,7 +79,13 @@ def train(
     """
     table = as_pairs(pairs, drop_bad=drop_bad)
     if run is None:
-        run = _composed(model, table.name, form, objective, layers, settings, config)
+        recipe = _composed(model, table.name, form, objective, layers, settings, config)
+        if recipe.needs_layers:
+            tokens = recipe.with_layers([0], "auto").run_config().tokens
+            with _bar("trying layers", progress) as advance:
+                scan = scan_pairs(model, tokenizer, table, tokens, drop_bad=drop_bad, progress=advance)
+            recipe = recipe.with_layers([best_layer(scan)], "a scan of the model")
+        run = recipe.run_config()
     with _bar("training", progress) as advance:
         artifact = train_artifact(
             model,
@@ -100,13 +106,13 @@ def _composed(
     layers: Sequence[int] | None,
     settings: Mapping[str, Any] | None,
     config: str | Path | None,
-) -> RunConfig:
+) -> Recipe:
     overrides = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
     if layers is not None:
         overrides.append(f"layers={list(layers)}")
     name = str(getattr(model.config, "_name_or_path", ""))
     file = None if config is None else Path(config)
-    return compose(form, objective, model=name, dataset=dataset, config=file, overrides=overrides).run_config()
+    return compose(form, objective, model=name, dataset=dataset, config=file, overrides=overrides)
 
 
 def sweep(
@@ -114,7 +120,7 @@ def sweep(
     tokenizer: PreTrainedTokenizerBase,
     pairs: PairsLike,
     steering: Steering | Artifact,
-    m: str | Sequence[Factors] = DEFAULT_GRID,
+    m: str | Sequence[Factors] = AUTO,
     *,
     refine: bool = False,
     normalize: Normalize = "sum",
@@ -129,7 +135,9 @@ def sweep(
         tokenizer: the model's own.
         pairs: answer pairs that were not trained on; of a named dataset the test split.
         steering: what was trained.
-        m: ``start:stop:count`` with both ends included, numbers with commas, or a list; its items may be ``(m1, m2)``.
+        m: ``start:stop:count`` with both ends included, numbers with commas, in natural units ``r:0.05:4:17``, or
+            ``auto``, which grows outward until utility has lost 80 % of its range; or a list, whose items may be
+            ``(m1, m2)``.
         refine: then score further m, where the wanted answers are likeliest.
         normalize: log-odds from summed losses (``sum``, the paper's) or from means per token (``mean``).
         drop_bad: leave out bad rows and name them, instead of raising.
@@ -145,7 +153,11 @@ def sweep(
         DataError: a bad row (named), unless ``drop_bad``.
     """
     artifact = steering.artifact if isinstance(steering, Steering) else steering
-    points = parse_grid(m, "m") if isinstance(m, str) else tuple(m)
+    grid = parse_strengths(m, "m") if isinstance(m, str) else None
+    unit = known_unit(model, tokenizer, pairs, artifact) if grid and grid.unit == "r" else artifact.unit
+    points: Sequence[Factors] = m if grid is None else grid.in_m(unit.r_per_m if unit else 0.0)  # type: ignore[assignment]
+    started = [value for value in points if isinstance(value, float)]
+    rule = next_points(started, grows=grid is not None and grid.grows, refine=refine)
     with _bar("scoring", progress) as advance:
         return sweep_pairs(
             model,
@@ -153,9 +165,10 @@ def sweep(
             pairs,
             artifact,
             points,
+            unit=unit,
             normalize=normalize,
             drop_bad=drop_bad,
-            next_points=look_closer if refine else None,
+            next_points=rule,
             progress=advance,
             journal=journal,
         )
@@ -187,13 +200,16 @@ def generate(
 
     Raises:
         DataError: no prompts, or one that is empty or cannot be encoded.
-        ConfigError: no m, one that stands twice, or a steering that does not fit the model.
+        ConfigError: no m, one that stands twice, or one without a steering.
+        ArtifactError: the steering is not for this model.
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     if steering is None:
-        template = Template(tokenizer, TokenConfig())
-        return generate_texts(model, template, texts, config=config)
+        require(m is None or m == 0, "there is no steering: leave out m, or name what steers")
+        with _bar("writing", progress) as advance:
+            return generate_texts(model, Template(tokenizer, TokenConfig()), texts, config=config, progress=advance)
     intervention = steering.intervention
+    steering.check_model(model, tokenizer)
     if m is None:
         require(isinstance(steering.m, float), "m1 and m2 differ: write under `with steering(model)`, or name one m")
         m = cast(float, steering.m)

@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .types import SplitError
+from .types import SteeringError
 
 logger = logging.getLogger(__name__)
 
 
-class StorageError(SplitError):
+class StorageError(SteeringError):
     """A file or folder cannot be written or read: no space, no permission, something else in its place."""
 
 

@@ -20,11 +20,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from . import log_odds
 from .log_odds import PairOdds, mean_over_pairs
@@ -76,6 +75,7 @@ class SweepCurve:
         kept: rows of the preference pairs that utility keeps, in order.
         excluded: labels of the pairs that utility leaves out.
         source: the file or table that it was read from.
+        r_per_m: |dh| / |h| at m = 1, natural units; None where the table has no column ``r``.
     """
 
     key: CurveKey
@@ -84,6 +84,7 @@ class SweepCurve:
     kept: IntArray
     excluded: tuple[str, ...]
     source: str = ""
+    r_per_m: float | None = None
 
     @property
     def name(self) -> str:
@@ -154,7 +155,18 @@ def _curve(key: CurveKey, rows: pd.DataFrame, source: str) -> SweepCurve:
     utility = PairOdds(m, util[kept].to_numpy(dtype=np.float64), codes[keep], has_pairs) if keep.any() else None
     excluded = tuple(str(name) or "the only row" for name in util.index[~kept])
     preference = PairOdds(m, pref.to_numpy(dtype=np.float64), codes, has_pairs)
-    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded, source)
+    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded, source, _r_per_m(rows))
+
+
+def _r_per_m(rows: pd.DataFrame) -> float | None:
+    """What m = 1 is worth, from the outermost m whose r is known."""
+    if "r" not in rows.columns:
+        return None
+    known = rows[np.isfinite(rows["r"]) & (rows["m1"] != 0)]
+    if known.empty:
+        return None
+    outermost = known.loc[known["m1"].abs().idxmax()]
+    return float(outermost["r"] / outermost["m1"])
 
 
 def _check_grid(rows: pd.DataFrame, where: str, has_pairs: bool) -> None:
@@ -231,7 +243,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
     """Means over pairs, then over concepts, of one sweep.
 
     Args:
-        table: as ``sweep.sweep`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
+        table: as ``sweep_pairs`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
         aggregate: ``pairs`` or ``odds_of_mean``, see the module.
 
     Returns:
@@ -254,7 +266,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
     excluded = len(left_out) if aggregate == "pairs" else int(sizes[left_out].sum())
     curve = pd.DataFrame(
         {
-            name: mean_over_pairs(wide.to_numpy(np.float64), _concepts(wide))
+            name: mean_over_pairs(wide.to_numpy(np.float64), wide.index.get_level_values("concept").to_numpy(dtype=str))
             for name, wide in (("pref", pref), ("util", kept))
         },
         index=pref.columns,
@@ -281,8 +293,3 @@ def _of_mean_losses(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     index = pd.Index(list(groups), name="concept")
     pref, util = (pd.DataFrame(list(part), index, L_p.columns) for part in zip(*odds, strict=True))
     return pref, util
-
-
-def _concepts(wide: pd.DataFrame) -> NDArray[Any]:  # beartype knows no NDArray[np.str_]
-    """The concept of each row."""
-    return wide.index.get_level_values("concept").to_numpy(dtype=str)

@@ -18,6 +18,7 @@ Shapes: ``b`` rows, ``s`` tokens, ``d`` hidden width, ``d_in``/``d_out`` of a li
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +27,23 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-class SplitError(Exception):
+Factors: TypeAlias = float | tuple[float, float]
+"""One m, or ``(m1, m2)``: m1 scales dW, m2 scales db."""
+
+
+class SteeringError(Exception):
     """What the user gave cannot be used: one sentence says where, what was allowed and what to do."""
 
 
-class ConfigError(SplitError):
+class ConfigError(SteeringError):
     """A configuration is wrong (unknown key, impossible pairing, value out of range)."""
 
 
-class DataError(SplitError):
+class DataError(SteeringError):
     """A file, row or field of a dataset is wrong."""
 
 
-class ArtifactError(SplitError):
+class ArtifactError(SteeringError):
     """A saved intervention is damaged or does not fit the model."""
 
 

@@ -30,10 +30,10 @@ from easyedit_split.steering.generate import GenerateConfig, generate_texts
 from easyedit_split.storage import write_whole
 from easyedit_split.sweep_curves import mean_curve
 from easyedit_split.sweep_table import write_table
-from easyedit_split.text.template import Template
+from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.training.recipes import compose
 from easyedit_split.training.train_pairs import train_artifact
-from easyedit_split.types import ArtifactError, ConfigError, SplitError
+from easyedit_split.types import ArtifactError, ConfigError, SteeringError
 
 METHODS = ("diff_mean", "reps", "sft", "split")
 FORMS = ("vector", "lora", "local_weight")
@@ -189,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
                 apply_case(case, args, model, tokenizer)
             if args.mode == "loss":
                 score_case(case, args, model, tokenizer)
-    except SplitError as error:
+    except SteeringError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

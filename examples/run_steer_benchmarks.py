@@ -26,7 +26,7 @@ from typing import Any
 from easyedit_split.easyedit import register
 from easyedit_split.easyedit.host import clone as host
 from easyedit_split.storage import write_whole
-from easyedit_split.types import ArtifactError, ConfigError, SplitError
+from easyedit_split.types import ArtifactError, ConfigError, SteeringError
 
 CONFIGS = {
     "axbench": ("hparams/Steer/experiment_hparams/spilt_experiment/axbench", "axbench_config"),
@@ -156,7 +156,7 @@ def main() -> int:
         register()
         config = top_config(clone.path, args.benchmark, overrides)
         {"axbench": axbench, "steer_eval": steer_eval}[args.benchmark](config)
-    except SplitError as error:
+    except SteeringError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -142,7 +142,7 @@ def test_imports_go_one_way() -> None:
         ("types", "from .model.sites import Site"),
         ("steering.forms.vector", "from ...training.objectives.base import Objective"),
         ("training.objectives.reps", "from easyedit_split.testbed import grammar"),
-        ("text.template", "from ..model.sites import Site"),
+        ("text.prompt_tokens", "from ..model.sites import Site"),
         ("steering.attach", "from ..training.loop import train"),
         ("scoring.score", "from ..training import loop"),
         ("model.load", "from ..testbed.models import checkpoint_folder"),
@@ -162,7 +162,7 @@ def test_control_imports_against_the_table_are_found(module: str, source: str) -
     [
         ("training.loop", "from ..steering.attach import attach\nfrom ..scoring.sweep import sweep"),
         ("model.load", "def f():\n    from ..testbed.models import checkpoint_folder"),
-        ("text.template", "from .chat import Chat\nfrom ..types import Pair"),
+        ("text.prompt_tokens", "from .chat import Chat\nfrom ..types import Pair"),
         ("cli.commands.fit", "from ...analysis.fit.fit_curve import fit_curve"),
         ("analysis.regions", "from ..types import Pair\nfrom easyedit_split.analysis.fit.curves import curve"),
         ("model.sites", "if TYPE_CHECKING:\n    from ..training.loop import train"),

@@ -17,12 +17,14 @@ import pandas as pd
 
 from ..sweep_curves import SweepCurve, curves_of
 from ..types import DataError
+from .choose_m.refine import look_closer
 from .fit.curves import utility_curve
 from .fit.fit_curve import fit_curve
 from .fit.problem import FitError
 
 ENOUGH = 0.8  # of utility's range, lost at the end of a side
 FACTOR = 1.5  # from one outermost m to the next
+MOST_GROWTH = 20.0  # times the outermost m of the grid that it begins with
 _FINE = 2001
 
 Points = Sequence[tuple[float, float]]
@@ -92,6 +94,18 @@ class GrowOutward:
                 if wanted != 0 and not side.reached and abs(wanted) <= self.limit:
                     found[wanted, wanted] = None
         return tuple(found)
+
+
+def next_points(points: Sequence[float], *, grows: bool, refine: bool) -> Rule:
+    """The rule for further m of a sweep: outward first, where the grid grows, then closer to the best m, where asked.
+
+    Args:
+        points: the m that the sweep begins with.
+        grows: see the module.
+        refine: score further m, to where the wanted answers are likeliest.
+    """
+    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(map(abs, points)))] if grows else []
+    return one_after_another(*rules, *([look_closer] if refine else []))
 
 
 def one_after_another(*callables: Rule) -> Rule:

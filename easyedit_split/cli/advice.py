@@ -40,12 +40,12 @@ def print_recommendations(found: Sequence[tuple[SweepFit, Recommendation]], want
         wanted: which answers were to be likeliest, so that a coarse sweep is told to look closer; None if none were.
     """
     shown = Table("#", "m", "preference gained (nats)", "utility (nats)", box=None)
-    for number, (_, choice) in enumerate(found, 1):
+    for number, (fit, choice) in enumerate(found, 1):
         if choice.m is None:
             shown.add_row(str(number), "no usable m", "", "")
             continue
         cells = (
-            (f"{choice.m:.3g}", choice.m_interval),
+            (_strength(fit.curve, choice.m), choice.m_interval),
             (f"{choice.gain:+.2f}", choice.gain_interval),
             (f"{-choice.paid:+.2f} {'gained' if choice.paid < 0 else 'paid'}", _negative(choice.paid_interval)),
         )
@@ -56,6 +56,11 @@ def print_recommendations(found: Sequence[tuple[SweepFit, Recommendation]], want
         out.print(f"#{number}, {short_label(fit.curve)}{reason}", soft_wrap=True)
         for line in remarks(fit, choice, wanted):
             out.print(f"    {line}", soft_wrap=True)
+
+
+def _strength(curve: SweepCurve, m: float) -> str:
+    """m, and r where it is known."""
+    return f"{m:.3g}" + ("" if curve.r_per_m is None else f" (r {m * curve.r_per_m:.2g})")
 
 
 def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> list[str]:
@@ -72,7 +77,7 @@ def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> 
     if choice.style is not None and choice.style.learnt:
         lines.append(choice.style.sentence())
     if choice.method is not None and choice.m_interval is not None:
-        lines.append(f"{100 * choice.m_interval.level:g} % intervals {METHODS[choice.method]}")
+        lines.append(f"{100 * choice.m_interval.level:g} % confidence intervals {METHODS[choice.method]}")
     elif choice.m is not None:
         lines.append("no interval of m: a concept has a single pair")
     if fit.curve.excluded:

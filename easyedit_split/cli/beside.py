@@ -19,7 +19,7 @@ from ..scoring.collateral import collateral, collateral_means
 from ..steering.artifact import Artifact
 from ..steering.sweep_texts import sweep_texts
 from ..sweep_table import write_table
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .console import bar, out, say_written
 

@@ -15,7 +15,7 @@ from torch import nn
 from ..datasets.base import PairTable
 from ..model.hooks import device_of
 from ..model.load import describe
-from ..text.template import tokenizer_hash
+from ..text.prompt_tokens import tokenizer_hash
 
 _VALUES = 64
 

@@ -10,10 +10,7 @@ from rich.table import Table
 
 from ..config import TokenConfig
 from ..datasets.base import PairTable
-from ..scoring.encode_table import encode_table
-from ..text.encode import EncodedPair
-from ..text.template import Template
-from ..training.layer_scan import best_layer, scan_layers, scan_split
+from ..training.layer_scan import best_layer, scan_pairs
 from ..types import ConfigError
 from .console import bar, console, say
 
@@ -39,41 +36,26 @@ def parse_layers(given: Sequence[str] | None) -> list[int] | None:
         ) from None
 
 
-def choose_layer(
-    model: Any,
-    tokenizer: Any,
-    pairs: PairTable,
-    tokens: TokenConfig,
-    *,
-    held_out: PairTable | None = None,
-    drop_bad: bool = False,
-) -> tuple[int, pd.DataFrame]:
-    """Choose the block by a scan and print its table; both are returned.
+def choose_layer(model: Any, tokenizer: Any, pairs: PairTable, tokens: TokenConfig, *, drop_bad: bool = False) -> int:
+    """Choose a block by a scan, and print its table.
 
     Args:
-        model: a Hugging Face causal LM.
-        tokenizer: its tokenizer.
-        pairs: to make directions from.
+        model: as loaded.
+        tokenizer: as loaded.
+        pairs: to train on; some of them are held out of the scan's directions and scored.
         tokens: how they are tokenised.
-        held_out: pairs to score on; some of ``pairs`` where None.
         drop_bad: leave out bad rows.
 
     Raises:
         ConfigError: too few pairs.
-        DataError: a bad row.
+        DataError: a bad row, unless ``drop_bad``.
     """
-    template = Template(tokenizer, tokens)
-    known: Sequence[EncodedPair] = encode_table(pairs, template, drop_bad=drop_bad).rows
-    if held_out is None:
-        known, scored = scan_split(known)
-    else:
-        scored = list(encode_table(held_out, template, drop_bad=drop_bad).rows)
     with bar("trying layers") as advance:
-        scan = scan_layers(model, template, known, scored, progress=advance)
+        scan = scan_pairs(model, tokenizer, pairs, tokens, drop_bad=drop_bad, progress=advance)
     chosen = best_layer(scan)
     print_scan(scan, chosen)
     say(f"layer {chosen} is steered: preference gains most there while the wanted answers stay as likely")
-    return chosen, scan
+    return chosen
 
 
 def print_scan(scan: pd.DataFrame, chosen: int) -> None:

@@ -45,9 +45,9 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        from ..types import SplitError  # it brings numpy, and --help is not to wait for that
+        from ..types import SteeringError  # it brings numpy, and --help is not to wait for that
 
-        if not isinstance(error, SplitError):
+        if not isinstance(error, SteeringError):
             raise
         common.console.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
         sys.exit(2)

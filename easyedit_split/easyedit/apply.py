@@ -19,7 +19,7 @@ from ..registry import nearest
 from ..steering.artifact import Artifact
 from ..steering.artifact_files import CONFIG_FILE
 from ..steering.intervention import Intervention
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ArtifactError, ConfigError
 from . import vectors as formats
 from .host.wrappers import use_defined_attention

@@ -172,7 +172,7 @@ def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: s
 
 
 def states_of(artifact: Artifact, model: torch.nn.Module) -> dict[str, Any]:
-    """Each layer in EasyEdit2's format.
+    """The parameters of each layer in EasyEdit2's format.
 
     Args:
         artifact: what was trained.

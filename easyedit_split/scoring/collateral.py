@@ -22,7 +22,7 @@ from ..steering.attach import attach
 from ..steering.generate import GenerateConfig, greedy_rows
 from ..steering.intervention import Intervention
 from ..text.batching import Batch, collate
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .score import layout_of
 

@@ -6,7 +6,7 @@ import logging
 
 from ..datasets.base import PairTable
 from ..text.encode import EncodedPairs, encode_pairs
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 
 logger = logging.getLogger(__name__)
 

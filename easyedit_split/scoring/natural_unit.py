@@ -59,7 +59,7 @@ def natural_unit(
         ConfigError: the intervention does not fit the model.
     """
     values = steered_values(model, pairs, intervention, pad_id=pad_id, rows=rows)
-    return max(units_of(values, intervention).values(), key=lambda unit: unit.r_per_m)
+    return max(units_of(model, values, intervention).values(), key=lambda unit: unit.r_per_m)
 
 
 @torch.no_grad()
@@ -102,16 +102,19 @@ def steered_values(
 
 
 @torch.no_grad()
-def units_of(values: Mapping[Site, SteeredValues], intervention: Intervention) -> dict[Site, NaturalUnit]:
+def units_of(
+    model: nn.Module, values: Mapping[Site, SteeredValues], intervention: Intervention
+) -> dict[Site, NaturalUnit]:
     """The unit of each site for an intervention's parameters.
 
     Args:
+        model: the bare model, whose maps some forms read.
         values: of ``steered_values`` at the intervention's sites.
         intervention: what dh is.
     """
     found = {}
     for site, seen in values.items():
-        dh = _norms(intervention[site].delta(seen.x, 1.0)[0])
+        dh = _norms(intervention.on(model, site).delta(seen.x, 1.0)[0])
         found[site] = NaturalUnit(float(seen.h.median()), float((dh / seen.h).median()), len(dh))
     return found
 

@@ -1,12 +1,13 @@
 """Scores over a sweep of m, as one plain table: a row per pair and m with its losses and log-odds (Eq. 7, 8).
 
-``COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where ``status`` is
-not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers, and counted.
-With a journal, a killed sweep goes on where it stopped and ends in the same table.
+``sweep_table.COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where
+``status`` is not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers,
+and counted. With a journal, a killed sweep goes on where it stopped and ends in the same table.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,12 +25,11 @@ from ..steering.intervention import Intervention
 from ..storage import Journal
 from ..sweep_table import COLUMNS
 from ..text.encode import EncodedPair
-from ..types import ConfigError, Scores
+from ..types import ConfigError, Factors, Scores
 from .engine.scorer import scores_over_m
 
 logger = logging.getLogger(__name__)
 
-Factors: TypeAlias = float | tuple[float, float]
 NextPoints: TypeAlias = Callable[[pd.DataFrame], Sequence[Factors]]
 Progress: TypeAlias = Callable[[int, int], None]
 """Called after each scored (concept, m) with (done, planned so far)."""
@@ -104,55 +104,79 @@ def sweep_encoded(
         ConfigError: no m, an m that is not finite or stands twice, or a concept the artifact has not.
         ArtifactError: the artifact does not fit the model.
     """
+    _warn_of_differences(artifact.check_model(model, name=model_name, tokenizer=tokenizer))
     labels = _labels(model, artifact, model_name, dataset, split)
-    for note in artifact.check_model(model, name=model_name, tokenizer=tokenizer):
-        logger.warning("the artifact's model differs: %s", note)
     groups = by_concept(pairs, artifact)
-    points = [_pair_of(value) for value in m]
-    _check_points(points)
-    finished = _finished(journal)
+    kept = _Kept(journal)
+    points = _checked(m)
     tables: list[pd.DataFrame] = []
     seen: set[tuple[float, float]] = set()
     while points:
         planned = len(tables) + len(points) * len(groups)
         scored: dict[tuple[int, str], pd.DataFrame] = {}
         for concept, members in groups.items():
-            done = {i: finished.get((concept, m1, m2)) for i, (m1, m2) in enumerate(points)}
-            known = {i: scores for i, scores in done.items() if scores is not None}
-            fresh = scorer(model, members, artifact[concept], points, pad_id=pad_id, known=known)
-            for i, (m1, m2) in enumerate(points):
-                scores = known.get(i)
-                if scores is None:
-                    scores = next(fresh)
-                    _keep(journal, concept, m1, m2, scores)
-                scored[i, concept] = _rows(labels, members, scores, m1, m2, normalize)
+            fresh = functools.partial(scorer, model, members, artifact[concept], points, pad_id=pad_id)
+            for i, scores in enumerate(kept.filled(concept, points, fresh)):
+                scored[i, concept] = _rows(labels, members, scores, *points[i], normalize)
                 if progress is not None:
                     progress(len(tables) + len(scored), planned)
         tables += [scored[key] for key in itertools.product(range(len(points)), groups)]
         seen.update(points)
-        wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
-        points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]
-        _require_finite(points)
+        points = _further(next_points, tables, seen)
     return pd.concat(tables, ignore_index=True)
 
 
-def _finished(journal: Journal | None) -> dict[tuple[str, float, float], Scores]:
-    """What an interrupted sweep had scored; JSON keeps every bit of a float."""
-    return {
-        (record["concept"], record["m1"], record["m2"]): Scores(
-            L_p=np.array(record["L_p"]),
-            L_n=np.array(record["L_n"]),
-            T_p=np.array(record["T_p"], dtype=np.int64),
-            T_n=np.array(record["T_n"], dtype=np.int64),
-        )
-        for record in (journal.records if journal else ())
-    }
+def _further(
+    next_points: NextPoints | None, tables: Sequence[pd.DataFrame], seen: Collection[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """The m that the table so far asks for, and that are not scored yet."""
+    wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
+    points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]
+    _require_finite(points)
+    return points
 
 
-def _keep(journal: Journal | None, concept: str, m1: float, m2: float, scores: Scores) -> None:
-    if journal is not None:
-        values = {name: getattr(scores, name).tolist() for name in ("L_p", "L_n", "T_p", "T_n")}
-        journal.append({"concept": concept, "m1": m1, "m2": m2, **values})
+class _Kept:
+    """What an interrupted sweep had scored, and what this one adds; JSON keeps every bit of a float.
+
+    Args:
+        journal: of the sweep; None where it keeps none.
+    """
+
+    def __init__(self, journal: Journal | None) -> None:
+        self.journal = journal
+        self.scores = {
+            (record["concept"], record["m1"], record["m2"]): Scores(
+                L_p=np.array(record["L_p"]),
+                L_n=np.array(record["L_n"]),
+                T_p=np.array(record["T_p"], dtype=np.int64),
+                T_n=np.array(record["T_n"], dtype=np.int64),
+            )
+            for record in (journal.records if journal else ())
+        }
+
+    def filled(
+        self, concept: str, points: Sequence[tuple[float, float]], scorer: Callable[..., Iterator[Scores]]
+    ) -> Iterator[Scores]:
+        """The scores of a concept at every point: those that are there already, and between them fresh ones.
+
+        Args:
+            concept: the artifact's name of it.
+            points: in order.
+            scorer: called with the places in ``points`` that are ``known``; gives the others in order.
+        """
+        places = [(concept, *point) for point in points]
+        known = {i: self.scores[place] for i, place in enumerate(places) if place in self.scores}
+        fresh = scorer(known=known)
+        for i, point in enumerate(points):
+            yield known[i] if i in known else self._keep(concept, point, next(fresh))
+
+    def _keep(self, concept: str, point: tuple[float, float], scores: Scores) -> Scores:
+        """Write fresh scores down, and hand them back."""
+        if self.journal is not None:
+            values = {name: getattr(scores, name).tolist() for name in ("L_p", "L_n", "T_p", "T_n")}
+            self.journal.append({"concept": concept, "m1": point[0], "m2": point[1], **values})
+        return scores
 
 
 def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, list[EncodedPair]]:
@@ -182,13 +206,21 @@ def _pair_of(m: Factors) -> tuple[float, float]:
     return float(m1), float(m2)
 
 
-def _check_points(points: Sequence[tuple[float, float]]) -> None:
+def _warn_of_differences(notes: Sequence[str]) -> None:
+    for note in notes:
+        logger.warning("the artifact's model differs: %s", note)
+
+
+def _checked(m: Sequence[Factors]) -> list[tuple[float, float]]:
+    """``(m1, m2)`` of each m, none twice."""
+    points = [_pair_of(value) for value in m]
     if not points:
         raise ConfigError("the sweep has no m: give a grid such as -20:20:41")
     _require_finite(points)
     twice = sorted({p for p in points if points.count(p) > 1})
     if twice:
         raise ConfigError(f"the sweep holds m = {twice[0]} twice: give each once")
+    return points
 
 
 def _require_finite(points: Sequence[tuple[float, float]]) -> None:

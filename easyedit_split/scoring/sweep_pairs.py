@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,12 +15,13 @@ from ..steering.artifact import Artifact
 from ..steering.strength_grid import NaturalUnit, StrengthGrid
 from ..storage import Journal
 from ..text.encode import EncodedPair
-from ..text.template import Template
+from ..text.prompt_tokens import Template
+from ..types import Factors
 from .encode_table import encode_table
 from .engine.config import EngineConfig
 from .engine.scorer import scores_over_m
 from .natural_unit import natural_unit
-from .sweep import Factors, NextPoints, Progress, by_concept, sweep_encoded
+from .sweep import NextPoints, Progress, by_concept, sweep_encoded
 
 
 def sweep_pairs(
@@ -65,15 +66,12 @@ def sweep_pairs(
     table = as_pairs(pairs, split="test", drop_bad=drop_bad)
     template = Template(tokenizer, artifact.tokens)
     rows = encode_table(table, template, drop_bad=drop_bad).rows
-    unit = unit or artifact.unit
-    if isinstance(m, StrengthGrid):
-        unit = unit or measured_unit(model, rows, artifact, template.pad_id)
-        m = m.in_m(unit.r_per_m)
+    points, unit = _points(m, unit or artifact.unit, lambda: measured_unit(model, rows, artifact, template.pad_id))
     scored = sweep_encoded(
         model,
         rows,
         artifact,
-        m,
+        points,
         pad_id=template.pad_id,
         model_name=model_name,
         tokenizer=tokenizer,
@@ -85,9 +83,23 @@ def sweep_pairs(
         progress=progress,
         journal=journal,
     )
-    if unit is not None:
-        scored["r"] = (unit.r_per_m * scored["m1"]).where(scored["m1"] == scored["m2"])
-    return scored
+    return scored if unit is None else _with_r(scored, unit)
+
+
+def _points(
+    m: Sequence[Factors] | StrengthGrid, unit: NaturalUnit | None, measure: Callable[[], NaturalUnit]
+) -> tuple[Sequence[Factors], NaturalUnit | None]:
+    """The swept m, and the unit of r where it is known or needed."""
+    if not isinstance(m, StrengthGrid):
+        return m, unit
+    unit = unit or measure()
+    return m.in_m(unit.r_per_m), unit
+
+
+def _with_r(table: pd.DataFrame, unit: NaturalUnit) -> pd.DataFrame:
+    """A table with r beside m, where one m scales both dW and db."""
+    table["r"] = (unit.r_per_m * table["m1"]).where(table["m1"] == table["m2"])
+    return table
 
 
 def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Artifact) -> NaturalUnit:

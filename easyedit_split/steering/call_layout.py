@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..text.encode import prefix_lengths
 from ..text.positions import Layout, index_from_mask
+from ..text.prompt_tokens import prefix_lengths
 from ..types import ConfigError
 
 
@@ -21,7 +21,7 @@ class CallReader:
     """Reads one stream of calls; remembers the prompts' lengths from a call without cache to those that follow.
 
     Args:
-        prefix_ids: token ids of BOS and the chat template's constant opening, see ``template.prefix_lengths``.
+        prefix_ids: token ids of BOS and the chat template's constant opening, see ``prompt_tokens.prefix_lengths``.
         bos_id: the tokenizer's BOS id, if it has one.
         needs_prefix: whether the token policy asks for it at all.
     """

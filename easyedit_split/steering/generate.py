@@ -20,7 +20,7 @@ from ..config import require
 from ..model.hooks import device_of, finite_masks, frozen
 from ..storage import Journal
 from ..text.batching import Row, collate
-from ..text.template import Ids, Template, prefix_lengths
+from ..text.prompt_tokens import Ids, Template, prefix_lengths
 from ..types import DataError
 from .attach import attach
 from .forms.base import Strength

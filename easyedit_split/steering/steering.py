@@ -14,92 +14,37 @@ import html
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
 from ..config import require
-from .artifact import DEFAULT_CONCEPT, Artifact
+from ..types import ConfigError
+from .artifact import Artifact
 from .attach import Attachment, attach
 from .chosen_m import ChosenM
 from .intervention import Intervention
 from .report import Applied
+from .steering_part import FixedM, Part, fixed_m
 
 logger = logging.getLogger(__name__)
 
-FixedM = float | int | tuple[float, float]
-"""One m, or ``(m1, m2)``."""
 
-
-def _fixed(m: FixedM) -> float | tuple[float, float]:
-    return (float(m[0]), float(m[1])) if isinstance(m, tuple) else float(m)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One intervention of a steering.
-
-    Attributes:
-        artifact: where it comes from.
-        concept: which of the artifact's concepts; None where none was chosen yet.
-        chosen: its m, with the evidence for it.
-    """
-
-    artifact: Artifact
-    concept: str | None
-    chosen: ChosenM
+@runtime_checkable
+class Recommended(Protocol):
+    """What ``recommend`` answers, as far as a steering reads it."""
 
     @property
-    def intervention(self) -> Intervention:
-        """The intervention itself.
+    def m(self) -> float | None:
+        """The chosen m; None where there is no usable one."""
+        ...
 
-        Raises:
-            ConfigError: the artifact holds several concepts and none was chosen.
-        """
-        return self.artifact[self.concept]
-
-    def at(self, m: FixedM, evidence: Mapping[str, Any] | None = None) -> Part:
-        """The same intervention at another m.
-
-        Args:
-            m: one m, or ``(m1, m2)``.
-            evidence: how it was chosen, plain JSON values.
-        """
-        return replace(self, chosen=ChosenM.of(_fixed(m), evidence))
-
-    def scaled(self, factor: float) -> Part:
-        """The same intervention at ``factor`` times its m.
-
-        Args:
-            factor: any number.
-        """
-        return self.at((factor * self.chosen.m1, factor * self.chosen.m2))
-
-    def _concepts(self) -> str:
-        names = self.artifact.concepts if self.concept is None else (self.concept,)
-        return ", ".join(name for name in names if name != DEFAULT_CONCEPT)
-
-    def facts(self) -> dict[str, str]:
-        """What it is, in words: for people."""
-        config, record = self.artifact.config, self.artifact.record
-        data, model = record.get("data", {}), record.get("model", {})
-        rows = f"{data['pairs']} pairs" if "pairs" in data else ""
-        source = ", ".join(part for part in (data.get("split", ""), rows) if part)
-        method = f"{config.form} x {record['objective']}" if record.get("objective") else config.form
-        sites = ", ".join(config.sites)
-        where = sites if all(key.endswith(".residual") for key in config.sites) else f"{sites} ({config.placement})"
-        strength = self.chosen.strength
-        values = {
-            "what": method,
-            "where": where,
-            "m": f"{strength:g}" if isinstance(strength, float) else f"({strength[0]:g}, {strength[1]:g})",
-            "concept": self._concepts(),
-            "data": f"{data.get('name', '')} ({source})" if source else str(data.get("name", "")),
-            "model": str(model.get("id", "")),
-        }
-        return {key: value for key, value in values.items() if value}
+    @property
+    def reason(self) -> str:
+        """Why."""
+        ...
 
 
 class Steered:
@@ -131,9 +76,8 @@ class Steering:
 
     def __init__(self, artifact: Artifact, m: FixedM | None = None, concept: str | None = None) -> None:
         known = artifact.resolve(concept) if concept is not None or len(artifact.concepts) == 1 else None
-        kept = artifact.chosen.get(known) if known is not None else None
-        chosen = ChosenM.of(_fixed(m)) if m is not None else kept or ChosenM.of(1.0)
-        self.parts: tuple[Part, ...] = (Part(artifact, known, chosen),)
+        own = None if m is None else ChosenM.of(fixed_m(m))
+        self.parts: tuple[Part, ...] = (Part(artifact, known, own),)
 
     @classmethod
     def _of(cls, parts: tuple[Part, ...]) -> Steering:
@@ -186,30 +130,35 @@ class Steering:
         require(len(self.parts) == 1, f"a sum of {len(self.parts)} steerings has no one {what}: ask each of its parts")
         return self.parts[0]
 
-    def at(self, m: FixedM, *, evidence: Mapping[str, Any] | None = None) -> Steering:
+    def at(self, m: FixedM | Recommended, *, evidence: Mapping[str, Any] | None = None) -> Steering:
         """The same intervention at another m.
 
         Args:
-            m: one float, or ``(m1, m2)``.
+            m: one float, ``(m1, m2)``, or what ``recommend`` answers, whose reason is then kept with it.
             evidence: how it was chosen, plain JSON values; saved with it.
 
         Raises:
-            ConfigError: m is not finite, or this is a sum (scale it, ``2 * steering``, or give each part its m).
+            ConfigError: m is not finite, no m was recommended (with the reason), or this
+                is a sum (scale it, ``2 * steering``, or give each part its m).
         """
         require(
             len(self.parts) == 1, "a sum has an m for each part: scale it (2 * steering), or add parts at their own m"
         )
+        if not isinstance(m, float | int | tuple):
+            if m.m is None:
+                raise ConfigError(f"{m.reason}: name an m of your own, e.g. steering.at(2.0)")
+            evidence = {"reason": m.reason, **(evidence or {})}
+            m = m.m
         return self._of((self.parts[0].at(m, evidence),))
 
     def __getitem__(self, concept: str) -> Steering:
-        """One concept of an artifact with several, at the m that was chosen for it, or at this one's.
+        """One concept of an artifact with several: at the m that was named, else at the one it keeps.
 
         Args:
             concept: which of the artifact's concepts.
         """
         part = self._single("concept")
-        name = part.artifact.resolve(concept)
-        return self._of((Part(part.artifact, name, part.artifact.chosen.get(name, part.chosen)),))
+        return self._of((replace(part, concept=part.artifact.resolve(concept)),))
 
     def __mul__(self, factor: float | int) -> Steering:
         return self._of(tuple(part.scaled(float(factor)) for part in self.parts))
@@ -239,15 +188,28 @@ class Steering:
         """
         with ExitStack() as stack:
             attachments = []
+            self.check_model(model)
             for part in self.parts:
-                for note in part.artifact.check_model(model):
-                    logger.warning("the artifact's model differs: %s", note)
                 entered = attach(model, part.intervention, part.chosen.strength, check=check)
                 attachments.append(stack.enter_context(entered))
             yield Steered(tuple(attachments))
 
+    def check_model(self, model: nn.Module, tokenizer: Any = None) -> None:
+        """Raise unless a model has every site that this acts at; what else differs is logged.
+
+        Args:
+            model: the Hugging Face causal LM that it is to steer.
+            tokenizer: compared too where it is given.
+
+        Raises:
+            ArtifactError: another architecture, or a site that does not fit.
+        """
+        for part in self.parts:
+            for note in part.artifact.check_model(model, tokenizer=tokenizer):
+                logger.warning("the artifact's model differs: %s", note)
+
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the artifact with the chosen m in it.
+        """Write the artifact, with the m that was named; one that nobody named is not written.
 
         Args:
             folder: a new folder.
@@ -258,11 +220,7 @@ class Steering:
             ConfigError: this is a sum: save its parts.
         """
         require(len(self.parts) == 1, "a sum is not saved as one artifact: save its parts, and add them when loaded")
-        part = self.parts[0]
-        artifact = part.artifact
-        if part.concept is not None:
-            artifact = artifact.with_m(part.chosen.strength, part.concept, evidence=part.chosen.evidence)
-        return artifact.save_pretrained(folder, overwrite=overwrite)
+        return self.parts[0].with_chosen().save_pretrained(folder, overwrite=overwrite)
 
     def __repr__(self) -> str:
         parts = ("Steering(" + ", ".join(f"{k}={v}" for k, v in part.facts().items()) + ")" for part in self.parts)

@@ -5,20 +5,21 @@
 An intervention's m is a number of its own: what m = 1 does depends on how it was trained. r means the same for all of
 them, so grids for a model that nobody tuned are written in r and turned into m by what was measured (``r_per_m``).
 
-| written                | strengths                                                                        |
-|------------------------|----------------------------------------------------------------------------------|
-| ``-20:20:41``            | 41 m, evenly from -20 to 20                                                      |
-| ``-4,0,4``               | these m                                                                          |
-| ``r:0.05:4:17``          | r = 0, and 17 r from 0.05 to 4, each the same factor above the one before        |
-| ``r:+-0.05:4:17``        | the same, and their negatives                                                    |
-| ``r:-1:1:21``            | 21 r, evenly from -1 to 1 (a grid that starts at 0 or below cannot grow by factors) |
-| ``r:0,0.2,0.4``          | these r                                                                          |
+| written           | strengths                                                                           |
+|-------------------|-------------------------------------------------------------------------------------|
+| ``-20:20:41``     | 41 m, evenly from -20 to 20                                                         |
+| ``-4,0,4``        | these m                                                                             |
+| ``r:0.05:4:17``   | r = 0, and 17 r from 0.05 to 4, each the same factor above the one before           |
+| ``r:+-0.05:4:17`` | the same, and their negatives                                                       |
+| ``r:-1:1:21``     | 21 r, evenly from -1 to 1 (a grid that starts at 0 or below cannot grow by factors) |
+| ``r:0,0.2,0.4``   | these r                                                                             |
+| ``auto``          | ``r:+-0.05:1:6``, grown outward until utility has lost 80 % of its range            |
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
@@ -30,6 +31,8 @@ from ..types import ConfigError
 Unit = Literal["m", "r"]
 NATURAL = "r:"
 BOTH_SIDES = "+-"
+AUTO = "auto"
+AUTO_START = "r:+-0.05:1:6"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,12 @@ class StrengthGrid:
     Attributes:
         values: in the order in which they are to be looked at.
         unit: ``m`` (plain) or ``r`` (natural).
+        grows: whether it is only where a grid begins that grows outward.
     """
 
     values: tuple[float, ...]
     unit: Unit = "m"
+    grows: bool = False
 
     def in_m(self, r_per_m: float) -> tuple[float, ...]:
         """The strengths as m.
@@ -98,6 +103,8 @@ def parse_strengths(text: str, where: str = "--m") -> StrengthGrid:
     Raises:
         ConfigError: not of a form in the table; the message shows both kinds.
     """
+    if text == AUTO:
+        return replace(parse_strengths(AUTO_START), grows=True)
     if not text.startswith(NATURAL):
         return StrengthGrid(parse_grid(text, where))
     rest = text.removeprefix(NATURAL)
@@ -143,9 +150,3 @@ def _growing(text: str, where: str) -> tuple[float, ...]:
         return parse_grid(text, where)
     except ConfigError:
         raise ValueError from None
-
-
-AUTO_GRID = parse_strengths("r:+-0.05:1:6")
-"""Where the automatic grid begins, before it grows outward."""
-MOST_GROWTH = 20.0
-"""Times its outermost r: as far as it grows."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from torch import nn
 
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from .artifact import Artifact
 from .generate import GenerateConfig, generate_texts
 

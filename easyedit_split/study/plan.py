@@ -31,6 +31,7 @@ class SteerPlan:
         test_pairs: pairs to score at most; all where None.
         m: grid of the sweep; ``auto`` grows until it shows the decay.
         refine: then score further m, to where the wanted answers are likeliest.
+        max_kl: nats per token that neutral answers may change by at the chosen m; None for no limit.
         neutral: neutral prompts on which side effects are measured; 0 for none.
         texts: held-out prompts that are answered, steered and not.
         max_new_tokens: longest answer, in tokens.
@@ -45,6 +46,7 @@ class SteerPlan:
     test_pairs: int | None = 32
     m: str = "auto"
     refine: bool = False
+    max_kl: float | None = None
     neutral: int = 64
     texts: int = 10
     max_new_tokens: int = 40
@@ -52,6 +54,7 @@ class SteerPlan:
     def __post_init__(self) -> None:
         require(bool(self.objectives), "there is no objective to train: name at least one")
         require(self.neutral >= 0, f"neutral is {self.neutral}, must not be negative")
+        require(self.max_kl is None or self.neutral > 0, "max_kl needs neutral prompts to measure on: give neutral")
         require(self.texts >= 1, f"texts is {self.texts}, must be at least 1")
 
 

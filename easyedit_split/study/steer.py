@@ -17,28 +17,26 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from ..analysis import Recommendation, SweepFit, fit_sweep, look_closer, recommend
-from ..analysis.grow import GrowOutward, Rule, decay_report, one_after_another
+from ..analysis import Collateral, Recommendation, SweepFit, fit_sweep, recommend
+from ..analysis.grow import decay_report, next_points
 from ..datasets.everyday import neutral_prompts
 from ..scoring.collateral import collateral
-from ..scoring.encode_table import encode_table
 from ..scoring.sweep_pairs import known_unit, sweep_pairs
 from ..steering.artifact import Artifact
 from ..steering.generate import GenerateConfig
-from ..steering.strength_grid import AUTO_GRID, MOST_GROWTH, parse_strengths
+from ..steering.strength_grid import parse_strengths
 from ..steering.sweep_texts import sweep_texts
 from ..sweep_curves import curves_of
-from ..text.encode import EncodedPair
-from ..text.template import Template
-from ..training.layer_scan import PAIRS, best_layer, scan_layers, scan_split
+from ..text.prompt_tokens import Template
+from ..training.layer_scan import best_layer, scan_pairs
 from ..training.recipes import Recipe, compose, model_recipe
 from ..training.run_config import RunConfig
 from ..training.train_pairs import train_artifact
 from .plan import SteerData, SteerPlan, epochs_for
 
 AUTO = "auto"
-SCANNED_PAIRS = 32
-"""Training pairs whose activations make the layer scan's directions."""
+WIDEST_R = 2.0
+"""As far as side effects are measured where they limit m."""
 FALLBACK_R = 0.5
 """Shown where no m can be recommended."""
 TOO_STRONG = 3.0
@@ -160,11 +158,8 @@ def steer(
     best = max(trained, key=lambda item: item.wanted)
     effects = None
     if plan.neutral:
-        prompts = neutral_prompts(plan.neutral)
-        template = Template(tokenizer, best.artifact.tokens)
-        with tell.bar("side effects") as advance:
-            strengths = [0.5 * best.m, best.m, 2 * best.m]
-            effects = collateral(model, template, prompts, best.artifact.only(), strengths, progress=advance)
+        strengths = [0.5 * best.m, best.m, 2 * best.m]
+        effects = _side_effects(model, tokenizer, best.artifact, strengths, plan, tell)
     texts = _texts(model, tokenizer, data, plan, best, tell)
     decay = decay_report(curves_of(best.table)[0])
     return SteerResult(model_name, data, plan, scan, trained, effects, texts, decay)
@@ -179,14 +174,8 @@ def _recipe(plan: SteerPlan, objective: str, model_name: str, data: SteerData) -
 
 
 def _scan(model: nn.Module, tokenizer: Any, data: SteerData, run: RunConfig, tell: Teller) -> pd.DataFrame:
-    template = Template(tokenizer, run.tokens)
-    known: Sequence[EncodedPair] = encode_table(data.training, template).rows
-    if data.dev is None:
-        known, held_out = scan_split(known)
-    else:
-        held_out = list(encode_table(data.dev[:PAIRS], template).rows)
     with tell.bar("trying layers") as advance:
-        scan = scan_layers(model, template, known[:SCANNED_PAIRS], held_out, progress=advance)
+        scan = scan_pairs(model, tokenizer, data.training, run.tokens, held_out=data.dev, progress=advance)
     tell.say(f"layer {best_layer(scan)}: preference gains most there while the wanted answers stay as likely")
     return scan
 
@@ -201,22 +190,39 @@ def _trained(
 
     with tell.bar(f"training {run.form} x {run.objective}") as advance:
         artifact = train_artifact(model, tokenizer, data.training, run, model_name=model_name, progress=report)
-    grid = AUTO_GRID if plan.m == AUTO else parse_strengths(plan.m)
+    grid = parse_strengths(plan.m)
     points = grid.in_m(known_unit(model, tokenizer, data.test, artifact).r_per_m)
-    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(points))] if plan.m == AUTO else []
-    rules += [look_closer] if plan.refine else []
+    rule = next_points(points, grows=grid.grows, refine=plan.refine)
     with tell.bar("scoring") as advance_sweep:
         table = sweep_pairs(
-            model, tokenizer, data.test, artifact, points, model_name=model_name, next_points=one_after_another(*rules),
+            model, tokenizer, data.test, artifact, points, model_name=model_name, next_points=rule,
             progress=advance_sweep,
         )  # fmt: skip
     fit = fit_sweep(curves_of(table), keep_going=True)[0]
-    choice = recommend(fit)
+    choice = recommend(fit, collateral=_limit(model, tokenizer, artifact, table, plan, tell))
     unit = artifact.unit
     fallback = FALLBACK_R / unit.r_per_m if unit and unit.r_per_m > 0 else 1.0
     m = fallback if choice.m is None else choice.m
     tell.say(f"{run.form} x {run.objective}: {choice.reason}" + ("" if choice.m is None else f", m = {choice.m:.3g}"))
     return Trained(run, artifact, table, fit, choice, m)
+
+
+def _limit(
+    model: nn.Module, tokenizer: Any, artifact: Artifact, table: pd.DataFrame, plan: SteerPlan, tell: Teller
+) -> Collateral | None:
+    """Side effects over the swept m up to ``WIDEST_R``, and how much of them is allowed; None without a limit."""
+    if plan.max_kl is None:
+        return None
+    near = table.loc[table["r"].abs() <= WIDEST_R, "m1"].unique()
+    return Collateral.of(_side_effects(model, tokenizer, artifact, sorted(near), plan, tell), plan.max_kl)
+
+
+def _side_effects(
+    model: nn.Module, tokenizer: Any, artifact: Artifact, m: Sequence[float], plan: SteerPlan, tell: Teller
+) -> pd.DataFrame:
+    prompts, template = neutral_prompts(plan.neutral), Template(tokenizer, artifact.tokens)
+    with tell.bar("side effects") as advance:
+        return collateral(model, template, prompts, artifact.only(), m, progress=advance)
 
 
 def _texts(

@@ -15,17 +15,9 @@ from typing import Any
 
 from ..types import DataError, Pair
 from .batching import Row
-from .template import Ids, Template, prefix_lengths, tokenizer_hash
+from .prompt_tokens import Ids, Template, prefix_lengths
 
-__all__ = [
-    "EncodedPair",
-    "EncodedPairs",
-    "Template",
-    "encode_answers",
-    "encode_pairs",
-    "prefix_lengths",
-    "tokenizer_hash",
-]
+__all__ = ["EncodedPair", "EncodedPairs", "encode_answers", "encode_pairs"]
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +118,7 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
 def encode_answers(
     exchanges: Sequence[tuple[str, str]], template: Template, *, source: str, indices: Sequence[int] | None = None
 ) -> tuple[Row, ...]:
-    """Tokenise queries with one answer each, for what needs no pairs (``closed_form.answer_means``).
+    """Tokenise queries with one answer each, for what needs no pairs (``scoring.answer_means``).
 
     Args:
         exchanges: ``(query, answer)`` texts.

@@ -11,20 +11,24 @@ DiffMean, unlike what is trained there later, hardly raises it anywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
+from ..config import TokenConfig
+from ..datasets.base import PairTable
 from ..log_odds import preference
 from ..model.sites import RESIDUAL, Site, blocks_of
+from ..scoring.encode_table import encode_table
 from ..scoring.engine.scorer import scores_over_m
 from ..scoring.natural_unit import steered_values, units_of
 from ..steering.forms.vector import Vector
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .closed_form import fit_closed_form
 from .objectives.diff_mean import DiffMean, DiffMeanConfig
@@ -34,6 +38,8 @@ STRENGTHS = (0.05, 0.1, 0.2)
 TOLERANCE = 1.0  # nats
 PAIRS = 8
 """Held-out pairs that are scored."""
+DIRECTION_PAIRS = 32
+"""Training pairs whose activations make the directions."""
 
 
 def candidate_layers(blocks: int, most: int = MOST_LAYERS) -> tuple[int, ...]:
@@ -67,6 +73,43 @@ def scan_split(rows: Sequence[EncodedPair], most: int = PAIRS) -> tuple[list[Enc
         [row for place, row in enumerate(ours) if place not in held_out],
         [row for place, row in enumerate(ours) if place in held_out],
     )
+
+
+def scan_pairs(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: PairTable,
+    tokens: TokenConfig,
+    *,
+    held_out: PairTable | None = None,
+    drop_bad: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Try DiffMean at each candidate block, from texts.
+
+    Args:
+        model: the bare model.
+        tokenizer: the model's own.
+        pairs: to make directions from; the first of them are enough.
+        tokens: how texts are tokenised.
+        held_out: pairs to score, the first of them; some of ``pairs`` where None.
+        drop_bad: leave out bad rows.
+        progress: called after each scored strength with (done, in all).
+
+    Returns:
+        As ``scan_layers``.
+
+    Raises:
+        ConfigError: too few pairs.
+        DataError: a bad row, unless ``drop_bad``.
+    """
+    template = Template(tokenizer, tokens)
+    known: Sequence[EncodedPair] = encode_table(pairs, template, drop_bad=drop_bad).rows
+    if held_out is None:
+        known, scored = scan_split(known)
+    else:
+        scored = list(encode_table(held_out[:PAIRS], template, drop_bad=drop_bad).rows)
+    return scan_layers(model, template, known[:DIRECTION_PAIRS], scored, progress=progress)
 
 
 def scan_layers(
@@ -103,7 +146,7 @@ def scan_layers(
     settings = {"prefix_ids": template.prefix_ids, "bos_id": template.bos_id}
     everywhere = Intervention.create(model, "vector", tried, **settings)  # type: ignore[arg-type]
     fit_closed_form(model, template.pad_id, training, everywhere, DiffMean(DiffMeanConfig()))
-    units = units_of(steered_values(model, training, everywhere, pad_id=template.pad_id), everywhere)
+    units = units_of(model, steered_values(model, training, everywhere, pad_id=template.pad_id), everywhere)
     (bare,) = scores_over_m(model, held_out, None, [0.0], pad_id=template.pad_id)
     rows: list[dict[str, float]] = []
     for layer in tried:

@@ -21,7 +21,8 @@ from ..model.hooks import device_of, frozen
 from ..scoring.engine.config import EngineConfig
 from ..scoring.engine.scorer import scores_over_m
 from ..steering.intervention import Intervention
-from ..text.encode import EncodedPair, Template
+from ..text.encode import EncodedPair
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .answers import answers_for
 from .closed_form import fit_closed_form

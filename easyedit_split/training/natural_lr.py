@@ -23,7 +23,8 @@ from torch import nn
 from ..config import TrainConfig
 from ..scoring.natural_unit import steered_values, units_of
 from ..steering.intervention import Intervention
-from ..text.encode import EncodedPair, Template
+from ..text.encode import EncodedPair
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .run_config import RunConfig
 from .schedule import lr_factor, steps_in
@@ -88,7 +89,7 @@ def in_plain_units(
     moved = _Moved(start, tried)
 
     def r(s: float) -> float:
-        return max(unit.r_per_m for unit in units_of(values, moved.by(s)).values())
+        return max(unit.r_per_m for unit in units_of(model, values, moved.by(s)).values())
 
     found = plain_config(run.train, reach(r, run.train.lr), len(pairs))
     logger.info("%s: an lr of %g in r is %.3g here", concept, run.train.lr, found.lr)

@@ -10,7 +10,7 @@ from torch import nn
 from ..datasets.base import PairTable
 from ..model.load import describe, name_of
 from ..text.encode import EncodedPairs
-from ..text.template import tokenizer_hash
+from ..text.prompt_tokens import tokenizer_hash
 from .run_config import RunConfig
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ..steering.intervention import Intervention
-from ..types import SplitError
+from ..types import SteeringError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Step:
     pairs: int
 
 
-class TrainingStopped(SplitError):
+class TrainingStopped(SteeringError):
     """Training met a value that is not finite.
 
     Args:

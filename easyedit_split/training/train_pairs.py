@@ -15,7 +15,7 @@ from ..scoring.sweep_pairs import measured_unit
 from ..steering.artifact import DEFAULT_CONCEPT, UNIT_KEY, Artifact
 from ..steering.intervention import Intervention
 from ..text.encode import EncodedPair
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .loop import TrainingStopped, train_intervention
 from .record import data_record, record_of

@@ -18,7 +18,7 @@ from ..model.hooks import frozen
 from ..steering.artifact import Artifact
 from ..text.batching import Row
 from ..text.encode import encode_answers
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from .closed_form import fit_answers
 from .loop import untrained
 from .objectives.base import OBJECTIVES, FittedObjective

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -252,3 +253,22 @@ def test_files(drawn: list[Drawn], suffix: str, tmp_path: Path) -> None:
 def test_other_files_are_refused(drawn: list[Drawn], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"use \.png, \.svg, \.pdf"):
         save_figure(plot_sweep(drawn[:1]), tmp_path / "figure.bmp")
+
+
+def test_a_second_axis_in_natural_units_where_the_sweep_has_them() -> None:
+    table = pd.DataFrame(
+        [
+            {"m1": m, "m2": m, "pair": p, "pref": m + p, "util": -(m**2) - p, "r": 0.2 * m}
+            for m in range(-4, 5)
+            for p in (0, 1)
+        ]
+    )
+    assert curves_of(table)[0].r_per_m == pytest.approx(0.2)
+    figure = plot_sweep(table)
+    figure.draw_without_rendering()
+    (top,) = figure.axes[0].child_axes
+    assert top.get_xlabel() == "r = |m dh| / |h|"
+    assert tuple(top.get_xlim()) == pytest.approx(tuple(0.2 * end for end in figure.axes[0].get_xlim()))
+    plain = table.drop(columns="r")
+    assert curves_of(plain)[0].r_per_m is None
+    assert not plot_sweep(plain).axes[0].child_axes

@@ -146,7 +146,7 @@ def test_what_intervals_rest_on_is_said(run: Run, tmp_path: Path) -> None:
     for table, aim, words, band in cases:
         file = saved(table, tmp_path)
         _, out, err = run("recommend", file, "--aim", aim)
-        assert f"95 % intervals {words}" in out
+        assert f"95 % confidence intervals {words}" in out
         assert out.count("intervals from") == 1
         assert ("of 6 pairs" in out) is ("pair" in table)
         assert "bootstrap" not in err  # the progress bar is of all

@@ -11,7 +11,7 @@ from easyedit_split.analysis import read_sweep
 from easyedit_split.model.load import describe, load_model
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.sweep_curves import mean_curve
-from easyedit_split.text.template import tokenizer_hash
+from easyedit_split.text.prompt_tokens import tokenizer_hash
 
 from .. import toy_tokenizers
 from ..small import made, world

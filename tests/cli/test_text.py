@@ -43,7 +43,7 @@ def test_a_prompt_is_printed_as_it_is(run: Run, model: Path, artifact: Path, pro
 
 def test_an_answer_is_printed_as_it_is(run: Run, model: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = " ".join(MARKED) + " and so on" * 30
-    monkeypatch.setattr("easyedit_split.text.template.Template.decode", lambda self, ids: answer)
+    monkeypatch.setattr("easyedit_split.text.prompt_tokens.Template.decode", lambda self, ids: answer)
     prompt = "Tell me all that you know about it, please, " * 3
     code, out, err = run(*apply_line(model, artifact, "--prompt", prompt), width=40)
     assert code == 0, err

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from easyedit_split.registry import Registry
-from easyedit_split.types import SplitError
+from easyedit_split.types import SteeringError
 
 T = TypeVar("T")
 CAUGHT = (
@@ -18,7 +18,7 @@ CAUGHT = (
     AttributeError,
     KeyError,
     RuntimeError,
-    SplitError,
+    SteeringError,
     TypeError,
     ValueError,
 )

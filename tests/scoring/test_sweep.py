@@ -15,7 +15,7 @@ from easyedit_split.scoring.sweep import by_concept, sweep_encoded
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.sweep_curves import mean_curve
 from easyedit_split.sweep_table import COLUMNS, TEXT_COLUMNS
-from easyedit_split.text.template import tokenizer_hash
+from easyedit_split.text.prompt_tokens import tokenizer_hash
 from easyedit_split.types import ArtifactError, ConfigError, Scores
 
 from ..small import PAIRS, World, made, oracle_losses, parameters, world

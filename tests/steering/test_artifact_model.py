@@ -9,7 +9,7 @@ import torch
 
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.intervention import Intervention
-from easyedit_split.text.template import tokenizer_hash
+from easyedit_split.text.prompt_tokens import tokenizer_hash
 from easyedit_split.types import ArtifactError
 
 from ..small import made, world

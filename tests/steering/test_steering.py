@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,29 @@ def test_an_artifact_without_a_chosen_m_is_at_one_and_its_file_is_what_it_was(tm
     assert kept.with_m(4.0).digest() != kept.digest()
 
 
+def test_only_an_m_that_was_named_is_written(tmp_path: Path) -> None:
+    unnamed = Steering(artifact())
+    assert Steering.from_pretrained(unnamed.save_pretrained(tmp_path / "a")).artifact.chosen == {}
+    several = Artifact({name: made(MODEL, "lora") for name in ("fear", "joy")})
+    saved = Steering.from_pretrained(Steering(several, m=8.0).save_pretrained(tmp_path / "b"))
+    assert {concept: chosen.m1 for concept, chosen in saved.artifact.chosen.items()} == {"fear": 8.0, "joy": 8.0}
+
+
+@dataclass
+class Answer:
+    """What a recommendation says."""
+
+    m: float | None
+    reason: str
+
+
+def test_a_recommendation_is_taken_with_its_reason_and_none_is_refused_with_it() -> None:
+    steering = Steering(artifact()).at(Answer(2.5, "the wanted answers are likeliest here"))
+    assert (steering.m, steering.parts[0].chosen.evidence) == (2.5, {"reason": "the wanted answers are likeliest here"})
+    with pytest.raises(ConfigError, match="no usable m: too few pairs: name an m of your own"):
+        steering.at(Answer(None, "no usable m: too few pairs"))
+
+
 @pytest.mark.parametrize("damage", ['"m1": 2.5', '"gain": 3.25'])
 def test_a_chosen_m_that_was_edited_is_found(tmp_path: Path, damage: str) -> None:
     folder = Steering(artifact()).at(2.5, evidence={"gain": 3.25}).save_pretrained(tmp_path / "a")
@@ -119,7 +143,9 @@ def test_concepts_are_chosen_by_name_and_each_keeps_its_m() -> None:
         name: made(MODEL, "lora", scale=scale) for name, scale in (("fear", 0.3), ("joy", 0.5))
     }
     several = Steering(Artifact(parts).with_m(3.0, "joy"))
-    assert (several["joy"].m, several["fear"].m, several.at(7.0)["fear"].m) == (3.0, 1.0, 7.0)
+    assert (several["joy"].m, several["fear"].m) == (3.0, 1.0)
+    assert (several.at(7.0)["fear"].m, several.at(7.0)["joy"].m) == (7.0, 7.0)
+    assert Steering(several.artifact, m=8)["joy"].m == 8.0
     with attach(MODEL, parts["joy"], 3.0):
         wanted = logits()
     assert torch.equal(under(several["joy"]), wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from easyedit_split.config import TokenConfig
-from easyedit_split.text.encode import Template
+from easyedit_split.text.prompt_tokens import Template
 
 QUERY = "Would you say it?"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from easyedit_split.config import TokenConfig
-from easyedit_split.text.template import Template
+from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import DataError
 
 from ..toy_tokenizers import gemma, llama3, qwen

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from easyedit_split.config import TokenConfig
-from easyedit_split.text.encode import Template, prefix_lengths, tokenizer_hash
+from easyedit_split.text.prompt_tokens import Template, prefix_lengths, tokenizer_hash
 from easyedit_split.types import ConfigError, DataError
 
 from ..toy_tokenizers import ALL, gemma, llama2, llama3, plain, qwen, qwen3

@@ -17,7 +17,7 @@ from easyedit_split.config import TokenConfig
 from easyedit_split.datasets.base import PairTable, pairs_hash
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
-from easyedit_split.text.template import tokenizer_hash
+from easyedit_split.text.prompt_tokens import tokenizer_hash
 from easyedit_split.training import train_pairs
 from easyedit_split.training.loop import TrainingStopped, train_intervention
 from easyedit_split.training.record import versions

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import cast
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from ...sweep_curves import KINDS, Kind, SweepLike
 from ...types import ConfigError
@@ -100,6 +102,8 @@ def plot_sweep(
             for inner, own in enumerate(kinds):
                 _limit(axes[row * len(kinds) + inner][0], members, own)
         _label(axes, layout, kinds, set(cells))
+        for (row, column), inside in cells.items():
+            _natural_axis(axes[row * len(kinds)][column], [item for item, _ in inside])
         figure.align_ylabels()
         add_legend(figure, shown)
         if title:
@@ -171,6 +175,24 @@ def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None
         ax.text(0.5, 0.5, "undefined", transform=ax.transAxes, ha="center", va="center", color="0.4")
     else:
         ax.text(0.98, 0.02, f"{empty[0]} undefined", transform=ax.transAxes, ha="right", va="bottom", color="0.4")
+
+
+def _natural_axis(ax: Axes, inside: Sequence[Drawn]) -> None:
+    """A second axis on top in natural units, where all curves of a panel have one and the same."""
+    units = {item.fit.curve.r_per_m for item in inside}
+    per_m = units.pop()
+    if units or not per_m:
+        return
+    unit = per_m
+
+    def natural(m: ArrayLike) -> ArrayLike:
+        return np.asarray(m, dtype=np.float64) * unit
+
+    def plain(r: ArrayLike) -> ArrayLike:
+        return np.asarray(r, dtype=np.float64) / unit
+
+    top = ax.secondary_xaxis("top", functions=(natural, plain))
+    top.set_xlabel("r = |m dh| / |h|")
 
 
 def _label(

@@ -158,8 +158,8 @@ def r_squared(
     """Coefficient of determination 1 - SSE / SST; negative where the mean predicts better, NaN for constant y.
 
     Args:
-        y: what was measured.
-        predicted: what the curve says.
+        y: points, nats.
+        predicted: the same points as a curve has them, nats.
         weights: of the points; all alike where None.
     """
     w = np.ones_like(y) if weights is None else weights

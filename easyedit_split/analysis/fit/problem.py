@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...sweep_curves import KINDS, Kind
-from ...types import DataError, FloatArray, IntArray, SplitError
+from ...types import DataError, FloatArray, IntArray, SteeringError
 from .decay import RationalQuadratic
 
 M_LIMITS = (1e-100, 1e9)  # of max |m|
@@ -20,7 +20,7 @@ Y_LIMIT = 1e100  # nats; squares of sums must stay finite
 CLOSEST = 1e-12  # least distance of two m, in units of max |m|
 
 
-class FitError(SplitError):
+class FitError(SteeringError):
     """A curve could not be fitted: the solver did not converge."""
 
 

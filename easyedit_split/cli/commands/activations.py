@@ -11,7 +11,7 @@ from ...config import TokenConfig, require
 from ...scoring.activations import collect_activations, write_activations
 from ...scoring.encode_table import encode_table
 from ...steering.artifact import Artifact
-from ...text.template import Template
+from ...text.prompt_tokens import Template
 from ..console import console, say_written
 from ..inputs import open_data, open_model
 from ..options import (

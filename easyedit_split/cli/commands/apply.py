@@ -14,7 +14,7 @@ from ...config import parse_grid
 from ...steering.artifact import DEFAULT_CONCEPT, Artifact
 from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import Journal, write_whole
-from ...text.template import Template
+from ...text.prompt_tokens import Template
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
 from ..fingerprint import model_identity

@@ -13,7 +13,7 @@ from ...registry import nearest
 from ...steering.artifact import Artifact
 from ...steering.generate import GenerateConfig, reply
 from ...steering.strength_grid import StrengthGrid, parse_strengths
-from ...text.template import Template
+from ...text.prompt_tokens import Template
 from ...types import ConfigError, DataError
 from ..console import console, out, say
 from ..inputs import open_model

@@ -42,7 +42,8 @@ def command(  # noqa: DOC101, DOC103
     solver: Annotated[str, typer.Option(help="least_squares, or slsqp as in the paper.")] = "least_squares",
     to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
     intervals: Annotated[
-        bool, typer.Option("--intervals", help="In --out, 95 % intervals of slopes, breakdown m and borders.")
+        bool,
+        typer.Option("--intervals", help="In --out, 95 % confidence intervals of slopes, breakdown m and borders."),
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -164,8 +165,8 @@ def misfits_of(fit: CurveFit, table: PairOdds) -> list[str]:
     if smooth is not None and found.slopes_are_wrong:
         left, right = smooth.linear_ends
         ends = " to ".join("the end" if end is None else f"{end:.3g}" for end in (left, right))
-        said = f"{smooth_slope(table)}{interval(smooth.slope_interval)}"
-        lines.append(f"{fit.kind}: take the smooth curve's slope, {said}; it is linear from {ends}")
+        slope = f"{smooth_slope(table)}{interval(smooth.slope_interval)}"
+        lines.append(f"{fit.kind}: take the smooth curve's slope, {slope}; it is linear from {ends}")
     return lines
 
 

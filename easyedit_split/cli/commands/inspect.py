@@ -18,7 +18,7 @@ from ...steering.artifact import HISTORY_FILE, Artifact
 from ...steering.attach import Applied, attach
 from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
-from ...text.template import Template
+from ...text.prompt_tokens import Template
 from ...types import ArtifactError
 from ..console import out, say
 from ..inputs import open_model
@@ -51,7 +51,8 @@ def command(  # noqa: DOC101, DOC103
     shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
     shown.title = "one prompt, at the m that is kept" if m is None else f"one prompt at m = {m:g}"
     for concept in artifact.concepts:
-        strength = (artifact.chosen_m(concept) or 1.0) if m is None else m
+        kept = artifact.chosen_m(concept)
+        strength = m if m is not None else 1.0 if kept is None else kept
         for row in try_out(network, template, artifact, concept, strength, prompt):
             tokens = f"{row.tokens_touched} of {row.tokens_seen}"
             shown.add_row(concept, row.site, row.module, tokens, f"{row.relative_norm:.4f}")

@@ -56,6 +56,9 @@ def command(  # noqa: DOC101, DOC103
     ] = None,
     train_pairs: Annotated[int | None, typer.Option(help="At most so many pairs to train on. Default: all.")] = None,
     test_pairs: Annotated[int, typer.Option(help="At most so many held-out pairs to score.")] = 32,
+    max_kl: Annotated[
+        float | None, typer.Option(help="Nats per token that neutral answers may change by, at the chosen m.")
+    ] = None,
     neutral: Annotated[int, typer.Option(help="Neutral prompts on which side effects are measured; 0: none.")] = 64,
     texts: Annotated[int, typer.Option(help="Held-out prompts that are answered.")] = 10,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 40,
@@ -77,6 +80,7 @@ def command(  # noqa: DOC101, DOC103
         test_pairs=test_pairs,
         m=m,
         refine=refine,
+        max_kl=max_kl,
         neutral=neutral,
         texts=texts,
         max_new_tokens=max_new_tokens,

@@ -89,7 +89,7 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
         chosen: which texts, all put into one row where that is cheapest.
     """
     rows = [prepared.texts.rows[i] for i in chosen]
-    m = 1.0 if intervention is not None else 0.0
+    m = 1.0 if any(prepared.scored[i].steered.any() for i in chosen) else 0.0
     delta = probe_delta(0.1 * engine.typical_norm(prepared))
     (launch, *more) = engine.launches(prepared, [[Member(i) for i in chosen]], [[(m, m)]])
     assert not more
@@ -125,7 +125,8 @@ def require_agreement(engine: Engine, prepared: Prepared, intervention: Interven
     key = (engine.library.digest(), prepared.entry, None if intervention is None else repr(intervention.config))
     checked = engine.library.shelf.checked
     if key not in checked:
-        order = prepared.texts.order()
+        steered = [text.steered.any() for text in prepared.scored]
+        order = [i for i in prepared.texts.order() if steered[i] or not any(steered)]
         shortest = sorted(order, key=lambda i: len(prepared.texts.trie.paths[i]))
         checked[key] = compare(engine, prepared, intervention, [*shortest[:2], *shortest[-1:]])
     found: Comparison = checked[key]

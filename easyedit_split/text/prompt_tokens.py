@@ -18,7 +18,7 @@ from typing import Any
 
 from ..config import TokenConfig
 from ..types import ConfigError, DataError
-from .chat import Chat
+from .chat_template import Chat
 
 Ids = tuple[int, ...]
 
