@@ -24,7 +24,6 @@ from typing import Any
 
 import torch
 import transformers
-from easyedit_split.text.template import Template
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
 
 from easyedit_split.config import TokenConfig
@@ -43,6 +42,7 @@ from easyedit_split.scoring.score import answer_rows, score
 from easyedit_split.steering.attach import plain_delta
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.encode import EncodedPair, encode_pairs
+from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.training.answers import AnswerSource, Side, answers_for
 from easyedit_split.types import Pair
 
