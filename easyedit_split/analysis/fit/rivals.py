@@ -25,8 +25,9 @@ from ...types import FloatArray
 from .fit_curve import fit_curve
 from .one_decay import fit_one_decay, is_two_sided
 from .problem import curve_problem
+from .projection import project
 from .switch import fit_switch
-from .varpro import project, solve
+from .varpro import solve
 from .weights import spacing_weights
 
 LOG_RATES = np.log([0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 300.0])
