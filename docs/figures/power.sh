@@ -4,8 +4,8 @@ set -euo pipefail
 split=${BIN:-.venv/bin}/easyedit-split
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-common=(--model testbed:gemma2 --data testbed:power)
-for given in vector:-40:40:41 lora:-8:8:41 local_weight:-1:1:41; do
+common=(--model testbed:qwen2 --data testbed:power)
+for given in vector:-40:40:33 lora:-8:8:33 local_weight:-2:2:33; do
     form=${given%%:*}
     "$split" train "${common[@]}" --form "$form" --objective split --out "$work/$form"
     "$split" sweep "${common[@]}" --intervention "$work/$form" --m "${given#*:}" --refine --out "$work/$form.parquet"

@@ -77,7 +77,7 @@ def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> 
     if choice.style is not None and choice.style.learnt:
         lines.append(choice.style.sentence())
     if choice.method is not None and choice.m_interval is not None:
-        lines.append(f"{100 * choice.m_interval.level:g} % intervals {METHODS[choice.method]}")
+        lines.append(f"{100 * choice.m_interval.level:g} % confidence intervals {METHODS[choice.method]}")
     elif choice.m is not None:
         lines.append("no interval of m: a concept has a single pair")
     if fit.curve.excluded:

@@ -36,7 +36,11 @@ class AxBench(Dataset):
 
     @classmethod
     def example_row(cls, number: int) -> dict[str, Any]:
-        """A row of the paired table, of one of ten concepts."""
+        """A row of the paired table, of one of ten concepts.
+
+        Args:
+            number: its number.
+        """
         concept = number % TOP
         return super().example_row(number) | {
             cls.columns.concept: f"concept {concept}",

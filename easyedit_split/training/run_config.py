@@ -51,6 +51,11 @@ class RunConfig:
             allowed is None or self.form in allowed,
             f"objective {self.objective!r} cannot train form {self.form!r}; it can: {', '.join(allowed or ())}",
         )
+        require(
+            not objective.closed_form or form.constant,
+            f"objective {self.objective!r} fits one direction, and form {self.form!r} is more than that: choose a form "
+            "such as vector",
+        )
         require(len(self.layers) > 0, "layers is empty: name at least one block (0-based), or nothing would be steered")
         bad = [layer for layer in self.layers if layer < 0]
         require(not bad, f"layers holds {bad}: blocks are counted from 0 at the embedding's side")

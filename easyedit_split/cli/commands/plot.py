@@ -87,13 +87,13 @@ def draw(
             advice = choose(item, budget=budget, spread=varied)
         drawn.append(Drawn(item, varied, advice, source=source))
     for method in dict.fromkeys(item.spread.method for item in drawn if item.spread is not None):
-        say(f"bands {METHODS[method]}")
+        say(f"confidence bands {METHODS[method]}")
     for one in drawn:
         for note in notes_on(one.fit, one.spread):
             say(f"{short_label(one.fit.curve)}: {note}", "yellow")
     advised = [item.recommendation.method for item in drawn if item.recommendation is not None]
     for known in dict.fromkeys(name for name in advised if name is not None):
-        say(f"intervals of m {METHODS[known]}")
+        say(f"confidence intervals of m {METHODS[known]}")
     figure = plot_sweep(drawn, overlay=overlay, title=title)
 
     def save(path: Path) -> None:

@@ -60,7 +60,7 @@ def command(  # noqa: DOC101, DOC103
         Path | None, typer.Option("--save", help="Artifact that keeps the m: `apply` and `inspect` use it then.")
     ] = None,
     direction: Annotated[str, typer.Option(help="raise or lower the preference.")] = "raise",
-    level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
+    level: Annotated[float, typer.Option(help="Coverage of the confidence intervals.")] = 0.95,
 ) -> None:
     """Recommend an m, with its interval, what it gains and costs, and what other aims choose; or say why none."""
     allowed = None if budget is None else Budget.parse(budget)

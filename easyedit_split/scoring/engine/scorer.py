@@ -20,19 +20,16 @@ from ...steering.forms.base import factors
 from ...steering.intervention import Intervention
 from ...text.batching import Row
 from ...text.encode import EncodedPair
-from ...types import ConfigError, FloatArray, Scores
+from ...types import ConfigError, Factors, FloatArray, Scores
 from ..score import answer_rows, plain_scores_over_m
-from .check import require_agreement
+from .check import checked_engine
 from .config import EngineConfig
 from .engine import Engine, Prepared
 from .launch import Launch
 from .packing import Member
 from .refusal import EngineRefused
-from .texts import read_texts
 
 logger = logging.getLogger(__name__)
-
-Factors = float | tuple[float, float]
 
 
 def scores_over_m(
@@ -110,12 +107,9 @@ class PairScorer:
         if config is not None and config.plain:
             return None
         rows = answer_rows(pairs)
-        texts = read_texts(rows)
         try:
-            with frozen(model), torch.no_grad():
-                engine = Engine(model, config)
-                prepared = engine.prepare(texts, None if intervention is None else intervention.config)
-                require_agreement(engine, prepared, intervention)
+            with frozen(model):
+                engine, prepared = checked_engine(model, rows, intervention, config)
         except EngineRefused as reason:
             logger.warning("scored plainly, without the engine: %s", reason)
             return None
