@@ -106,6 +106,8 @@ class PairScorer:
         """
         if config is not None and config.plain:
             return None
+        if intervention is not None:
+            intervention.onto(model)
         rows = answer_rows(pairs)
         try:
             with frozen(model):
