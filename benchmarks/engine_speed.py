@@ -15,7 +15,6 @@ import argparse
 import json
 import multiprocessing
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -179,11 +178,18 @@ def peak_of_step(data: str, name: str, form: str, plain: bool, pipe: Any) -> Non
     """In a process of its own: MB that training steps need above the loaded model, the engine's caches included."""
     torch.set_num_threads(1)
     case = real_case(Path(data), name, form, 16)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, the loading's, is forgotten
     with frozen(case.model):
         source = answers_for(case.model, case.pairs, case.intervention(), 0, PLAIN if plain else ENGINE)
         step_of(source, 4)()
-    pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    pipe.send(resident("VmHWM") - before)
+
+
+def resident(name: str) -> float:
+    """MB of this process now (VmRSS) or at its peak (VmHWM), on Linux."""
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return float(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 def peaks(data: Path, name: str, form: str) -> tuple[float, float]:
