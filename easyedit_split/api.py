@@ -27,7 +27,6 @@ from .analysis.grow import next_points
 from .config import TokenConfig, require
 from .datasets.in_memory import PairsLike, as_pairs
 from .log_odds import Normalize
-from .scoring.sweep import Factors
 from .scoring.sweep_pairs import known_unit, sweep_pairs
 from .steering.artifact import Artifact
 from .steering.generate import GenerateConfig, Generated, generate_texts
@@ -39,6 +38,7 @@ from .training.layer_scan import best_layer, scan_pairs
 from .training.recipes import Recipe, compose
 from .training.run_config import RunConfig
 from .training.train_pairs import train_artifact
+from .types import Factors
 
 
 def train(

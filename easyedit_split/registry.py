@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from .types import ConfigError
 
 T = TypeVar("T")
+_REGISTERED = re.compile(r"""^@?[A-Z]+\.register\("([^"]+)"\)""", re.MULTILINE)
 
 
 def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
@@ -28,6 +32,22 @@ def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
     close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"{hint}; allowed: {', '.join(allowed) or 'none'}"
+
+
+def names_without_loading(folder: str, group: str) -> tuple[str, ...]:
+    """The names that a registry of a folder and group would hold, sorted, read from sources and metadata alone.
+
+    For help texts, which are not to wait for torch.
+
+    Args:
+        folder: dotted name of the package whose modules register themselves.
+        group: entry-point group in which installed packages add theirs.
+    """
+    spec = importlib.util.find_spec(folder)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    sources = [path.read_text("utf-8") for place in places for path in Path(place).glob("*.py")]
+    built_in = {name for source in sources for name in _REGISTERED.findall(source)}
+    return tuple(sorted(built_in | {point.name for point in entry_points(group=group)}))
 
 
 class Registry(Generic[T]):

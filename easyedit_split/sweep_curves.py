@@ -38,7 +38,7 @@ KINDS: tuple[Kind, ...] = ("preference", "utility")
 
 @dataclass(frozen=True, slots=True, order=True)
 class CurveKey:
-    """What tells one curve of a sweep from another; "" where the table has no such column.
+    """Identity of one curve of a sweep; "" where the table has no such column.
 
     Attributes:
         model: model id or folder.
@@ -89,7 +89,7 @@ class SweepCurve:
 
     @property
     def name(self) -> str:
-        """What tells it from others in a sentence: its key, or the file where the table has no key columns."""
+        """Name of the curve in a sentence: its key, or the file where the table has no key columns."""
         return self.key.label() if self.key != CurveKey() else Path(self.source).name or "curve"
 
     def table(self, kind: Kind) -> PairOdds:
@@ -244,7 +244,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
     """Means over pairs, then over concepts, of one sweep.
 
     Args:
-        table: as ``sweep.sweep`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
+        table: as ``sweep_pairs`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
         aggregate: ``pairs`` or ``odds_of_mean``, see the module.
 
     Returns:

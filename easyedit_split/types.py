@@ -18,12 +18,17 @@ Shapes: ``b`` rows, ``s`` tokens, ``d`` hidden width, ``d_in``/``d_out`` of a li
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+
+
+Factors: TypeAlias = float | tuple[float, float]
+"""One m, or ``(m1, m2)``: m1 scales dW, m2 scales db."""
 
 
 class SteeringError(Exception):

@@ -15,7 +15,7 @@ from ..sweep_curves import Kind
 from ..types import ConfigError, DataError, FloatArray
 from .fit.fit_curve import information_criteria, r_squared
 from .fit.problem import FitError, curve_problem
-from .fit.rivals import MODELS
+from .fit.rivals import MODELS, paper, serves
 from .fit.weights import spacing_weights
 
 FOLDS = 5
@@ -72,7 +72,14 @@ def compare_models(
         )
     weights, scores = spacing_weights(m), []
     for name, fit in MODELS.items():
-        fitted = fit(m, y, kind)
+        if not serves(name, m, kind):
+            continue
+        try:
+            fitted = fit(m, y, kind)
+        except FitError:
+            if fit is paper:
+                raise
+            continue  # a rival that cannot be fitted does not compete
         predicted = fitted.curve(m)
         sse = float(weights @ np.square(y - predicted))
         aic, bic = information_criteria(sse, len(m), fitted.n_params, problem.span)

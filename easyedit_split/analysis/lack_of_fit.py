@@ -78,14 +78,15 @@ class LackOfFit:
 
 
 def lack_of_fit(fit: CurveFit, table: PairOdds, m: float | None = None) -> LackOfFit | None:
-    """Test one fit against the scatter of its pairs; None where a concept has no two pairs to scatter.
+    """Test one fit against the scatter of its pairs; None where nothing says how they scatter at the fitted points.
 
     Args:
         fit: of the table's mean.
         table: the pairs.
         m: recommended, looked at besides.
     """
-    if not table.has_pairs or np.unique(table.concepts, return_counts=True)[1].min() < 2:
+    single = bool(np.unique(table.concepts, return_counts=True)[1].min() < 2)
+    if not table.has_pairs or single or not np.array_equal(table.m, fit.m):
         return None
     coords = fit.coordinates
     left = np.eye(len(fit.m)) - coords.jacobian() @ estimator(coords)

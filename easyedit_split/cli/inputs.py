@@ -35,7 +35,6 @@ def parse_columns(text: str | None) -> dict[str, str] | None:
 def open_data(
     data: str,
     split: str | None,
-    *,
     default_split: Split,
     seed: int = 0,
     columns: str | None = None,

@@ -7,10 +7,23 @@ from typing import Annotated
 
 import typer
 
-MODEL_HELP = "Hugging Face id, a folder, or testbed:gemma2 / testbed:qwen2."
+from ..registry import names_without_loading
+
+
+def _names(folder: str, group: str) -> tuple[str, ...]:
+    """What is registered, without loading it."""
+    return names_without_loading(f"easyedit_split.{folder}", f"easyedit_split.{group}")
+
+
+def _any_of(folder: str, group: str) -> str:
+    *first, last = _names(folder, group)
+    return f"{', '.join(first)} or {last}." if first else f"{last}."
+
+
+MODEL_HELP = "Hugging Face id, a folder, a .gguf file, smollm2, or testbed:gemma2 / testbed:qwen2."
 DATA_HELP = (
-    "psychopathy, powerseeking, axbench (optionally :PATH), testbed:reviews|persona|power|concepts, "
-    "or a jsonl/json/csv/parquet file."
+    f"{', '.join(name for name in _names('datasets', 'datasets') if name != 'local')} (optionally :PATH), "
+    "testbed:reviews|persona|power|concepts, or a jsonl/json/csv/parquet file."
 )
 _DEFAULT = "default, where the dataset or file has splits"
 
@@ -30,4 +43,55 @@ DtypeOption = Annotated[
     str | None, typer.Option("--dtype", help="float32, bfloat16, float16, float64. Default: as saved.")
 ]
 DeviceOption = Annotated[str | None, typer.Option("--device", help="e.g. cpu, cuda, cuda:1, auto.")]
+FormOption = Annotated[str, typer.Option("--form", help=_any_of("steering.forms", "forms"))]
+ObjectiveOption = Annotated[str, typer.Option("--objective", help=_any_of("training.objectives", "objectives"))]
+LayerOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer",
+        help="Block, counted from 0 (again for more), or auto, which tries some. Default: the recipe's, else auto.",
+    ),
+]
+PlacementOption = Annotated[
+    str | None,
+    typer.Option("--placement", help="site: at the map's own output; block_output: at the block's, as EasyEdit2."),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="YAML file with settings that replace the recipe's.")
+]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. --set train.lr=0.01. Last word.")]
+RunSeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of the training run.")]
+UnpairedOption = Annotated[
+    bool, typer.Option("--unpaired", help="AxBench's table of answers without partners, for diff_mean.")
+]
+ShowOption = Annotated[bool, typer.Option("--show", help="Print every setting and where it comes from; do nothing.")]
+ArtifactOutOption = Annotated[Path, typer.Option("--out", help="Folder for the artifact.")]
+TableOutOption = Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")]
+GridOption = Annotated[
+    str,
+    typer.Option(
+        "--m",
+        help="start:stop:count, both ends included, or numbers with commas; in natural units r:0.05:4:17 (by "
+        "factors) or r:+-0.05:4:17 (on both sides); auto grows outward until utility has lost 80 % of its range.",
+    ),
+]
+RefineOption = Annotated[
+    bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
+]
+NormalizeOption = Annotated[
+    str, typer.Option("--normalize", help="Log-odds from summed losses (sum, the paper's) or per-token means (mean).")
+]
+AggregateOption = Annotated[
+    str,
+    typer.Option(
+        "--aggregate",
+        help="Printed: means of pairs' log-odds (pairs), or odds of their mean losses (odds_of_mean).",
+    ),
+]
+CollateralOption = Annotated[
+    bool, typer.Option("--collateral", help="Also measure KL and changed answers on 64 neutral prompts.")
+]
+TextsOption = Annotated[
+    int | None, typer.Option("--texts", help="Also write what the model says to so many prompts at each m.")
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")]

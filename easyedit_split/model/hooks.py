@@ -1,4 +1,4 @@
-"""Hooks that read a model and leave what it computes alone; ``attach`` is the one that changes it.
+"""Hooks that read a model, and two that mend its precision; ``attach`` is the one that steers it.
 
 ``activations`` collects a site's output, ``full_precision_head`` lets a half-precision model's own head compute its
 logits in fp32, ``finite_masks`` keeps a float64 model's masks from overflowing. All restore the model on leaving, also

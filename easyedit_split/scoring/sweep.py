@@ -1,8 +1,8 @@
 """Scores over a sweep of m, as one plain table: a row per pair and m with its losses and log-odds (Eq. 7, 8).
 
-``COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where ``status`` is
-not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers, and counted.
-With a journal, a killed sweep goes on where it stopped and ends in the same table.
+``sweep_table.COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where
+``status`` is not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers,
+and counted. With a journal, a killed sweep goes on where it stopped and ends in the same table.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ from ..steering.intervention import Intervention
 from ..storage import Journal
 from ..sweep_table import COLUMNS
 from ..text.encode import EncodedPair
-from ..types import ConfigError, Scores
+from ..types import ConfigError, Factors, Scores
 from .engine.scorer import scores_over_m
 
 logger = logging.getLogger(__name__)
 
-Factors: TypeAlias = float | tuple[float, float]
 NextPoints: TypeAlias = Callable[[pd.DataFrame], Sequence[Factors]]
 Progress: TypeAlias = Callable[[int, int], None]
 """Called after each scored (concept, m) with (done, planned so far)."""

@@ -16,11 +16,12 @@ from ..steering.strength_grid import NaturalUnit, StrengthGrid
 from ..storage import Journal
 from ..text.encode import EncodedPair
 from ..text.prompt_tokens import Template
+from ..types import Factors
 from .encode_table import encode_table
 from .engine.config import EngineConfig
 from .engine.scorer import scores_over_m
 from .natural_unit import natural_unit
-from .sweep import Factors, NextPoints, Progress, by_concept, sweep_encoded
+from .sweep import NextPoints, Progress, by_concept, sweep_encoded
 
 
 def sweep_pairs(

@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from torch import Tensor, nn
 
 from .. import __version__
 from ..config import TokenConfig, build, require
 from ..model.load import describe, name_of
-from ..model.sites import Site, widths
 from ..registry import nearest
 from ..storage import new_folder
 from ..types import ArtifactError, ConfigError
@@ -31,14 +29,16 @@ from .artifact_files import (
     FORMAT_VERSION,
     HISTORY_FILE,
     TENSOR_FILE,
+    check_place,
     digest_of,
     fill,
     read_config,
     read_history,
     read_tensors,
-    replaceable,
+    require_finite,
+    write_history,
 )
-from .artifact_model import differences, require_architecture
+from .artifact_model import differences, require_architecture, require_sites
 from .chosen_m import ChosenM
 from .intervention import Intervention, InterventionConfig
 from .strength_grid import NaturalUnit
@@ -217,25 +217,15 @@ class Artifact:
                 artifact; or a parameter is not finite.
         """
         folder = Path(folder)
-        if folder.exists() and not overwrite:
-            raise ArtifactError(f"{folder} exists already: choose another folder, or overwrite it explicitly")
-        if folder.exists() and not replaceable(folder):
-            raise ArtifactError(f"{folder} holds something that is not an artifact: choose another folder")
+        check_place(folder, overwrite)
         tensors = self.tensors()
-        for name, tensor in tensors.items():
-            if not bool(torch.isfinite(tensor).all()):
-                raise ArtifactError(f"{name} holds a value that is not finite: the intervention is not saved")
+        require_finite(tensors)
         with new_folder(folder) as temporary:
             safetensors.torch.save_file(tensors, temporary / TENSOR_FILE)
             config = {**self.to_dict(), "digest": self.digest()}
             (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
-            self._write_history(temporary / HISTORY_FILE)
+            write_history(temporary / HISTORY_FILE, self.history)
         return folder
-
-    def _write_history(self, path: Path) -> None:
-        lines = [json.dumps({"concept": concept, **step}) for concept, steps in self.history.items() for step in steps]
-        if lines:
-            path.write_text("\n".join(lines) + "\n", "utf-8")
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Artifact:
@@ -298,13 +288,7 @@ class Artifact:
         """
         found = describe(model, name_of(model, name), revision)
         require_architecture(self.record.get("model", {}), found)
-        for key, shape in self._shapes().items():
-            try:
-                fits = widths(model, Site.parse(key), self.config.placement)
-            except ConfigError as error:
-                raise ArtifactError(f"does not fit this model: {error}") from error
-            if fits != shape:
-                raise ArtifactError(f"{key} maps {shape[0]} to {shape[1]}, this model's site {fits[0]} to {fits[1]}")
+        require_sites(model, self._shapes(), self.config.placement)
         return differences(self.record, found, tokenizer)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,36 @@ def replaceable(folder: Path) -> bool:
         folder: where an artifact would be written.
     """
     return folder.is_dir() and ((folder / CONFIG_FILE).exists() or not any(folder.iterdir()))
+
+
+def check_place(folder: Path, overwrite: bool) -> None:
+    """Raise unless an artifact may be written to a folder.
+
+    Args:
+        folder: where it is to be.
+        overwrite: whether an artifact that is there may be replaced.
+
+    Raises:
+        ArtifactError: the folder exists and ``overwrite`` is not set, or holds something that is not an artifact.
+    """
+    if folder.exists() and not overwrite:
+        raise ArtifactError(f"{folder} exists already: choose another folder, or overwrite it explicitly")
+    if folder.exists() and not replaceable(folder):
+        raise ArtifactError(f"{folder} holds something that is not an artifact: choose another folder")
+
+
+def require_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise where a tensor to be saved holds a value that is not finite.
+
+    Args:
+        tensors: by name.
+
+    Raises:
+        ArtifactError: the first such tensor.
+    """
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ArtifactError(f"{name} holds a value that is not finite: the intervention is not saved")
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
@@ -77,7 +107,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Put a file's tensors into parameters of the same names.
+    """Copy a file's tensors into the parameters of the same names.
 
     Args:
         path: the file, for messages.
@@ -147,3 +177,15 @@ def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ArtifactError(f"{path}: not a training history: {error}") from error
     return history
+
+
+def write_history(path: Path, history: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write the training history, a line for each step; nothing where there is none.
+
+    Args:
+        path: the file.
+        history: steps by concept.
+    """
+    lines = [json.dumps({"concept": concept, **step}) for concept, steps in history.items() for step in steps]
+    if lines:
+        path.write_text("\n".join(lines) + "\n", "utf-8")

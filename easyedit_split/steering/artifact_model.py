@@ -1,4 +1,4 @@
-"""Whether the model at hand is the one that an artifact was made for.
+"""Compatibility of an artifact with a model: whether it was made for this one.
 
     another architecture                                    an error
     another id, revision, dtype, attention or tokenizer     a sentence each, for the user to judge
@@ -12,8 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from ..model.sites import Placement, Site, widths
 from ..text.prompt_tokens import tokenizer_hash
-from ..types import ArtifactError
+from ..types import ArtifactError, ConfigError
 
 ARCHITECTURE = ("model_type", "hidden_size", "num_hidden_layers")
 NOTED = ("id", "revision", "dtype", "attention")
@@ -36,12 +39,32 @@ def require_architecture(recorded: Mapping[str, Any], found: Mapping[str, Any]) 
             )
 
 
+def require_sites(model: nn.Module, shapes: Mapping[str, tuple[int, int]], placement: Placement) -> None:
+    """Raise unless a model has every site of an artifact, of the stored widths.
+
+    Args:
+        model: a Hugging Face causal LM.
+        shapes: ``(d_in, d_out)`` by site key.
+        placement: where the artifact's change is added.
+
+    Raises:
+        ArtifactError: a site that the model has not, or of other widths.
+    """
+    for key, shape in shapes.items():
+        try:
+            fits = widths(model, Site.parse(key), placement)
+        except ConfigError as error:
+            raise ArtifactError(f"does not fit this model: {error}") from error
+        if fits != shape:
+            raise ArtifactError(f"{key} maps {shape[0]} to {shape[1]}, this model's site {fits[0]} to {fits[1]}")
+
+
 def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: Any = None) -> tuple[str, ...]:
     """What else differs between an artifact's record and a model, one sentence each.
 
     Args:
         record: the artifact's record.
-        found: the model as ``models.describe`` finds it.
+        found: the model as ``model.load.describe`` finds it.
         tokenizer: compared with the recorded one by everything that decides ids; None where there is none at hand.
     """
     recorded: Mapping[str, Any] = record.get("model", {})

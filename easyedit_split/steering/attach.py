@@ -1,4 +1,4 @@
-"""The only code that hooks a model: apply an intervention at strength m, inside a context manager.
+"""Apply an intervention to a model at strength m, inside a context manager: the only hooks that steer.
 
     h' = h + dy,   dy = m1 dW x + m2 db at the policy's positions, 0 elsewhere          Eq. 4, 5
 

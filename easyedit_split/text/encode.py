@@ -118,7 +118,7 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
 def encode_answers(
     exchanges: Sequence[tuple[str, str]], template: Template, *, source: str, indices: Sequence[int] | None = None
 ) -> tuple[Row, ...]:
-    """Tokenise queries with one answer each, for what needs no pairs (``closed_form.answer_means``).
+    """Tokenise queries with one answer each, for what needs no pairs (``scoring.answer_means``).
 
     Args:
         exchanges: ``(query, answer)`` texts.

@@ -17,7 +17,6 @@ from torch import nn
 from ..model.sites import RESIDUAL, Placement, Site
 from ..scoring.answer_means import answer_means
 from ..scoring.score import answer_rows
-from ..steering.forms.vector import Vector
 from ..steering.intervention import Intervention
 from ..text.batching import Row
 from ..text.encode import EncodedPair
@@ -76,16 +75,17 @@ def fit_answers(
     means = answer_means(model, pad_id, [*positive, *negative], list(places.values()))
     for site, place in places.items():
         form, found = intervention[site], means[place]
-        assert isinstance(form, Vector)
+        direction = form.bias_delta()
+        assert direction is not None, "a closed form fits forms that are one direction (RunConfig sees to it)"
         bad = torch.nonzero(~found.isfinite().all(-1)).flatten().tolist()
         if bad:
             raise ConfigError(
                 f"the activations of row {indices[bad[0]]} at {place.key} are not finite: "
                 "load the model in float32 or bfloat16"
             )
-        form.v.copy_(objective.fit(found[: len(positive)], found[len(positive) :]))
+        direction.copy_(objective.fit(found[: len(positive)], found[len(positive) :]))
 
 
 def _added_to(site: Site, placement: Placement) -> Site:
-    """Where dy joins what the model computes."""
+    """The place whose activations the direction is added to."""
     return Site(site.block, RESIDUAL) if placement == "block_output" else site

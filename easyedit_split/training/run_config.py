@@ -1,4 +1,4 @@
-"""Everything a training run is told, checked when it is read: an impossible pairing never reaches the model."""
+"""Configuration of a training run, checked when it is read: an impossible pairing never reaches the model."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ class RunConfig:
         require(
             allowed is None or self.form in allowed,
             f"objective {self.objective!r} cannot train form {self.form!r}; it can: {', '.join(allowed or ())}",
+        )
+        require(
+            not objective.closed_form or form.constant,
+            f"objective {self.objective!r} fits one direction, and form {self.form!r} is more than that: choose a form "
+            "such as vector",
         )
         require(len(self.layers) > 0, "layers is empty: name at least one block (0-based), or nothing would be steered")
         bad = [layer for layer in self.layers if layer < 0]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easyedit_split.analysis import Budget, Collateral, Texts, default_aim, fit_sweep, from_pairs, recommend
+from easyedit_split.analysis import Budget, Collateral, JudgedTexts, default_aim, fit_sweep, from_pairs, recommend
 from easyedit_split.types import ConfigError, DataError
 from tests.analysis.planted import sweep_curve
 
@@ -63,7 +63,7 @@ def test_kl_is_read_in_straight_lines_and_never_beyond() -> None:
 
 
 def test_texts_choose_the_judged_m_that_is_best() -> None:
-    texts = Texts.of(judged())
+    texts = JudgedTexts.of(judged())
     advice = recommend(item(), texts=texts)  # type: ignore[arg-type]
     assert advice.m == 1.0
     assert advice.method == "texts"
@@ -75,20 +75,20 @@ def test_texts_choose_the_judged_m_that_is_best() -> None:
 
 def test_texts_that_do_not_get_better_give_no_m() -> None:
     fit = item()
-    worse = recommend(fit, texts=Texts.of(judged(gain=-1.0)))  # type: ignore[arg-type]
+    worse = recommend(fit, texts=JudgedTexts.of(judged(gain=-1.0)))  # type: ignore[arg-type]
     assert worse.m is None or worse.m == 4.0
-    few = recommend(fit, texts=Texts.of(judged(prompts=3)))  # type: ignore[arg-type]
+    few = recommend(fit, texts=JudgedTexts.of(judged(prompts=3)))  # type: ignore[arg-type]
     assert few.m is None
     assert "judge about 6" in few.reason
     flat = judged(gain=0.0)
     assert (
-        "do not show" in recommend(fit, texts=Texts.of(flat)).reason
-        or "no judged m" in recommend(fit, texts=Texts.of(flat)).reason
+        "do not show" in recommend(fit, texts=JudgedTexts.of(flat)).reason
+        or "no judged m" in recommend(fit, texts=JudgedTexts.of(flat)).reason
     )  # type: ignore[arg-type]
 
 
 def test_all_there_is_is_weighed() -> None:
-    texts = Texts.of(judged())
+    texts = JudgedTexts.of(judged())
     assert default_aim(None, None, None) == "capped"
     assert default_aim(Budget(), None, None) == "preference"
     assert default_aim(None, effects(), None) == "kl"
@@ -120,13 +120,13 @@ def test_bad_tables_are_one_sentence(tmp_path: Path, change: object, words: str)
     file = tmp_path / "texts.csv"
     change(judged()).to_csv(file, index=False)  # type: ignore[operator]
     with pytest.raises(DataError, match=words):
-        Texts.read(file)
+        JudgedTexts.read(file)
     judged().to_csv(file, index=False)
-    assert Texts.read(file).overall.shape == (12, 5), "control"
+    assert JudgedTexts.read(file).overall.shape == (12, 5), "control"
 
 
 def test_texts_beyond_the_sweep_are_refused() -> None:
     far = judged()
     far["m1"] *= 2
     with pytest.raises(DataError, match="the sweep covers -4 to 4 only"):
-        recommend(item(), texts=Texts.of(far))  # type: ignore[arg-type]
+        recommend(item(), texts=JudgedTexts.of(far))  # type: ignore[arg-type]

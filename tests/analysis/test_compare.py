@@ -5,11 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from easyedit_split.analysis import compare_models
+from easyedit_split.analysis import compare_models, fit_curve
 from easyedit_split.analysis.fit.curves import preference_curve
+from easyedit_split.analysis.fit.rivals import serves
+from easyedit_split.analysis.fit.switch import fit_switch
 from easyedit_split.sweep_curves import Kind
 from easyedit_split.types import ConfigError, DataError, FloatArray
 from tests.analysis.planted import PREF, M
+
+
+def switched(m: FloatArray) -> FloatArray:
+    """The mean over pairs that turn around m = 6 from -5 to 5 nats, each at its own m."""
+    turns = 6 + 1.5 * np.random.default_rng(0).normal(size=(4000, 1))
+    u = 1.5 * (m - turns)
+    return np.asarray((np.logaddexp(u + 5, 0) - np.logaddexp(u, 5)).mean(axis=0), dtype=np.float64)
+
 
 TRUE = {
     "rational quadratic (paper)": preference_curve(M, PREF),
@@ -17,6 +27,7 @@ TRUE = {
     "quadratic": 0.1 * M**2 + M,
     "gaussian decay": (1.5 * M + 4) * np.exp(-(M**2) / np.where(M >= 0, 120, 60)),
     "exponential decay": (1.5 * M + 4) * np.exp(-np.abs(M) / np.where(M >= 0, 8, 4)),
+    "one smooth decay": (1.5 * M + 4) * (1 + (M - 2) ** 2 / 80) ** -1.5 - 3,
 }
 
 
@@ -62,3 +73,20 @@ def test_one_sided(kind: Kind) -> None:
 def test_too_few_points_or_folds(m: FloatArray, folds: int, error: type[Exception]) -> None:
     with pytest.raises(error):
         compare_models(m, preference_curve(m, PREF), "preference", folds=folds)
+
+
+def test_a_switch_explains_a_flat_start() -> None:
+    """Pairs that turn at their own m: flat to m = 4, steep, flat again; one line times a decay cannot follow."""
+    y = switched(M)
+    assert np.abs(y[M <= 0] - y[0]).max() < 0.2, "control: it starts flat"
+    found = fit_switch(M, y)
+    assert found(M) == pytest.approx(y, abs=0.15)
+    paper = fit_curve(M, y, "preference", on_failure="return")
+    assert np.abs(found(M) - y).max() < 0.3 * np.abs(paper(M) - y).max()
+
+
+def test_rivals_speak_only_where_they_say_something_of_their_own() -> None:
+    assert serves("one smooth decay", M, "utility")
+    assert not serves("one smooth decay", M[M >= 0], "utility"), "one-sided, it is the paper's form"
+    assert serves("switch", M, "preference")
+    assert not serves("switch", M, "utility")

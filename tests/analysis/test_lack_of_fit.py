@@ -10,11 +10,11 @@ import pytest
 from scipy.interpolate import make_smoothing_spline
 
 from easyedit_split.analysis import fit_curve, lack_of_fit, read_curves, regions_of, smooth_curve, spread_of
-from easyedit_split.analysis.fit.curves import preference, utility
+from easyedit_split.analysis.fit.curves import preference_curve, utility_curve
 from easyedit_split.analysis.fit.decay import RationalQuadratic
 from easyedit_split.analysis.fit.weights import spacing_weights
 from easyedit_split.analysis.uncertainty.band import left_out_by_band
-from easyedit_split.sweep_curves import PairOdds
+from easyedit_split.log_odds import PairOdds
 from easyedit_split.types import FloatArray
 from tests.analysis.planted import PREF, UTIL, M
 
@@ -33,7 +33,7 @@ def test_a_form_that_is_right_is_seldom_called_wrong_and_one_that_is_wrong_is() 
     called = {"right": 0, "wrong": 0}
     for seed in range(20):
         rng = np.random.default_rng(seed)
-        right = utility(M, UTIL)
+        right = utility_curve(M, UTIL)
         for name, mean in (("right", right), ("wrong", right + 2.0 * np.exp(-np.square(M - 3.0)))):
             table = pairs_of(rng, mean)
             found = lack_of_fit(fit_curve(M, table.mean, "utility", on_failure="return"), table)
@@ -44,7 +44,7 @@ def test_a_form_that_is_right_is_seldom_called_wrong_and_one_that_is_wrong_is() 
 
 
 def test_a_miss_is_said_where_it_is() -> None:
-    table = pairs_of(np.random.default_rng(1), utility(M, UTIL) + 3.0 * (M == 0))
+    table = pairs_of(np.random.default_rng(1), utility_curve(M, UTIL) + 3.0 * (M == 0))
     fit = fit_curve(M, table.mean, "utility", on_failure="return")
     found = lack_of_fit(fit, table, m=15.0)
     assert found is not None
@@ -103,7 +103,7 @@ def test_points_that_were_added_by_a_closer_look_share_the_weight_of_one() -> No
     inside = (refined > 4.0) & (refined < 6.0)
     assert weights.mean() == pytest.approx(1.0)
     assert weights[inside].sum() < 4.0 * weights[~inside].max()
-    bent = preference(M, PREF), preference(refined, PREF) + 0.5 * np.exp(-np.square(refined - 5) * 4)
+    bent = preference_curve(M, PREF), preference_curve(refined, PREF) + 0.5 * np.exp(-np.square(refined - 5) * 4)
     coarse, fine = fit_curve(M, bent[0], "preference"), fit_curve(refined, bent[1], "preference", on_failure="return")
     assert fine(M) == pytest.approx(coarse(M), abs=0.35)
 
@@ -120,7 +120,7 @@ def test_a_refined_side_does_not_loosen_the_other() -> None:
 
 
 def test_a_band_that_leaves_out_its_curve_is_counted() -> None:
-    table = pairs_of(np.random.default_rng(0), utility(M, UTIL))
+    table = pairs_of(np.random.default_rng(0), utility_curve(M, UTIL))
     from tests.analysis.planted import sweep_curve
 
     curve = sweep_curve(table.values, table.values)

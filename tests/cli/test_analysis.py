@@ -204,7 +204,7 @@ def test_only_swept_sides_have_numbers(run: Run, tmp_path: Path) -> None:
     assert "nan" not in out
     (record, _) = json.loads((tmp_path / "fit.json").read_text())
     lines = [text.split() for text in out.splitlines() if text.split()[1] == "preference"]
-    assert lines[0][6:] == [f"{record['slope_left']:+.3g}", "-"]
+    assert lines[0][6:] == [f"{record['slope_left']:+.3g}", "-", f"{record['smooth']['slope']:+.3g}"]
     assert lines[1][2:5] == ["-", "-", "-"]
     assert lines[1][5:] == [f"{record['params'][name]:.3g}" for name in ("m_minus", "L_minus", "p_minus")]
 

@@ -11,6 +11,7 @@ change the verdict: how many pairs with this mean and scatter, or which level.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +21,7 @@ from ...log_odds import mean_deviations, pair_weights
 from ...types import FloatArray, IntArray
 from .interval import Interval
 
-DRAWS, SEED = 2000, 0
+DRAWS, SEED, CACHED = 2000, 0, 8
 FEWEST = 6
 """Pairs below which nothing is concluded: six that agree are the fewest that chance makes in less than 5 % of cases."""
 
@@ -78,9 +79,10 @@ def paired_gain(values: Float[FloatArray, " pairs"], concepts: IntArray, level: 
     mean, n = float(weights @ values), len(values)
     if n < 2:
         return PairedGain(mean, n, None, None, 1.0, None)
-    groups = concepts if np.unique(concepts, return_counts=True)[1].min() > 1 else np.zeros_like(concepts)
+    stratified = bool(np.unique(concepts, return_counts=True)[1].min() > 1)
+    groups = np.asarray(concepts if stratified else np.zeros_like(concepts), dtype=np.int64)
     degrees = n - len(np.unique(groups))
-    if groups is concepts:
+    if stratified:
         error = float(np.sqrt(np.square(mean_deviations(values[:, None], concepts)).sum()))
     else:
         error = float(np.sqrt(n / (n - 1) * np.square(weights * (values - mean)).sum()))
@@ -93,13 +95,19 @@ def paired_gain(values: Float[FloatArray, " pairs"], concepts: IntArray, level: 
 
 
 def _bootstrap(values: FloatArray, weights: FloatArray, groups: IntArray, degrees: int, level: float) -> Interval:
-    n, rng = len(values), np.random.default_rng(SEED)
-    counts = np.zeros((DRAWS, n))
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
-        counts[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=DRAWS)
-    drawn = counts * weights
+    drawn = _drawn(groups.tobytes()) * weights
     means = drawn @ values / drawn.sum(axis=1)
-    tail = float(stats.norm.cdf(-np.sqrt(n / degrees) * stats.t.ppf((1 + level) / 2, degrees)))
+    tail = float(stats.norm.cdf(-np.sqrt(len(values) / degrees) * stats.t.ppf((1 + level) / 2, degrees)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(low), float(high), level)
+
+
+@lru_cache(maxsize=CACHED)
+def _drawn(groups: bytes) -> FloatArray:
+    """How often each pair is drawn, ``[DRAWS pairs]``; every gain of the same pairs uses the same draws."""
+    group_of = np.frombuffer(groups, dtype=np.int64)
+    counts, rng = np.zeros((DRAWS, len(group_of))), np.random.default_rng(SEED)
+    for group in np.unique(group_of):
+        members = np.flatnonzero(group_of == group)
+        counts[:, members] = rng.multinomial(len(members), np.full(len(members), 1 / len(members)), size=DRAWS)
+    return counts

@@ -4,6 +4,8 @@
     quadratic            pref, util = a m^2 + c m + b
     gaussian decay       Eq. 15 and 17 with D = exp(-r_s m^2)
     exponential decay    Eq. 15 and 17 with D = exp(-r_s |m|)
+    one smooth decay     Eq. 15 and 17 with one centre, L and p for both sides: no kink at zero       (`one_decay`)
+    switch               the mean over pairs that turn at their own m, preference only                   (`switch`)
 
 r_s has its own value on each side s of zero, so that no rival loses for want of asymmetry.
 """
@@ -21,12 +23,15 @@ from jaxtyping import Bool, Float
 from ...sweep_curves import Kind
 from ...types import FloatArray
 from .fit_curve import fit_curve
+from .one_decay import fit_one_decay, is_two_sided
 from .problem import curve_problem
 from .projection import project
+from .switch import fit_switch
 from .varpro import solve
 from .weights import spacing_weights
 
 LOG_RATES = np.log([0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 300.0])
+SWITCH_PARAMS = 8
 RATE_BOUNDS = (np.log(1e-4), np.log(1e5))
 
 
@@ -164,10 +169,49 @@ def paper(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) ->
     return Fitted(fit, fit.n_params)
 
 
+def smooth(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
+    """Rational-quadratic decay around one centre, the same on both sides.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+    """
+    fit = fit_one_decay(m, y, kind)
+    return Fitted(fit, fit.n_params)
+
+
+def switch(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
+    """Average of logistic switches: each pair turns at its own m.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+    """
+    fit = fit_switch(m, y)
+    return Fitted(fit, fit.n_params)
+
+
 MODELS: dict[str, Callable[[FloatArray, FloatArray, Kind], Fitted]] = {
     "rational quadratic (paper)": paper,
     "linear": lambda m, y, kind: polynomial(m, y, kind, 1),
     "quadratic": lambda m, y, kind: polynomial(m, y, kind, 2),
     "gaussian decay": lambda m, y, kind: power_decay(m, y, kind, 2),
     "exponential decay": lambda m, y, kind: power_decay(m, y, kind, 1),
+    "one smooth decay": smooth,
+    "switch": switch,
 }
+
+
+def serves(name: str, m: Float[FloatArray, " n"], kind: Kind) -> bool:
+    """Whether a model says anything of its own about a curve.
+
+    Args:
+        name: a key of ``MODELS``.
+        m: swept.
+        kind: which curve.
+    """
+    if name == "one smooth decay":
+        return is_two_sided(m)
+    return name != "switch" or (kind == "preference" and len(m) > SWITCH_PARAMS)

@@ -107,7 +107,7 @@ def print_fits(fits: list[SweepFit]) -> None:
         for kind in KINDS
         if (fit := item.fit(kind)) is not None
     ]
-    slopes_of = ("slope 0-", "slope 0+", "smooth slope")
+    slopes_of = ("slope 0-", "slope 0+", "smooth")
     quality = Table("#", "kind", "R2", "misses", "points", "params", *slopes_of, box=None)
     shape = Table("#", "kind", "m+", "L+", "p+", "m-", "L-", "p-", box=None)
     for number, fit, table in rows:
@@ -142,13 +142,13 @@ def missed(fit: CurveFit, table: PairOdds) -> str:
 
 
 def smooth_slope(table: PairOdds) -> str:
-    """Slope at 0 of the smooth curve, with its interval; a dash where there is none.
+    """Slope at 0 of the smooth curve; a dash where there is none.
 
     Args:
         table: pairs over m.
     """
     smooth = smooth_curve(table)
-    return "-" if smooth is None else f"{smooth.slope:+.3g}{interval(smooth.slope_interval)}"
+    return "-" if smooth is None else f"{smooth.slope:+.3g}"
 
 
 def misfits_of(fit: CurveFit, table: PairOdds) -> list[str]:
@@ -165,7 +165,8 @@ def misfits_of(fit: CurveFit, table: PairOdds) -> list[str]:
     if smooth is not None and found.slopes_are_wrong:
         left, right = smooth.linear_ends
         ends = " to ".join("the end" if end is None else f"{end:.3g}" for end in (left, right))
-        lines.append(f"{fit.kind}: take the smooth curve's slope, {smooth_slope(table)}; it is linear from {ends}")
+        slope = f"{smooth_slope(table)}{interval(smooth.slope_interval)}"
+        lines.append(f"{fit.kind}: take the smooth curve's slope, {slope}; it is linear from {ends}")
     return lines
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Any, Literal, cast
 
-import typer
+import pandas as pd
 
 from ...analysis.grow import decay_report, next_points
+from ...datasets.base import PairTable
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
 from ...steering.strength_grid import AUTO, parse_strengths
@@ -21,18 +22,25 @@ from ..engine_options import CacheOption, EngineOption, engine_config
 from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_data, open_model
 from ..options import (
+    AggregateOption,
+    CollateralOption,
     ColumnsOption,
     ConceptIdOption,
     DataOption,
     DeviceOption,
     DropBadOption,
     DtypeOption,
+    GridOption,
     InterventionOption,
     LimitOption,
     ModelOption,
+    NormalizeOption,
     OverwriteOption,
+    RefineOption,
     SplitSeedOption,
+    TableOutOption,
     TestSplitOption,
+    TextsOption,
 )
 from ..output_paths import check_file
 from ..resuming import resumable
@@ -46,35 +54,18 @@ def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
     intervention: InterventionOption,
-    to: Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")],
-    m: Annotated[
-        str,
-        typer.Option(
-            help="start:stop:count, both ends included, or numbers with commas; in natural units r:0.05:4:17 (by "
-            "factors) or r:+-0.05:4:17 (on both sides); auto grows outward until utility has lost 80 % of its range."
-        ),
-    ] = AUTO,
-    refine: Annotated[
-        bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
-    ] = False,
+    to: TableOutOption,
+    m: GridOption = AUTO,
+    refine: RefineOption = False,
     split: TestSplitOption = None,
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
     concept_id: ConceptIdOption = None,
     limit: LimitOption = None,
-    normalize: Annotated[
-        str, typer.Option(help="Log-odds from summed losses (sum, the paper's) or per-token means (mean).")
-    ] = "sum",
-    aggregate: Annotated[
-        str,
-        typer.Option(help="Printed: means of pairs' log-odds (pairs), or odds of their mean losses (odds_of_mean)."),
-    ] = "pairs",
-    collateral: Annotated[
-        bool, typer.Option("--collateral", help="Also measure KL and changed answers on 64 neutral prompts.")
-    ] = False,
-    texts: Annotated[
-        int | None, typer.Option("--texts", help="Also write what the model says to so many prompts at each m.")
-    ] = None,
+    normalize: NormalizeOption = "sum",
+    aggregate: AggregateOption = "pairs",
+    collateral: CollateralOption = False,
+    texts: TextsOption = None,
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -89,30 +80,13 @@ def command(  # noqa: DOC101, DOC103
     grid = parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     how = engine_config(engine, cache)
-    check_suffix(to)
-    for path in (to, *_side_files(to, collateral, texts)):
-        check_file(path, overwrite)
+    _check_outputs(to, collateral, texts, overwrite)
     artifact = Artifact.from_pretrained(intervention)
-    table = open_data(
-        data,
-        split,
-        default_split="test",
-        seed=split_seed,
-        columns=columns,
-        concept_id=concept_id,
-        drop_bad=drop_bad,
-        limit=limit,
-    )
+    table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, dtype, device)
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
     points = grid.in_m(unit.r_per_m if unit else 0.0)
-    known = {
-        "artifact": artifact.identity(),
-        "engine": engine,
-        **model_identity(network, tokenizer, model),
-        **pairs_identity(table),
-    }
-    journal = Journal.beside(to, known)
+    journal = Journal.beside(to, _identity(artifact, engine, network, tokenizer, model, table))
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(
             network,
@@ -129,13 +103,48 @@ def command(  # noqa: DOC101, DOC103
             journal=journal,
             engine=how,
         )
-    write_table(result, to)
+    _write(result, means, to, journal)
+    _write_beside(network, tokenizer, artifact, table, result, to, collateral=collateral, texts=texts)
+
+
+def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: bool) -> None:
+    """Refuse what cannot be written, before anything is scored."""
+    check_suffix(to)
+    for path in (to, *_side_files(to, collateral, texts)):
+        check_file(path, overwrite)
+
+
+def _identity(
+    artifact: Artifact, engine: str, network: Any, tokenizer: Any, model: str, table: PairTable
+) -> dict[str, Any]:
+    """What a sweep to go on with must have been made of."""
+    made_by = {"artifact": artifact.identity(), "engine": engine}
+    return {**made_by, **model_identity(network, tokenizer, model), **pairs_identity(table)}
+
+
+def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal) -> None:
+    """Write the table; print its means over pairs, how far utility fell, and where it is."""
+    write_table(table, to)
     journal.finish()
-    print_summary(result, aggregate=means)
-    for curve in curves_of(result):
+    print_summary(table, aggregate=aggregate)
+    for curve in curves_of(table):
         say(decay_report(curve))
-    say_written(f"{len(result)} rows", to)
-    swept = [float(value) for value in result["m1"].unique()]
+    say_written(f"{len(table)} rows", to)
+
+
+def _write_beside(
+    network: Any,
+    tokenizer: Any,
+    artifact: Artifact,
+    table: PairTable,
+    scored: pd.DataFrame,
+    to: Path,
+    *,
+    collateral: bool,
+    texts: int | None,
+) -> None:
+    """What was asked for besides: side effects and texts, at every m of the table."""
+    swept = [float(value) for value in scored["m1"].unique()]
     if collateral:
         measure_collateral(network, tokenizer, artifact, swept, beside(to, COLLATERAL))
     if texts is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
+from ...datasets.base import PairTable
+from ...scoring.engine.engine import EngineConfig
 from ...steering.artifact import Artifact
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
@@ -18,17 +18,27 @@ from ..engine_options import CacheOption, EngineOption, engine_config
 from ..inputs import open_data, open_model
 from ..layers import AUTO, choose_layer, parse_layers
 from ..options import (
+    ArtifactOutOption,
     ColumnsOption,
     ConceptIdOption,
+    ConfigOption,
     DataOption,
     DeviceOption,
     DropBadOption,
     DtypeOption,
+    FormOption,
+    LayerOption,
     LimitOption,
     ModelOption,
+    ObjectiveOption,
     OverwriteOption,
+    PlacementOption,
+    RunSeedOption,
+    SetOption,
+    ShowOption,
     SplitSeedOption,
     TrainSplitOption,
+    UnpairedOption,
 )
 from ..output_paths import check_folder
 from ..unpaired import fit_unpaired
@@ -40,40 +50,27 @@ EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
-    to: Annotated[Path, typer.Option("--out", help="Folder for the artifact.")],
-    form: Annotated[str, typer.Option(help="vector, lora or local_weight.")] = "vector",
-    objective: Annotated[str, typer.Option(help="split, sft, reps or diff_mean.")] = "split",
-    layer: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Block, counted from 0 (again for more), or auto, which tries some. Default: the recipe's, else auto."
-        ),
-    ] = None,
-    placement: Annotated[
-        str | None, typer.Option(help="site: at the map's own output; block_output: at the block's, as EasyEdit2.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with settings that replace the recipe's.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, e.g. --set train.lr=0.01. Last word.")
-    ] = None,
+    to: ArtifactOutOption,
+    form: FormOption = "vector",
+    objective: ObjectiveOption = "split",
+    layer: LayerOption = None,
+    placement: PlacementOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
     split: TrainSplitOption = None,
     split_seed: SplitSeedOption = 0,
-    seed: Annotated[int | None, typer.Option(help="Seed of the training run.")] = None,
+    seed: RunSeedOption = None,
     columns: ColumnsOption = None,
     concept_id: ConceptIdOption = None,
     limit: LimitOption = None,
-    unpaired: Annotated[
-        bool, typer.Option("--unpaired", help="AxBench's table of answers without partners, for diff_mean.")
-    ] = False,
+    unpaired: UnpairedOption = False,
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
     overwrite: OverwriteOption = False,
-    show: Annotated[
-        bool, typer.Option("--show", help="Print every setting and where it comes from; do nothing.")
-    ] = False,
+    show: ShowOption = False,
 ) -> None:
     """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
     layers, how = parse_layers(layer), engine_config(engine, cache)
@@ -95,37 +92,57 @@ def command(  # noqa: DOC101, DOC103
         )
         write_artifact(artifact, run, to, overwrite)
         return
-    table = open_data(
-        data,
-        split,
-        default_split="train",
-        seed=split_seed,
-        columns=columns,
-        concept_id=concept_id,
-        drop_bad=drop_bad,
-        limit=limit,
-    )
+    table = open_data(data, split, "train", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, dtype, device)
     if scanned:
         chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
+    artifact = train_or_keep(network, tokenizer, table, run, to, model_name=model, drop_bad=drop_bad, engine=how)
+    write_artifact(artifact, run, to, overwrite)
+
+
+def train_or_keep(
+    network: Any,
+    tokenizer: Any,
+    table: PairTable,
+    run: RunConfig,
+    to: Path,
+    *,
+    model_name: str,
+    drop_bad: bool,
+    engine: EngineConfig,
+) -> Artifact:
+    """Train under a progress bar; of a run that stops, the last good state is written beside ``to``.
+
+    Args:
+        network: the model.
+        tokenizer: its tokenizer.
+        table: pairs.
+        run: the run's configuration.
+        to: folder of the artifact.
+        model_name: how the record names the model.
+        drop_bad: leave bad rows out.
+        engine: how losses are computed.
+
+    Raises:
+        RunStopped: a loss or gradient was not finite.
+    """
     try:
         with bar("training") as advance:
-            artifact = train_artifact(
+            return train_artifact(
                 network,
                 tokenizer,
                 table,
                 run,
-                model_name=model,
+                model_name=model_name,
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
-                engine=how,
+                engine=engine,
             )
     except RunStopped as stopped:
         stopped.artifact.save_pretrained(last_good(to), overwrite=True)
         say(f"the last good state is in {last_good(to)}")
         raise
-    write_artifact(artifact, run, to, overwrite)
 
 
 def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool) -> None:

@@ -20,7 +20,7 @@ from ...steering.forms.base import factors
 from ...steering.intervention import Intervention
 from ...text.batching import Row
 from ...text.encode import EncodedPair
-from ...types import ConfigError, FloatArray, Scores
+from ...types import ConfigError, Factors, FloatArray, Scores
 from ..score import answer_rows, plain_scores_over_m
 from .check import require_agreement
 from .config import EngineConfig
@@ -31,8 +31,6 @@ from .refusal import EngineRefused
 from .texts import read_texts
 
 logger = logging.getLogger(__name__)
-
-Factors = float | tuple[float, float]
 
 
 def scores_over_m(
