@@ -43,7 +43,7 @@ class OneDecay:
         """The curve at m, nats.
 
         Args:
-            m: any m.
+            m: steering factors, in any order.
         """
         return curve_at(self.kind, m, self.params)
 
