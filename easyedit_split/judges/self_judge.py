@@ -13,7 +13,7 @@
 each clipped to 0 to 2; an empty text has 0 of everything. Relevance is left out where the training answers do not
 depend on their prompts (s below 0.02 nats), as with Yes and No. How well the probe tells held-out pairs apart is
 ``accuracy``: below 0.8 its scores say little. It must be calibrated on a model and training pairs, so it stands in no
-registry of judges that need neither; `judge_texts` brings the two together.
+registry of judges that need neither; ``judge_texts`` brings the two together.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Anatomy:
         self.in_tuple = False  # until a call has shown it
 
     def check_hooks(self) -> None:
-        """Raise where others stand in a block: what they do is not in a cached state.
+        """Raise where a block has hooks of others: what they do is not in a cached state.
 
         Raises:
             EngineRefused: hooks or wrappers of others.

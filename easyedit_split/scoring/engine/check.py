@@ -1,4 +1,4 @@
-"""Before an engine is relied on, it is held against the plain scorer, on the model and the texts at hand.
+"""Acceptance test of an engine: it is compared with the plain scorer, on the model and texts given, before it is used.
 
     |engine - plain|  <=  4 |plain(batch of one) - plain(batch of n)| + sqrt(T) max(1e-5, 2 eps)        nats, T tokens
 
