@@ -1,6 +1,7 @@
 """The engine against the plain scorer: seconds, work, memory, differences; a table and, with --json, a file.
 
     python benchmarks/engine_speed.py --data data                      real pairs on smollm2, CPU seconds, one thread
+    python benchmarks/engine_speed.py --table docs/data/engine_*.json  the tables of files written before
     python benchmarks/engine_speed.py --shape gemma-2-9b          random weights of a real shape on a GPU, bf16
 
 Both scorers take turns on the same pairs; medians. --data holds psychopathy.jsonl and powerseeking_train.csv.
@@ -24,7 +25,6 @@ from typing import Any
 
 import torch
 import transformers
-from easyedit_split.text.template import Template
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
 
 from easyedit_split.config import TokenConfig
@@ -43,6 +43,7 @@ from easyedit_split.scoring.score import answer_rows, score
 from easyedit_split.steering.attach import plain_delta
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.encode import EncodedPair, encode_pairs
+from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.training.answers import AnswerSource, Side, answers_for
 from easyedit_split.types import Pair
 
@@ -274,23 +275,33 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def shown(measured: dict[str, Any]) -> str:
+    """A file's numbers as text: where they were measured, and the table."""
+    where = f"{measured['device']}, torch {measured['torch']}, transformers {measured['transformers']}"
+    return f"{where}:\n\n{table(measured['rows'])}"
+
+
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the datasets' files")
     parser.add_argument("--shape", choices=sorted(SHAPES), help="a real shape with random weights, on a GPU")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the tables of files that --json wrote")
     parser.add_argument("--pairs", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for all numbers")
     args = parser.parse_args()
+    if args.table:
+        print("\n\n".join(shown(json.loads(path.read_text("utf-8"))) for path in args.table))
+        return
     if (args.data is None) == (args.shape is None):
         parser.error("give either --data or --shape")
     rows = run_real(args) if args.data else run_shape(args.shape, args)
     device = torch.cuda.get_device_name() if args.shape else platform.processor() or platform.machine()
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "device": device}
-    print(f"{device}, torch {torch.__version__}, transformers {transformers.__version__}\n\n{table(rows)}")
+    measured = {"torch": torch.__version__, "transformers": transformers.__version__, "device": device, "rows": rows}
+    print(shown(measured))
     if args.json:
-        args.json.write_text(json.dumps({**versions, "rows": rows}, indent=1) + "\n", "utf-8")
+        args.json.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -170,13 +170,25 @@ def paper(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) ->
 
 
 def smooth(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """One decay around one centre."""
+    """One decay around one centre.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+    """
     fit = fit_one_decay(m, y, kind)
     return Fitted(fit, fit.n_params)
 
 
 def switch(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """Pairs that turn at their own m."""
+    """Pairs that turn at their own m.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+    """
     fit = fit_switch(m, y)
     return Fitted(fit, fit.n_params)
 
