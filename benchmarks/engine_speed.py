@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 import transformers
+from engine_table import shown
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
 
 from easyedit_split.config import TokenConfig
@@ -261,30 +262,6 @@ def run_real(args: argparse.Namespace) -> list[dict[str, Any]]:
         row["peak_mb"], row["peak_plain_mb"] = peaks(args.data, name, form)
         rows.append(row)
     return rows
-
-
-COLUMNS = (
-    ("tokens", "{:.1f}"), ("eta_alg", "{:.2f}"), ("eta_hw", "{:.2f}"), ("sweep_s", "{:.4f}"), ("sweep_x", "x{:.1f}"),
-    ("step_s", "{:.3f}"), ("step_x", "x{:.2f}"), ("diff_mean_x", "x{:.1f}"), ("peak_mb", "{:.0f}"),
-    ("peak_plain_mb", "{:.0f}"), ("difference_nats", "{:.1e}"),
-)  # fmt: skip
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown."""
-    shown = [(key, style) for key, style in COLUMNS if any(key in row for row in rows)]
-    head = ["case", "form", *(key for key, _ in shown)]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        cells = [style.format(row[key]) if key in row else "" for key, style in shown]
-        lines.append("| " + " | ".join([row["case"], row["form"], *cells]) + " |")
-    return "\n".join(lines)
-
-
-def shown(measured: dict[str, Any]) -> str:
-    """A file's numbers as text: where they were measured, and the table."""
-    where = f"{measured['device']}, torch {measured['torch']}, transformers {measured['transformers']}"
-    return f"{where}:\n\n{table(measured['rows'])}"
 
 
 def main() -> None:

@@ -13,7 +13,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
 
-from benchmarks.engine_speed import shown
 from easyedit_split.model.hooks import frozen
 from easyedit_split.scoring.engine.bound import Shape, counted
 from easyedit_split.scoring.engine.config import EngineConfig
@@ -22,6 +21,8 @@ from easyedit_split.scoring.engine.packing import Member
 from easyedit_split.scoring.engine.texts import read_texts
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
+
+from ..benchmark_files import benchmark
 
 LENGTHS = ((60, 150), (52, 2), (79, 23))
 LAYERS = {"gemma-2-9b": 20, "qwen2.5-7b": 14}
@@ -126,4 +127,6 @@ def test_the_pages_tables_are_those_of_the_measured_files() -> None:
     files = sorted((root / "docs" / "data").glob("engine_*.json"))
     assert files
     for path in files:
-        assert shown(json.loads(path.read_text("utf-8"))) in page, f"{path.name}: print it again with --table"
+        assert benchmark("engine_table").shown(json.loads(path.read_text("utf-8"))) in page, (
+            f"{path.name}: print it again with --table"
+        )
