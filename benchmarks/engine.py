@@ -26,7 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 import transformers
 from engine_billions import billions, product_rate
-from engine_rows import Row, Timing
+from engine_cases import TWELVE_BLOCKS, random_case, random_model
+from engine_rows import Row, Timing, step_row, sweep_row
+from engine_shapes import shape_rows
+from engine_smollm2 import smollm2_rows
 from engine_tables import heading, table, tables
 
 
@@ -41,6 +44,18 @@ def rows_of(args: argparse.Namespace, measured: dict[str, Any]) -> Iterator[Call
         size, dtype = (512, torch.float32) if args.tiny else (8192, torch.bfloat16)
         measured["rate"] = product_rate(args.device, size, dtype)
         yield from billions(args.device, args.tiny, Timing(args.repeats, args.seconds, measured["rate"]))
+        return
+    yield from shape_rows()
+    timing = Timing(1 if args.quick else args.repeats, args.seconds)
+    for shape in TWELVE_BLOCKS:
+        model = random_model(shape, "cpu", torch.float32)
+        case = random_case(model, shape, (79, 23, 20), 4 if args.quick else 8)
+        yield lambda case=case: sweep_row(case, "vector", 1, timing)  # type: ignore[misc]
+        yield lambda case=case: step_row(case, "vector", 4, timing)  # type: ignore[misc]
+    if args.data is None:
+        measured["notes"].append("SmolLM2: --data names no folder of the datasets")
+        return
+    yield from smollm2_rows(args.data, args.quick, timing, measured)
 
 
 def device_name(device: str) -> str:
