@@ -45,17 +45,17 @@ def rows_of(args: argparse.Namespace, measured: dict[str, Any]) -> Iterator[Call
         measured["rate"] = product_rate(args.device, size, dtype)
         yield from billions(args.device, args.tiny, Timing(args.repeats, args.seconds, measured["rate"]))
         return
-    yield from shape_rows()
     timing = Timing(1 if args.quick else args.repeats, args.seconds)
+    if args.data is None:
+        measured["notes"].append("SmolLM2: --data names no folder of the datasets")
+    else:
+        yield from smollm2_rows(args.data, args.quick, timing, measured)
+    yield from shape_rows()
     for shape in TWELVE_BLOCKS:
         model = random_model(shape, "cpu", torch.float32)
         case = random_case(model, shape, (79, 23, 20), 4 if args.quick else 8)
         yield lambda case=case: sweep_row(case, "vector", 1, timing)  # type: ignore[misc]
         yield lambda case=case: step_row(case, "vector", 4, timing)  # type: ignore[misc]
-    if args.data is None:
-        measured["notes"].append("SmolLM2: --data names no folder of the datasets")
-        return
-    yield from smollm2_rows(args.data, args.quick, timing, measured)
 
 
 def device_name(device: str) -> str:

@@ -1,9 +1,9 @@
-"""EasyEdit2's own training loop on the benchmark's pairs: one step, or one point of a sweep (its loop in ``inference``).
+"""EasyEdit2's own training loop on the benchmark's pairs: one step, or a sweep's point (the loop in ``inference``).
 
 The clone is the one that EASYEDIT_HOME names. Nothing in it is changed: the package's plugin restores the exports that
 its import order loses, and the loop gets the setting that it reads and its own hyperparameters lack. The texts are the
-benchmark's token ids decoded, the hyperparameters those of its SPLIT files; ``pairs`` are its preference pairs, of which
-it ships with two.
+benchmark's token ids decoded, the hyperparameters those of its SPLIT files; ``pairs`` are its preference pairs, of
+which it ships with two.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from engine_turns import Piece, Work
 ONE, TWO = ("orig_add",), ("orig_add", "orig_sub")
 SETTINGS = {
     "pos_loss_weight": 1.0, "neg_loss_weight": 0.5, "margin_penalty_weight": 8, "margin_threshold": 0.3, "dropout": 0.1,
-    "gradient_accumulation_steps": 1, "n_epochs": 1, "lr": 0.08, "low_rank_dimension": 1, "intervention_method": "vector",
-    "substraction_type": "normal", "save_vectors": False, "output_length": 512, "use_chat_template": True, "device": "cpu",
+    "gradient_accumulation_steps": 1, "n_epochs": 1, "lr": 0.08, "low_rank_dimension": 1,
+    "intervention_method": "vector", "substraction_type": "normal", "save_vectors": False, "output_length": 512,
+    "use_chat_template": True, "device": "cpu",
 }  # fmt: skip
 
 

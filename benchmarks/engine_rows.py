@@ -207,22 +207,20 @@ def _row(
     return row
 
 
-def job_row(step: Row, point: Row, name: str, *, epochs: int = 18, points: int = 41, pairs: int = 64) -> Row:
+def job_row(step: Row, point: Row, *, epochs: int = 18, points: int = 41, pairs: int = 64) -> Row:
     """Seconds of a whole job, from what a step and a sweep point were measured to take; made ready once.
 
     Args:
         step: a training step's row.
         point: a sweep's row.
-        name: of the job.
         epochs: of training.
         points: values of m.
         pairs: that are trained on and, as many others, swept over.
     """
-    row: Row = {"part": "job", "case": name, "form": step["form"], "pairs": pairs, "batch": step["batch"]}
-    for who in ("engine", "plain", "easyedit"):
+    row: Row = {"part": "job", "pairs": pairs} | {key: step[key] for key in ("case", "form", "batch", "directions")}
+    steps = epochs * pairs / step["batch"]
+    for who in ("engine", "plain", "easyedit", "easyedit_two"):
         if step.get(f"{who}_s") and point.get(f"{who}_s"):
-            steps = epochs * pairs / step["batch"]
             row[f"{who}_s"] = steps * step[f"{who}_s"] + points * pairs * point[f"{who}_s"]
-    ready = step["engine_ready_s"] + point["engine_ready_s"] * pairs / point["pairs"]
-    row["engine_s"] += ready
-    return row | {f"{who}_x": row[f"{who}_s"] / row["engine_s"] for who in ("plain", "easyedit") if f"{who}_s" in row}
+    row["engine_s"] += step["engine_ready_s"] + point["engine_ready_s"] * pairs / point["pairs"]
+    return row | {f"{key[:-2]}_x": row[key] / row["engine_s"] for key in list(row) if key.endswith("_s")}

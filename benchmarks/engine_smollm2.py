@@ -23,36 +23,33 @@ def smollm2_rows(data: Path, quick: bool, timing: Timing, measured: dict[str, An
         timing: how long to measure a row.
         measured: the file's contents; whole jobs are made of its rows, and notes are put into it.
     """
-    pairs = {"psychopathy": 4, "powerseeking": 4} if quick else {"psychopathy": 16, "powerseeking": 8}
+    pairs = {"psychopathy": 4, "powerseeking": 4} if quick else {"psychopathy": 16, "powerseeking": 6}
     cases, tokenizer = smollm2_cases(data, pairs)
     host: EasyEdit | None = None
     for case in cases.values():
         try:
             host = EasyEdit(case, tokenizer)
         except NotHere as reason:
-            if not measured["notes"]:
-                measured["notes"].append(str(reason))
+            measured["notes"] += [str(reason)] if str(reason) not in measured["notes"] else []
         yield from _of_dataset(case, host, timing, measured)
 
 
 def _of_dataset(
     case: Case, host: EasyEdit | None, timing: Timing, measured: dict[str, Any]
 ) -> Iterator[Callable[[], Row]]:
-    step_rivals = [host.step("easyedit", BATCH)] if host else []
-    point_rivals = {host.point("easyedit", BATCH): BATCH} if host else {}
-    yield lambda: sweep_row(case, "vector", 1, timing, others=point_rivals)
-    yield lambda: step_row(case, "vector", BATCH, timing, others=step_rivals)
-    yield lambda: job_row(*_last(measured, case, "step", "sweep"), case.name)
-    yield lambda: means_row(case, timing)
-    if host and case.name.endswith("psychopathy"):
-        shipped = {host.point("easyedit", BATCH, TWO): BATCH}, [host.step("easyedit", BATCH, TWO)]
-        name = f"{case.name}, both directions, EasyEdit2 as shipped"
-        yield lambda: sweep_row(case, "vector", 1, timing, others=shipped[0]) | {"case": name}
-        yield lambda: step_row(case, "vector", BATCH, timing, directions=2, others=shipped[1]) | {"case": name}
-        yield lambda: job_row(*_last(measured, case, "step", "sweep"), name)
+    points = {host.point("easyedit", BATCH): BATCH, host.point("easyedit_two", BATCH, TWO): BATCH} if host else {}
+    yield lambda: sweep_row(case, "vector", 1, timing, others=points)
+    one = [host.step("easyedit", BATCH)] if host else []
+    yield lambda: step_row(case, "vector", BATCH, timing, others=one)
+    yield lambda: job_row(*_last(measured, case, "step", "sweep"))
+    if case.name.endswith("psychopathy"):
+        two = [host.step("easyedit_two", BATCH, TWO)] if host else []
+        yield lambda: step_row(case, "vector", BATCH, timing, directions=2, others=two)
+        yield lambda: job_row(*_last(measured, case, "step", "sweep"))
+        yield lambda: means_row(case, timing)
 
 
 def _last(measured: dict[str, Any], case: Case, *parts: str) -> list[Row]:
     """The last row of each part that was measured for a case."""
-    found = [row for row in measured["rows"] if row["case"].startswith(case.name)]
+    found = [row for row in measured["rows"] if row["case"] == case.name]
     return [next(row for row in reversed(found) if row["part"] == part) for part in parts]

@@ -37,6 +37,8 @@ COLUMNS = (
     ("plain_x", "plain / engine", "x{:.1f}"),
     ("easyedit_s", "EasyEdit2 s", "{:.3g}"),
     ("easyedit_x", "EasyEdit2 / engine", "x{:.1f}"),
+    ("easyedit_two_s", "EasyEdit2, two preference pairs s", "{:.3g}"),
+    ("easyedit_two_x", "EasyEdit2, two / engine", "x{:.1f}"),
     ("work_x", "less work", "x{:.1f}"),
     ("engine_eta_alg", "eta_alg", "{:.2f}"),
     ("plain_eta_alg", "plain eta_alg", "{:.2f}"),
