@@ -35,7 +35,11 @@ class Switch:
     n_params: int = 8
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats."""
+        """The curve at m, nats.
+
+        Args:
+            m: steering factors, in any order.
+        """
         return _curve(self.z, np.asarray(m) / self.scale)
 
 

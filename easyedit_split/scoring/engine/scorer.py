@@ -107,6 +107,8 @@ class PairScorer:
         """
         if config is not None and config.plain:
             return None
+        if intervention is not None:
+            intervention.onto(model)
         rows = answer_rows(pairs)
         texts = read_texts(rows)
         try:
