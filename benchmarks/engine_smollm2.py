@@ -37,12 +37,15 @@ def smollm2_rows(data: Path, quick: bool, timing: Timing, measured: dict[str, An
 def _of_dataset(
     case: Case, host: EasyEdit | None, timing: Timing, measured: dict[str, Any]
 ) -> Iterator[Callable[[], Row]]:
-    points = {host.point("easyedit", BATCH): BATCH, host.point("easyedit_two", BATCH, TWO): BATCH} if host else {}
+    both = case.name.endswith("psychopathy")  # EasyEdit2's second preference pair is measured on the short texts alone
+    points = {host.point("easyedit", BATCH): BATCH} if host else {}
+    if host and both:
+        points[host.point("easyedit_two", BATCH, TWO)] = BATCH
     yield lambda: sweep_row(case, "vector", 1, timing, others=points)
     one = [host.step("easyedit", BATCH)] if host else []
     yield lambda: step_row(case, "vector", BATCH, timing, others=one)
     yield lambda: job_row(*_last(measured, case, "step", "sweep"))
-    if case.name.endswith("psychopathy"):
+    if both:
         two = [host.step("easyedit_two", BATCH, TWO)] if host else []
         yield lambda: step_row(case, "vector", BATCH, timing, directions=2, others=two)
         yield lambda: job_row(*_last(measured, case, "step", "sweep"))
