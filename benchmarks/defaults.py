@@ -51,11 +51,17 @@ def opened(name: str) -> tuple[Any, Any]:
 
 
 def row(
-    name: str, model: Any, tokenizer: Any, pairs: dict[str, PairTable], form: str, objective: str, epochs: int
+    name: str,
+    model: Any,
+    tokenizer: Any,
+    pairs: dict[str, PairTable],
+    form: str,
+    objective: str,
+    overrides: list[str],
 ) -> tuple[str, ...]:
     """One training run and its sweep, in words."""
     what = f"{form} x {objective}"
-    settings = [f"layers=[{len(blocks_of(model)) // 2}]", f"train.epochs={epochs}"]
+    settings = [f"layers=[{len(blocks_of(model)) // 2}]", *overrides]
     run = compose(form, objective, model="nobody/tuned-this", overrides=settings).run_config()
     try:
         artifact = train_artifact(model, tokenizer, pairs["train"], run, model_name=name)
@@ -100,7 +106,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=24)
     parser.add_argument("--test", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--set", nargs="+", default=[], help="other settings, e.g. train.lr=1.5")
     args = parser.parse_args()
+    overrides = [f"train.epochs={args.epochs}", *args.set]
     print(f"| {' | '.join(HEAD)} |", "|" + "-|" * len(HEAD), sep="\n", flush=True)
     for name in args.models:
         data = "testbed:reviews" if name.startswith("testbed:") else args.data
@@ -111,7 +119,7 @@ def main() -> None:
             for objective in args.objectives:
                 allowed = OBJECTIVES[objective].forms
                 if allowed is None or form in allowed:
-                    cells = row(name, model, tokenizer, pairs, form, objective, args.epochs)
+                    cells = row(name, model, tokenizer, pairs, form, objective, overrides)
                     print(f"| {' | '.join(cells)} |", flush=True)
 
 

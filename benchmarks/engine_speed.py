@@ -1,6 +1,7 @@
 """The engine against the plain scorer: seconds, work, memory, differences; a table and, with --json, a file.
 
     python benchmarks/engine_speed.py --data data                      real pairs on smollm2, CPU seconds, one thread
+    python benchmarks/engine_speed.py --table docs/data/engine_*.json  the tables of files written before
     python benchmarks/engine_speed.py --shape gemma-2-9b          random weights of a real shape on a GPU, bf16
 
 Both scorers take turns on the same pairs; medians. --data holds psychopathy.jsonl and powerseeking_train.csv.
@@ -14,7 +15,6 @@ import argparse
 import json
 import multiprocessing
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 import transformers
-from easyedit_split.text.template import Template
+from engine_table import shown
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
 
 from easyedit_split.config import TokenConfig
@@ -43,6 +43,7 @@ from easyedit_split.scoring.score import answer_rows, score
 from easyedit_split.steering.attach import plain_delta
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.encode import EncodedPair, encode_pairs
+from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.training.answers import AnswerSource, Side, answers_for
 from easyedit_split.types import Pair
 
@@ -178,11 +179,18 @@ def peak_of_step(data: str, name: str, form: str, plain: bool, pipe: Any) -> Non
     """In a process of its own: MB that training steps need above the loaded model, the engine's caches included."""
     torch.set_num_threads(1)
     case = real_case(Path(data), name, form, 16)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far, the loading's, is forgotten
     with frozen(case.model):
         source = answers_for(case.model, case.pairs, case.intervention(), 0, PLAIN if plain else ENGINE)
         step_of(source, 4)()
-    pipe.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    pipe.send(resident("VmHWM") - before)
+
+
+def resident(name: str) -> float:
+    """MB of this process now (VmRSS) or at its peak (VmHWM), on Linux."""
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return float(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
 
 
 def peaks(data: Path, name: str, form: str) -> tuple[float, float]:
@@ -256,41 +264,27 @@ def run_real(args: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
-COLUMNS = (
-    ("tokens", "{:.1f}"), ("eta_alg", "{:.2f}"), ("eta_hw", "{:.2f}"), ("sweep_s", "{:.4f}"), ("sweep_x", "x{:.1f}"),
-    ("step_s", "{:.3f}"), ("step_x", "x{:.2f}"), ("diff_mean_x", "x{:.1f}"), ("peak_mb", "{:.0f}"),
-    ("peak_plain_mb", "{:.0f}"), ("difference_nats", "{:.1e}"),
-)  # fmt: skip
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown."""
-    shown = [(key, style) for key, style in COLUMNS if any(key in row for row in rows)]
-    head = ["case", "form", *(key for key, _ in shown)]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for row in rows:
-        cells = [style.format(row[key]) if key in row else "" for key, style in shown]
-        lines.append("| " + " | ".join([row["case"], row["form"], *cells]) + " |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the datasets' files")
     parser.add_argument("--shape", choices=sorted(SHAPES), help="a real shape with random weights, on a GPU")
+    parser.add_argument("--table", type=Path, nargs="+", help="print the tables of files that --json wrote")
     parser.add_argument("--pairs", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", type=Path, help="file for all numbers")
     args = parser.parse_args()
+    if args.table:
+        print("\n\n".join(shown(json.loads(path.read_text("utf-8"))) for path in args.table))
+        return
     if (args.data is None) == (args.shape is None):
         parser.error("give either --data or --shape")
     rows = run_real(args) if args.data else run_shape(args.shape, args)
     device = torch.cuda.get_device_name() if args.shape else platform.processor() or platform.machine()
-    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "device": device}
-    print(f"{device}, torch {torch.__version__}, transformers {transformers.__version__}\n\n{table(rows)}")
+    measured = {"torch": torch.__version__, "transformers": transformers.__version__, "device": device, "rows": rows}
+    print(shown(measured))
     if args.json:
-        args.json.write_text(json.dumps({**versions, "rows": rows}, indent=1) + "\n", "utf-8")
+        args.json.write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from . import log_odds
 from .log_odds import PairOdds, mean_over_pairs
@@ -38,7 +37,7 @@ KINDS: tuple[Kind, ...] = ("preference", "utility")
 
 @dataclass(frozen=True, slots=True, order=True)
 class CurveKey:
-    """What tells one curve of a sweep from another; "" where the table has no such column.
+    """Identity of one curve of a sweep; "" where the table has no such column.
 
     Attributes:
         model: model id or folder.
@@ -89,7 +88,7 @@ class SweepCurve:
 
     @property
     def name(self) -> str:
-        """What tells it from others in a sentence: its key, or the file where the table has no key columns."""
+        """Name of the curve in a sentence: its key, or the file where the table has no key columns."""
         return self.key.label() if self.key != CurveKey() else Path(self.source).name or "curve"
 
     def table(self, kind: Kind) -> PairOdds:
@@ -267,7 +266,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
     excluded = len(left_out) if aggregate == "pairs" else int(sizes[left_out].sum())
     curve = pd.DataFrame(
         {
-            name: mean_over_pairs(wide.to_numpy(np.float64), _concepts(wide))
+            name: mean_over_pairs(wide.to_numpy(np.float64), wide.index.get_level_values("concept").to_numpy(dtype=str))
             for name, wide in (("pref", pref), ("util", kept))
         },
         index=pref.columns,
@@ -294,8 +293,3 @@ def _of_mean_losses(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     index = pd.Index(list(groups), name="concept")
     pref, util = (pd.DataFrame(list(part), index, L_p.columns) for part in zip(*odds, strict=True))
     return pref, util
-
-
-def _concepts(wide: pd.DataFrame) -> NDArray[Any]:  # beartype knows no NDArray[np.str_]
-    """The concept of each row."""
-    return wide.index.get_level_values("concept").to_numpy(dtype=str)

@@ -39,7 +39,7 @@ def single_backticks(tree: ast.Module) -> list[str]:
 
 def first_sentences(tree: ast.Module) -> list[str]:
     """Docstrings whose first paragraph is no sentence: a capital, a symbol or code first, a stop last."""
-    symbol = re.compile(r"\S*[_(\d^'=*]|d[yWb]\b|[a-zA-Z] |log")
+    symbol = re.compile(r"\S*[_(\d^'=*]|d[yWb]\b|[a-zA-Z],? |log")
     wrong = []
     for line, _, text in documented(tree):
         first = text.split("\n\n")[0].split("\n    ")[0].strip()

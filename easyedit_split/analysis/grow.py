@@ -24,7 +24,7 @@ from .fit.problem import FitError
 
 ENOUGH = 0.8  # of utility's range, lost at the end of a side
 FACTOR = 1.5  # from one outermost m to the next
-MOST_GROWTH = 20.0  # times the outermost m of the grid that it begins with
+MOST_GROWTH = 8.0  # times the outermost m of the grid that it begins with
 _FINE = 2001
 
 Points = Sequence[tuple[float, float]]

@@ -57,7 +57,9 @@ class LackOfFit:
     """The misfits of one fitted curve.
 
     Attributes:
-        sweep: over all points; zero: near m = 0; chosen: near the recommended m, None where there is none.
+        sweep: over all points.
+        zero: near m = 0.
+        chosen: near the recommended m; None where there is none.
     """
 
     sweep: Misfit

@@ -4,7 +4,7 @@
 
     s(m_j) = W^-1/2 V (1 + lambda E)^-1 V' W^1/2 y,      W^-1/2 K W^-1/2 = V E V',   int s''^2 = s' K s   (Reinsch 1967)
 
-lambda by generalised cross-validation on the mean curve, w_j from `weights`; nothing about the curve is assumed but
+lambda by generalised cross-validation on the mean curve, w_j from ``weights``; nothing about the curve is assumed but
 that it is smooth (no kink at 0, no monotony). For a given lambda s is linear in y, so every pair has its own slope, and
 Student's interval of their mean is the slope's. Added to it is what the grid may hide: the slope's change when points
 next to 0 are left out, halved, since the real grid is twice as fine.
@@ -36,7 +36,8 @@ class SmoothCurve:
     Attributes:
         spline: nats over m.
         m: ``[n]`` swept.
-        slope: at m = 0, nats per unit of m; slope_interval: of it, None without pairs.
+        slope: at m = 0, nats per unit of m.
+        slope_interval: confidence interval of the slope; None without pairs.
         linear_ends: where the linear region ends, minus and plus side; None where the sweep ends before.
     """
 
@@ -47,7 +48,11 @@ class SmoothCurve:
     linear_ends: tuple[float | None, float | None]
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats."""
+        """The curve at m, nats.
+
+        Args:
+            m: any m within the sweep.
+        """
         return np.asarray(self.spline(m), dtype=np.float64)
 
 
@@ -119,7 +124,7 @@ def _hidden(table: PairOdds, slope: float) -> float:
 
 
 def _end(spline: CubicSpline, end: float) -> float | None:
-    """Where a side's linear region ends, by the definition of `regions`."""
+    """Where a side's linear region ends, by the definition of ``regions``."""
     if end == 0:
         return None
     m, slope0 = side_grid(end), np.array([float(spline(0.0, 1))])

@@ -78,6 +78,7 @@ def steered_values(
     Raises:
         ConfigError: the intervention does not fit the model.
     """
+    intervention.onto(model)
     chosen = answer_rows(pairs)
     chosen = [chosen[i * len(chosen) // min(rows, len(chosen))] for i in range(min(rows, len(chosen)))]
     config = intervention.config

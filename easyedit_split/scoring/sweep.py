@@ -137,7 +137,11 @@ def _further(
 
 
 class _Kept:
-    """What an interrupted sweep had scored, and what this one adds; JSON keeps every bit of a float."""
+    """What an interrupted sweep had scored, and what this one adds; JSON keeps every bit of a float.
+
+    Args:
+        journal: of the sweep; None where it keeps none.
+    """
 
     def __init__(self, journal: Journal | None) -> None:
         self.journal = journal

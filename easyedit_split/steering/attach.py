@@ -140,6 +140,7 @@ def attach(
         ConfigError: a site the model has not, widths that do not fit, m not finite; at the end, that not one token was
             steered in all calls although m is not 0; with ``check`` also that there was no call.
     """
+    intervention.onto(model)
     attachment = Attachment(intervention, m, layout, check)
     names = {id(module): name for name, module in model.named_modules()}
     with ExitStack() as stack:

@@ -15,7 +15,7 @@ from torch import nn
 
 from ..config import build, require
 from ..model.linear_map import linear_map
-from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, widths
+from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, blocks_of, check_site, widths
 from ..registry import nearest
 from ..text.positions import POLICIES, Positions
 from .forms.base import FORMS, Form
@@ -141,6 +141,21 @@ class Intervention(nn.Module):
         )
         shapes = [widths(model, s, config.placement) for s in sites]
         return cls(config, shapes, generator).to(next(model.parameters()).device)
+
+    def onto(self, model: nn.Module) -> None:
+        """Move each form's parameters to where its block computes; those of a loaded artifact lie on the CPU.
+
+        Args:
+            model: the model to be steered; blocks that are offloaded move nothing.
+
+        Raises:
+            ConfigError: a site the model has not.
+        """
+        for site in self.sites:
+            check_site(model, site)
+            devices = {parameter.device for parameter in blocks_of(model)[site.block].parameters()}
+            if len(devices) == 1 and "meta" not in {device.type for device in devices}:
+                self[site].to(devices.pop())
 
     def __getitem__(self, site: Site | str) -> Form:
         key = site if isinstance(site, str) else site.key

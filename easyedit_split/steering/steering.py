@@ -14,7 +14,7 @@ import html
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,16 +22,14 @@ from torch import nn
 
 from ..config import require
 from ..types import ConfigError
-from .artifact import DEFAULT_CONCEPT, Artifact
+from .artifact import Artifact
 from .attach import Attachment, attach
 from .chosen_m import ChosenM
 from .intervention import Intervention
 from .report import Applied
+from .steering_part import FixedM, Part, fixed_m
 
 logger = logging.getLogger(__name__)
-
-FixedM = float | int | tuple[float, float]
-"""One m, or ``(m1, m2)``."""
 
 
 @runtime_checkable
@@ -47,89 +45,6 @@ class Recommended(Protocol):
     def reason(self) -> str:
         """Why."""
         ...
-
-
-def _fixed(m: FixedM) -> float | tuple[float, float]:
-    return (float(m[0]), float(m[1])) if isinstance(m, tuple) else float(m)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One intervention of a steering.
-
-    Attributes:
-        artifact: where it comes from.
-        concept: which of the artifact's concepts; None where none was chosen yet.
-        own: the m that was named for it, with the evidence; None for what the artifact keeps.
-    """
-
-    artifact: Artifact
-    concept: str | None
-    own: ChosenM | None = None
-
-    @property
-    def chosen(self) -> ChosenM:
-        """The m in effect: the one that was named, else what the artifact keeps for the concept, else 1."""
-        kept = None if self.concept is None else self.artifact.chosen.get(self.concept)
-        return self.own or kept or ChosenM.of(1.0)
-
-    def with_chosen(self) -> Artifact:
-        """The artifact with the m that was named here; as it is where none was."""
-        artifact = self.artifact
-        if self.own is not None:
-            for concept in artifact.concepts if self.concept is None else (self.concept,):
-                artifact = artifact.with_m(self.own.strength, concept, evidence=self.own.evidence)
-        return artifact
-
-    @property
-    def intervention(self) -> Intervention:
-        """The intervention itself.
-
-        Raises:
-            ConfigError: the artifact holds several concepts and none was chosen.
-        """
-        return self.artifact[self.concept]
-
-    def at(self, m: FixedM, evidence: Mapping[str, Any] | None = None) -> Part:
-        """The same intervention at another m.
-
-        Args:
-            m: one m, or ``(m1, m2)``.
-            evidence: how it was chosen, plain JSON values.
-        """
-        return replace(self, own=ChosenM.of(_fixed(m), evidence))
-
-    def scaled(self, factor: float) -> Part:
-        """The same intervention at ``factor`` times its m.
-
-        Args:
-            factor: any number.
-        """
-        return self.at((factor * self.chosen.m1, factor * self.chosen.m2))
-
-    def _concepts(self) -> str:
-        names = self.artifact.concepts if self.concept is None else (self.concept,)
-        return ", ".join(name for name in names if name != DEFAULT_CONCEPT)
-
-    def facts(self) -> dict[str, str]:
-        """What it is, in words: for people."""
-        config, record = self.artifact.config, self.artifact.record
-        data, model = record.get("data", {}), record.get("model", {})
-        rows = f"{data['pairs']} pairs" if "pairs" in data else ""
-        source = ", ".join(part for part in (data.get("split", ""), rows) if part)
-        method = f"{config.form} x {record['objective']}" if record.get("objective") else config.form
-        sites = ", ".join(config.sites)
-        where = sites if all(key.endswith(".residual") for key in config.sites) else f"{sites} ({config.placement})"
-        strength = self.chosen.strength
-        values = {
-            "what": method,
-            "where": where,
-            "m": f"{strength:g}" if isinstance(strength, float) else f"({strength[0]:g}, {strength[1]:g})",
-            "concept": self._concepts(),
-            "data": f"{data.get('name', '')} ({source})" if source else str(data.get("name", "")),
-            "model": str(model.get("id", "")),
-        }
-        return {key: value for key, value in values.items() if value}
 
 
 class Steered:
@@ -161,7 +76,7 @@ class Steering:
 
     def __init__(self, artifact: Artifact, m: FixedM | None = None, concept: str | None = None) -> None:
         known = artifact.resolve(concept) if concept is not None or len(artifact.concepts) == 1 else None
-        own = None if m is None else ChosenM.of(_fixed(m))
+        own = None if m is None else ChosenM.of(fixed_m(m))
         self.parts: tuple[Part, ...] = (Part(artifact, known, own),)
 
     @classmethod

@@ -210,7 +210,7 @@ def _trained(
 def _limit(
     model: nn.Module, tokenizer: Any, artifact: Artifact, table: pd.DataFrame, plan: SteerPlan, tell: Teller
 ) -> Collateral | None:
-    """Side effects over the swept m up to `WIDEST_R`, and how much of them is allowed; None without a limit."""
+    """Side effects over the swept m up to ``WIDEST_R``, and how much of them is allowed; None without a limit."""
     if plan.max_kl is None:
         return None
     near = table.loc[table["r"].abs() <= WIDEST_R, "m1"].unique()

@@ -97,7 +97,7 @@ def scan_pairs(
         progress: called after each scored strength with (done, in all).
 
     Returns:
-        As `scan_layers`.
+        As ``scan_layers``.
 
     Raises:
         ConfigError: too few pairs.

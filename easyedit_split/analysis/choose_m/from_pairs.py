@@ -90,35 +90,22 @@ def from_pairs(
     """
     check_wish(direction, level)
     pairs, rule = ScoredPairs.of(curve, direction), PAIR_AIMS[aim]
-    if len(pairs.m) < 2:
-        return nothing("one swept m leaves nothing to choose from")
-    if not pairs.m[0] <= 0 <= pairs.m[-1]:
-        covered = f"{pairs.m[0]:g} to {pairs.m[-1]:g}"
-        return nothing(f"the sweep covers {covered}, without m = 0, so no gain can be stated: sweep it too")
+    if too_little := _too_little(pairs.m):
+        return nothing(too_little)
     style, fine = style_of(pairs, level), between(pairs.m)
     score, mean_util = rule.score(pairs, fine), pairs.weights @ pairs.at(pairs.util, fine)
     mean_score = pairs.weights @ score
-    allowed = None if budget is None else float(budget.allowed(mean_util[None])[0])
-    usable = np.ones(len(fine), dtype=bool) if allowed is None else mean_util >= mean_util.max() - allowed
-    if collateral is not None:
-        usable &= collateral.within(fine)
+    usable, allowed = _usable(fine, mean_util, budget, collateral)
     best = _best(fine, mean_score, usable, rule.sparing)
     m, zero = float(fine[best]), int(np.searchsorted(fine, 0.0))
     if mean_score[best] <= mean_score[zero] + AS_GOOD:
-        within = "" if budget is None and collateral is None else " within the budget"
-        return nothing(
-            f"no m{within} makes the wanted answers likelier than m = 0{_nearer(pairs)}", allowed, style=style
-        )
-    found = evidence_at(pairs, m, level)
-    if refusal := why_not(found, level):
+        return nothing(_none_better(pairs, limits=not (budget is None and collateral is None)), allowed, style=style)
+    if refusal := why_not(found := evidence_at(pairs, m, level), level):
         return nothing(refusal, allowed, evidence=found, style=style)
-    swept = np.interp(pairs.m, fine, mean_score)
-    side = usable & (fine * m >= 0)
+    side, swept = usable & (fine * m >= 0), np.interp(pairs.m, fine, mean_score)
     m_interval = _told_apart(pairs, fine[side], (score[:, [best]] - score)[:, side], swept, level)
     limited = bool(mean_score.max() > mean_score[best] + AS_GOOD)
-    said = "likeliest within the budget" if limited else "the wanted answers are likeliest here"
-    if rule.sparing and style is not None and style.learnt:
-        said += ", what both answers gain by style left out"
+    said = _said(limited, rule.sparing and style is not None and style.learnt)
     top = int(np.where(usable, mean_score, -np.inf).argmax())
     ended = top in (0, len(fine) - 1) and abs(m) > abs(pairs.m[1 if top == 0 else -2])
     reason, at_edge = worded(float(fine[top]) if ended else m, fine, said, m_interval, HOW_MUCH_UNTOLD)
@@ -138,6 +125,35 @@ def from_pairs(
         evidence=found,
         style=style,
     )
+
+
+def _usable(
+    m: Float[FloatArray, " f"], util: Float[FloatArray, " f"], budget: Budget | None, collateral: Collateral | None
+) -> tuple[Bool[np.ndarray, " f"], float | None]:
+    """Which m are within the limits, and how much utility (nats) may be lost; None where no limit is set."""
+    allowed = None if budget is None else float(budget.allowed(util[None])[0])
+    usable = np.ones(len(m), dtype=bool) if allowed is None else util >= util.max() - allowed
+    return usable if collateral is None else usable & collateral.within(m), allowed
+
+
+def _none_better(pairs: ScoredPairs, limits: bool) -> str:
+    within = " within the budget" if limits else ""
+    return f"no m{within} makes the wanted answers likelier than m = 0{_nearer(pairs)}"
+
+
+def _too_little(m: Float[FloatArray, " n"]) -> str | None:
+    """Why nothing can be chosen of these swept m; None where something can."""
+    if len(m) < 2:
+        return "one swept m leaves nothing to choose from"
+    if not m[0] <= 0 <= m[-1]:
+        return f"the sweep covers {m[0]:g} to {m[-1]:g}, without m = 0, so no gain can be stated: sweep it too"
+    return None
+
+
+def _said(limited: bool, without_style: bool) -> str:
+    """Why an m is recommended, in words."""
+    said = "likeliest within the budget" if limited else "the wanted answers are likeliest here"
+    return f"{said}, what both answers gain by style left out" if without_style else said
 
 
 def _best(

@@ -93,14 +93,24 @@ def _curve(ax: Axes, drawn: Drawn, kind: Kind, style: Look, shown: Shown) -> Non
 
 
 def smooth_instead(drawn: Drawn, kind: Kind) -> SmoothCurve | None:
-    """The smooth curve, where the fitted one misses its points; None where it does not."""
+    """The smooth curve, where the fitted one misses its points; None where it does not.
+
+    Args:
+        drawn: the intervention.
+        kind: ``preference`` or ``utility``.
+    """
     fit, table = drawn.fit.fit(kind), drawn.fit.curve.table(kind)
     found = None if fit is None else lack_of_fit(fit, table)
     return smooth_curve(table) if found is not None and found.slopes_are_wrong else None
 
 
 def quality_text(drawn: Drawn, kind: Kind) -> str:
-    """R2 of a fitted curve, where it misses its points, and what its band leaves out; empty without a fit."""
+    """R2 of a fitted curve, where it misses its points, and what its band leaves out; empty without a fit.
+
+    Args:
+        drawn: the intervention.
+        kind: ``preference`` or ``utility``.
+    """
     fit = drawn.fit.fit(kind)
     if fit is None:
         return ""
@@ -117,7 +127,13 @@ def quality_text(drawn: Drawn, kind: Kind) -> str:
 
 
 def write_quality(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kinds: Sequence[Kind]) -> None:
-    """One small line for each fitted curve of a panel, in its colour; where there are many, the range of R2."""
+    """Write one small line for each fitted curve of a panel, in its colour; where there are many, the range of R2.
+
+    Args:
+        ax: axes to draw into.
+        inside: the interventions, with colour and marker.
+        kinds: kinds of curve in the panel.
+    """
     lines = [
         (f"{kind}: {text}" if len(kinds) > 1 else text, style.colour)
         for item, style in inside

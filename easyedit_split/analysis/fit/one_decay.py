@@ -40,7 +40,11 @@ class OneDecay:
     n_params: int
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats."""
+        """The curve at m, nats.
+
+        Args:
+            m: steering factors, in any order.
+        """
         return curve_at(self.kind, m, self.params)
 
 

@@ -4,8 +4,8 @@
     quadratic            pref, util = a m^2 + c m + b
     gaussian decay       Eq. 15 and 17 with D = exp(-r_s m^2)
     exponential decay    Eq. 15 and 17 with D = exp(-r_s |m|)
-    one smooth decay     Eq. 15 and 17 with one centre, L and p for both sides: no kink at zero       (`one_decay`)
-    switch               the mean over pairs that turn at their own m, preference only                   (`switch`)
+    one smooth decay     Eq. 15 and 17 with one centre, L and p for both sides: no kink at zero     (``one_decay``)
+    switch               the mean over pairs that turn at their own m, preference only                 (``switch``)
 
 r_s has its own value on each side s of zero, so that no rival loses for want of asymmetry.
 """
@@ -25,8 +25,9 @@ from ...types import FloatArray
 from .fit_curve import fit_curve
 from .one_decay import fit_one_decay, is_two_sided
 from .problem import curve_problem
+from .projection import project
 from .switch import fit_switch
-from .varpro import project, solve
+from .varpro import solve
 from .weights import spacing_weights
 
 LOG_RATES = np.log([0.03, 0.3, 1.0, 3.0, 10.0, 30.0, 300.0])
@@ -169,13 +170,25 @@ def paper(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) ->
 
 
 def smooth(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """One decay around one centre."""
+    """One decay around one centre.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+    """
     fit = fit_one_decay(m, y, kind)
     return Fitted(fit, fit.n_params)
 
 
 def switch(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """Pairs that turn at their own m."""
+    """Pairs that turn at their own m.
+
+    Args:
+        m: swept m.
+        y: log-odds, nats.
+        kind: ``preference`` or ``utility``.
+    """
     fit = fit_switch(m, y)
     return Fitted(fit, fit.n_params)
 

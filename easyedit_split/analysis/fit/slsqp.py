@@ -20,8 +20,8 @@ from .curves import CurveParams, params_vector, preference_curve, preference_gra
 from .decay import CENTRE_BOUND, P_BOUNDS, from_params, to_params
 from .least_squares import SolverResult
 from .problem import Problem
+from .projection import project
 from .starts import starts
-from .varpro import project
 
 N_STARTS, MAX_ITERATIONS = 12, 500
 L_HIGH = 1e7  # in units of scale^2; the lower bound is the grid's

@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from ...types import FloatArray, IntArray
 from .decay import T_BOUND, RationalQuadratic
-from .varpro import orthonormal
+from .projection import orthonormal
 
 T_VALUES = (0.0, 0.25, -0.25, 0.8, -0.8, 1.6, -1.6)
 HALF_WIDTHS = (0.06, 0.15, 0.4, 1.0, 3.0)  # distance from the centre to D = 1/2, in units of the scale

@@ -3,8 +3,8 @@
     y(x) = alpha x G(x) + beta' (G(x) - 1) + y0,        G = D / D(0),  beta' = beta D(0),  y0 = y(0)
 
 For given shape coordinates theta the three linear coefficients are a least-squares solution, so only theta is searched
-(Golub and Pereyra 1973), with Kaufman's Jacobian and Levenberg-Marquardt steps that stay inside. G - 1 is computed with
-expm1, so a curve that hardly decays keeps full relative precision. S problems advance together; finished ones leave.
+(Golub and Pereyra 1973), with Kaufman's Jacobian and Levenberg-Marquardt steps that stay inside. S problems
+advance together; finished ones leave. The linear part is ``projection``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...types import FloatArray, IntArray
+from .projection import Projection, project
 from .steps import bounded_step, sliding_step
 
-RANK_TOL = 1e-11
 STEP_TOL = 1e-9  # predicted relative decrease of the cost below which a problem counts as converged
 PLATEAU = (20, 3e-5, 1e-10)  # or: over so many iterations it fell by less than this share of itself or of y's scatter
 PROMISE = 1e-2  # share of the cost that a step may still promise where a problem is called converged
@@ -82,33 +82,6 @@ class Decay(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
-    """The linear least-squares part solved: orthonormal basis, residual and coefficients of S problems.
-
-    Attributes:
-        basis: ``[S k n]`` orthonormal rows (k = 3 with alpha, 2 without).
-        residual: ``[S n]`` what is left of y.
-        cost: ``[S]`` its sum of squares.
-        linear: ``[S 3]`` y0, beta', alpha in scaled x.
-        G: ``[S n]`` relative validity.
-    """
-
-    basis: FloatArray
-    residual: FloatArray
-    cost: FloatArray
-    linear: FloatArray
-    G: FloatArray
-
-    def take(self, rows: Bool[np.ndarray, " S"]) -> Projection:
-        """The chosen problems alone.
-
-        Args:
-            rows: which of the S.
-        """
-        return Projection(self.basis[rows], self.residual[rows], self.cost[rows], self.linear[rows], self.G[rows])
-
-
-@dataclass(frozen=True, slots=True)
 class Solution:
     """Result of ``solve`` for S problems.
 
@@ -151,65 +124,6 @@ class Solution:
         theta[row], sigma[row], cost[row] = other.theta[0], other.sigma[0], other.cost[0]
         status[row], linear[row] = other.status[0], other.linear[0]
         return Solution(theta, sigma, cost, status, max(self.iterations, other.iterations), linear)
-
-
-def orthonormal(
-    log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], with_alpha: bool, root: Float[FloatArray, " n"]
-) -> tuple[Float[FloatArray, "S k n"], Float[FloatArray, "S k k"]]:
-    """Orthonormal basis of span(1, G - 1[, x G]) by Gram-Schmidt, done twice; the triangular factor beside it.
-
-    A column that lies in the span of the earlier ones gets a zero row and a zero on the diagonal.
-
-    Args:
-        log_G: relative log-validity of S problems.
-        x: scaled m.
-        with_alpha: preference (True) or utility (False).
-    """
-    S, n = log_G.shape
-    k = 3 if with_alpha else 2
-    basis, upper = np.zeros((S, k, n)), np.zeros((S, k, k))
-    basis[:, 0], upper[:, 0, 0] = root / np.sqrt(n), np.sqrt(n)  # the weights' mean is 1
-    columns = [root * np.expm1(log_G)]
-    if with_alpha:
-        columns.append(x * (root + columns[0]))
-    for j, column in enumerate(columns, start=1):
-        done, v = basis[:, :j], column
-        for _ in range(2):
-            h = np.matmul(done, v[:, :, None])
-            v = v - np.matmul(h.transpose(0, 2, 1), done)[:, 0]
-            upper[:, :j, j] += h[:, :, 0]
-        size, original = np.sqrt(np.einsum("sn,sn->s", v, v)), np.sqrt(np.einsum("sn,sn->s", column, column))
-        keep = size > RANK_TOL * original
-        upper[:, j, j] = np.where(keep, size, 0.0)
-        basis[:, j] = v * np.divide(1.0, size, out=np.zeros(S), where=keep)[:, None]
-    return basis, upper
-
-
-def project(
-    log_G: Float[FloatArray, "S n"],
-    x: Float[FloatArray, " n"],
-    y: Float[FloatArray, "S n"],
-    with_alpha: bool,
-    root: Float[FloatArray, " n"],
-) -> Projection:
-    """Linear least squares for alpha, beta', y0 of each problem, and the residual.
-
-    Args:
-        log_G: relative log-validity of S problems.
-        x: scaled m.
-        y: scaled curves, times ``root``.
-        with_alpha: preference (True) or utility (False).
-        root: square roots of the points' weights, whose mean is 1.
-    """
-    basis, upper = orthonormal(log_G, x, with_alpha, root)
-    h = np.matmul(basis, y[:, :, None])[:, :, 0]
-    residual = y - np.matmul(h[:, None, :], basis)[:, 0]
-    coef = np.zeros((len(y), 3))
-    for j in reversed(range(upper.shape[1])):
-        rest = h[:, j] - np.einsum("sk,sk->s", upper[:, j, j + 1 :], coef[:, j + 1 : upper.shape[1]])
-        coef[:, j] = np.divide(rest, upper[:, j, j], out=np.zeros(len(y)), where=upper[:, j, j] > 0)
-    cost = np.einsum("sn,sn->s", residual, residual)
-    return Projection(basis, residual, cost, coef, np.exp(log_G))
 
 
 def _normal_equations(

@@ -85,7 +85,7 @@ def command(  # noqa: DOC101, DOC103
 
 
 def kept_m(artifact: Artifact, concept: str) -> float:
-    """The m that the artifact keeps for a concept, else 1; which it is, is said.
+    """The m that the artifact keeps for a concept, else 1; which of the two is printed.
 
     Args:
         artifact: one concept or several.

@@ -165,9 +165,8 @@ def misfits_of(fit: CurveFit, table: PairOdds) -> list[str]:
     if smooth is not None and found.slopes_are_wrong:
         left, right = smooth.linear_ends
         ends = " to ".join("the end" if end is None else f"{end:.3g}" for end in (left, right))
-        lines.append(
-            f"{fit.kind}: take the smooth curve's slope, {smooth_slope(table)}{interval(smooth.slope_interval)}; it is linear from {ends}"
-        )
+        slope = f"{smooth_slope(table)}{interval(smooth.slope_interval)}"
+        lines.append(f"{fit.kind}: take the smooth curve's slope, {slope}; it is linear from {ends}")
     return lines
 
 

@@ -1,0 +1,190 @@
+"""One row of the benchmark: a sweep point, a training step or DiffMean's means, engine and plain scorer in turn.
+
+eta_alg = least FLOPs of the pairs, each alone / FLOPs counted            (bound.py; above 1 where pairs share text)
+eta_hw  = FLOPs counted / (seconds x rate of a large matrix product)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from engine_cases import Case
+from engine_turns import Cost, Piece, Work, shares_of_time, take_turns
+
+from easyedit_split.model.hooks import frozen
+from easyedit_split.model.sites import Site
+from easyedit_split.scoring.answer_means import plain_answer_means
+from easyedit_split.scoring.engine.answer_states import engine_answer_means
+from easyedit_split.scoring.engine.bound import Shape
+from easyedit_split.scoring.engine.config import EngineConfig
+from easyedit_split.scoring.engine.engine import Engine
+from easyedit_split.scoring.engine.library import forget
+from easyedit_split.scoring.engine.scorer import PairScorer
+from easyedit_split.scoring.engine.texts import read_texts
+from easyedit_split.scoring.score import answer_rows, score
+from easyedit_split.steering.attach import plain_delta
+from easyedit_split.training.answers import AnswerSource, EngineAnswers, Side, answers_for
+
+Row = dict[str, Any]
+PLAIN = EngineConfig(plain=True)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long to measure.
+
+    Attributes:
+        repeats: turns at most.
+        seconds: wall seconds after which no new turn of a row begins.
+        rate: FLOPs a second of a large matrix product; None where eta_hw is not wanted.
+    """
+
+    repeats: int
+    seconds: float
+    rate: float | None = None
+
+
+def sweep_row(case: Case, form: str, points: int, timing: Timing, config: EngineConfig | None = None) -> Row:
+    """Seconds per pair and m.
+
+    Args:
+        case: model and pairs.
+        form: of the intervention.
+        points: values of m that the engine gets at once; the plain scorer does one.
+        timing: how long to measure.
+        config: of the engine.
+    """
+    forget(case.model)
+    intervention, n = case.intervention(form), len(case.pairs)
+    grid = [(0.1 * k, 0.1 * k) for k in range(1, points + 1)]
+    made: list[PairScorer] = []
+
+    def engine() -> Piece:
+        scorer = PairScorer.ready(case.model, case.pairs, intervention, config)
+        if scorer is None:
+            raise RuntimeError(f"the engine refused {case.name}")
+        made.append(scorer)
+        return lambda: [*scorer.over(grid)]
+
+    def plain() -> Piece:
+        return lambda: score(case.model, case.pairs, intervention, grid[0])
+
+    costs = take_turns(case.device, [Work("engine", engine), Work("plain", plain)], timing.repeats, timing.seconds)
+    shape = Shape.of(case.model)
+    least = sum(shape.sweep_point(case.layer, p, a) for p, a in _lengths(case)) / 2
+    row = _row("sweep", case, form, costs, {"engine": n * points, "plain": n}, least / n, timing.rate)
+    (scorer,) = made
+    launches = scorer.engine.launches(scorer.prepared, scorer.units, [(point,) for point in grid])
+    row["launch_tokens"] = max(launch.tokens for launch in launches)
+    row["tokens"] = sum(launch.tokens for launch in launches) / n / points
+    few = case.pairs[: min(n, 8)]
+    (fast,) = scorer.over(grid[:1])
+    slow, alone = (score(case.model, few, intervention, grid[0], max_rows=most) for most in (64, 1))
+    row["difference_nats"] = _apart(fast, slow)
+    row["spread_nats"] = _apart(alone, slow)
+    row["time"] = shares_of_time(case.device, lambda: scorer.engine.run(scorer.prepared, launches[0], intervention))
+    return row
+
+
+def _apart(a: Any, b: Any) -> float:
+    n = len(b.L_p)
+    return float(max(abs(a.L_p[:n] - b.L_p).max(), abs(a.L_n[:n] - b.L_n).max()))
+
+
+def step_row(case: Case, form: str, batch: int, timing: Timing) -> Row:
+    """Seconds per step: losses of both answers of a batch's pairs, each pair under an m of its own, and gradients.
+
+    Args:
+        case: model and pairs.
+        form: of the intervention.
+        batch: pairs of a step.
+        timing: how long to measure.
+    """
+    forget(case.model)
+    intervention = case.intervention(form)
+
+    def ready(config: EngineConfig) -> Piece:
+        source = answers_for(case.model, case.pairs, intervention, 0, config)
+        if config is not PLAIN and not isinstance(source, EngineAnswers):
+            raise RuntimeError(f"the engine refused {case.name}")
+        return step_of(source, batch)
+
+    works = [Work("engine", lambda: ready(EngineConfig())), Work("plain", lambda: ready(PLAIN))]
+    with frozen(case.model):
+        costs = take_turns(case.device, works, timing.repeats, timing.seconds)
+        engine = costs["engine"]
+        source = answers_for(case.model, case.pairs, intervention, 0, EngineConfig())
+        time = shares_of_time(case.device, step_of(source, batch))
+    shape = Shape.of(case.model)
+    least = sum(shape.training_step(case.layer, p, a) for p, a in _lengths(case.first(batch))) / 2
+    row = _row("step", case, form, costs, {"engine": 1, "plain": 1}, least, timing.rate)
+    return {**row, "batch": batch, "time": time} if engine else row
+
+
+def step_of(source: AnswerSource, batch: int) -> Piece:
+    """Gradients of one batch.
+
+    Args:
+        source: of the losses.
+        batch: the first pairs.
+    """
+    m = torch.linspace(0.5, 1.5, batch, dtype=torch.float64)
+    side = Side(range(batch), ("positive", "negative"), torch.stack([m, m]), plain_delta)
+
+    def step() -> None:
+        for part in source.parts(side, whole=False):
+            part.L.sum().backward()  # type: ignore[no-untyped-call]
+
+    return step
+
+
+def means_row(case: Case, timing: Timing) -> Row:
+    """Seconds per pair of what DiffMean needs: mean hidden states over the tokens of both answers.
+
+    Args:
+        case: model and pairs.
+        timing: how long to measure.
+    """
+    rows, site, n = answer_rows(case.pairs), Site(case.layer, "residual"), len(case.pairs)
+
+    def engine() -> None:
+        forget(case.model)
+        engine_answer_means(Engine(case.model), read_texts(rows), [site])
+
+    def plain() -> None:
+        plain_answer_means(case.model, 0, rows, [site])
+
+    works = [Work("engine", lambda: engine), Work("plain", lambda: plain)]
+    with frozen(case.model):
+        costs = take_turns(case.device, works, timing.repeats, timing.seconds)
+    return _row("means", case, "diff_mean", costs, {"engine": n, "plain": n}, None, timing.rate)
+
+
+def _lengths(case: Case) -> list[tuple[int, int]]:
+    """Prompt and answer of every text; the bound is of a pair, so each counts half."""
+    return [(len(pair.prompt), len(answer)) for pair in case.pairs for answer in (pair.positive, pair.negative)]
+
+
+def _row(
+    part: str, case: Case, form: str, costs: dict[str, Cost | None], units: dict[str, int], least: float | None,
+    rate: float | None,
+) -> Row:  # fmt: skip
+    """What all rows have: costs per unit of each, and their ratio."""
+    row: Row = {"part": part, "case": case.name, "form": form, "pairs": len(case.pairs)}
+    for name, cost in costs.items():
+        if cost is None:
+            row[f"{name}_s"] = None
+            continue
+        flops = cost.flops / units[name]
+        row |= {f"{name}_s": cost.seconds / units[name], f"{name}_flops": flops, f"{name}_mb": cost.peak_mb}
+        row[f"{name}_ready_s"] = cost.ready_s
+        if least is not None:
+            row[f"{name}_eta_alg"] = least / flops
+        if rate is not None:
+            row[f"{name}_eta_hw"] = cost.flops / cost.seconds / rate
+    if costs["engine"] and costs["plain"]:
+        row["x"] = row["plain_s"] / row["engine_s"]
+        row["work_x"] = row["plain_flops"] / row["engine_flops"]
+    return row

@@ -1,0 +1,105 @@
+"""One intervention of a steering: an artifact's concept at a chosen m.
+
+h' = (W + m1 dW) h + (b + m2 db)          Eq. 4, (m1, m2) the m that was named, else the artifact's own, else 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .artifact import DEFAULT_CONCEPT, Artifact
+from .chosen_m import ChosenM
+from .intervention import Intervention
+
+FixedM = float | int | tuple[float, float]
+"""One m, or ``(m1, m2)``."""
+
+
+def fixed_m(m: FixedM) -> float | tuple[float, float]:
+    """An m of plain floats.
+
+    Args:
+        m: one m, or ``(m1, m2)``.
+    """
+    return (float(m[0]), float(m[1])) if isinstance(m, tuple) else float(m)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One intervention of a steering.
+
+    Attributes:
+        artifact: where it comes from.
+        concept: which of the artifact's concepts; None where none was chosen yet.
+        own: the m that was named for it, with the evidence; None for what the artifact keeps.
+    """
+
+    artifact: Artifact
+    concept: str | None
+    own: ChosenM | None = None
+
+    @property
+    def chosen(self) -> ChosenM:
+        """The m in effect: the one that was named, else what the artifact keeps for the concept, else 1."""
+        kept = None if self.concept is None else self.artifact.chosen.get(self.concept)
+        return self.own or kept or ChosenM.of(1.0)
+
+    def with_chosen(self) -> Artifact:
+        """The artifact with the m that was named here; as it is where none was."""
+        artifact = self.artifact
+        if self.own is not None:
+            for concept in artifact.concepts if self.concept is None else (self.concept,):
+                artifact = artifact.with_m(self.own.strength, concept, evidence=self.own.evidence)
+        return artifact
+
+    @property
+    def intervention(self) -> Intervention:
+        """The intervention itself.
+
+        Raises:
+            ConfigError: the artifact holds several concepts and none was chosen.
+        """
+        return self.artifact[self.concept]
+
+    def at(self, m: FixedM, evidence: Mapping[str, Any] | None = None) -> Part:
+        """The same intervention at another m.
+
+        Args:
+            m: one m, or ``(m1, m2)``.
+            evidence: how it was chosen, plain JSON values.
+        """
+        return replace(self, own=ChosenM.of(fixed_m(m), evidence))
+
+    def scaled(self, factor: float) -> Part:
+        """The same intervention at ``factor`` times its m.
+
+        Args:
+            factor: any number.
+        """
+        return self.at((factor * self.chosen.m1, factor * self.chosen.m2))
+
+    def _concepts(self) -> str:
+        names = self.artifact.concepts if self.concept is None else (self.concept,)
+        return ", ".join(name for name in names if name != DEFAULT_CONCEPT)
+
+    def facts(self) -> dict[str, str]:
+        """What it is, in words: for people."""
+        config, record = self.artifact.config, self.artifact.record
+        data, model = record.get("data", {}), record.get("model", {})
+        rows = f"{data['pairs']} pairs" if "pairs" in data else ""
+        source = ", ".join(part for part in (data.get("split", ""), rows) if part)
+        method = f"{config.form} x {record['objective']}" if record.get("objective") else config.form
+        sites = ", ".join(config.sites)
+        where = sites if all(key.endswith(".residual") for key in config.sites) else f"{sites} ({config.placement})"
+        strength = self.chosen.strength
+        values = {
+            "what": method,
+            "where": where,
+            "m": f"{strength:g}" if isinstance(strength, float) else f"({strength[0]:g}, {strength[1]:g})",
+            "concept": self._concepts(),
+            "data": f"{data.get('name', '')} ({source})" if source else str(data.get("name", "")),
+            "model": str(model.get("id", "")),
+        }
+        return {key: value for key, value in values.items() if value}
