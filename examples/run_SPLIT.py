@@ -167,7 +167,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="at most so many pairs (of each concept)")
     parser.add_argument("--drop_bad", action="store_true", help="leave out bad rows and name them")
     parser.add_argument("--max_new_tokens", type=int, default=128)
-    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--batch_size", type=int, help="answers at a time; default: as many as the device takes")
     parser.add_argument("--set", action="append", default=[], help="a setting of the recipe, e.g. train.lr=0.01")
     return parser.parse_args(argv)
 
