@@ -42,7 +42,7 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 def _sums(bits: Tensor) -> tuple[Tensor, Tensor]:
     """Sums over rows and over columns; some rows at a time, because torch widens a matrix before it adds."""
-    pieces: tuple[Tensor, ...] = torch.split(bits, max(1, _WIDENED // bits.shape[1]))  # type: ignore[no-untyped-call]
+    pieces: tuple[Tensor, ...] = torch.split(bits, max(1, _WIDENED // bits.shape[1]))
     columns = torch.stack([piece.sum(0, dtype=torch.int64) for piece in pieces]).sum(0)
     return columns, torch.cat([piece.sum(1, dtype=torch.int64) for piece in pieces])
 
