@@ -39,7 +39,7 @@ def uniform_draws(seeds: Sequence[int], steps: int) -> Float[Tensor, "b t"]:
     return 1 - torch.stack(rows)
 
 
-def draw(scores: Float[Tensor, "b v"], u: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+def draw_tokens(scores: Float[Tensor, "b v"], u: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
     """The token at quantile u of each row's distribution.
 
     Args:
@@ -155,7 +155,7 @@ class Decoding:
             logits_processor: changes logits before a token is chosen.
             stopping_criteria: says which rows have ended.
             generation_config: unused: what it asks for is in the two before.
-            settings: what ``generate`` would hand its own loop; ``logits_to_keep`` says that the model knows it.
+            **settings: what ``generate`` would hand its own loop; ``logits_to_keep`` says that the model knows it.
         """
         call = _Calls(model, {"logits_to_keep": 1} if "logits_to_keep" in settings else {})
         b, ids = len(input_ids), input_ids
@@ -201,7 +201,7 @@ class Decoding:
     def _choose(self, scores: Tensor, running: Tensor, step: int) -> Tensor:
         if self.draws is None:
             return scores.argmax(-1)
-        return draw(scores, self.draws[running, step])
+        return draw_tokens(scores, self.draws[running, step])
 
 
 def _processed(logits: Tensor, running: Tensor, ids: Tensor, processors: Any) -> Tensor:
