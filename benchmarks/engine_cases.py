@@ -1,4 +1,4 @@
-"""What the engine is measured on: models with random weights at the shapes of real families, SmolLM2, and their pairs."""
+"""What the engine is measured on: random weights at the shapes of real families, SmolLM2, and their pairs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ BILLIONS = (
     ), "sdpa", 14),
 )  # fmt: skip
 _SMALL: dict[str, Any] = {
-    "vocab_size": 8192, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 12, "num_attention_heads": 8,
+    "vocab_size": 8192, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 12,
+    "num_attention_heads": 8,
     "num_key_value_heads": 4,
 }  # fmt: skip
 TWELVE_BLOCKS = (

@@ -1,4 +1,4 @@
-"""One row of the benchmark: a sweep point, a training step or DiffMean's means, the engine and the plain scorer in turn.
+"""One row of the benchmark: a sweep point, a training step or DiffMean's means, engine and plain scorer in turn.
 
 eta_alg = least FLOPs of the pairs, each alone / FLOPs counted            (bound.py; above 1 where pairs share text)
 eta_hw  = FLOPs counted / (seconds x rate of a large matrix product)

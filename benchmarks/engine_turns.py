@@ -1,8 +1,8 @@
-"""What a piece of work costs: seconds (medians of turns taken with its rivals), FLOPs, peak memory above the loaded model.
+"""What a piece of work costs: seconds (medians of turns with its rivals), FLOPs, peak memory above the loaded model.
 
-On a CPU seconds are this process's CPU seconds (``resource.getrusage``), so that a busy machine changes little; on a GPU
-they are wall seconds with the device waited for. The first turn, which does not count, is where FLOPs are counted and
-the peak is taken; the peak holds whatever making ready keeps, the engine's caches included.
+On a CPU seconds are this process's CPU seconds (``resource.getrusage``), so that a busy machine changes little; on a
+GPU they are wall seconds with the device waited for. The first turn, which does not count, is where FLOPs are counted
+and the peak is taken; the peak holds whatever making ready keeps, the engine's caches included.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def train_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     )
     if artifact.concepts != ("default",):
         artifact.record["concept_ids"] = {str(i): concept for i, concept in enumerate(artifact.concepts)}
-    save_vectors(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
+    save_vectors(SteeringVectors(states_of(artifact, model), artifact), case.vectors, model)
     print(f"trained on {len(data.pairs)} pairs: {case.vectors}")
 
 

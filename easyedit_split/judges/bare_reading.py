@@ -18,7 +18,7 @@ from torch import nn
 from ..model.hooks import activations, device_of, frozen, full_precision_head
 from ..model.sites import Site
 from ..text.batching import Row, collate
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import FloatArray
 
 ROWS = 32  # at a time

@@ -17,7 +17,7 @@ from torch import nn
 from ..model.sites import Site
 from ..steering.artifact import Artifact
 from ..steering.generate import GenerateConfig, generate_texts
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ConfigError, Pair
 from .self_judge import SelfJudge
 

@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from ..text.template import Template
+from ..text.prompt_tokens import Template
 from ..types import ConfigError, DataError, FloatArray, IntArray, Pair
 from .bare_reading import BareReader, Reading
 
@@ -58,7 +58,7 @@ class Scales:
 class SelfJudge:
     """Judges answers of one concept; made by ``calibrated``.
 
-    Attributes:
+    Args:
         reader: the bare model.
         probe: P(concept) from mean activations.
         scales: of fluency and relevance.

@@ -14,7 +14,7 @@ from easyedit_split.datasets import load_dataset
 from easyedit_split.judges.bare_reading import BareReader
 from easyedit_split.judges.self_judge import SelfJudge, distinct, fitted_probe, harmonic
 from easyedit_split.model.load import load_model
-from easyedit_split.text.template import Template
+from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import DataError
 
 

@@ -13,7 +13,7 @@ from ...judges.judge_texts import judge_texts
 from ...steering.artifact import Artifact
 from ...steering.generate import GenerateConfig
 from ...sweep_table import check_suffix, write_table
-from ...text.template import Template
+from ...text.prompt_tokens import Template
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
 from ..inputs import open_data, open_model
