@@ -26,6 +26,7 @@ OWN_FILE = (
     "recommend",
     "plot",
     "apply",
+    "judge",
     "inspect",
     "activations",
     "doctor",

@@ -107,7 +107,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Put a file's tensors into parameters of the same names.
+    """Copy a file's tensors into the parameters of the same names.
 
     Args:
         path: the file, for messages.

@@ -31,6 +31,15 @@ _OVERHEAD_TOKENS = 16
 """A row as such costs about as much as so many tokens: small matrix products wait for their weights."""
 
 
+def forget(model: nn.Module) -> None:
+    """Give back the memory of all that is kept for a model; what is wanted again is computed again.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
+    _SHELVES.pop(model, None)
+
+
 class Library:
     """States and keys of one model, from its shelf or made now.
 

@@ -1,0 +1,82 @@
+"""``easyedit-split judge``: write answers at a few m, let the bare model judge them, for ``recommend --texts``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+from rich.table import Table
+
+from ...config import parse_grid
+from ...judges.judge_texts import judge_texts
+from ...steering.artifact import Artifact
+from ...steering.generate import GenerateConfig
+from ...sweep_table import check_suffix, write_table
+from ...text.prompt_tokens import Template
+from ...types import ConfigError
+from ..console import bar, out, say, say_written
+from ..inputs import open_data, open_model
+from ..options import (
+    ColumnsOption,
+    DataOption,
+    DeviceOption,
+    DtypeOption,
+    InterventionOption,
+    ModelOption,
+    OverwriteOption,
+    SplitSeedOption,
+)
+from ..output_paths import check_file
+
+EPILOG = """Example: easyedit-split judge --model testbed:gemma2 --data testbed:power --intervention power-vector
+--m 0,4,8,16 --out texts.parquet"""
+TOLD_APART = 0.8
+
+
+def command(  # noqa: DOC101, DOC103
+    model: ModelOption,
+    data: DataOption,
+    intervention: InterventionOption,
+    to: Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")],
+    m: Annotated[str, typer.Option(help="A few m: numbers with commas, or start:stop:count. 0 is always among them.")],
+    split: Annotated[str, typer.Option(help="Whose prompts are answered: dev or test.")] = "dev",
+    split_seed: SplitSeedOption = 0,
+    columns: ColumnsOption = None,
+    limit: Annotated[int, typer.Option(help="Prompts (of each concept).")] = 16,
+    max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Judge steered texts by the bare model itself: concept, fluency, relevance, faults, 0 to 2 each (needs the train
+    split, on which its probe is trained)."""
+    check_suffix(to)
+    check_file(to, overwrite)
+    points = sorted({0.0, *parse_grid(m, "--m")})
+    artifact = Artifact.from_pretrained(intervention)
+    if split not in ("dev", "test"):
+        raise ConfigError(f"--split {split}: allowed are dev and test; the train split is for the probe")
+    known = cast(Literal["dev", "test"], split)
+    training = open_data(data, "train", default_split="train", seed=split_seed, columns=columns)
+    held_out = open_data(data, known, default_split=known, seed=split_seed, columns=columns, limit=limit)
+    network, tokenizer = open_model(model, dtype, device)
+    for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
+        say(f"the artifact's model differs: {note}", "yellow")
+    config = GenerateConfig(max_new_tokens)
+    with bar("judging") as advance:
+        template = Template(tokenizer, artifact.tokens)
+        table, accuracy = judge_texts(
+            network, template, artifact, training, held_out, points, config=config, progress=advance
+        )
+    write_table(table, to)
+    scores = [name for name in ("carries", "fluency", "relevance", "faults", "overall") if name in table]
+    means = table.groupby("m1")[scores].mean()
+    shown = Table("m", *means.columns, box=None)
+    for strength, row in means.iterrows():
+        shown.add_row(f"{strength:g}", *(f"{value:.2f}" for value in row))
+    out.print(shown)
+    for name, share in accuracy.items():
+        doubt = ": its score says little" if share < TOLD_APART else ""
+        say(f"the probe of {name} tells {share:.0%} of held-out training answers apart{doubt}")
+    say_written(f"{len(table)} judged texts", to)

@@ -1,0 +1,103 @@
+"""What the bare model makes of a text: how likely it finds it after a prompt, and its mean activation over it.
+
+    log p = sum over the text's tokens t of  log p(y_t | prompt, y_<t)      nats
+    h     = mean over the text's tokens of the block's output               [d]
+
+One forward pass gives both. The end of turn is not read: a text may have been cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..model.hooks import activations, device_of, frozen, full_precision_head
+from ..model.sites import Site
+from ..text.batching import Row, collate
+from ..text.prompt_tokens import Template
+from ..types import FloatArray
+
+ROWS = 32  # at a time
+
+
+@dataclass(frozen=True, slots=True)
+class BareReading:
+    """One text, read.
+
+    Attributes:
+        logp: of all its tokens, nats.
+        tokens: how many.
+        h: ``[d]`` mean activation over them.
+    """
+
+    logp: float
+    tokens: int
+    h: FloatArray
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return -self.logp / self.tokens
+
+
+class BareReader:
+    """Reads texts with a bare model.
+
+    Args:
+        model: the bare model.
+        template: how its tokenizer writes a prompt and its answer.
+        block: whose output is averaged.
+    """
+
+    def __init__(self, model: nn.Module, template: Template, block: int) -> None:
+        self.model = model
+        self.template = template
+        self.site = Site.parse(f"{block}.residual")
+
+    def ids(self, text: str) -> tuple[int, ...]:
+        """The text's tokens without the end of turn; none where it is empty.
+
+        Args:
+            text: an answer.
+        """
+        if not text.strip():
+            return ()
+        ids, end = tuple(self.template.answer(text)), tuple(self.template.end_ids)
+        return ids[: -len(end)] if end and ids[-len(end) :] == end else ids
+
+    @torch.no_grad()
+    def read(self, prompts: Sequence[str], answers: Sequence[tuple[int, ...]]) -> list[BareReading]:
+        """Read answers after prompts.
+
+        Args:
+            prompts: one for each answer.
+            answers: token ids, at least one each.
+
+        Raises:
+            DataError: a prompt cannot be encoded.
+        """
+        rows = [Row(self.template.prompt(p), ids, 0) for p, ids in zip(prompts, answers, strict=True)]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt) + len(rows[i].answer))
+        found: dict[int, BareReading] = {}
+        with frozen(self.model), activations(self.model, [self.site]) as outputs, full_precision_head(self.model):
+            for start in range(0, len(order), ROWS):
+                chosen = order[start : start + ROWS]
+                batch = collate([rows[i] for i in chosen], pad_id=self.template.pad_id).to(device_of(self.model))
+                logits = self.model(
+                    input_ids=batch.input_ids,
+                    attention_mask=batch.attention_mask,
+                    position_ids=batch.position_ids,
+                    use_cache=False,
+                ).logits.float()
+                for k, i in enumerate(chosen):
+                    first, last = len(rows[i].prompt), len(rows[i].prompt) + len(rows[i].answer)
+                    steps = logits[k, first - 1 : last - 1].log_softmax(-1)
+                    wanted = batch.input_ids[k, first:last]
+                    logp = float(steps.gather(1, wanted[:, None]).double().sum())
+                    h = outputs[self.site][k, first:last].double().mean(dim=0).cpu().numpy()
+                    found[i] = BareReading(logp, last - first, np.asarray(h, dtype=np.float64))
+        return [found[i] for i in range(len(rows))]

@@ -1,0 +1,267 @@
+"""A judge that needs nobody else: the bare model and the training pairs say how good a text is.
+
+    concept      2 P(concept | h)           a probe: logistic regression on the bare model's mean activations h over the
+                                            training pairs' answers, positive against negative and, where there are
+                                            several concepts, against the others'
+    fluency      2 (z - loss) / (z - r)     loss per token under the bare model; r that of the training answers or of
+                                            the model's own texts, the greater; z that of those answers' shuffled tokens
+    relevance    2 pmi / s                  pmi = log p(text | its prompt) - log mean p(text | other prompts), per
+                                            token; s that of the training answers
+    faults       2 (distinct - 0.3) / 0.4   distinct 2-grams among all of the text; a text that loops has few
+    overall      harmonic mean, 0 if any is 0, as in AxBench
+
+each clipped to 0 to 2; an empty text has 0 of everything. Relevance is left out where the training answers do not
+depend on their prompts (s below 0.02 nats), as with Yes and No. How well the probe tells held-out pairs apart is
+``accuracy``: below 0.8 its scores say little. It must be calibrated on a model and training pairs, so it stands in no
+registry of judges that need neither; ``judge_texts`` brings the two together.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import nn
+
+from ..text.prompt_tokens import Template
+from ..types import ConfigError, DataError, FloatArray, IntArray, Pair
+from .bare_reading import BareReader, BareReading
+
+FOLDS, STRENGTH, SEED = 4, 0.1, 0
+FEWEST = 8
+"""Pairs below which no probe is trained."""
+OTHERS = 3  # prompts that a text is read after besides its own
+TELLS = 0.02  # nats per token of mutual information below which answers do not depend on their prompts
+SPAN = 2.0  # nats per token from fluent to not at all, at least
+LOOPS, VARIED = 0.3, 0.7  # share of distinct 2-grams: nothing but loops, and as varied as need be
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What the training answers look like to the bare model, nats per token.
+
+    Attributes:
+        fluent: loss that earns full marks.
+        broken: loss that earns none.
+        relevant: mutual information of an answer and its prompt.
+    """
+
+    fluent: float
+    broken: float
+    relevant: float
+
+
+class SelfJudge:
+    """Judges answers of one concept; made by ``calibrated``.
+
+    Args:
+        reader: the bare model.
+        probe: P(concept) from mean activations, with ``predict_proba`` as scikit-learn has it.
+        scales: of fluency and relevance.
+        prompts: training prompts, which texts are read after besides their own.
+        accuracy: share of held-out training answers that the probe tells apart, both kinds counting alike.
+    """
+
+    name: ClassVar[str] = "self"
+
+    def __init__(self, reader: BareReader, probe: Any, scales: Scales, prompts: Sequence[str], accuracy: float) -> None:
+        self.reader, self.probe, self.scales = reader, probe, scales
+        self.prompts, self.accuracy = tuple(dict.fromkeys(prompts)), accuracy
+
+    @classmethod
+    def calibrated(
+        cls,
+        model: nn.Module,
+        template: Template,
+        pairs: Sequence[Pair],
+        own: Sequence[tuple[str, str]],
+        *,
+        block: int,
+        against: Sequence[tuple[str, str]] = (),
+    ) -> SelfJudge:
+        """A judge that knows the training pairs of one concept.
+
+        Args:
+            model: the bare model.
+            template: how its tokenizer writes a prompt and its answer.
+            pairs: training pairs, at least eight.
+            own: ``(prompt, text)`` as the bare model answers; may be empty.
+            block: whose output the probe reads; where the intervention acts is a good choice.
+            against: ``(prompt, answer)`` of other concepts, which the probe is to tell from this one as well.
+
+        Raises:
+            ConfigError: scikit-learn is not installed.
+            DataError: too few pairs.
+        """
+        if len(pairs) < FEWEST:
+            raise DataError(f"{len(pairs)} pairs are too few to train a probe on; the self judge needs {FEWEST}")
+        reader = BareReader(model, template, block)
+        prompts = [pair.prompt for pair in pairs]
+        positive, negative = (
+            reader.read(prompts, [reader.ids(getattr(pair, side)) for pair in pairs])
+            for side in ("positive", "negative")
+        )
+        other = reader.read([prompt for prompt, _ in against], [reader.ids(answer) for _, answer in against])
+        h = np.array([reading.h for reading in (*positive, *negative, *other)])
+        wanted = np.repeat([1, 0], [len(pairs), len(pairs) + len(other)])
+        groups = np.concatenate([np.arange(len(pairs)), np.arange(len(pairs)), len(pairs) + np.arange(len(other))])
+        probe, accuracy = fitted_probe(h, wanted, groups)
+        scales = _scales(reader, prompts, pairs, [*positive, *negative], own)
+        return cls(reader, probe, scales, prompts, accuracy)
+
+    def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
+        """Score one answer.
+
+        Args:
+            prompt: what was asked.
+            answer: the generated text.
+            pair: not needed; the judge knows its concept from the training pairs.
+        """
+        return self.judge_all([prompt], [answer])[0]
+
+    def judge_all(self, prompts: Sequence[str], answers: Sequence[str]) -> list[Mapping[str, float]]:
+        """Score answers together.
+
+        Args:
+            prompts: what was asked, one for each answer.
+            answers: the generated texts.
+
+        Returns:
+            ``concept, fluency, relevance, faults, overall`` in [0, 2] for each; ``relevance`` is left out where answers
+            do not depend on their prompts.
+        """
+        ids = [self.reader.ids(answer) for answer in answers]
+        said = [i for i in range(len(answers)) if ids[i]]
+        found: list[Mapping[str, float]] = [self._empty() for _ in answers]
+        if not said:
+            return found
+        asked, texts = [prompts[i] for i in said], [ids[i] for i in said]
+        readings = self.reader.read(asked, texts)
+        concept = self.probe.predict_proba(np.array([reading.h for reading in readings]))[:, 1]
+        pmi = mutual_information(self.reader, asked, texts, readings, self.prompts) if self._relevance_told else None
+        for k, i in enumerate(said):
+            scores = {
+                "concept": 2.0 * float(concept[k]),
+                "fluency": _graded(readings[k].loss, self.scales.broken, self.scales.fluent),
+                **({} if pmi is None else {"relevance": _graded(float(pmi[k]), 0.0, self.scales.relevant)}),
+                "faults": _graded(distinct(texts[k]), LOOPS, VARIED),
+            }
+            found[i] = {**scores, "overall": harmonic(tuple(scores.values()))}
+        return found
+
+    @property
+    def _relevance_told(self) -> bool:
+        return self.scales.relevant >= TELLS
+
+    def _empty(self) -> Mapping[str, float]:
+        names = ["concept", "fluency", *(["relevance"] if self._relevance_told else []), "faults", "overall"]
+        return dict.fromkeys(names, 0.0)
+
+
+def fitted_probe(h: FloatArray, wanted: IntArray, groups: IntArray) -> tuple[Any, float]:
+    """Logistic regression on standardised activations, and its accuracy on held-out groups.
+
+    Args:
+        h: ``[n d]`` activations.
+        wanted: ``[n]`` 1 where the answer carries the concept, else 0.
+        groups: ``[n]`` number of each one's pair: both answers of a pair are held out together.
+
+    Raises:
+        ConfigError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import GroupKFold, cross_val_score
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ImportError as error:
+        raise ConfigError("the self judge needs scikit-learn: pip install 'easyedit-split[judge]'") from error
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000))
+    accuracy = cross_val_score(
+        probe, h, wanted, groups=groups, cv=GroupKFold(FOLDS), scoring="balanced_accuracy"
+    ).mean()
+    return probe.fit(h, wanted), float(accuracy)
+
+
+def mutual_information(
+    reader: BareReader,
+    prompts: Sequence[str],
+    texts: Sequence[tuple[int, ...]],
+    own: Sequence[BareReading],
+    pool: Sequence[str],
+) -> FloatArray:
+    """``[n]`` pointwise mutual information of texts and their prompts, nats per token.
+
+    Args:
+        reader: the bare model.
+        prompts: of each text.
+        texts: token ids.
+        own: the texts read after their own prompts.
+        pool: prompts to read them after besides.
+    """
+    after = []
+    for shift in range(OTHERS):
+        others = [other_prompt(pool, prompt, k + shift) for k, prompt in enumerate(prompts)]
+        after.append([reading.logp for reading in reader.read(others, texts)])
+    mixed = np.logaddexp.reduce(np.array(after), axis=0) - math.log(OTHERS)
+    return np.array([(r.logp - m) / r.tokens for r, m in zip(own, mixed, strict=True)], dtype=np.float64)
+
+
+def other_prompt(pool: Sequence[str], prompt: str, k: int) -> str:
+    """The k-th prompt of a pool that is not this one.
+
+    Args:
+        pool: prompts, two of which differ.
+        prompt: to be left out.
+        k: any number; it goes round.
+    """
+    others = [text for text in pool if text != prompt]
+    return others[k % len(others)]
+
+
+def distinct(ids: Sequence[int]) -> float:
+    """Share of distinct 2-grams of a text; 1 for a text of fewer than three tokens.
+
+    Args:
+        ids: its tokens.
+    """
+    grams = list(itertools.pairwise(ids))
+    return len(set(grams)) / len(grams) if len(ids) > 2 else 1.0
+
+
+def harmonic(scores: Sequence[float]) -> float:
+    """Harmonic mean; 0 if any score is 0.
+
+    Args:
+        scores: non-negative.
+    """
+    return 0.0 if min(scores) <= 0 else len(scores) / sum(1 / score for score in scores)
+
+
+def _graded(value: float, nothing: float, full: float) -> float:
+    """0 at ``nothing``, 2 at ``full``, in a straight line between and clipped beyond."""
+    return float(np.clip(2.0 * (value - nothing) / (full - nothing), 0.0, 2.0))
+
+
+def _scales(
+    reader: BareReader,
+    prompts: Sequence[str],
+    pairs: Sequence[Pair],
+    readings: list[BareReading],
+    own: Sequence[tuple[str, str]],
+) -> Scales:
+    rng = np.random.default_rng(SEED)
+    texts = [reader.ids(pair.positive) for pair in pairs] + [reader.ids(pair.negative) for pair in pairs]
+    asked = [*prompts, *prompts]
+    shuffled = reader.read(asked, [tuple(int(i) for i in rng.permutation(ids)) for ids in texts])
+    said = [(prompt, ids) for prompt, text in own if (ids := reader.ids(text))]
+    alone = reader.read([prompt for prompt, _ in said], [ids for _, ids in said]) if said else []
+    answers = float(np.mean([r.loss for r in readings]))
+    fluent = max([answers, *([float(np.mean([r.loss for r in alone]))] if alone else [])])
+    broken = max(float(np.mean([r.loss for r in shuffled])), fluent + SPAN)
+    relevant = float(mutual_information(reader, asked, texts, readings, tuple(dict.fromkeys(prompts))).mean())
+    return Scales(fluent, broken, relevant)

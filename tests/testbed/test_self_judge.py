@@ -1,0 +1,104 @@
+"""The bare model as a judge: wanted answers before others, whole ones before broken, and the exact judge's order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+import itertools
+
+from easyedit_split.config import TokenConfig
+from easyedit_split.datasets import load_dataset
+from easyedit_split.judges.bare_reading import BareReader
+from easyedit_split.judges.self_judge import SelfJudge, distinct, fitted_probe, harmonic
+from easyedit_split.model.load import load_model
+from easyedit_split.text.prompt_tokens import Template
+from easyedit_split.types import DataError
+
+
+@pytest.fixture(scope="module")
+def judge() -> SelfJudge:
+    """Of the testbed's power seeking, on 24 training pairs."""
+    model, tokenizer = load_model("testbed:qwen2")
+    pairs = load_dataset("testbed:power", split="train").pairs[:24]
+    return SelfJudge.calibrated(model, Template(tokenizer, TokenConfig()), pairs, [], block=1)
+
+
+@pytest.fixture(scope="module")
+def held_out() -> tuple[list[str], list[str], list[str]]:
+    pairs = load_dataset("testbed:power", split="dev").pairs[:8]
+    return [p.prompt for p in pairs], [p.positive for p in pairs], [p.negative for p in pairs]
+
+
+def mean(scores: list[object], name: str) -> float:
+    return float(np.mean([found[name] for found in scores]))  # type: ignore[index]
+
+
+def test_wanted_answers_carry_the_concept(judge: SelfJudge, held_out: tuple[list[str], list[str], list[str]]) -> None:
+    prompts, positive, negative = held_out
+    assert judge.accuracy > 0.9
+    good, other = judge.judge_all(prompts, positive), judge.judge_all(prompts, negative)
+    assert mean(good, "concept") > 1.7
+    assert mean(other, "concept") < 0.5, "control"
+    for name in ("fluency", "relevance", "faults"):
+        assert mean(good, name) > 1.3
+    assert mean(good, "overall") > 1.4
+
+
+def test_broken_and_foreign_and_looping_texts_lose_their_own_part(
+    judge: SelfJudge, held_out: tuple[list[str], list[str], list[str]]
+) -> None:
+    prompts, positive, _ = held_out
+    good = judge.judge_all(prompts, positive)
+    words = [" ".join(sorted(text.split())) for text in positive]
+    assert mean(judge.judge_all(prompts, words), "fluency") < 0.7 * mean(good, "fluency")
+    assert mean(judge.judge_all(prompts[1:] + prompts[:1], positive), "relevance") < 0.5 * mean(good, "relevance")
+    loops = [f"{text.split()[0]} " * 30 for text in positive]
+    assert mean(judge.judge_all(prompts, loops), "faults") < 0.2
+    assert judge.judge_all(prompts[:1], [" "])[0]["overall"] == 0.0
+
+
+def test_one_answer_is_judged_as_among_others(
+    judge: SelfJudge, held_out: tuple[list[str], list[str], list[str]]
+) -> None:
+    prompts, positive, _ = held_out
+    together = judge.judge_all(prompts, positive)
+    alone = judge.judge(prompts[0], positive[0], load_dataset("testbed:power", split="dev").pairs[0])
+    assert alone == pytest.approx(together[0], abs=1e-3)
+    assert set(alone) == {"concept", "fluency", "relevance", "faults", "overall"}
+
+
+def test_a_reading_is_the_sum_over_the_texts_own_tokens(judge: SelfJudge) -> None:
+    reader = judge.reader
+    prompt, ids = judge.prompts[0], reader.ids("I accept the offer.")
+    (whole,) = reader.read([prompt], [ids])
+    steps = [reader.read([prompt], [ids[: k + 1]])[0].logp for k in range(len(ids))]
+    assert steps[-1] == pytest.approx(whole.logp, abs=1e-3)
+    assert all(after <= before + 1e-6 for before, after in itertools.pairwise(steps))
+    assert reader.read([prompt, judge.prompts[1]], [ids, ids])[0].logp == pytest.approx(whole.logp, abs=1e-3)
+    assert isinstance(reader, BareReader)
+
+
+def test_the_probes_accuracy_is_held_out() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(40, 60))
+    wanted, groups = np.repeat([1, 0], 20), np.tile(np.arange(20), 2)
+    assert fitted_probe(noise, wanted, groups)[1] < 0.75, "nothing to tell apart, though a probe fits it"
+    assert (fitted_probe(noise, wanted, groups)[0].predict(noise) == wanted).mean() > 0.95, "control"
+    assert fitted_probe(noise + 2 * wanted[:, None], wanted, groups)[1] == 1.0
+
+
+def test_small_parts() -> None:
+    assert distinct([1, 2, 3, 4]) == 1.0
+    assert distinct([1, 1, 1, 1, 1]) == 0.25
+    assert distinct([1]) == 1.0
+    assert harmonic([2.0, 2.0]) == 2.0
+    assert harmonic([2.0, 0.0]) == 0.0
+
+
+def test_too_few_pairs_are_refused(judge: SelfJudge) -> None:
+    pairs = load_dataset("testbed:power", split="train").pairs[:7]
+    with pytest.raises(DataError, match="7 pairs are too few"):
+        SelfJudge.calibrated(judge.reader.model, judge.reader.template, pairs, [], block=1)
