@@ -5,15 +5,12 @@ Models stand on the meta device, where torch counts FLOPs without weights.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
 
-from benchmarks.engine_speed import shown
 from easyedit_split.model.hooks import frozen
 from easyedit_split.scoring.engine.bound import Shape, counted
 from easyedit_split.scoring.engine.config import EngineConfig
@@ -118,12 +115,3 @@ def test_what_texts_share_and_what_no_strength_changes_runs_once() -> None:
     assert everything == (20 + 10 + 8 * (5 + 2)) / 8  # a pair alone: 35 + 2, and the last answer tokens never run
     assert tokens(rows, "all", skip_prefix=True) == (10 + 8 * (5 + 2)) / 8
     assert tokens(rows, "answer", skip_prefix=True) == 1 + 2  # the prompts' last token, and one token of each answer
-
-
-def test_the_pages_tables_are_those_of_the_measured_files() -> None:
-    root = Path(__file__).parents[2]
-    page = (root / "docs" / "engine.md").read_text("utf-8")
-    files = sorted((root / "docs" / "data").glob("engine_*.json"))
-    assert files
-    for path in files:
-        assert shown(json.loads(path.read_text("utf-8"))) in page, f"{path.name}: print it again with --table"

@@ -31,7 +31,7 @@ class Switch:
     """The fitted curve.
 
     Attributes:
-        z: ``[8]`` alpha, beta0, log tau, log A, b, centre, log L, log p in scaled m and nats.
+        z: ``[8]`` alpha, beta0, log tau, log A, b, centre, log L, log p, in scaled m and nats.
         scale: max |m|.
         n_params: free parameters.
     """

@@ -42,7 +42,9 @@ def command(  # noqa: DOC101, DOC103
     concept: Annotated[str | None, typer.Option(help="Which concept, of an artifact with several.")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Write the answers as jsonl instead of printing.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
-    batch_size: Annotated[int, typer.Option(help="Prompts at a time.")] = 8,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Answers at a time, of any prompt and m. Default: as many as the device takes.")
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Sample instead of greedy.")] = False,
     temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
     top_p: Annotated[float, typer.Option(help="With --sample.")] = 1.0,

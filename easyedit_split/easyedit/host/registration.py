@@ -21,7 +21,7 @@ from ...types import ConfigError
 from .. import watch
 from ..methods import methods
 from . import files, repair, reset, scoring_hook, wrappers
-from .names import ALG_DICT, forget_left_to_host, leave_to_host, names_of, own_names
+from .names import ALG_DICT, leave_to_host, names_of, own_names, take_names_back
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -58,10 +58,10 @@ def register(prefer: Prefer | None = None) -> None:
 
 
 def unregister() -> None:
-    """Take back everything that was changed in the host, and forget_left_to_host what was to be changed."""
+    """Take back everything that was changed in the host, and forget what was to be changed."""
     watch.uninstall()
     LEDGER.undo()
-    forget_left_to_host()
+    take_names_back()
 
 
 def touched() -> tuple[str, ...]:

@@ -45,7 +45,7 @@ class Anatomy:
         self.blocks = blocks
         self.masks = MaskKind.of(model)
         self.device = device_of(model)
-        self.dtype = next(self.blocks.parameters()).dtype
+        self.dtype: torch.dtype = model.get_input_embeddings().weight.dtype  # type: ignore[operator]
         config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
         self.config = config
         self.in_tuple = False  # until a call has shown it

@@ -145,14 +145,14 @@ class Engine:
             One loss per text: the rows' members in order, repeat after repeat.
         """
         inputs = inputs_of(launch, self.anatomy.device)
-        answers = inputs.answers
         acting = intervention if inputs.acting else None
         hidden = self.entering(prepared, inputs, acting, delta or plain_delta)
         with self.entered(prepared, inputs, hidden, acting, delta) as arguments:
-            if self.head is None:
-                logits = self.model(**arguments).logits
-                return answers.sums(losses_of_logits(logits.flatten(0, 1)[answers.predicting], answers.targets))
-            final = self.anatomy.decoder(**arguments)[0].flatten(0, 1)[answers.predicting]
+            whole = self.model(**arguments).logits if self.head is None else self.anatomy.decoder(**arguments)[0]
+        answers = inputs.answers.to(whole.device)  # the last block's, where a model spans several
+        final = whole.flatten(0, 1)[answers.predicting]
+        if self.head is None:
+            return answers.sums(losses_of_logits(final, answers.targets))
         return answers.sums(token_losses(final, *self.head, answers.targets))
 
     def run(
