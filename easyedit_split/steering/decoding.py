@@ -39,7 +39,7 @@ def uniform_draws(seeds: Sequence[int], steps: int) -> Float[Tensor, "b t"]:
     return 1 - torch.stack(rows)
 
 
-def draw_tokens(scores: Float[Tensor, "b v"], u: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+def quantile_token(scores: Float[Tensor, "b v"], u: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
     """The token at quantile u of each row's distribution.
 
     Args:
@@ -201,7 +201,7 @@ class Decoding:
     def _choose(self, scores: Tensor, running: Tensor, step: int) -> Tensor:
         if self.draws is None:
             return scores.argmax(-1)
-        return draw_tokens(scores, self.draws[running, step])
+        return quantile_token(scores, self.draws[running, step])
 
 
 def _processed(logits: Tensor, running: Tensor, ids: Tensor, processors: Any) -> Tensor:

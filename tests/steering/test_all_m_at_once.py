@@ -11,7 +11,7 @@ import torch
 from easyedit_split.model.load import load_model
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.continue_rows import Ask, plan_rows
-from easyedit_split.steering.decoding import draw_tokens, uniform_draws
+from easyedit_split.steering.decoding import quantile_token, uniform_draws
 from easyedit_split.steering.generate import GenerateConfig, Generated, generate_texts
 from easyedit_split.text.batching import Row, collate
 from easyedit_split.text.positions import POLICIES
@@ -188,10 +188,10 @@ def test_a_rows_draws_are_its_own() -> None:
 def test_draws_follow_the_distribution_and_never_hit_what_is_excluded() -> None:
     scores = torch.tensor([0.3, -torch.inf, 1.2, -2.0, -torch.inf])
     u = (torch.arange(10000, dtype=torch.float64) + 0.5) / 10000
-    tokens = draw_tokens(scores.expand(len(u), -1), u)
+    tokens = quantile_token(scores.expand(len(u), -1), u)
     share = torch.bincount(tokens, minlength=5).double() / len(u)
     torch.testing.assert_close(share, scores.double().softmax(-1), atol=1e-4, rtol=0)
-    ends = draw_tokens(scores.expand(2, -1), torch.tensor([1e-300, 1.0], dtype=torch.float64))
+    ends = quantile_token(scores.expand(2, -1), torch.tensor([1e-300, 1.0], dtype=torch.float64))
     assert ends.tolist() == [0, 3]
 
 
