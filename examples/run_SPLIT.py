@@ -23,7 +23,7 @@ from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
 from easyedit_split.easyedit.train import save_vectors, states_of
 from easyedit_split.model.load import TESTBED, load_model
 from easyedit_split.scoring.encode_table import encode_table
-from easyedit_split.scoring.sweep import by_concept
+from easyedit_split.scoring.sweep_encoded import by_concept
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.generate import GenerateConfig, generate_texts
