@@ -11,7 +11,7 @@ PYTEST  = OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # The version of transformers that EasyEdit2 pins, for the tests of what depends on its insides.
 PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
-PINNED_TESTS = tests/steering tests/scoring tests/text
+PINNED_TESTS = tests/contracts tests/steering tests/scoring tests/text
 
 .PHONY: setup demo bench test test-pinned test-easyedit check format docs figures clean
 

@@ -139,7 +139,7 @@ def judged_score(
     for pair in pairs:
         groups[pair.concept].append(pair)
     total = 0.0
-    config = GenerateConfig(max_new_tokens=40, batch_size=64)
+    config = GenerateConfig(max_new_tokens=40)
     for concept, members in groups.items():
         prompts = [pair.prompt for pair in members]
         answers = generate_texts(model, template, prompts, artifact[concept], [m], config=config)

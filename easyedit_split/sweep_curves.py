@@ -37,7 +37,7 @@ KINDS: tuple[Kind, ...] = ("preference", "utility")
 
 @dataclass(frozen=True, slots=True, order=True)
 class CurveKey:
-    """What tells one curve of a sweep from another; "" where the table has no such column.
+    """Identity of one curve of a sweep; "" where the table has no such column.
 
     Attributes:
         model: model id or folder.
@@ -88,7 +88,7 @@ class SweepCurve:
 
     @property
     def name(self) -> str:
-        """What tells it from others in a sentence: its key, or the file where the table has no key columns."""
+        """Name of the curve in a sentence: its key, or the file where the table has no key columns."""
         return self.key.label() if self.key != CurveKey() else Path(self.source).name or "curve"
 
     def table(self, kind: Kind) -> PairOdds:

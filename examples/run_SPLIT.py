@@ -23,7 +23,7 @@ from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
 from easyedit_split.easyedit.train import save_vectors, states_of
 from easyedit_split.model.load import TESTBED, load_model
 from easyedit_split.scoring.encode_table import encode_table
-from easyedit_split.scoring.sweep import by_concept
+from easyedit_split.scoring.sweep_encoded import by_concept
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.generate import GenerateConfig, generate_texts
@@ -96,7 +96,7 @@ def train_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
     )
     if artifact.concepts != ("default",):
         artifact.record["concept_ids"] = {str(i): concept for i, concept in enumerate(artifact.concepts)}
-    save_vectors(SteeringVectors(states_of(artifact), artifact), case.vectors, model)
+    save_vectors(SteeringVectors(states_of(artifact, model), artifact), case.vectors, model)
     print(f"trained on {len(data.pairs)} pairs: {case.vectors}")
 
 
@@ -167,7 +167,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="at most so many pairs (of each concept)")
     parser.add_argument("--drop_bad", action="store_true", help="leave out bad rows and name them")
     parser.add_argument("--max_new_tokens", type=int, default=128)
-    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--batch_size", type=int, help="answers at a time; default: as many as the device takes")
     parser.add_argument("--set", action="append", default=[], help="a setting of the recipe, e.g. train.lr=0.01")
     return parser.parse_args(argv)
 

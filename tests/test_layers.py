@@ -148,7 +148,7 @@ def test_imports_go_one_way() -> None:
         ("model.load", "from ..testbed.models import checkpoint_folder"),
         ("training.loop", "def f():\n    from ..easyedit.train import train"),
         ("scoring.sweep", "from ..analysis.fit.fit_curve import fit_curve"),
-        ("analysis.fit.fit_curve", "from ...scoring.sweep import sweep"),
+        ("analysis.fit.fit_curve", "from ...scoring.sweep_encoded import sweep"),
         ("analysis.regions", "import easyedit_split.scoring"),
         ("cli.commands.train", "from ...nowhere import x"),
     ],
@@ -160,7 +160,7 @@ def test_control_imports_against_the_table_are_found(module: str, source: str) -
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("training.loop", "from ..steering.attach import attach\nfrom ..scoring.sweep import sweep"),
+        ("training.loop", "from ..steering.attach import attach\nfrom ..scoring.sweep_encoded import sweep"),
         ("model.load", "def f():\n    from ..testbed.models import checkpoint_folder"),
         ("text.prompt_tokens", "from .chat import Chat\nfrom ..types import Pair"),
         ("cli.commands.fit", "from ...analysis.fit.fit_curve import fit_curve"),

@@ -1,4 +1,4 @@
-"""The two options of how losses are computed, and the settings that they stand for."""
+"""The two options that say how losses are computed, and the settings they choose."""
 
 from __future__ import annotations
 

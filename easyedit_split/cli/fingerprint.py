@@ -1,4 +1,4 @@
-"""What the parts of an interrupted run depend on, as plain JSON values: a run goes on only from parts of the very same.
+"""Fingerprint of an interrupted run, as plain JSON values: only parts of the very same run are resumed.
 
 A model is known by its name, commit, dtype, attention, device, tokenizer, and a hash over a sample of its weights:
 64 values of each parameter, evenly spaced, so that a folder whose weights were replaced is another model.

@@ -1,4 +1,4 @@
-"""What is said where a long run is stopped by hand."""
+"""What the command line says when a long run is interrupted by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .console import say
 
 @contextmanager
 def resumable(journal: Journal | None) -> Iterator[None]:
-    """Say, where a run is stopped by hand, that the same command goes on from what its journal holds.
+    """Say how to resume a run that is interrupted by hand, where its journal holds finished parts.
 
     Args:
         journal: of the run; None where it keeps none.

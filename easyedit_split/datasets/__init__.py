@@ -1,4 +1,4 @@
-"""Where pairs come from: one dataset a file. ``load_dataset`` is the door."""
+"""Datasets of pairs, one a file; ``load_dataset`` loads any of them."""
 
 from .base import DATASETS, Columns, Dataset, PairTable, Request
 from .load import load_dataset

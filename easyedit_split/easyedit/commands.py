@@ -58,7 +58,7 @@ def deactivate() -> str:
 
 
 def doctor(home: str | None = None) -> list[tuple[str, str]]:
-    """The state of EasyEdit2 and its plugin: rows of (what, how it stands).
+    """The state of EasyEdit2 and its plugin, as rows of (what, state).
 
     Args:
         home: the clone's folder; EASYEDIT_HOME or the current folder where None.

@@ -24,7 +24,7 @@ _ATTRIBUTE = "_easyedit_split_live"
 
 
 class Marker(nn.Module):
-    """Stands in ``intervention_dict``; the block calls it with its output, which it returns as it is."""
+    """Placeholder in ``intervention_dict``; the block calls it with its output, which it returns unchanged."""
 
     def forward(self, base: Tensor, **kwargs: Any) -> Tensor:
         """The block's output, unchanged: the change is already in it.

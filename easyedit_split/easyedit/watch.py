@@ -86,7 +86,7 @@ WATCHER = Watcher()
 
 
 def install() -> None:
-    """Put the finder in front; harmless when it is there."""
+    """Insert the finder into ``sys.meta_path``; a second call changes nothing."""
     if WATCHER not in sys.meta_path:
         sys.meta_path.insert(0, WATCHER)
 

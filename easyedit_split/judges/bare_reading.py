@@ -25,7 +25,7 @@ ROWS = 32  # at a time
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class BareReading:
     """One text, read.
 
     Attributes:
@@ -70,7 +70,7 @@ class BareReader:
         return ids[: -len(end)] if end and ids[-len(end) :] == end else ids
 
     @torch.no_grad()
-    def read(self, prompts: Sequence[str], answers: Sequence[tuple[int, ...]]) -> list[Reading]:
+    def read(self, prompts: Sequence[str], answers: Sequence[tuple[int, ...]]) -> list[BareReading]:
         """Read answers after prompts.
 
         Args:
@@ -82,7 +82,7 @@ class BareReader:
         """
         rows = [Row(self.template.prompt(p), ids, 0) for p, ids in zip(prompts, answers, strict=True)]
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt) + len(rows[i].answer))
-        found: dict[int, Reading] = {}
+        found: dict[int, BareReading] = {}
         with frozen(self.model), activations(self.model, [self.site]) as outputs, full_precision_head(self.model):
             for start in range(0, len(order), ROWS):
                 chosen = order[start : start + ROWS]
@@ -99,5 +99,5 @@ class BareReader:
                     wanted = batch.input_ids[k, first:last]
                     logp = float(steps.gather(1, wanted[:, None]).double().sum())
                     h = outputs[self.site][k, first:last].double().mean(dim=0).cpu().numpy()
-                    found[i] = Reading(logp, last - first, np.asarray(h, dtype=np.float64))
+                    found[i] = BareReading(logp, last - first, np.asarray(h, dtype=np.float64))
         return [found[i] for i in range(len(rows))]

@@ -13,7 +13,7 @@
 each clipped to 0 to 2; an empty text has 0 of everything. Relevance is left out where the training answers do not
 depend on their prompts (s below 0.02 nats), as with Yes and No. How well the probe tells held-out pairs apart is
 ``accuracy``: below 0.8 its scores say little. It must be calibrated on a model and training pairs, so it stands in no
-registry of judges that need neither; `judge_texts` brings the two together.
+registry of judges that need neither; ``judge_texts`` brings the two together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch import nn
 
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, DataError, FloatArray, IntArray, Pair
-from .bare_reading import BareReader, Reading
+from .bare_reading import BareReader, BareReading
 
 FOLDS, STRENGTH, SEED = 4, 0.1, 0
 FEWEST = 8
@@ -60,7 +60,7 @@ class SelfJudge:
 
     Args:
         reader: the bare model.
-        probe: P(concept) from mean activations.
+        probe: P(concept) from mean activations, with ``predict_proba`` as scikit-learn has it.
         scales: of fluency and relevance.
         prompts: training prompts, which texts are read after besides their own.
         accuracy: share of held-out training answers that the probe tells apart, both kinds counting alike.
@@ -191,7 +191,7 @@ def mutual_information(
     reader: BareReader,
     prompts: Sequence[str],
     texts: Sequence[tuple[int, ...]],
-    own: Sequence[Reading],
+    own: Sequence[BareReading],
     pool: Sequence[str],
 ) -> FloatArray:
     """``[n]`` pointwise mutual information of texts and their prompts, nats per token.
@@ -251,7 +251,7 @@ def _scales(
     reader: BareReader,
     prompts: Sequence[str],
     pairs: Sequence[Pair],
-    readings: list[Reading],
+    readings: list[BareReading],
     own: Sequence[tuple[str, str]],
 ) -> Scales:
     rng = np.random.default_rng(SEED)

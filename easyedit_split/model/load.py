@@ -57,7 +57,7 @@ def parse_dtype(name: str) -> torch.dtype:
 
 @dataclass(frozen=True, slots=True)
 class ShortName:
-    """A model that a plain word stands for.
+    """A short name for a model, e.g. ``smollm2``, and where its files are.
 
     Attributes:
         source: says what to load: a folder, a ``.gguf`` file or a hub id.

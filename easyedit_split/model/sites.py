@@ -127,7 +127,7 @@ def walk(module: nn.Module, path: str) -> nn.Module:
 
 
 def blocks_of(model: nn.Module) -> Sequence[nn.Module]:
-    """The model's own decoder blocks, in order, without what stands around them.
+    """The model's own decoder blocks, in order, without wrappers.
 
     Args:
         model: a Hugging Face causal LM.

@@ -1,4 +1,4 @@
-"""Look through modules that another library puts around a model's own, told by class name.
+"""Modules that another library wraps around a model's own: registered by class name and looked through.
 
     register_wrapper("MLPWrapper", "mlp")     # unwrap(MLPWrapper(mlp)) is mlp, in every walk through a model
 
@@ -16,7 +16,7 @@ _INNER: dict[str, str] = {}
 
 
 def register_wrapper(class_name: str, inner: str) -> None:
-    """Say that modules of a class stand around another module; saying it twice changes nothing.
+    """Register a class of modules that wrap another module; a second call changes nothing.
 
     Args:
         class_name: ``__name__`` of the wrapper's class.

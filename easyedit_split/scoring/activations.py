@@ -36,7 +36,7 @@ from .answer_means import answer_means
 from .answer_outputs import answer_outputs
 from .engine.scorer import scores_over_m
 from .score import answer_rows
-from .sweep import by_concept
+from .sweep_encoded import by_concept
 
 log = logging.getLogger(__name__)
 

@@ -64,7 +64,7 @@ def collateral(
     """
     if not m:
         raise ConfigError("there is no m to measure side effects at: name at least one")
-    rows = greedy_rows(model, template, prompts, GenerateConfig(max_new_tokens=tokens, batch_size=_ROWS))
+    rows = greedy_rows(model, template, prompts, GenerateConfig(max_new_tokens=tokens))
     found: list[dict[str, Any]] = []
     with frozen(model):
         for start in range(0, len(rows), _ROWS):

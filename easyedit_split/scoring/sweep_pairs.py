@@ -21,7 +21,7 @@ from .encode_table import encode_table
 from .engine.config import EngineConfig
 from .engine.scorer import scores_over_m
 from .natural_unit import natural_unit
-from .sweep import NextPoints, Progress, by_concept, sweep_encoded
+from .sweep_encoded import NextPoints, Progress, by_concept, sweep_encoded
 
 
 def sweep_pairs(

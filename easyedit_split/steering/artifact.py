@@ -10,12 +10,10 @@ moves into place. Loading checks the digest, every name, shape and value, and no
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from torch import Tensor, nn
 
 from .. import __version__
@@ -36,7 +34,7 @@ from .artifact_files import (
     read_history,
     read_tensors,
     require_finite,
-    write_history,
+    write_files,
 )
 from .artifact_model import differences, require_architecture, require_sites
 from .chosen_m import ChosenM
@@ -221,10 +219,7 @@ class Artifact:
         tensors = self.tensors()
         require_finite(tensors)
         with new_folder(folder) as temporary:
-            safetensors.torch.save_file(tensors, temporary / TENSOR_FILE)
-            config = {**self.to_dict(), "digest": self.digest()}
-            (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
-            write_history(temporary / HISTORY_FILE, self.history)
+            write_files(temporary, {**self.to_dict(), "digest": self.digest()}, tensors, self.history)
         return folder
 
     @classmethod

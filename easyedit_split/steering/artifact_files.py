@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..types import ArtifactError
@@ -107,7 +107,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-    """Put a file's tensors into parameters of the same names.
+    """Copy a file's tensors into the parameters of the same names.
 
     Args:
         path: the file, for messages.
@@ -177,6 +177,25 @@ def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise ArtifactError(f"{path}: not a training history: {error}") from error
     return history
+
+
+def write_files(
+    folder: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    history: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> None:
+    """Write the files of an artifact into an empty folder.
+
+    Args:
+        folder: where to write.
+        config: the configuration with its digest.
+        tensors: every parameter, by name.
+        history: training history by concept.
+    """
+    save_file(dict(tensors), folder / TENSOR_FILE)
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_history(folder / HISTORY_FILE, history)
 
 
 def write_history(path: Path, history: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:

@@ -1,4 +1,4 @@
-"""Whether the model at hand is the one that an artifact was made for.
+"""Compatibility of an artifact with a model: whether it was made for this one.
 
     another architecture                                    an error
     another id, revision, dtype, attention or tokenizer     a sentence each, for the user to judge

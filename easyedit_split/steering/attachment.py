@@ -63,6 +63,20 @@ class Attachment:
         self._m = factors(m)
         self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self._m)
 
+    def set_rows(self, m: Strength, prompt_lengths: Tensor, prefix_lengths: Tensor) -> None:
+        """Let the calls to come hold other rows, of which the caller knows what is otherwise read off the first call.
+
+        Args:
+            m: their strength, as ``set_m`` takes it.
+            prompt_lengths: ``[b]`` tokens of each row's prompt, cached ones included.
+            prefix_lengths: ``[b]`` tokens of its constant opening.
+
+        Raises:
+            ConfigError: m is not finite, or of another shape.
+        """
+        self.set_m(m)
+        self._reader.expect(prompt_lengths, prefix_lengths)
+
     def report(self) -> tuple[Applied, ...]:
         """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
         return tuple(tally.applied() for tally in self.tallies)

@@ -32,6 +32,16 @@ class CallReader:
         self.needs_prefix = needs_prefix
         self._prompt: Tensor | None = None
         self._prefix: Tensor | None = None
+        self._told = False
+
+    def expect(self, prompt_lengths: Tensor, prefix_lengths: Tensor) -> None:
+        """Take the rows of the calls to come from a caller who knows them; only places are read off a call then.
+
+        Args:
+            prompt_lengths: ``[b]`` tokens of each row's prompt, cached ones included.
+            prefix_lengths: ``[b]`` tokens of its constant opening.
+        """
+        self._prompt, self._prefix, self._told = prompt_lengths, prefix_lengths, True
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout:
         """The layout of a call of the module that receives ``input_ids``.
@@ -51,9 +61,10 @@ class CallReader:
         cache = kwargs.get("past_key_values")
         past = int(cache.get_seq_length()) if cache is not None else 0
         index = _index(kwargs.get("attention_mask"), kwargs.get("position_ids"), b, s, past, tokens.device)
-        if past == 0 or self._prompt is None or len(self._prompt) != b:
+        if not self._told and (past == 0 or self._prompt is None or len(self._prompt) != b):
             self._prompt = index.amax(-1) + 1
             self._prefix = self._prefixes(ids, index)
+        assert self._prompt is not None
         assert self._prefix is not None
         return Layout(index, self._prompt, self._prefix)
 

@@ -1,59 +1,29 @@
-"""Steered text: ``model.generate`` under ``attach``, in batches, for prompts at one or more m.
+"""Steered text: ``model.generate`` under ``attach``, for prompts at one or more m, rows of all m in one batch.
 
-Rows are padded on the left and their masks come from lengths, so batch size changes nothing but time in greedy and beam
-search; a sample depends on it. m = 0 is the bare model's own text. What ``GenerateConfig`` does not name is left to the
-model's own generation configuration. With a journal, a killed run goes on where it stopped.
+Rows are padded on the left and their masks come from lengths, each is steered at its own m and samples from its own
+seed, and one that ends leaves its batch: in fp32 a text is the same in any batch. m = 0 is the bare model's own text,
+written without a hook. What ``GenerateConfig`` does not name is left to the model's own generation configuration. With
+a journal, a killed run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import torch
 from torch import nn
 
 from ..config import require
-from ..model.hooks import device_of, finite_masks, frozen
+from ..model.hooks import device_of, frozen
 from ..storage import Journal
-from ..text.batching import Row, collate
+from ..text.batching import Row
 from ..text.prompt_tokens import Ids, Template, prefix_lengths
 from ..types import DataError
-from .attach import attach
-from .forms.base import Strength
+from .continue_rows import Ask, RowWriter, plan_rows
+from .generate_config import GenerateConfig
 from .intervention import Intervention
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateConfig:
-    """How text is continued.
-
-    Attributes:
-        max_new_tokens: longest answer, in tokens.
-        batch_size: prompts at a time.
-        do_sample: sample; greedy where off.
-        temperature: of the sampling distribution.
-        top_p: probability mass of nucleus sampling.
-        num_beams: beam search where above 1.
-        seed: of the random draws.
-    """
-
-    max_new_tokens: int = 64
-    batch_size: int = 8
-    do_sample: bool = False
-    temperature: float = 1.0
-    top_p: float = 1.0
-    num_beams: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("max_new_tokens", "batch_size", "num_beams"):
-            require(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, must be at least 1")
-        require(self.temperature > 0, f"temperature is {self.temperature}, must be positive")
-        require(0 < self.top_p <= 1, f"top_p is {self.top_p}, must be in (0, 1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +74,23 @@ def generate_texts(
     config = config or GenerateConfig()
     _check_points(m, intervention)
     rows = _encode(template, prompts)
+    asks = [Ask(i, row, float(value)) for value in m for i, row in enumerate(rows)]
     done = _finished(journal, m)
     have = {(answer.index, answer.m) for answer in done}
     with frozen(model), torch.no_grad():
-        for value in m:
-            for start in range(0, len(rows), config.batch_size):  # the same batches whatever is done already
-                chosen = list(range(len(rows))[start : start + config.batch_size])
-                if all((i, float(value)) in have for i in chosen):
-                    continue
-                stops = _stops(model, template)
-                written = _continue(model, template, [rows[i] for i in chosen], intervention, value, config, start)
-                for i, ids in zip(chosen, written, strict=True):
-                    if (i, float(value)) in have:
-                        continue
-                    text = template.decode(_until(ids, stops))
-                    done.append(Generated(i, prompts[i], float(value), text))
+        writer = RowWriter(model, template, intervention, config)
+        for batch in plan_rows(asks, config, device_of(model)):  # the same batches whatever is done already
+            missing = [(ask.index, ask.m) not in have for ask in batch]
+            if not any(missing):
+                continue
+            for ask, ids, wanted in zip(batch, writer.continue_rows(batch), missing, strict=True):
+                if wanted:
+                    text = template.decode(_until(ids, writer.stops))
+                    done.append(Generated(ask.index, prompts[ask.index], ask.m, text))
                     if journal is not None:
                         journal.append(asdict(done[-1]))
-                if progress is not None:
-                    progress(len(done), len(rows) * len(m))
+            if progress is not None:
+                progress(len(done), len(asks))
     place = {float(value): k for k, value in enumerate(m)}
     return sorted(done, key=lambda answer: (place[answer.m], answer.index))
 
@@ -178,17 +146,13 @@ def greedy_rows(
     config = config or GenerateConfig()
     encoded = _encode(template, prompts)
     lengths = prefix_lengths(encoded, template.prefix_ids, template.bos_id)
-    rows: list[Row] = []
+    answers: dict[int, tuple[int, ...]] = {}
     with frozen(model), torch.no_grad():
-        for start in range(0, len(encoded), config.batch_size):
-            chosen = encoded[start : start + config.batch_size]
-            rows += [
-                Row(prompt, _through(ids, _stops(model, template)), lengths[start + k])
-                for k, (prompt, ids) in enumerate(
-                    zip(chosen, _continue(model, template, chosen, None, 0.0, config, start), strict=True)
-                )
-            ]
-    return rows
+        writer = RowWriter(model, template, None, config)
+        for batch in plan_rows([Ask(i, ids, 0.0) for i, ids in enumerate(encoded)], config, device_of(model)):
+            for ask, ids in zip(batch, writer.continue_rows(batch), strict=True):
+                answers[ask.index] = _through(ids, writer.stops)
+    return [Row(prompt, answers[i], lengths[i]) for i, prompt in enumerate(encoded)]
 
 
 @torch.no_grad()
@@ -214,48 +178,9 @@ def reply(
         ConfigError: an intervention that does not fit the model.
     """
     with frozen(model):
-        (ids,) = _continue(model, template, [prompt], intervention, m, config or GenerateConfig(), 0)
-    return template.decode(_until(ids, _stops(model, template)))
-
-
-def _continue(
-    model: nn.Module,
-    template: Template,
-    prompts: Sequence[tuple[int, ...]],
-    intervention: Intervention | None,
-    m: Strength,
-    config: GenerateConfig,
-    offset: int,
-) -> list[list[int]]:
-    """What follows each prompt, in ids: the answer, and whatever fills its row after the token that ended it."""
-    lengths = prefix_lengths(prompts, template.prefix_ids, template.bos_id)
-    rows = [Row(prompt, (), length) for prompt, length in zip(prompts, lengths, strict=True)]
-    batch = collate(rows, pad_id=template.pad_id, side="left").to(device_of(model))
-    sampling: dict[str, Any] = {"do_sample": False}
-    if config.do_sample:
-        sampling = {"do_sample": True, "temperature": config.temperature, "top_p": config.top_p}
-    steered = attach(model, intervention, m) if intervention else nullcontext()
-    with torch.random.fork_rng(enabled=config.do_sample), steered, finite_masks(model):
-        if config.do_sample:
-            torch.manual_seed(config.seed + offset)
-        ids = model.generate(  # type: ignore[operator]
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            max_new_tokens=config.max_new_tokens,
-            num_beams=config.num_beams,
-            pad_token_id=template.pad_id,
-            eos_token_id=_stops(model, template),
-            **sampling,
-        )
-    width = batch.input_ids.shape[1]
-    return [row[width:].tolist() for row in ids]
-
-
-def _stops(model: nn.Module, template: Template) -> list[int] | None:
-    """Ids that end an answer: the template's end of turn, the tokenizer's and the model's own."""
-    own: Any = getattr(model.generation_config, "eos_token_id", None)
-    found = {*template.stop_ids, *(own if isinstance(own, list) else [own]), template.tokenizer.eos_token_id}
-    return sorted(id_ for id_ in found if id_ is not None) or None
+        writer = RowWriter(model, template, intervention, config or GenerateConfig())
+        (ids,) = writer.continue_rows([Ask(0, prompt, m)])
+    return template.decode(_until(ids, writer.stops))
 
 
 def _until(ids: list[int], stops: list[int] | None) -> list[int]:
@@ -269,3 +194,6 @@ def _until(ids: list[int], stops: list[int] | None) -> list[int]:
 def _through(ids: list[int], stops: list[int] | None) -> tuple[int, ...]:
     """The ids up to the first stop and with it."""
     return tuple(ids[: len(_until(ids, stops)) + 1])
+
+
+__all__ = ["GenerateConfig", "Generated", "generate_texts", "greedy_rows", "reply"]

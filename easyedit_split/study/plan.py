@@ -1,4 +1,4 @@
-"""What ``steer`` decides for itself unless it is told otherwise, and the data that it works on."""
+"""Defaults of ``steer`` and the data that it works on."""
 
 from __future__ import annotations
 

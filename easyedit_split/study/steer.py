@@ -232,6 +232,6 @@ def _texts(
     template = Template(tokenizer, best.artifact.tokens)
     prompts = {best.artifact.concepts[0]: [pair.prompt for pair in data.test[: plan.texts]]}
     strengths = [0.0, best.m, TOO_STRONG * best.m, -best.m]
-    config = GenerateConfig(max_new_tokens=plan.max_new_tokens, batch_size=plan.texts)
+    config = GenerateConfig(max_new_tokens=plan.max_new_tokens)
     with tell.bar("writing") as advance:
         return sweep_texts(model, template, best.artifact, prompts, strengths, config=config, progress=advance)

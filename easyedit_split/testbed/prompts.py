@@ -1,4 +1,4 @@
-"""How a question is put: small talk around it, and a clause that states the latent or nothing that does.
+"""Prompts of the testbed: a question with small talk around it, and a clause that states the latent or leaves it open.
 
     user = [small talk] [clause] question          or          [small talk] question [clause]
 

@@ -201,7 +201,7 @@ def save_checkpoint(name: str, model: PreTrainedModel, tokenizer: PreTrainedToke
 
 
 def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Log how the model stands on the dev pairs.
+    """Log the model's accuracy and calibration on the dev pairs.
 
     Args:
         model: the model in training.

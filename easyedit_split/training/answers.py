@@ -19,11 +19,10 @@ from jaxtyping import Float64
 from torch import Tensor, nn
 
 from ..model.hooks import device_of
-from ..scoring.engine.check import require_agreement
+from ..scoring.engine.check import checked_engine
 from ..scoring.engine.engine import Engine, EngineConfig, Prepared
 from ..scoring.engine.packing import Member
 from ..scoring.engine.refusal import EngineRefused
-from ..scoring.engine.texts import read_texts
 from ..scoring.score import answer_rows, row_losses
 from ..steering.attach import Delta
 from ..steering.intervention import Intervention
@@ -193,10 +192,7 @@ def answers_for(
     if config.plain:
         return plain
     try:
-        engine = Engine(model, config)
-        with torch.no_grad():
-            prepared = engine.prepare(read_texts(answer_rows(pairs)), intervention.config)
-        require_agreement(engine, prepared, intervention)
+        engine, prepared = checked_engine(model, answer_rows(pairs), intervention, config)
     except EngineRefused as reason:
         logger.warning("trained plainly, without the engine: %s", reason)
         return plain

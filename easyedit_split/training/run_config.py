@@ -1,4 +1,4 @@
-"""Everything a training run is told, checked when it is read: an impossible pairing never reaches the model."""
+"""Configuration of a training run, checked when it is read: an impossible pairing never reaches the model."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class LastGood:
         self._copy(self._copies, self._parameters)
 
     def restore(self) -> None:
-        """Put the copy back."""
+        """Copy the kept parameters back."""
         self._copy(self._parameters, self._copies)
 
     @staticmethod

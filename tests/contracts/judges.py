@@ -6,6 +6,7 @@ testbed's pairs, whose answers are Yes and No, open text and stories.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -19,11 +20,17 @@ from easyedit_split.types import DataError, Pair
 ODD = ("", " ", "Yes and no.", "naïve 思考 🙂", "word " * 500, "\x00\n\t", "(((")
 
 
+@functools.cache
+def pairs_of(dataset: str) -> tuple[Pair, ...]:
+    """A few of the testbed's dev pairs."""
+    return load_dataset(f"testbed:{dataset}", split="dev").pairs[:8]
+
+
 def known(name: str) -> tuple[Pair, ...]:
     """The pairs that a judge can judge: of every kind it knows, at least one."""
     found: list[Pair] = []
     for dataset in DATASETS:
-        pairs = load_dataset(f"testbed:{dataset}", split="dev").pairs[:8]
+        pairs = pairs_of(dataset)
         try:
             _judge(name).judge(pairs[0].prompt, pairs[0].positive, pairs[0])
         except DataError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
@@ -74,6 +75,36 @@ def test_work_is_the_bound_at_the_real_shapes(name: str) -> None:
         scored, trained = flops(model, form, layer, pair_rows(prompt, answer))
         assert shape.sweep_point(layer, prompt, answer) / scored >= sweep, (form, prompt, answer)
         assert shape.training_step(layer, prompt, answer) / trained >= training, (form, prompt, answer)
+
+
+def test_on_mixed_lengths_padding_and_shared_rows_cost_little() -> None:
+    """Pairs of many lengths in large launches, their answers unequal, nothing shared between pairs."""
+    model, layer, count = shape_only("qwen2.5-7b"), LAYERS["qwen2.5-7b"], 16
+    shape, lengths = Shape.of(model), np.random.default_rng(0).integers((60, 5), (110, 45), (count, 2))
+    rows, first = [], 10
+    for prompt, answer in lengths.tolist():
+        ids = tuple(range(first, first + prompt + 2 * answer))
+        first += len(ids)
+        rows.append((Row(ids[:prompt], ids[prompt : prompt + answer], 0), Row(ids[:prompt], ids[prompt + answer :], 0)))
+    intervention = Intervention.create(model, "vector", [layer], skip_prefix=False)
+    with frozen(model):
+        engine = Engine(model, EngineConfig(launch_tokens=8192))
+        texts = read_texts([row for side in zip(*rows, strict=True) for row in side])
+        prepared = engine.prepare(texts, intervention.config)
+        units = [[Member(i), Member(count + i)] for i in range(count)]
+        launches = engine.launches(prepared, units, [((1.0, 1.0),)])
+        assert any(len(launch.rows) > 1 for launch in launches)
+
+        def step() -> None:
+            for launch in launches:
+                engine.losses(prepared, launch, intervention).sum().backward()  # type: ignore[no-untyped-call]
+
+        trained = counted(step)
+        with torch.no_grad():
+            scored = counted(lambda: [engine.losses(prepared, launch, intervention) for launch in launches])
+    pairs = [(layer, prompt, answer) for prompt, answer in lengths.tolist()]
+    assert sum(shape.sweep_point(*pair) for pair in pairs) / scored >= 0.95
+    assert sum(shape.training_step(*pair) for pair in pairs) / trained >= 0.9
 
 
 def test_control_the_plain_scorer_does_twice_the_bound() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easyedit_split.scoring.sweep import sweep_encoded
+from easyedit_split.scoring.sweep_encoded import sweep_encoded
 from easyedit_split.storage import StorageError
 from easyedit_split.sweep_table import COLUMNS, write_table
 from easyedit_split.types import ConfigError

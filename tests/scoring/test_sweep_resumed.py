@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from easyedit_split.scoring.engine.scorer import scores_over_m
-from easyedit_split.scoring.sweep import sweep_encoded
+from easyedit_split.scoring.sweep_encoded import sweep_encoded
 from easyedit_split.storage import Journal
 from easyedit_split.types import Scores
 

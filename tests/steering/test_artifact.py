@@ -10,7 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
-import easyedit_split.steering.artifact as artifact_module
+from easyedit_split.steering import artifact_files
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.artifact_files import CONFIG_FILE, FORMAT_VERSION, HISTORY_FILE, TENSOR_FILE
 from easyedit_split.steering.forms.base import FORMS
@@ -172,7 +172,7 @@ def test_an_exception_in_the_middle_leaves_what_was(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(artifact_module, "write_history", fail)  # tensors and configuration are written
+    monkeypatch.setattr(artifact_files, "write_history", fail)  # tensors and configuration are written
     with pytest.raises(StorageError, match="disk full"):
         artifact("lora").save_pretrained(tmp_path / "out", overwrite=overwrite)
     assert names(tmp_path) == (["out"] if overwrite else [])

@@ -40,7 +40,7 @@ def test_control_an_untrained_model_fails_the_gate(name: str) -> None:
 
 
 def test_answers_that_are_equally_likely_follow_half_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, tokenizer = testbed.load("qwen2")
+    model, tokenizer = testbed.load_checkpoint("qwen2")
     monkeypatch.setattr(
         gate, "preferences", lambda model, tokenizer, pairs: torch.zeros(len(pairs), dtype=torch.float64)
     )

@@ -39,7 +39,7 @@ def batches_of(monkeypatch: pytest.MonkeyPatch, here: World) -> list[list[int]]:
         return losses
 
     monkeypatch.setattr(train_module, "row_losses", spy)
-    monkeypatch.setattr(train_module, "Engine", refused)
+    monkeypatch.setattr(train_module, "checked_engine", refused)
     return seen
 
 

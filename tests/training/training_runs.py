@@ -42,7 +42,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, calls: int, spoil: Callable[[Ten
         return spoil(losses, args[2]) if next(count) >= calls else losses
 
     monkeypatch.setattr(train_module, "row_losses", spoiled)
-    monkeypatch.setattr(train_module, "Engine", refused)
+    monkeypatch.setattr(train_module, "checked_engine", refused)
 
 
 def refused(*args: Any) -> Any:

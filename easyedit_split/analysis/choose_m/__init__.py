@@ -1,1 +1,1 @@
-"""Which m? From the pairs themselves or from the fitted curves, and a closer look where it matters."""
+"""Choosing m: from the pairs themselves or from the fitted curves, with a finer grid where it matters."""

@@ -1,4 +1,4 @@
-"""A closer look at a sweep: where utility is near its best, and which further m show where the answer is likeliest.
+"""Grid refinement: where utility is near its best, and which further m show where the answer is likeliest.
 
 The score is that of the aim "capped": what utility rises by does not draw the eye.
 

@@ -89,9 +89,9 @@ def project(
     Args:
         log_G: relative log-validity of S problems.
         x: scaled m.
-        y: scaled curves.
+        y: scaled curves, times ``root``.
         with_alpha: preference (True) or utility (False).
-        root: square roots of the points' weights.
+        root: square roots of the points' weights, whose mean is 1.
     """
     basis, upper = orthonormal(log_G, x, with_alpha, root)
     h = np.matmul(basis, y[:, :, None])[:, :, 0]

@@ -4,8 +4,8 @@
     quadratic            pref, util = a m^2 + c m + b
     gaussian decay       Eq. 15 and 17 with D = exp(-r_s m^2)
     exponential decay    Eq. 15 and 17 with D = exp(-r_s |m|)
-    one smooth decay     Eq. 15 and 17 with one centre, L and p for both sides: no kink at zero       (`one_decay`)
-    switch               the mean over pairs that turn at their own m, preference only                   (`switch`)
+    one smooth decay     Eq. 15 and 17 with one centre, L and p for both sides: no kink at zero     (``one_decay``)
+    switch               the mean over pairs that turn at their own m, preference only                 (``switch``)
 
 r_s has its own value on each side s of zero, so that no rival loses for want of asymmetry.
 """

@@ -5,7 +5,7 @@
 A latent that is on with log-odds u makes the positive answer likelier by A nats, off by as many less likely; what is
 seen is the mixture's log-odds s, flat at -A and A and steep between. Pairs differ in where they stand (beta), so their
 mean starts flat where few of them are near turning: what one straight line times a decay cannot show. D is the one
-smooth decay of `one_decay`. The mean over beta is a Gauss-Hermite sum of 9 points. Preference only.
+smooth decay of ``one_decay``. The mean over beta is a Gauss-Hermite sum of 9 points. Preference only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,13 @@ MOST = 120  # evaluations of each start
 
 @dataclass(frozen=True)
 class Switch:
-    """The fitted curve; z are alpha, beta0, log tau, log A, b, centre, log L, log p in scaled m and nats."""
+    """The fitted curve.
+
+    Attributes:
+        z: ``[8]`` alpha, beta0, log tau, log A, b, centre, log L, log p, in scaled m and nats.
+        scale: max |m|.
+        n_params: free parameters.
+    """
 
     z: FloatArray
     scale: float

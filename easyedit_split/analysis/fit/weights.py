@@ -1,4 +1,4 @@
-"""How much each point of a sweep counts in a fit: points that a closer look added must not drown the others.
+"""Weights of a fit: points that grid refinement added must not outweigh the others.
 
     w_j = 1 where spacing_j >= median spacing / 4, else spacing_j / median spacing;  scaled to a mean of 1
 

@@ -1,7 +1,7 @@
 """The names that our methods have in the host's tables, and which of them are the host's own.
 
 Each method has two: ``<name>``, which the host may have too, and ``<package>/<name>``, which never clashes. What the
-user left to the host (``prefer="theirs"``) is kept here until ``forget``.
+user left to the host (``prefer="theirs"``) is kept here until ``take_names_back``.
 """
 
 from __future__ import annotations
@@ -49,6 +49,6 @@ def leave_to_host(name: str) -> None:
     _theirs.add(name)
 
 
-def forget() -> None:
+def take_names_back() -> None:
     """Take back every ``leave_to_host``."""
     _theirs.clear()

@@ -21,7 +21,7 @@ from ...types import ConfigError
 from .. import watch
 from ..methods import methods
 from . import files, repair, reset, scoring_hook, wrappers
-from .names import ALG_DICT, forget, leave_to_host, names_of, own_names
+from .names import ALG_DICT, leave_to_host, names_of, own_names, take_names_back
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def unregister() -> None:
     """Take back everything that was changed in the host, and forget what was to be changed."""
     watch.uninstall()
     LEDGER.undo()
-    forget()
+    take_names_back()
 
 
 def touched() -> tuple[str, ...]:

@@ -34,7 +34,7 @@ sys.meta_path.insert(0, EasyEditSplitStartup)
 
 
 def path() -> Path:
-    """Where the start-up file stands, or would."""
+    """Path of the start-up file, whether it exists or not."""
     return Path(sysconfig.get_path("purelib")) / FILE
 
 

@@ -45,13 +45,13 @@ class Anatomy:
         self.blocks = blocks
         self.masks = MaskKind.of(model)
         self.device = device_of(model)
-        self.dtype = next(self.blocks.parameters()).dtype
+        self.dtype: torch.dtype = model.get_input_embeddings().weight.dtype  # type: ignore[operator]
         config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
         self.config = config
         self.in_tuple = False  # until a call has shown it
 
     def check_hooks(self) -> None:
-        """Raise where others stand in a block: what they do is not in a cached state.
+        """Raise where a block has hooks of others: what they do is not in a cached state.
 
         Raises:
             EngineRefused: hooks or wrappers of others.

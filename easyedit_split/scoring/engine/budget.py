@@ -91,7 +91,7 @@ def _available() -> int:
 
 @runtime_checkable
 class Sized(Protocol):
-    """What a shelf holds."""
+    """What an LRU cache holds: anything that knows its size in bytes."""
 
     @property
     def nbytes(self) -> int:
@@ -111,7 +111,7 @@ class Shelf:
         self.checked: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable) -> Sized | None:
-        """What stands under ``key``, if anything does.
+        """The cached value, or None.
 
         Args:
             key: what it was put under.

@@ -1,6 +1,6 @@
-"""Before an engine is relied on, it is held against the plain scorer, on the model and the texts at hand.
+"""Acceptance test of an engine: it is compared with the plain scorer, on the model and texts given, before it is used.
 
-    |engine - plain|  <=  4 |plain(batch of one) - plain(batch of n)| + sqrt(T) max(1e-5, 10 eps)        nats, T tokens
+    |engine - plain|  <=  4 |plain(batch of one) - plain(batch of n)| + sqrt(T) max(1e-5, 2 eps)        nats, T tokens
 
 The change that is applied for this is a probe of its own, not the intervention's (which is zero when training starts):
 a fixed direction whose length follows the site's input, a tenth of the hidden state long. It goes through the same
@@ -15,16 +15,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...steering.attach import Delta
 from ...steering.forms.base import Factor, Form, Strength, factors
 from ...steering.intervention import Intervention
 from ...text.batching import Row, collate
 from ..score import row_losses
+from .config import EngineConfig
 from .engine import Engine, Prepared
 from .packing import Member
 from .refusal import EngineRefused
+from .texts import read_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
     one = torch.cat([_plain(engine, [row], intervention, m, delta) for row in rows])
     all_ = _plain(engine, rows, intervention, m, delta)
     eps = torch.finfo(engine.anatomy.dtype).eps
-    rounding = math.sqrt(max(len(row.answer) for row in rows)) * max(1e-5, 10 * eps)
+    rounding = math.sqrt(max(len(row.answer) for row in rows)) * max(1e-5, 2 * eps)
     spread = float((one - all_).abs().max())
     return Comparison(float((fast - one).abs().max()), spread, 4 * spread + rounding)
 
@@ -107,6 +109,33 @@ def _plain(engine: Engine, rows: Sequence[Row], intervention: Intervention | Non
     losses = row_losses(engine.model, batch, intervention, m, delta=delta)
     on_cpu: Tensor = losses.cpu()
     return on_cpu
+
+
+def checked_engine(
+    model: nn.Module, rows: Sequence[Row], intervention: Intervention | None, config: EngineConfig | None
+) -> tuple[Engine, Prepared]:
+    """An engine with its texts ready that agrees with the plain scorer.
+
+    Args:
+        model: frozen and in evaluation mode.
+        rows: prompts with their answers.
+        intervention: whose kind is to be scored; None for the bare model.
+        config: how the engine works.
+
+    Raises:
+        EngineRefused: the two differ, or a model's own code fails under the engine's calls.
+    """
+    texts = read_texts(rows)
+    try:
+        with torch.no_grad():
+            engine = Engine(model, config)
+            prepared = engine.prepare(texts, None if intervention is None else intervention.config)
+            require_agreement(engine, prepared, intervention)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise EngineRefused(f"the model's own code failed: {type(error).__name__}: {error}") from error
+    return engine, prepared
 
 
 def require_agreement(engine: Engine, prepared: Prepared, intervention: Intervention | None) -> None:

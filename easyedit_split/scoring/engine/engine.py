@@ -39,6 +39,9 @@ from .texts import Texts
 
 logger = logging.getLogger(__name__)
 
+MOST_PADDING = 0.05
+"""Share of a launch that may be padding: a further launch costs less than running more of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -120,14 +123,16 @@ class Engine:
         return launches
 
     def _batches(self, packed: Sequence[PackedRow], repeats: int) -> list[list[PackedRow]]:
-        """Rows of like width, as many as a launch may hold."""
+        """Rows of like width, as many as a launch may hold; padding stays a small share of it."""
         batches: list[list[PackedRow]] = []
+        real = 0
         for row in packed:
-            width = len(batches[-1][0].node) if batches else 0
-            if batches and (len(batches[-1]) + 1) * width * repeats <= self.launch_tokens:
-                batches[-1].append(row)
-            else:
-                batches.append([row])
+            padded = (len(batches[-1]) + 1) * len(batches[-1][0].node) if batches else 0
+            real += len(row.node)
+            if padded * repeats > self.launch_tokens or padded - real > MOST_PADDING * padded or not batches:
+                batches.append([])
+                real = len(row.node)
+            batches[-1].append(row)
         return batches
 
     def losses(
@@ -145,14 +150,14 @@ class Engine:
             One loss per text: the rows' members in order, repeat after repeat.
         """
         inputs = inputs_of(launch, self.anatomy.device)
-        answers = inputs.answers
         acting = intervention if inputs.acting else None
         hidden = self.entering(prepared, inputs, acting, delta or plain_delta)
         with self.entered(prepared, inputs, hidden, acting, delta) as arguments:
-            if self.head is None:
-                logits = self.model(**arguments).logits
-                return answers.sums(losses_of_logits(logits.flatten(0, 1)[answers.predicting], answers.targets))
-            final = self.anatomy.decoder(**arguments)[0].flatten(0, 1)[answers.predicting]
+            whole = self.model(**arguments).logits if self.head is None else self.anatomy.decoder(**arguments)[0]
+        answers = inputs.answers.to(whole.device)  # the last block's, where a model spans several
+        final = whole.flatten(0, 1)[answers.predicting]
+        if self.head is None:
+            return answers.sums(losses_of_logits(final, answers.targets))
         return answers.sums(token_losses(final, *self.head, answers.targets))
 
     def run(

@@ -76,6 +76,19 @@ class Answers:
     texts: int
     turns: int
 
+    def to(self, device: torch.device) -> Answers:
+        """The same on another device.
+
+        Args:
+            device: where to.
+        """
+        if self.predicting.device == device:
+            return self
+        at, token = self.targets.at.to(device), self.targets.token.to(device)
+        targets = Targets(at, token, self.targets.bounds)
+        moved = (self.text.to(device), self.turn.to(device))
+        return Answers(self.predicting.to(device), targets, *moved, self.texts, self.turns)
+
     def sums(self, token: Float64[Tensor, " e"]) -> Float64[Tensor, " texts"]:
         """Losses of texts from those of their tokens, each added in the answer's order.
 

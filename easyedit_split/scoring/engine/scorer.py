@@ -22,13 +22,12 @@ from ...text.batching import Row
 from ...text.encode import EncodedPair
 from ...types import ConfigError, Factors, FloatArray, Scores
 from ..score import answer_rows, plain_scores_over_m
-from .check import require_agreement
+from .check import checked_engine
 from .config import EngineConfig
 from .engine import Engine, Prepared
 from .launch import Launch
 from .packing import Member
 from .refusal import EngineRefused
-from .texts import read_texts
 
 logger = logging.getLogger(__name__)
 
@@ -110,12 +109,9 @@ class PairScorer:
         if intervention is not None:
             intervention.onto(model)
         rows = answer_rows(pairs)
-        texts = read_texts(rows)
         try:
-            with frozen(model), torch.no_grad():
-                engine = Engine(model, config)
-                prepared = engine.prepare(texts, None if intervention is None else intervention.config)
-                require_agreement(engine, prepared, intervention)
+            with frozen(model):
+                engine, prepared = checked_engine(model, rows, intervention, config)
         except EngineRefused as reason:
             logger.warning("scored plainly, without the engine: %s", reason)
             return None

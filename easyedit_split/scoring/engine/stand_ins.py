@@ -18,7 +18,7 @@ from ...model.sites import family_of, walk
 
 
 class StandIn(nn.Module):
-    """Stands in a block's place; whatever else is read of it is the block's.
+    """Replacement of a block for a while; attributes other than ``forward`` are the block's.
 
     Args:
         block: what it stands for, which is not made a part of it.

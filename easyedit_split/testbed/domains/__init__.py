@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .base import Content, Domain, OpenText, Reading
+from .base import Content, Domain, OpenText, ParsedAnswer
 from .concepts import CONCEPTS
 from .persona import PERSONA
 from .power import POWER
@@ -10,4 +10,4 @@ from .reviews import REVIEWS
 
 DOMAINS: dict[str, Domain] = {d.name: d for d in (REVIEWS, PERSONA, POWER, CONCEPTS)}
 
-__all__ = ["DOMAINS", "Content", "Domain", "OpenText", "Reading"]
+__all__ = ["DOMAINS", "Content", "Domain", "OpenText", "ParsedAnswer"]

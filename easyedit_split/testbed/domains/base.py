@@ -23,7 +23,7 @@ Content = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedAnswer:
     """An answer read back.
 
     Attributes:
@@ -81,7 +81,7 @@ class Domain(Protocol):
             rng: draws the words that both share.
         """
 
-    def read(self, content: Content, answer: str) -> Reading | None:
+    def read(self, content: Content, answer: str) -> ParsedAnswer | None:
         """Parse an answer, or None if the grammar cannot write it.
 
         Args:
@@ -164,7 +164,7 @@ class OpenText:
             template.fill(shared | self._mark(negative, rng)),
         )
 
-    def read(self, content: Content, answer: str) -> Reading | None:
+    def read(self, content: Content, answer: str) -> ParsedAnswer | None:
         """Parse an answer, or None if no template can have written it.
 
         Args:
@@ -175,7 +175,7 @@ class OpenText:
             slots = template.parse(answer)
             if slots is not None:
                 marks = tuple(self._value_of(s, slots[s]) for s in template.slots if s in self.marked)
-                return Reading(slots, marks)
+                return ParsedAnswer(slots, marks)
         return None
 
     def _draw(self, content: Content, rng: random.Random) -> tuple[SentencePattern, Slots]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..grammar import Lexicon, SentencePattern
-from .base import Content, Reading
+from .base import Content, ParsedAnswer
 
 YES, NO = "Yes", "No"
 VERBS = {
@@ -94,7 +94,7 @@ class Persona:
         """
         return self.answer(content, positive, rng), self.answer(content, negative, rng)
 
-    def read(self, content: Content, answer: str) -> Reading | None:
+    def read(self, content: Content, answer: str) -> ParsedAnswer | None:
         """Which persona answered, or None if the answer is neither Yes nor No.
 
         Args:
@@ -104,7 +104,7 @@ class Persona:
         if answer not in (YES, NO):
             return None
         said, other = self.valence(content), next(v for v in self.values if v != self.valence(content))
-        return Reading({"reply": answer}, (said if answer == YES else other,))
+        return ParsedAnswer({"reply": answer}, (said if answer == YES else other,))
 
 
 def _clauses(adjectives: tuple[str, str, str], heart: str, role: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from easyedit_split.model.load import describe
 from easyedit_split.scoring.score import plain_scores_over_m, score
-from easyedit_split.scoring.sweep import by_concept, sweep_encoded
+from easyedit_split.scoring.sweep_encoded import by_concept, sweep_encoded
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.sweep_curves import mean_curve
 from easyedit_split.sweep_table import COLUMNS, TEXT_COLUMNS
