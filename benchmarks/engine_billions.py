@@ -38,16 +38,17 @@ def product_rate(device: str, size: int, dtype: torch.dtype) -> float:
     return 2 * size**3 / max(sorted(seconds[3:])[5], 1e-9)
 
 
-def billions(device: str, small: bool, timing: Timing) -> Iterator[Callable[[], Row]]:
+def billions(device: str, models: int, small: bool, timing: Timing) -> Iterator[Callable[[], Row]]:
     """Rows to measure, model by model.
 
     Args:
         device: where the models stand.
+        models: the first so many of the shapes.
         small: tiny models of the same families and short runs, to try this out anywhere.
         timing: how long to measure a row.
     """
     shapes = [tiny(shape) for shape in BILLIONS] if small else list(BILLIONS)
-    for shape in shapes:
+    for shape in shapes[:models]:
         yield from _of_shape(shape, device, small, timing)
         gc.collect()
         if device == "cuda":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,11 @@ BILLIONS = (
     ), "sdpa", 14),
 )  # fmt: skip
 _SMALL: dict[str, Any] = {
-    "vocab_size": 8192, "hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 12,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 4,
+    "vocab_size": 16384, "hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 12,
+    "num_attention_heads": 8, "num_key_value_heads": 4,
 }  # fmt: skip
 TWELVE_BLOCKS = (
-    ModelShape("gemma-2, 12 blocks", Gemma2Config(**_SMALL, head_dim=32), "eager", 5),
+    ModelShape("gemma-2, 12 blocks", Gemma2Config(**_SMALL, head_dim=48), "eager", 5),
     ModelShape("qwen2, 12 blocks", Qwen2Config(**_SMALL), "sdpa", 5),
     ModelShape("llama, 12 blocks", LlamaConfig(**_SMALL), "sdpa", 5),
 )
@@ -99,7 +98,9 @@ class Case:
 
 def tiny(shape: ModelShape) -> ModelShape:
     """The same family, small enough for a test."""
-    config = type(shape.config)(**_SMALL | {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4})
+    config = type(shape.config)(
+        **_SMALL | {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4}
+    )
     return dataclasses.replace(shape, name=f"tiny {shape.name}", config=config, layer=1)
 
 
@@ -151,13 +152,12 @@ def random_case(model: Any, shape: ModelShape, lengths: tuple[int, int, int], pa
     return Case(f"{shape.name} P{prompt} A{answer}", model, rows, shape.layer)
 
 
-def smollm2_case(data: Path, name: str, pairs: int) -> Case:
-    """Real pairs on SmolLM2.
+def smollm2_cases(data: Path, pairs: Mapping[str, int]) -> tuple[dict[str, Case], Any]:
+    """Real pairs on SmolLM2, and its tokenizer.
 
     Args:
         data: folder of the datasets' files.
-        name: of the dataset.
-        pairs: how many.
+        pairs: how many of each dataset.
     """
     from easyedit_split.config import TokenConfig
     from easyedit_split.datasets.load import load_dataset
@@ -167,6 +167,9 @@ def smollm2_case(data: Path, name: str, pairs: int) -> Case:
 
     model, tokenizer = load_model("smollm2", dtype="float32")
     template = Template(tokenizer, TokenConfig())
-    table = load_dataset(f"{name}:{data / FILES[name]}", split="train", drop_bad=True)
-    rows = encode_pairs(table.pairs[:pairs], template, source=name).rows
-    return Case(f"SmolLM2 {name}", model, rows, 15, template.prefix_ids)
+    cases = {}
+    for name, count in pairs.items():
+        table = load_dataset(f"{name}:{data / FILES[name]}", split="train", drop_bad=True)
+        rows = encode_pairs(table.pairs[:count], template, source=name).rows
+        cases[name] = Case(f"SmolLM2 {name}", model, rows, 15, template.prefix_ids)
+    return cases, tokenizer

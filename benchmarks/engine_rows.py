@@ -1,4 +1,4 @@
-"""One row of the benchmark: a sweep point, a training step or DiffMean's means, engine and plain scorer in turn.
+"""One row of the benchmark: a sweep point, a training step or DiffMean's means, by the engine and its rivals in turn.
 
 eta_alg = least FLOPs of the pairs, each alone / FLOPs counted            (bound.py; above 1 where pairs share text)
 eta_hw  = FLOPs counted / (seconds x rate of a large matrix product)
@@ -6,6 +6,7 @@ eta_hw  = FLOPs counted / (seconds x rate of a large matrix product)
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,14 @@ class Timing:
     rate: float | None = None
 
 
-def sweep_row(case: Case, form: str, points: int, timing: Timing, config: EngineConfig | None = None) -> Row:
+def sweep_row(
+    case: Case,
+    form: str,
+    points: int,
+    timing: Timing,
+    config: EngineConfig | None = None,
+    others: Mapping[Work, int] | None = None,
+) -> Row:
     """Seconds per pair and m.
 
     Args:
@@ -55,6 +63,7 @@ def sweep_row(case: Case, form: str, points: int, timing: Timing, config: Engine
         points: values of m that the engine gets at once; the plain scorer does one.
         timing: how long to measure.
         config: of the engine.
+        others: who else takes turns, and on how many of the pairs.
     """
     forget(case.model)
     intervention, n = case.intervention(form), len(case.pairs)
@@ -71,10 +80,12 @@ def sweep_row(case: Case, form: str, points: int, timing: Timing, config: Engine
     def plain() -> Piece:
         return lambda: score(case.model, case.pairs, intervention, grid[0])
 
-    costs = take_turns(case.device, [Work("engine", engine), Work("plain", plain)], timing.repeats, timing.seconds)
+    works = [Work("engine", engine), Work("plain", plain), *(others or {})]
+    costs = take_turns(case.device, works, timing.repeats, timing.seconds)
+    units = {"engine": n * points, "plain": n} | {work.name: pairs for work, pairs in (others or {}).items()}
     shape = Shape.of(case.model)
     least = sum(shape.sweep_point(case.layer, p, a) for p, a in _lengths(case)) / 2
-    row = _row("sweep", case, form, costs, {"engine": n * points, "plain": n}, least / n, timing.rate)
+    row = _row("sweep", case, form, costs, units, least / n, timing.rate)
     (scorer,) = made
     launches = scorer.engine.launches(scorer.prepared, scorer.units, [(point,) for point in grid])
     row["launch_tokens"] = max(launch.tokens for launch in launches)
@@ -93,7 +104,9 @@ def _apart(a: Any, b: Any) -> float:
     return float(max(abs(a.L_p[:n] - b.L_p).max(), abs(a.L_n[:n] - b.L_n).max()))
 
 
-def step_row(case: Case, form: str, batch: int, timing: Timing) -> Row:
+def step_row(
+    case: Case, form: str, batch: int, timing: Timing, directions: int = 1, others: Sequence[Work] = ()
+) -> Row:
     """Seconds per step: losses of both answers of a batch's pairs, each pair under an m of its own, and gradients.
 
     Args:
@@ -101,6 +114,8 @@ def step_row(case: Case, form: str, batch: int, timing: Timing) -> Row:
         form: of the intervention.
         batch: pairs of a step.
         timing: how long to measure.
+        directions: 1, or 2 for both signs of m.
+        others: who else takes turns.
     """
     forget(case.model)
     intervention = case.intervention(form)
@@ -109,33 +124,34 @@ def step_row(case: Case, form: str, batch: int, timing: Timing) -> Row:
         source = answers_for(case.model, case.pairs, intervention, 0, config)
         if config is not PLAIN and not isinstance(source, EngineAnswers):
             raise RuntimeError(f"the engine refused {case.name}")
-        return step_of(source, batch)
+        return step_of(source, batch, directions)
 
-    works = [Work("engine", lambda: ready(EngineConfig())), Work("plain", lambda: ready(PLAIN))]
+    works = [Work("engine", lambda: ready(EngineConfig())), Work("plain", lambda: ready(PLAIN)), *others]
     with frozen(case.model):
         costs = take_turns(case.device, works, timing.repeats, timing.seconds)
-        engine = costs["engine"]
         source = answers_for(case.model, case.pairs, intervention, 0, EngineConfig())
-        time = shares_of_time(case.device, step_of(source, batch))
+        time = shares_of_time(case.device, step_of(source, batch, directions))
     shape = Shape.of(case.model)
-    least = sum(shape.training_step(case.layer, p, a) for p, a in _lengths(case.first(batch))) / 2
-    row = _row("step", case, form, costs, {"engine": 1, "plain": 1}, least, timing.rate)
-    return {**row, "batch": batch, "time": time} if engine else row
+    least = sum(shape.training_step(case.layer, p, a) for p, a in _lengths(case.first(batch))) / 2 * directions
+    row = _row("step", case, form, costs, dict.fromkeys(costs, 1), least, timing.rate)
+    return {**row, "batch": batch, "directions": directions, "time": time}
 
 
-def step_of(source: AnswerSource, batch: int) -> Piece:
+def step_of(source: AnswerSource, batch: int, directions: int) -> Piece:
     """Gradients of one batch.
 
     Args:
         source: of the losses.
         batch: the first pairs.
+        directions: 1, or 2 for both signs of m.
     """
     m = torch.linspace(0.5, 1.5, batch, dtype=torch.float64)
-    side = Side(range(batch), ("positive", "negative"), torch.stack([m, m]), plain_delta)
+    sides = [Side(range(batch), ("positive", "negative"), sign * torch.stack([m, m]), plain_delta) for sign in (1, -1)]
 
     def step() -> None:
-        for part in source.parts(side, whole=False):
-            part.L.sum().backward()  # type: ignore[no-untyped-call]
+        for side in sides[:directions]:
+            for part in source.parts(side, whole=False):
+                part.L.sum().backward()  # type: ignore[no-untyped-call]
 
     return step
 
@@ -184,7 +200,27 @@ def _row(
             row[f"{name}_eta_alg"] = least / flops
         if rate is not None:
             row[f"{name}_eta_hw"] = cost.flops / cost.seconds / rate
+    if costs["engine"]:
+        row |= {f"{name}_x": row[f"{name}_s"] / row["engine_s"] for name, cost in costs.items() if cost}
     if costs["engine"] and costs["plain"]:
-        row["x"] = row["plain_s"] / row["engine_s"]
         row["work_x"] = row["plain_flops"] / row["engine_flops"]
     return row
+
+
+def job_row(step: Row, point: Row, *, epochs: int = 18, points: int = 41, pairs: int = 64) -> Row:
+    """Seconds of a whole job, from what a step and a sweep point were measured to take; made ready once.
+
+    Args:
+        step: a training step's row.
+        point: a sweep's row.
+        epochs: of training.
+        points: values of m.
+        pairs: that are trained on and, as many others, swept over.
+    """
+    row: Row = {"part": "job", "pairs": pairs} | {key: step[key] for key in ("case", "form", "batch", "directions")}
+    steps = epochs * pairs / step["batch"]
+    for who in ("engine", "plain", "easyedit", "easyedit_two"):
+        if step.get(f"{who}_s") and point.get(f"{who}_s"):
+            row[f"{who}_s"] = steps * step[f"{who}_s"] + points * pairs * point[f"{who}_s"]
+    row["engine_s"] += step["engine_ready_s"] + point["engine_ready_s"] * pairs / point["pairs"]
+    return row | {f"{key[:-2]}_x": row[key] / row["engine_s"] for key in list(row) if key.endswith("_s")}

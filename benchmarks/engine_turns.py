@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds (medians of turns with its rivals), FLOPs, peak memory above the loaded model.
+"""What a piece of work costs: seconds (medians of turns taken with its rivals), FLOPs, peak memory above the model.
 
 On a CPU seconds are this process's CPU seconds (``resource.getrusage``), so that a busy machine changes little; on a
 GPU they are wall seconds with the device waited for. The first turn, which does not count, is where FLOPs are counted
@@ -112,6 +112,7 @@ def take_turns(device: torch.device, works: Sequence[Work], repeats: int, second
         repeats: turns at most.
         seconds: wall seconds after which no new turn begins.
     """
+    counted(lambda: torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device))  # loads what only a first needs
     pieces, first = {}, {}
     for work in works:
         peak, start = Peak(device), now(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pytest
 import typer
 
 import easyedit_split
-from benchmarks import effect_table
+from benchmarks import effect_table, engine_tables
 from easyedit_split.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -147,6 +148,19 @@ def test_the_effect_table_is_that_of_its_cells() -> None:
     assert f"{counted.passed.sum()} of {len(counted)} trained cells steer" in page
     other = cells.assign(rise=cells.rise + 1)
     assert effect_table.with_table(page, effect_table.short_table(other)) != page
+
+
+def test_the_engines_tables_are_those_of_the_measured_files(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "engine.md").read_text("utf-8")
+    assert any(path.exists() for path in engine_tables.FILES)
+    assert engine_tables.with_tables(page) == page, "python benchmarks/engine_tables.py --write docs/engine.md"
+    (path,) = [path for path in engine_tables.FILES if path.name == "engine_cuda.json"]
+    other = json.loads(path.read_text("utf-8"))
+    other["rows"][0]["engine_s"] *= 2
+    changed = tmp_path / path.name
+    changed.write_text(json.dumps(other), "utf-8")
+    files = [changed if file == path else file for file in engine_tables.FILES]
+    assert engine_tables.with_tables(page, files) != page
 
 
 def test_the_release_is_named_alike_everywhere() -> None:

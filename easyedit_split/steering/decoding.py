@@ -155,7 +155,7 @@ class Decoding:
             logits_processor: changes logits before a token is chosen.
             stopping_criteria: says which rows have ended.
             generation_config: unused: what it asks for is in the two before.
-            settings: what ``generate`` would hand its own loop; ``logits_to_keep`` says that the model knows it.
+            **settings: what ``generate`` would hand its own loop; ``logits_to_keep`` says that the model knows it.
         """
         call = _Calls(model, {"logits_to_keep": 1} if "logits_to_keep" in settings else {})
         b, ids = len(input_ids), input_ids

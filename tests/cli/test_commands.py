@@ -149,6 +149,20 @@ def test_a_model_without_a_recipe_is_scanned_for_its_layer(run: Run, model: Path
     assert "or auto" in err
 
 
+def test_strengths_in_r_are_applied_where_m_1_is_known(
+    run: Run, model: Path, data: Path, artifact: Path, tmp_path: Path, sentence: Sentence
+) -> None:
+    train = ("train", "--model", model, "--data", data, "--layer", 1, "--set", "train.epochs=1")
+    assert run(*train, "--out", tmp_path / "v")[0] == 0
+    unit = Artifact.from_pretrained(tmp_path / "v").unit
+    assert unit is not None
+    line = ("apply", "--model", model, "--prompt", "Is it?", "--max-new-tokens", 2, "--m", "r:0.2")
+    code, out, err = run(*line, "--intervention", tmp_path / "v")
+    assert code == 0, err
+    assert f"m = {0.2 / unit.r_per_m:g}" in out
+    assert "does not say what m = 1 is worth" in sentence(*line, "--intervention", artifact)
+
+
 def test_a_sweep_in_r_with_side_effects_and_texts(
     run: Run, model: Path, data: Path, artifact: Path, tmp_path: Path
 ) -> None:

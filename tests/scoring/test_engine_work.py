@@ -5,10 +5,9 @@ Models stand on the meta device, where torch counts FLOPs without weights.
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, Qwen2Config
@@ -21,8 +20,6 @@ from easyedit_split.scoring.engine.packing import Member
 from easyedit_split.scoring.engine.texts import read_texts
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
-
-from ..benchmark_files import benchmark
 
 LENGTHS = ((60, 150), (52, 2), (79, 23))
 LAYERS = {"gemma-2-9b": 20, "qwen2.5-7b": 14}
@@ -80,6 +77,36 @@ def test_work_is_the_bound_at_the_real_shapes(name: str) -> None:
         assert shape.training_step(layer, prompt, answer) / trained >= training, (form, prompt, answer)
 
 
+def test_on_mixed_lengths_padding_and_shared_rows_cost_little() -> None:
+    """Pairs of many lengths in large launches, their answers unequal, nothing shared between pairs."""
+    model, layer, count = shape_only("qwen2.5-7b"), LAYERS["qwen2.5-7b"], 16
+    shape, lengths = Shape.of(model), np.random.default_rng(0).integers((60, 5), (110, 45), (count, 2))
+    rows, first = [], 10
+    for prompt, answer in lengths.tolist():
+        ids = tuple(range(first, first + prompt + 2 * answer))
+        first += len(ids)
+        rows.append((Row(ids[:prompt], ids[prompt : prompt + answer], 0), Row(ids[:prompt], ids[prompt + answer :], 0)))
+    intervention = Intervention.create(model, "vector", [layer], skip_prefix=False)
+    with frozen(model):
+        engine = Engine(model, EngineConfig(launch_tokens=8192))
+        texts = read_texts([row for side in zip(*rows, strict=True) for row in side])
+        prepared = engine.prepare(texts, intervention.config)
+        units = [[Member(i), Member(count + i)] for i in range(count)]
+        launches = engine.launches(prepared, units, [((1.0, 1.0),)])
+        assert any(len(launch.rows) > 1 for launch in launches)
+
+        def step() -> None:
+            for launch in launches:
+                engine.losses(prepared, launch, intervention).sum().backward()  # type: ignore[no-untyped-call]
+
+        trained = counted(step)
+        with torch.no_grad():
+            scored = counted(lambda: [engine.losses(prepared, launch, intervention) for launch in launches])
+    pairs = [(layer, prompt, answer) for prompt, answer in lengths.tolist()]
+    assert sum(shape.sweep_point(*pair) for pair in pairs) / scored >= 0.95
+    assert sum(shape.training_step(*pair) for pair in pairs) / trained >= 0.9
+
+
 def test_control_the_plain_scorer_does_twice_the_bound() -> None:
     model = shape_only("gemma-2-9b")
     rows = pair_rows(60, 150)
@@ -119,14 +146,3 @@ def test_what_texts_share_and_what_no_strength_changes_runs_once() -> None:
     assert everything == (20 + 10 + 8 * (5 + 2)) / 8  # a pair alone: 35 + 2, and the last answer tokens never run
     assert tokens(rows, "all", skip_prefix=True) == (10 + 8 * (5 + 2)) / 8
     assert tokens(rows, "answer", skip_prefix=True) == 1 + 2  # the prompts' last token, and one token of each answer
-
-
-def test_the_pages_tables_are_those_of_the_measured_files() -> None:
-    root = Path(__file__).parents[2]
-    page = (root / "docs" / "engine.md").read_text("utf-8")
-    files = sorted((root / "docs" / "data").glob("engine_*.json"))
-    assert files
-    for path in files:
-        assert benchmark("engine_table").shown(json.loads(path.read_text("utf-8"))) in page, (
-            f"{path.name}: print it again with --table"
-        )

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ...config import parse_grid
 from ...steering.artifact import DEFAULT_CONCEPT, Artifact
 from ...steering.generate import GenerateConfig, Generated, generate_texts
+from ...steering.strength_grid import StrengthGrid, parse_strengths
 from ...storage import Journal, write_whole
 from ...text.prompt_tokens import Template
 from ...types import ConfigError
@@ -32,7 +32,10 @@ def command(  # noqa: DOC101, DOC103
     intervention: InterventionOption,
     m: Annotated[
         str | None,
-        typer.Option(help="One m, several with commas, or start:stop:count. Default: the one it keeps, else 1."),
+        typer.Option(
+            help="One m, several with commas, or start:stop:count; r:0.2,0.4 in natural units. Default: the one it "
+            "keeps, else 1."
+        ),
     ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="A prompt; give it again for more.")] = None,
     prompts: Annotated[
@@ -55,14 +58,14 @@ def command(  # noqa: DOC101, DOC103
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write steered answers beside the bare model's own (m = 0)."""
-    points = None if m is None else [0.0, *(value for value in parse_grid(m, "--m") if value != 0)]
+    grid = None if m is None else parse_strengths(m)
     texts = read_prompts(prompt, prompts)
     config = GenerateConfig(max_new_tokens, batch_size, sample, temperature, top_p, num_beams, seed)
     if to is not None:
         check_file(to, overwrite)
     artifact = Artifact.from_pretrained(intervention)
     name = concept_of(artifact, concept)
-    points = [0.0, kept_m(artifact, name)] if points is None else points
+    points = [0.0, *(value for value in wished(grid, artifact, name) if value != 0)]
     network, tokenizer = open_model(model, dtype, device)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
@@ -82,6 +85,24 @@ def command(  # noqa: DOC101, DOC103
     write_whole(to, lambda path: write_lines(path, lines))
     journal.finish()
     say_written(f"{len(answers)} answers", to)
+
+
+def wished(grid: StrengthGrid | None, artifact: Artifact, concept: str) -> tuple[float, ...]:
+    """The m of ``--m``; the one that the artifact keeps where it was not given.
+
+    Args:
+        grid: as the user wrote it.
+        artifact: what is applied.
+        concept: of the artifact.
+
+    Raises:
+        ConfigError: a grid in r, of an artifact that does not say what m = 1 is worth.
+    """
+    if grid is None:
+        return (kept_m(artifact, concept),)
+    if grid.unit == "r" and artifact.unit is None:
+        raise ConfigError("--m is in r, and this artifact does not say what m = 1 is worth in r: give m")
+    return grid.in_m(artifact.unit.r_per_m if artifact.unit else 0.0)
 
 
 def kept_m(artifact: Artifact, concept: str) -> float:

@@ -39,6 +39,9 @@ from .texts import Texts
 
 logger = logging.getLogger(__name__)
 
+MOST_PADDING = 0.05
+"""Share of a launch that may be padding: a further launch costs less than running more of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -120,14 +123,16 @@ class Engine:
         return launches
 
     def _batches(self, packed: Sequence[PackedRow], repeats: int) -> list[list[PackedRow]]:
-        """Rows of like width, as many as a launch may hold."""
+        """Rows of like width, as many as a launch may hold; padding stays a small share of it."""
         batches: list[list[PackedRow]] = []
+        real = 0
         for row in packed:
-            width = len(batches[-1][0].node) if batches else 0
-            if batches and (len(batches[-1]) + 1) * width * repeats <= self.launch_tokens:
-                batches[-1].append(row)
-            else:
-                batches.append([row])
+            padded = (len(batches[-1]) + 1) * len(batches[-1][0].node) if batches else 0
+            real += len(row.node)
+            if padded * repeats > self.launch_tokens or padded - real > MOST_PADDING * padded or not batches:
+                batches.append([])
+                real = len(row.node)
+            batches[-1].append(row)
         return batches
 
     def losses(

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
+_WIDENED = 1 << 20
+"""Elements that are added up at once."""
+
 
 @torch.no_grad()
 def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
@@ -31,15 +34,17 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
         if tensor.device.type == "meta" or not tensor.numel():
             continue
-        bits = (
-            tensor.detach()
-            .contiguous()
-            .view(_WORDS[tensor.element_size()])
-            .reshape(-1, tensor.shape[-1] if tensor.ndim else 1)
-        )
-        for sums in (bits.sum(0, dtype=torch.int64), bits.sum(1, dtype=torch.int64)):
+        bits = tensor.detach().contiguous().view(_WORDS[tensor.element_size()])
+        for sums in _sums(bits.reshape(-1, tensor.shape[-1] if tensor.ndim else 1)):
             digest.update(sums.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _sums(bits: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over rows and over columns; some rows at a time, because torch widens a matrix before it adds."""
+    pieces: tuple[Tensor, ...] = torch.split(bits, max(1, _WIDENED // bits.shape[1]))
+    columns = torch.stack([piece.sum(0, dtype=torch.int64) for piece in pieces]).sum(0)
+    return columns, torch.cat([piece.sum(1, dtype=torch.int64) for piece in pieces])
 
 
 def model_digest(model: nn.Module, parts: Iterable[tuple[str, nn.Module]]) -> str:

@@ -1,0 +1,45 @@
+"""`judge` writes the table that `recommend --texts` reads; bad options are one sentence, before any model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sklearn")
+
+from easyedit_split.analysis import JudgedTexts
+
+from .shared import Run, Sentence, write_rows
+
+ROWS = [
+    {
+        "prompt": f"Would you lead {k}?",
+        "positive": f"Yes, I would lead {k}",
+        "negative": f"No, thank you {k}",
+        "split": s,
+    }
+    for s, count in (("train", 10), ("dev", 3))
+    for k in range(count)
+]
+
+
+@pytest.mark.usefixtures("no_model")
+def test_bad_options_come_first(sentence: Sentence, artifact: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "pairs.jsonl", ROWS)
+    line = ("judge", "--model", tmp_path, "--data", data, "--intervention", artifact, "--m", "0,2")
+    assert "allowed are dev and test" in sentence(*line, "--out", tmp_path / "t.csv", "--split", "train")
+    assert "a sweep is written as" in sentence(*line, "--out", tmp_path / "t.txt")
+
+
+def test_the_table_is_what_recommend_reads(run: Run, model: Path, artifact: Path, tmp_path: Path) -> None:
+    data, to = write_rows(tmp_path / "pairs.jsonl", ROWS), tmp_path / "texts.csv"
+    line = ("judge", "--model", model, "--data", data, "--intervention", artifact, "--m", "2", "--max-new-tokens", 4)
+    code, out, err = run(*line, "--out", to)
+    assert code == 0, err
+    assert "overall" in out
+    assert "of held-out training answers apart" in err
+    texts = JudgedTexts.read(to)
+    assert texts.m.tolist() == [0.0, 2.0], "m = 0 is always among them"
+    assert len(texts.overall) >= 1
+    assert ((texts.overall >= 0) & (texts.overall <= 2)).all()
