@@ -240,7 +240,7 @@ def test_utility_without_data_is_called_undefined(drawn: list[Drawn]) -> None:
     assert not len(lower.get_yticks())
     assert "utility" not in legend(figure)
     (ax,) = plot_sweep([item], overlay=True).axes
-    assert [text.get_text() for text in ax.texts] == ["utility undefined"]
+    assert "utility undefined" in [text.get_text() for text in ax.texts]
     assert not plot_sweep([item, drawn[1]]).axes[1].texts  # another curve of the panel has it
 
 

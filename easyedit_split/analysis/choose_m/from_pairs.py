@@ -2,7 +2,8 @@
 
     m* = argmax of the mean over pairs, then concepts, of a score of ``ScoredPairs``
 
-    aim "capped"    log p(wanted answer), with what utility rises by left out: the least strength within 0.01 nats of it
+    aim "capped"    log p(wanted answer); where style was learnt, what utility rises by is left out, and the least
+                    strength within 0.01 nats of the best is taken
     aim "answer"    log p(wanted answer)
     aim "kl"        log p(wanted answer), among the m whose side effects stay within a budget (``Collateral``)
 
@@ -93,6 +94,8 @@ def from_pairs(
     if too_little := _too_little(pairs.m):
         return nothing(too_little)
     style, fine = style_of(pairs, level), between(pairs.m)
+    if rule.sparing and not (style is not None and style.learnt):
+        rule = PAIR_AIMS["answer"]  # nothing to leave out
     score, mean_util = rule.score(pairs, fine), pairs.weights @ pairs.at(pairs.util, fine)
     mean_score = pairs.weights @ score
     usable, allowed = _usable(fine, mean_util, budget, collateral)
@@ -105,7 +108,7 @@ def from_pairs(
     side, swept = usable & (fine * m >= 0), np.interp(pairs.m, fine, mean_score)
     m_interval = _told_apart(pairs, fine[side], (score[:, [best]] - score)[:, side], swept, level)
     limited = bool(mean_score.max() > mean_score[best] + AS_GOOD)
-    said = _said(limited, rule.sparing and style is not None and style.learnt)
+    said = _said(limited, rule.sparing)
     top = int(np.where(usable, mean_score, -np.inf).argmax())
     ended = top in (0, len(fine) - 1) and abs(m) > abs(pairs.m[1 if top == 0 else -2])
     reason, at_edge = worded(float(fine[top]) if ended else m, fine, said, m_interval, HOW_MUCH_UNTOLD)

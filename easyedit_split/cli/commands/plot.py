@@ -54,11 +54,11 @@ def command(  # noqa: DOC101, DOC103
             say(problem, "yellow")
         if item.curve.excluded:
             say(f"{short_label(item.curve)}: {left_out(item.curve)}")
-    draw(fits, to, overlay=overlay, title=title, sources=[name for _, name in found])
+    draw_figure(fits, to, overlay=overlay, title=title, sources=[name for _, name in found])
     say_written("figure", to)
 
 
-def draw(
+def draw_figure(
     fits: list[SweepFit],
     to: Path,
     *,
