@@ -166,6 +166,8 @@ def smollm2_cases(data: Path, pairs: Mapping[str, int]) -> tuple[dict[str, Case]
     from easyedit_split.text.prompt_tokens import Template
 
     model, tokenizer = load_model("smollm2", dtype="float32")
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()  # the file is mapped: else the first to run pays for its pages
     template = Template(tokenizer, TokenConfig())
     cases = {}
     for name, count in pairs.items():

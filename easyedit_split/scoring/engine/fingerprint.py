@@ -41,10 +41,17 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def _sums(bits: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over rows and over columns; some rows at a time, because torch widens a matrix before it adds."""
-    pieces: tuple[Tensor, ...] = torch.split(bits, max(1, _WIDENED // bits.shape[1]))
-    columns = torch.stack([piece.sum(0, dtype=torch.int64) for piece in pieces]).sum(0)
-    return columns, torch.cat([piece.sum(1, dtype=torch.int64) for piece in pieces])
+    """Sums over rows and over columns, widened in one buffer for some rows at a time: weights are large."""
+    height, width = bits.shape
+    some = min(height, max(1, _WIDENED // width))
+    wide = torch.empty(some, width, dtype=torch.int64, device=bits.device)
+    columns = torch.zeros(width, dtype=torch.int64, device=bits.device)
+    rows = torch.empty(height, dtype=torch.int64, device=bits.device)
+    for first in range(0, height, some):
+        piece = wide[: min(some, height - first)].copy_(bits[first : first + some])
+        columns += piece.sum(0)
+        rows[first : first + some] = piece.sum(1)
+    return columns, rows
 
 
 def model_digest(model: nn.Module, parts: Iterable[tuple[str, nn.Module]]) -> str:
