@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,6 +23,12 @@ PROMPTS = ("Would you lead?", "Yes", "Answer briefly. Write a program that sorts
 M = (3.0, 0.0, -2.0)
 FAMILIES = ("qwen2", "gemma2", "llama")
 NAMES = ("input_ids", "attention_mask", "position_ids")
+
+
+def write_to_the_end(here: Any) -> None:
+    """No token ends an answer; the tokenizer is a copy, for others share it."""
+    here.template.tokenizer = copy.deepcopy(here.template.tokenizer)
+    here.model.generation_config.eos_token_id = here.template.tokenizer.eos_token_id = None
 
 
 def said(here: World, m: Sequence[float] = M, prompts: Sequence[str] = PROMPTS, **settings: Any) -> dict[Any, str]:
@@ -78,7 +85,7 @@ def test_every_policy_says_what_stock_generation_says(family: str, policy: Any, 
     here = world(family)
     here.template.stop_ids = ()
     settings = {"positions": policy, "skip_prefix": skip_prefix, "layers": (0, 1)}
-    here.model.generation_config.eos_token_id = here.template.tokenizer.eos_token_id = None
+    write_to_the_end(here)
     found = said(here, (3.0, -2.0, 0.0), **settings)
     wanted = [by_stock_generate(here, m, settings) for m in (3.0, -2.0, 0.0)]
     assert found == {key: text for texts in wanted for key, text in texts.items()}
@@ -89,7 +96,7 @@ def test_m_0_is_the_bare_model_bit_for_bit_whichever_m_are_asked_for() -> None:
     """The same calls, bit for bit, of a model without hooks; what comes out of them is the machine's affair."""
     here = world("gemma2", torch.float32)
     here.template.stop_ids = ()
-    here.model.generation_config.eos_token_id = here.template.tokenizer.eos_token_id = None
+    write_to_the_end(here)
     heard: list[tuple[Any, ...]] = []
     hooked: list[int] = []
 
@@ -145,7 +152,7 @@ def test_a_row_that_ends_leaves_the_batch() -> None:
 def test_control_rows_that_do_not_end_stay() -> None:
     here = world("llama")
     here.template.stop_ids = ()
-    here.model.generation_config.eos_token_id = here.template.tokenizer.eos_token_id = None
+    write_to_the_end(here)
     shapes = calls(here)
     said(here, (3.0, -2.0))
     assert {b for b, s in shapes if s == 1} == {2 * len(PROMPTS)}
@@ -159,7 +166,7 @@ def test_the_models_own_processors_see_every_row_they_saw_before() -> None:
     assert together == alone(here, M)
     assert together != plain
     here.template.stop_ids = ()
-    here.model.generation_config.eos_token_id = here.template.tokenizer.eos_token_id = None
+    write_to_the_end(here)
     assert said(here, (0.4,)) == by_stock_generate(here, 0.4, {})
 
 

@@ -100,15 +100,14 @@ def from_pairs(
     mean_score = pairs.weights @ score
     usable, allowed = _usable(fine, mean_util, budget, collateral)
     best = _best(fine, mean_score, usable, rule.sparing)
-    m, zero = float(fine[best]), int(np.searchsorted(fine, 0.0))
-    if mean_score[best] <= mean_score[zero] + AS_GOOD:
+    m = float(fine[best])
+    if mean_score[best] <= mean_score[np.searchsorted(fine, 0.0)] + AS_GOOD:
         return nothing(_none_better(pairs, limits=not (budget is None and collateral is None)), allowed, style=style)
     if refusal := why_not(found := evidence_at(pairs, m, level), level):
         return nothing(refusal, allowed, evidence=found, style=style)
     side, swept = usable & (fine * m >= 0), np.interp(pairs.m, fine, mean_score)
     m_interval = _told_apart(pairs, fine[side], (score[:, [best]] - score)[:, side], swept, level)
-    limited = bool(mean_score.max() > mean_score[best] + AS_GOOD)
-    said = _said(limited, rule.sparing)
+    said = _said(bool(mean_score.max() > mean_score[best] + AS_GOOD), rule.sparing)
     top = int(np.where(usable, mean_score, -np.inf).argmax())
     ended = top in (0, len(fine) - 1) and abs(m) > abs(pairs.m[1 if top == 0 else -2])
     reason, at_edge = worded(float(fine[top]) if ended else m, fine, said, m_interval, HOW_MUCH_UNTOLD)
