@@ -91,10 +91,10 @@ def from_pairs(
     """
     check_wish(direction, level)
     pairs, rule = ScoredPairs.of(curve, direction), PAIR_AIMS[aim]
-    if too_little := _too_little(pairs.m):
-        return nothing(too_little)
+    if few := _too_little(pairs.m):
+        return nothing(few)
     style, fine = style_of(pairs, level), between(pairs.m)
-    if rule.sparing and not (style is not None and style.learnt):
+    if rule.sparing and (style is None or not style.learnt):
         rule = PAIR_AIMS["answer"]  # nothing to leave out
     score, mean_util = rule.score(pairs, fine), pairs.weights @ pairs.at(pairs.util, fine)
     mean_score = pairs.weights @ score
@@ -105,12 +105,11 @@ def from_pairs(
         return nothing(_none_better(pairs, limits=not (budget is None and collateral is None)), allowed, style=style)
     if refusal := why_not(found := evidence_at(pairs, m, level), level):
         return nothing(refusal, allowed, evidence=found, style=style)
-    side, swept = usable & (fine * m >= 0), np.interp(pairs.m, fine, mean_score)
-    m_interval = _told_apart(pairs, fine[side], (score[:, [best]] - score)[:, side], swept, level)
+    side, lost = usable & (fine * m >= 0), score[:, [best]] - score
+    m_interval = _told_apart(pairs, fine[side], lost[:, side], np.interp(pairs.m, fine, mean_score), level)
     said = _said(bool(mean_score.max() > mean_score[best] + AS_GOOD), rule.sparing)
     top = int(np.where(usable, mean_score, -np.inf).argmax())
-    ended = top in (0, len(fine) - 1) and abs(m) > abs(pairs.m[1 if top == 0 else -2])
-    reason, at_edge = worded(float(fine[top]) if ended else m, fine, said, m_interval, HOW_MUCH_UNTOLD)
+    reason, at_edge = worded(_reached(pairs.m, fine, m, top), fine, said, m_interval, HOW_MUCH_UNTOLD)
     return Recommendation(
         m=m,
         reason=reason,
@@ -127,6 +126,12 @@ def from_pairs(
         evidence=found,
         style=style,
     )
+
+
+def _reached(swept: Float[FloatArray, " n"], fine: Float[FloatArray, " f"], m: float, top: int) -> float:
+    """The end of the sweep where the best m lies there, else m itself."""
+    ended = top in (0, len(fine) - 1) and abs(m) > abs(swept[1 if top == 0 else -2])
+    return float(fine[top]) if ended else m
 
 
 def _usable(
