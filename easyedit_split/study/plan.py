@@ -114,10 +114,12 @@ def data_for(
 
 
 def _dev(data: str, seed: int, columns: dict[str, str] | None, drop_bad: bool) -> PairTable | None:
-    """The dev split, of data that has one."""
+    """The dev split, of data that has one; a bad row in it is an error, as in any other split."""
     try:
         return load_dataset(data, split="dev", seed=seed, columns=columns, drop_bad=drop_bad)
-    except DataError:
+    except DataError as error:
+        if ", row " in str(error):
+            raise
         return None
 
 

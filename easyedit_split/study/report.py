@@ -46,7 +46,10 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
     """
     best = result.best
     evidence = {"reason": best.choice.reason, "gain": _number(best.choice.gain), "paid": _number(best.choice.paid)}
-    Steering(best.artifact).at(best.m, evidence=evidence).save_pretrained(folder / ARTIFACT, overwrite=overwrite)
+    steering = Steering(best.artifact)
+    if best.choice.m is not None:  # an m that nobody recommended is not kept
+        steering = steering.at(best.m, evidence=evidence)
+    steering.save_pretrained(folder / ARTIFACT, overwrite=overwrite)
     write_table(pd.concat([item.table for item in result.trained], ignore_index=True), folder / "sweep.parquet")
     if result.scan is not None:
         write_table(result.scan, folder / "layers.csv")
@@ -73,13 +76,14 @@ def usage(result: SteerResult, folder: Path) -> tuple[str, str]:
         result: of ``steer``.
         folder: where it was written.
     """
-    place = folder / ARTIFACT
+    place, named = folder / ARTIFACT, result.best.choice.m is None  # the artifact keeps an m that was recommended
+    at, option = (f".at({result.best.m:.3g})", f" --m {result.best.m:.3g}") if named else ("", "")
     python = (
         "import easyedit_split as es\n"
         f'model, tokenizer = es.load_model("{result.model}")\n'
-        f'with es.Steering.from_pretrained("{place}")(model): ...  # model.generate(...) is steered in here'
+        f'with es.Steering.from_pretrained("{place}"){at}(model): ...  # model.generate(...) is steered in here'
     )
-    return python, f"easyedit-split chat --model {result.model} --intervention {place}"
+    return python, f"easyedit-split chat --model {result.model} --intervention {place}{option}"
 
 
 def report(result: SteerResult, folder: Path) -> str:
@@ -121,7 +125,10 @@ def _verdict(best: Trained) -> str:
         return f"No m can be recommended ({choice.reason}); r = {best.m * best.r_per_m:.2g} is shown."
     helped = "" if choice.helped is None else ", {} of {} pairs".format(*choice.helped)
     m = f"m = {choice.m:.3g} (r = {choice.m * best.r_per_m:.2g})"
-    return f"Recommended: {m}: preference {choice.gain:+.2f} nats{helped}, utility {-choice.paid:+.2f} nats."
+    return (
+        f"Recommended: {m}: preference {choice.gain:+.2f} nats{helped}, utility {-choice.paid:+.2f} nats "
+        "(measured on the pairs that chose m: on others expect a little less)."
+    )
 
 
 def strength_names(best: Trained) -> dict[float, str]:

@@ -106,13 +106,30 @@ def test_texts_and_side_effects_are_at_the_chosen_m(found: Found) -> None:
     assert sorted(result.side_effects["m1"].unique()) == sorted([m / 2, m, 2 * m])
 
 
+@pytest.mark.parametrize("recommended", [True, False])
+def test_an_m_is_kept_only_where_one_was_recommended(found: Found, tmp_path: Path, recommended: bool) -> None:
+    result, m = found[0], 0.75
+    choice = dataclasses.replace(result.best.choice, m=m if recommended else None, gain=1.0, paid=0.5, helped=(3, 4))
+    trained = (dataclasses.replace(result.best, choice=choice, m=m),)
+    result = dataclasses.replace(result, trained=trained)
+    write_result(result, tmp_path / "out")
+    assert set(Steering.from_pretrained(tmp_path / "out" / "artifact").artifact.chosen) == (
+        {"default"} if recommended else set()
+    )
+    python, command = usage(result, tmp_path / "out")
+    assert (".at(0.75)" in python, "--m 0.75" in command) == (not recommended, not recommended)
+    page = report(result, tmp_path / "out")
+    assert ("measured on the pairs that chose m" in page) == recommended
+
+
 def test_what_is_written_can_be_read_back_and_says_the_same(found: Found, tmp_path: Path) -> None:
     result = found[0]
     write_result(result, tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
     files = {"report.md", "sweep.parquet", "curves.png", "layers.csv", "collateral.csv", "texts.json"}
     assert names == {"artifact", *files}
-    assert Steering.from_pretrained(tmp_path / "out" / "artifact").m == pytest.approx(result.best.m)
+    kept = Steering.from_pretrained(tmp_path / "out" / "artifact")
+    assert kept.m == (1.0 if result.best.choice.m is None else pytest.approx(result.best.m))
     assert len(read_sweep(tmp_path / "out" / "sweep.parquet")) == sum(len(item.table) for item in result.trained)
     written = pd.DataFrame(json.loads((tmp_path / "out" / "texts.json").read_text()))
     assert written["text"].tolist() == result.texts["text"].tolist()
