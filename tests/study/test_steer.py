@@ -108,16 +108,16 @@ def test_texts_and_side_effects_are_at_the_chosen_m(found: Found) -> None:
 
 @pytest.mark.parametrize("recommended", [True, False])
 def test_an_m_is_kept_only_where_one_was_recommended(found: Found, tmp_path: Path, recommended: bool) -> None:
-    result, m = found[0], 0.75
+    result, m = found[0], found[0].best.m
     choice = dataclasses.replace(result.best.choice, m=m if recommended else None, gain=1.0, paid=0.5, helped=(3, 4))
-    trained = (dataclasses.replace(result.best, choice=choice, m=m),)
+    trained = (dataclasses.replace(result.best, choice=choice),)
     result = dataclasses.replace(result, trained=trained)
     write_result(result, tmp_path / "out")
     assert set(Steering.from_pretrained(tmp_path / "out" / "artifact").artifact.chosen) == (
         {"default"} if recommended else set()
     )
     python, command = usage(result, tmp_path / "out")
-    assert (".at(0.75)" in python, "--m 0.75" in command) == (not recommended, not recommended)
+    assert (f".at({m:.3g})" in python, f"--m {m:.3g}" in command) == (not recommended, not recommended)
     page = report(result, tmp_path / "out")
     assert ("measured on the pairs that chose m" in page) == recommended
 
