@@ -10,6 +10,12 @@
 | ``T_p, T_n``    | T         | scored tokens of each answer, end token included                       |
 | ``pref``        | PrefOdds  | L_n - L_p, nats (Eq. 7)                                                |
 | ``util``        | UtilOdds  | log-odds of the pair's whole probability mass, nats (Eq. 8)            |
+| ``r``           |           | relative perturbation norm, ``|m dh| / |h|``, median over steered tokens |
+
+Terms: the *wanted answer* is the positive one where preference is to be raised; its *held-out likelihood* is what
+``recommend`` maximises. *Learnt style* is a rise of utility over m = 0, common to both answers of a pair; the aim
+*capped* leaves it out. *Collateral* is the mean KL divergence per token from the bare model on neutral prompts. A
+*launch* is one call of the engine's decoder.
 
 Shapes: ``b`` rows, ``s`` tokens, ``d`` hidden width, ``d_in``/``d_out`` of a linear map, ``r`` rank, ``n`` pairs,
 ``V`` vocabulary. Nothing here imports torch.

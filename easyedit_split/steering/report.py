@@ -67,7 +67,7 @@ class Tally:
         self.ratio += float(((after - before).norm(dim=-1) / before.norm(dim=-1)).sum())
 
     def applied(self) -> Applied:
-        """The account so far."""
+        """Counts and mean relative norm up to now."""
         mean = self.ratio / self.touched if self.touched else 0.0
         return Applied(self.site, self.module, self.calls, self.seen, self.touched, self.changed, mean)
 

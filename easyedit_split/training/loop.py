@@ -207,7 +207,7 @@ class _Loop:
         return torch.stack(total).sum()
 
     def _update(self, lr: float, rows: list[int]) -> None:
-        """AdamW's step from a state that is good, to one that at least can be written down."""
+        """Take one AdamW step; a parameter that is not finite afterwards stops the run at its last finite state."""
         self.good.keep(len(self.history))
         for group in self.optimizer.param_groups:
             group["lr"] = lr

@@ -1,6 +1,6 @@
 """AdamW's learning rate from one in natural units: how far |dh| / |h| can be carried on this model, by this form.
 
-    theta(s) = theta_0 + s D       D: each parameter's direction in two steps on trial, every entry about +-1
+    theta(s) = theta_0 + s D       D: each parameter's direction in two trial steps, every entry about +-1
     r(s) = |dh| / |h| at m = 1     lr = s / sum_k f_k  with  r(s) = lr_r;  f_k the schedule's factors
 
 AdamW moves a parameter by about its learning rate whatever the gradient's size, so s = lr sum f is how far the steps of
@@ -38,7 +38,7 @@ _HALVINGS = 40
 
 @runtime_checkable
 class Train(Protocol):
-    """``loop.train_intervention``, which stands above this module."""
+    """``loop.train_intervention``, passed in by the training loop."""
 
     def __call__(
         self, model: nn.Module, template: Template, pairs: Sequence[EncodedPair], run: RunConfig, *, concept: str
@@ -67,7 +67,7 @@ def in_plain_units(
     """Turn a run in natural units into one in plain units.
 
     Args:
-        train: makes the steps on trial.
+        train: takes the trial steps.
         start: where training begins; its parameters are left as they are.
         model: the bare model.
         template: that encoded the pairs.
@@ -76,7 +76,7 @@ def in_plain_units(
         concept: enters the seed.
 
     Raises:
-        ConfigError: the steps on trial changed nothing.
+        ConfigError: the trial steps changed nothing.
         TrainingStopped: a loss or gradient of theirs was not finite.
     """
     few = pairs[: run.train.batch_size * run.train.gradient_accumulation_steps]
@@ -141,7 +141,7 @@ def reach(r: Callable[[float], float], wanted: float) -> float:
         high *= 2
         if high > FARTHEST:
             raise ConfigError(
-                "training steps on trial changed next to nothing, so a learning rate in natural units means nothing "
+                "trial training steps changed next to nothing, so a learning rate in natural units means nothing "
                 "here: give train.unit=m and a plain train.lr"
             )
     low = 0.0

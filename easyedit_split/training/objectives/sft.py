@@ -1,4 +1,4 @@
-"""SFT: the cross-entropy of the answer that the direction is for, in nats per token.
+"""SFT: the cross-entropy of the wanted answer (the positive one under +m), in nats per token.
 
     L = L_p / T_p under +m,   with ``directions: both`` also L_n / T_n under -m
 
