@@ -9,6 +9,7 @@ from rich.table import Table
 from ..analysis import (
     AIMS,
     Aim,
+    Budget,
     Collateral,
     Direction,
     Interval,
@@ -99,7 +100,13 @@ def _wide_apart(curve: SweepCurve, choice: Recommendation, wanted: Direction) ->
 
 
 def aims_of(
-    fit: SweepFit, *, direction: Direction, level: float, collateral: Collateral | None, texts: JudgedTexts | None
+    fit: SweepFit,
+    *,
+    direction: Direction,
+    level: float,
+    collateral: Collateral | None,
+    texts: JudgedTexts | None,
+    budget: Budget | None = None,
 ) -> dict[Aim, Recommendation]:
     """What every aim that can be served would choose for one sweep.
 
@@ -109,11 +116,15 @@ def aims_of(
         level: coverage of the confidence intervals, in (0, 1).
         collateral: side effects; None where none were measured.
         texts: judged texts; None where there are none.
+        budget: utility that may be lost, under every aim; None for none named.
     """
     found: dict[Aim, Recommendation] = {}
     for aim in AIMS:
         try:
-            found[aim] = recommend(fit, aim=aim, direction=direction, level=level, collateral=collateral, texts=texts)
+            limit = collateral if aim == "kl" else None  # what the others would choose without it
+            found[aim] = recommend(
+                fit, aim=aim, budget=budget, direction=direction, level=level, collateral=limit, texts=texts
+            )
         except (ConfigError, DataError):
             continue  # it has not what it needs
     return found

@@ -130,3 +130,17 @@ def test_texts_beyond_the_sweep_are_refused() -> None:
     far["m1"] *= 2
     with pytest.raises(DataError, match="the sweep covers -4 to 4 only"):
         recommend(item(), texts=JudgedTexts.of(far))  # type: ignore[arg-type]
+
+
+def test_limits_that_are_named_hold_under_texts_too() -> None:
+    fit, texts = item(), JudgedTexts.of(judged())
+    free = recommend(fit, texts=texts)  # type: ignore[arg-type]
+    assert free.m is not None
+    assert free.m != 0
+    none = recommend(fit, texts=texts, collateral=Collateral(texts.m, np.abs(texts.m), 1e-9))  # type: ignore[arg-type]
+    assert none.m is None
+    assert "within the budget" in none.reason
+    loose = recommend(fit, texts=texts, collateral=Collateral(texts.m, np.abs(texts.m), 1e9))  # type: ignore[arg-type]
+    assert loose.m == free.m
+    with pytest.raises(ConfigError, match="keeps no limit on side effects"):
+        recommend(fit, aim="preference", collateral=Collateral(texts.m, np.abs(texts.m), 1.0))  # type: ignore[arg-type]

@@ -98,7 +98,7 @@ def from_pairs(
         rule = PAIR_AIMS["answer"]  # nothing to leave out
     score, mean_util = rule.score(pairs, fine), pairs.weights @ pairs.at(pairs.util, fine)
     mean_score = pairs.weights @ score
-    usable, allowed = _usable(fine, mean_util, budget, collateral)
+    usable, allowed = usable_m(fine, mean_util, budget, collateral)
     best = _best(fine, mean_score, usable, rule.sparing)
     m = float(fine[best])
     if mean_score[best] <= mean_score[np.searchsorted(fine, 0.0)] + AS_GOOD:
@@ -134,10 +134,17 @@ def _reached(swept: Float[FloatArray, " n"], fine: Float[FloatArray, " f"], m: f
     return float(fine[top]) if ended else m
 
 
-def _usable(
+def usable_m(
     m: Float[FloatArray, " f"], util: Float[FloatArray, " f"], budget: Budget | None, collateral: Collateral | None
 ) -> tuple[Bool[np.ndarray, " f"], float | None]:
-    """Which m are within the limits, and how much utility (nats) may be lost; None where no limit is set."""
+    """Which m are within the limits, and how much utility (nats) may be lost; None where no limit is set.
+
+    Args:
+        m: any m.
+        util: mean utility there, nats.
+        budget: a limit on utility; None for none.
+        collateral: a limit on side effects; None for none.
+    """
     allowed = None if budget is None else float(budget.allowed(util[None])[0])
     usable = np.ones(len(m), dtype=bool) if allowed is None else util >= util.max() - allowed
     return usable if collateral is None else usable & collateral.within(m), allowed

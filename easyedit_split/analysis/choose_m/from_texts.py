@@ -10,11 +10,14 @@ preference and utility do there is read off the sweep.
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Bool
 from scipy import stats
 
 from ...types import DataError
-from .beside import JudgedTexts
+from .beside import Collateral, JudgedTexts
+from .budget import Budget
 from .evidence import evidence_at
+from .from_pairs import usable_m
 from .interval import Interval
 from .paired_gain import FEWEST, paired_gain
 from .recommendation import Recommendation, nothing, worded
@@ -22,12 +25,21 @@ from .scored_pairs import ScoredPairs
 from .style import style_of
 
 
-def from_texts(texts: JudgedTexts, pairs: ScoredPairs, *, level: float = 0.95) -> Recommendation:
+def from_texts(
+    texts: JudgedTexts,
+    pairs: ScoredPairs,
+    *,
+    budget: Budget | None = None,
+    collateral: Collateral | None = None,
+    level: float = 0.95,
+) -> Recommendation:
     """Choose m where texts are best.
 
     Args:
         texts: judged.
         pairs: of the sweep, over at least two m; it covers the judged m.
+        budget: a limit on utility besides; None for none.
+        collateral: a limit on side effects besides; None for none.
         level: of the intervals.
 
     Raises:
@@ -38,22 +50,19 @@ def from_texts(texts: JudgedTexts, pairs: ScoredPairs, *, level: float = 0.95) -
         raise DataError(f"texts were judged from m = {judged}, the sweep covers {swept} only: sweep as far.")
     style, prompts = style_of(pairs, level), np.zeros(len(texts.overall), dtype=np.int64)
     mean, zero = texts.overall.mean(axis=0), int(np.flatnonzero(texts.m == 0)[0])
-    best = int(mean.argmax())
+    usable, allowed = usable_m(texts.m, pairs.weights @ pairs.at(pairs.util, texts.m), budget, collateral)
+    best = int(np.where(usable, mean, -np.inf).argmax()) if usable.any() else zero
     m = float(texts.m[best])
     if best == zero:
-        return nothing("no judged m writes better texts than m = 0", style=style)
-    found, gain = (
-        evidence_at(pairs, m, level),
-        paired_gain(texts.overall[:, best] - texts.overall[:, zero], prompts, level),
-    )
+        within = "" if budget is None and collateral is None else " within the budget"
+        return nothing(f"no judged m{within} writes better texts than m = 0", allowed, style=style)
+    found = evidence_at(pairs, m, level)
+    gain = paired_gain(texts.overall[:, best] - texts.overall[:, zero], prompts, level)
     if len(prompts) < FEWEST or not gain.shown:
         needed = max(FEWEST, gain.needed or 0, len(prompts) + 1)
         said = f"texts at m = {m:.3g} are better by {gain.mean:.2f} of 2, which {len(prompts)} prompts do not show"
         return nothing(f"{said}: judge about {needed}", evidence=found, style=style)
-    behind = texts.overall[:, [best]] - texts.overall
-    limit = stats.t.ppf((1 + level) / 2, len(prompts) - 1) * stats.sem(behind, axis=0)
-    as_good = texts.m[behind.mean(axis=0) <= limit]
-    ends = Interval(float(as_good[0]), float(as_good[-1]), level)
+    ends = _as_good(texts, usable, best, level)
     reason, at_edge = worded(
         m, texts.m, f"texts are best here ({mean[best]:.2f} of 2, unsteered {mean[zero]:.2f})", ends
     )
@@ -65,7 +74,7 @@ def from_texts(texts: JudgedTexts, pairs: ScoredPairs, *, level: float = 0.95) -
         gain=found.preference.mean,
         paid=-found.utility.mean,
         below_max=top - float((pairs.weights @ pairs.at(pairs.util, np.array([m])))[0]),
-        budget=None,
+        budget=allowed,
         m_interval=ends,
         gain_interval=found.preference.student,
         paid_interval=None if paid is None else Interval(-paid.high, -paid.low, level),
@@ -75,3 +84,11 @@ def from_texts(texts: JudgedTexts, pairs: ScoredPairs, *, level: float = 0.95) -
         evidence=found,
         style=style,
     )
+
+
+def _as_good(texts: JudgedTexts, usable: Bool[np.ndarray, " k"], best: int, level: float) -> Interval:
+    """From the least to the greatest usable m whose texts a paired t-test does not tell from the best."""
+    behind = texts.overall[:, [best]] - texts.overall
+    limit = stats.t.ppf((1 + level) / 2, len(behind) - 1) * stats.sem(behind, axis=0)
+    as_good = texts.m[usable & (behind.mean(axis=0) <= limit)]
+    return Interval(float(as_good[0]), float(as_good[-1]), level)

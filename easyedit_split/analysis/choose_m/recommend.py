@@ -68,7 +68,8 @@ def recommend(
         aim: see the top of the module; None weighs all there is.
         budget: utility that may be lost; under "preference" 10 % of the swept range unless given, under the others no
             limit unless given.
-        collateral: side effects and what is allowed of them; "kl" needs them.
+        collateral: side effects and what is allowed of them: a limit under every aim but "preference", which knows
+            none; "kl" needs them.
         texts: judged; "text" needs them.
         direction: "raise" or "lower" the preference.
         level: of the intervals from pairs.
@@ -89,12 +90,14 @@ def recommend(
     if aim == "text":
         if texts is None or not paired:
             raise ConfigError("aim 'text' needs judged texts and a sweep of pairs.")
-        return from_texts(texts, ScoredPairs.of(item.curve, direction), level=level)
+        scored = ScoredPairs.of(item.curve, direction)
+        return from_texts(texts, scored, budget=budget, collateral=collateral, level=level)
     if aim == "kl" and (collateral is None or not paired):
         raise ConfigError("aim 'kl' needs side effects (collateral) and a sweep of pairs.")
     if aim in PAIR_AIMS and paired:
-        limit = collateral if aim == "kl" else None
-        return from_pairs(item.curve, aim=aim, budget=budget, collateral=limit, direction=direction, level=level)
+        return from_pairs(item.curve, aim=aim, budget=budget, collateral=collateral, direction=direction, level=level)
+    if collateral is not None:
+        raise ConfigError(f"aim {aim!r} keeps no limit on side effects: leave collateral out, or choose another aim.")
     if item.preference is None or item.utility is None:
         return nothing(" ".join(item.problems) or f"{item.curve.name}: not fitted")
     choice = from_curves(

@@ -85,7 +85,12 @@ def command(  # noqa: DOC101, DOC103
     if len(refused) == len(fits) == 1:
         raise refused[0]
     print_recommendations(found, None if goal in ("preference", "text") else way)
-    options = [aims_of(fit, direction=way, level=level, collateral=effects, texts=judged) for fit in fits]
+    told = {id(fit): {goal: choice} for fit, choice in found}  # what was recommended stands in the table as it was
+    options = [
+        aims_of(fit, direction=way, level=level, collateral=effects, texts=judged, budget=allowed)
+        | told.get(id(fit), {})
+        for fit in fits
+    ]
     print_aims(options, goal, effects, judged)
     if len(refused) == len(fits):
         raise ConfigError("no curve could be used; the reasons stand above")
