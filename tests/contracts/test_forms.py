@@ -14,7 +14,9 @@ from easyedit_split.model.sites import FAMILIES, PLACEMENTS, Placement
 from easyedit_split.steering.forms.base import FORMS, Form
 from easyedit_split.steering.forms.lora import Lora, LoraConfig
 from easyedit_split.text.positions import POLICIES, Positions
+from easyedit_split.training.train_pairs import train_artifact
 
+from ..small import PAIRS, run_config, world
 from . import forms
 from .temporary import caught, registered
 
@@ -225,3 +227,12 @@ def test_control_every_scorer_agrees() -> None:
 def test_control_saved_is_loaded(wrong: type[Form], tmp_path: Path) -> None:
     with registered(FORMS, "wrong", wrong) as name, caught():
         forms.check_saved_is_loaded(name, tmp_path / "out")
+
+
+@EVERY_FORM
+def test_training_from_texts_ends_in_an_artifact_that_knows_its_unit(name: str) -> None:
+    """Also for a form that reads its map: what m = 1 is worth is measured where the map is."""
+    here = world()
+    artifact = train_artifact(here.model, here.tokenizer, PAIRS, run_config(name, epochs=2, lr=0.3))
+    assert artifact.unit is not None
+    assert artifact.unit.r_per_m > 0
