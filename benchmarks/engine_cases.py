@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, LlamaConfig, PretrainedConfig, Qwen2Config
 
 from easyedit_split.steering.intervention import Intervention
-from easyedit_split.text.encode import EncodedPair
+from easyedit_split.text.encode_pairs import EncodedPair
 from easyedit_split.types import Pair
 
 FILES = {"psychopathy": "psychopathy.jsonl", "powerseeking": "powerseeking_train.csv"}
@@ -162,7 +162,7 @@ def smollm2_cases(data: Path, pairs: Mapping[str, int]) -> tuple[dict[str, Case]
     from easyedit_split.config import TokenConfig
     from easyedit_split.datasets.load import load_dataset
     from easyedit_split.model.load import load_model
-    from easyedit_split.text.encode import encode_pairs
+    from easyedit_split.text.encode_pairs import encode_pairs
     from easyedit_split.text.prompt_tokens import Template
 
     model, tokenizer = load_model("smollm2", dtype="float32")

@@ -53,7 +53,7 @@ from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate_texts
 from easyedit_split.storage import Journal
 from easyedit_split.sweep_table import write_table
-from easyedit_split.text.encode import encode_pairs
+from easyedit_split.text.encode_pairs import encode_pairs
 
 DATASETS = ("persona", "power", "concepts")
 CHOSEN_ON = ("reviews", *DATASETS)

@@ -1,4 +1,4 @@
-"""One view of steering: vectors, LoRA and local weight updates as ``h' = (W + m1 dW) h + (b + m2 db)``.
+"""Steering of language models by vectors, LoRA and local weight updates: ``h' = (W + m1 dW) h + (b + m2 db)``.
 
     import easyedit_split as es
 
@@ -44,7 +44,7 @@ _HOMES = {
     "as_pairs": "datasets.in_memory",
     "attach": "steering.attach",
     "compose": "training.recipes",
-    "encode_pairs": "text.encode",
+    "encode_pairs": "text.encode_pairs",
     "fit_sweep": "analysis",
     "generate": "api",
     "load_dataset": "datasets.load",
@@ -59,7 +59,7 @@ _HOMES = {
     "train": "api",
     "write_table": "sweep_table",
 }
-"""Every public name and the module that it loads from."""
+"""Every public name and the module that it is loaded from."""
 
 __all__ = [
     "Artifact",
@@ -120,7 +120,7 @@ if TYPE_CHECKING:
     from .storage import Journal
     from .sweep_curves import mean_curve
     from .sweep_table import read_sweep, write_table
-    from .text.encode import encode_pairs
+    from .text.encode_pairs import encode_pairs
     from .text.prompt_tokens import Template
     from .training.recipes import compose
     from .training.run_config import RunConfig

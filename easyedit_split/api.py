@@ -1,4 +1,4 @@
-"""The verbs of the package, for programs: from pairs to a steered model in seven lines.
+"""The Python API: train, sweep and generate, from answer pairs to a steered model in seven lines.
 
     import easyedit_split as es
 
@@ -128,7 +128,7 @@ def sweep(
     journal: Journal | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
-    """Score answer pairs over m: preference and utility log-odds (Eq. 7, 8), in nats.
+    """Score answer pairs at each steering strength m: preference and utility log-odds (Eq. 7, 8), in nats.
 
     Args:
         model: the model to score.
@@ -184,7 +184,7 @@ def generate(
     config: GenerateConfig | None = None,
     progress: bool = True,
 ) -> list[Generated]:
-    """Write answers to prompts, steered at one or more m.
+    """Generate answers to prompts, steered at one or more strengths m.
 
     Args:
         model: the model that writes.

@@ -1,4 +1,4 @@
-"""Strict configuration: frozen dataclasses read from plain mappings, where nothing unread goes unnoticed.
+"""Strict configuration: frozen dataclasses built from plain mappings; an unknown key or a wrong type is an error.
 
 ``build(cls, mapping, where)`` is the one door. An unknown key raises and names the nearest known one; a value of the
 wrong type raises and says what was allowed; ranges are checked by each class in ``__post_init__``. ``45`` is accepted
@@ -24,11 +24,11 @@ MOST_POINTS = 100_000
 
 
 def parse_grid(text: str, where: str = "grid") -> tuple[float, ...]:
-    """Parse a grid of m: ``"start:stop:count"`` with both ends included, or comma-separated numbers, which stay as they
-    are written.
+    """Parse a grid of strengths m: ``"start:stop:count"`` with both ends included, or numbers separated by commas.
 
-    A grid through zero holds exactly 0.0: no 1e-16 takes m = 0's place. Its other inner points are rounded to what
-    their distance can tell apart (0.6, not 0.6000000000000001).
+    Numbers separated by commas stay as they are written. An even grid through zero holds exactly 0.0: no 1e-16 takes
+    m = 0's place. Its other inner points are rounded to what their distance can tell apart (0.6, not
+    0.6000000000000001).
 
     Args:
         text: the grid, e.g. ``-20:20:41`` or ``-4,0,4``.
@@ -125,7 +125,7 @@ def _fields(cls: type[Any]) -> dict[str, dataclasses.Field[Any]]:
 
 
 def check_keys(cls: type[Any], mapping: Any, where: str) -> dict[str, Any]:
-    """Check each value of ``mapping`` against the type of the field of ``cls`` that it is for; keys may be missing.
+    """Check each value of ``mapping`` against the type of the field of ``cls`` with the same name; keys may be missing.
 
     Args:
         cls: the frozen dataclass that the settings are for.
@@ -191,7 +191,7 @@ def require(condition: bool, message: str) -> None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TokenConfig:
-    """How a pair becomes tokens.
+    """Settings for the tokenisation of answer pairs.
 
     Attributes:
         chat_template: ``auto`` uses the tokenizer's template where it has one; ``on`` insists; ``off`` never.
@@ -211,7 +211,7 @@ class TokenConfig:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TrainConfig:
-    """How an intervention is trained; every default is the most common value of the paper's runs.
+    """Settings of a training run (optimiser, batches, strengths); defaults are the most common in the paper's runs.
 
     Attributes:
         epochs: passes over the training pairs.

@@ -1,4 +1,4 @@
-"""Preference and utility log-odds of answer pairs, in float64 and in formulas that neither overflow nor cancel.
+"""Preference and utility log-odds of answer pairs, in float64, by formulas without overflow or cancellation.
 
     PrefOdds = L_n - L_p                                                           Eq. 7
     UtilOdds = log (e^-L_p + e^-L_n) / (1 - e^-L_p - e^-L_n)                       Eq. 8
@@ -45,7 +45,7 @@ def log1mexp(a: FloatArray) -> FloatArray:
 
 
 def preference(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
-    """Preference log-odds L_n - L_p, nats (Eq. 7); NaN where both losses are infinite.
+    """Preference log-odds, nats (Eq. 7): difference L_n - L_p of negative log-likelihoods; NaN if both are infinite.
 
     Args:
         L_p: negative log-likelihood of the positive answers, nats, any shape.
@@ -56,7 +56,7 @@ def preference(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
 
 
 def utility(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
-    """Utility log-odds, nats (Eq. 8); NaN where undefined (e^-L_p + e^-L_n >= 1) or where a loss is not finite.
+    """Utility log-odds, nats (Eq. 8): logit of both answers' total probability; NaN where undefined or not finite.
 
     Args:
         L_p: negative log-likelihood of the positive answers, nats, any shape.
@@ -70,7 +70,7 @@ def utility(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
 
 
 def credit(pref: FloatArray, even: float = 0.0) -> FloatArray:
-    """What each pair counts towards accuracy: 1 where the positive answer is likelier, 0 where the other is, a tie 1/2.
+    """Accuracy of each pair: 1 where the positive answer is likelier, 0 where the negative one is, 1/2 for a tie.
 
     The one rule of this package: accuracy from log-odds is the mean of it over pairs, and chance is one half.
 
@@ -86,7 +86,7 @@ def credit(pref: FloatArray, even: float = 0.0) -> FloatArray:
 
 
 def losses(scores: Scores, normalize: Normalize = "sum") -> tuple[FloatArray, FloatArray]:
-    """``(L_p, L_n)``, ``[n]`` each: summed over the answer's tokens (App. C.2), or the mean per token.
+    """Negative log-likelihoods ``(L_p, L_n)``, ``[n]``: summed over answer tokens (App. C.2), or the mean per token.
 
     Args:
         scores: summed losses and token counts of ``n`` pairs.
@@ -98,7 +98,7 @@ def losses(scores: Scores, normalize: Normalize = "sum") -> tuple[FloatArray, Fl
 
 
 def status(L_p: FloatArray, L_n: FloatArray) -> npt.NDArray[np.object_]:
-    """``ok``, ``utility_undefined`` or ``non_finite`` for each pair, ``[n]``.
+    """Whether each pair's log-odds are defined: ``ok``, ``utility_undefined`` or ``non_finite``, ``[n]``.
 
     Args:
         L_p: ``[n]`` losses of the positive answers, nats.
@@ -110,7 +110,7 @@ def status(L_p: FloatArray, L_n: FloatArray) -> npt.NDArray[np.object_]:
 
 
 def odds_of_mean(L_p: FloatArray, L_n: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """``(pref, util)`` of the mean losses over pairs (the first axis), instead of the mean of each pair's odds.
+    """Log-odds ``(pref, util)`` of the mean losses over pairs (the first axis), instead of the pairs' mean log-odds.
 
     Args:
         L_p: ``[n ...]`` losses of the positive answers, nats; the mean is over the first axis.
@@ -122,7 +122,7 @@ def odds_of_mean(L_p: FloatArray, L_n: FloatArray) -> tuple[FloatArray, FloatArr
 
 @dataclass(frozen=True)
 class PairOdds:
-    """Log-odds of each pair at each m.
+    """Log-odds (preference or utility) of each pair at each m.
 
     Attributes:
         m: ``[n]`` sorted.
@@ -143,7 +143,7 @@ class PairOdds:
 
     @property
     def mean(self) -> Float[FloatArray, " n"]:
-        """The curve: mean over pairs, then over concepts, nats."""
+        """The mean curve over m: the mean over pairs, then over concepts, nats."""
         return mean_over_pairs(self.values, self.concepts)
 
 

@@ -1,4 +1,4 @@
-"""Names to classes: a built-in is one file in its folder, a third party's is one entry point.
+"""Registries of classes by name: a built-in class is one file in its folder, a third party's is an entry point.
 
 A registry imports every module of its folder on first use, so that a new file with one ``@REGISTRY.register("name")``
 line is found without a second edit, and then loads the entry points of its group. A name taken twice is an error.
@@ -23,7 +23,7 @@ _REGISTERED = re.compile(r"""^@?[A-Z]+\.register\("([^"]+)"\)""", re.MULTILINE)
 
 
 def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
-    """A hint that ends a sentence: the closest allowed name, if any is close, then all of them.
+    """The end of an error message about an unknown name: the closest allowed name, if any is close, then all of them.
 
     Args:
         name: what was asked for.
@@ -35,7 +35,7 @@ def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
 
 
 def names_without_loading(folder: str, group: str) -> tuple[str, ...]:
-    """The names that a registry of a folder and group would hold, sorted, read from sources and metadata alone.
+    """The sorted names that a registry would hold, read from sources and package metadata without importing anything.
 
     For help texts, which are not to wait for torch.
 

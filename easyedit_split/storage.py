@@ -1,4 +1,4 @@
-"""Atomic writes and resumable journals: a result appears whole or not at all, and a killed run goes on.
+"""Atomic writes and resumable journals: a result file is complete or absent, and an interrupted run can be resumed.
 
 A result is written under a temporary name and moved into place. A journal is a file of one JSON object a line beside
 the result, begun by a fingerprint of everything the result depends on; a half-written last line is forgotten. What the
@@ -36,7 +36,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside ``folder`` that takes its place on leaving, and vanishes on an exception.
+    """Write a folder atomically: a temporary folder replaces ``folder`` on leaving, and is removed on an exception.
 
     An existing ``folder`` is replaced; until the new one is in place, the old one is kept.
 
@@ -75,12 +75,12 @@ def _swap(temporary: Path, folder: Path) -> None:
 
 
 def _beside(path: Path) -> Path:
-    """A name that nothing has, in the same folder and with the same suffix."""
+    """An unused path in the same folder and with the same suffix."""
     return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then move it into place.
+    """Write a file atomically: ``write`` fills a temporary file beside ``path``, which is then moved into place.
 
     The temporary name keeps the suffix of ``path``, for writers that choose a format by it.
 
@@ -102,7 +102,7 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
 
 
 class Journal:
-    """Finished parts of a long run, one JSON object a line; nothing is written before the first part is.
+    """A journal of the finished parts of a long run, one JSON object a line; the file is created with the first part.
 
     Args:
         path: where it is kept while the run is under way.
@@ -139,11 +139,11 @@ class Journal:
 
     @property
     def holds_parts(self) -> bool:
-        """Whether a run that stops now can be gone on with."""
+        """Whether any part is finished, so that a run that stops now can be resumed."""
         return self._begun or bool(self.records)
 
     def _begin(self) -> None:
-        """Write the fingerprint and what was finished, without a half-written last line."""
+        """Write the fingerprint and the parts finished before, without a half-written last line."""
         if self._others:
             old = self.path.with_name(f"{self.path.name}.old")
             os.replace(self.path, old)
@@ -154,7 +154,7 @@ class Journal:
         self._begun = True
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add one finished part; on disk when this returns.
+        """Append one finished part; it is on disk when this returns.
 
         Args:
             record: plain JSON values of the part.
@@ -171,7 +171,7 @@ class Journal:
                 os.fsync(file.fileno())
 
     def finish(self) -> None:
-        """Remove the journal: the result is in place. Another run's stays."""
+        """Remove the journal once the result is written; the journal of another run is kept."""
         if not self._others:
             with _writing(self.path):
                 self.path.unlink(missing_ok=True)
@@ -182,7 +182,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON values of a file's lines up to the first that is none; none where there is no file."""
+    """The JSON values of a file's lines, up to the first line that is not valid JSON; none where there is no file."""
     try:
         text = path.read_text("utf-8", errors="replace")
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""YAML read strictly: nothing in it is executed, no key stands twice, and a word or number is what it looks like.
+"""A strict YAML reader (YAML 1.2): nothing is executed, duplicate keys are errors, and ``on`` and ``010`` stay text.
 
 | written     | YAML 1.1 reads | here, as in YAML 1.2 |
 |-------------|----------------|----------------------|
@@ -26,14 +26,14 @@ _PLAIN = {
         r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
     ),
 }
-"""Kinds of plain values that are read otherwise than in YAML 1.1: the signs they begin with, and their form."""
+"""Plain values that are not read as in YAML 1.1: the characters they can begin with, and their pattern, by type."""
 
 _ERRORS = (yaml.YAMLError, ValueError, RecursionError)
-"""What PyYAML raises: ValueError for bad UTF-8 and impossible dates, RecursionError for what is nested too deep."""
+"""Exceptions of PyYAML: ValueError for bad UTF-8 and impossible dates, RecursionError for too deep nesting."""
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Safe YAML with the rules above."""
+    """PyYAML's safe loader with the rules of this module."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -62,7 +62,7 @@ _set_resolvers()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one YAML mapping.
+    """Read a YAML file that holds one mapping.
 
     Args:
         path: the file.
@@ -85,7 +85,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_value(text: str, where: str) -> Any:
-    """One value: ``0.01``, ``true``, ``[10, 12]``, ``null``.
+    """Parse one YAML value: ``0.01``, ``true``, ``[10, 12]``, ``null``.
 
     Args:
         text: the value as it stands after ``key=`` on the command line.

@@ -1,4 +1,4 @@
-"""From a sweep table to curves over m.
+"""Curves of preference and utility log-odds over m, grouped from the rows of a sweep table.
 
     preference(m) = mean over concepts of the mean over their pairs of pref(pair, m)        (utility likewise)
 
@@ -37,7 +37,7 @@ KINDS: tuple[Kind, ...] = ("preference", "utility")
 
 @dataclass(frozen=True, slots=True, order=True)
 class CurveKey:
-    """Identity of one curve of a sweep; "" where the table has no such column.
+    """The identity of one curve in a sweep table (model, dataset, concept ...); "" where the table has no such column.
 
     Attributes:
         model: model id or folder.
@@ -60,13 +60,13 @@ class CurveKey:
     seed: str = ""
 
     def label(self) -> str:
-        """The non-empty parts, joined."""
+        """The non-empty parts of the key, joined into a label."""
         return " / ".join(v for v in (getattr(self, c) for c in KEY_COLUMNS) if v) or "curve"
 
 
 @dataclass(frozen=True)
 class SweepCurve:
-    """One intervention's curves.
+    """Preference and utility log-odds over m of one intervention, for each pair.
 
     Attributes:
         key: which intervention on which data.
@@ -92,7 +92,7 @@ class SweepCurve:
         return self.key.label() if self.key != CurveKey() else Path(self.source).name or "curve"
 
     def table(self, kind: Kind) -> PairOdds:
-        """Log-odds of each pair, of one kind.
+        """Log-odds of each pair at each m, preference or utility.
 
         Args:
             kind: ``preference`` or ``utility``.
@@ -159,7 +159,7 @@ def _curve(key: CurveKey, rows: pd.DataFrame, source: str) -> SweepCurve:
 
 
 def _r_per_m(rows: pd.DataFrame) -> float | None:
-    """What m = 1 is worth, from the outermost m whose r is known."""
+    """Relative change r = |dh| / |h| per unit of m, taken at the largest |m| whose r is known."""
     if "r" not in rows.columns:
         return None
     known = rows[np.isfinite(rows["r"]) & (rows["m1"] != 0)]
@@ -198,7 +198,7 @@ SweepLike: TypeAlias = pd.DataFrame | str | Path | Sequence[SweepCurve]
 
 
 def as_curves(sweep: SweepLike) -> list[SweepCurve]:
-    """The curves of whatever holds a sweep.
+    """Convert a sweep table, its file, or the curves of one into a tuple of curves.
 
     Args:
         sweep: a table, the path of one, or curves, which are given back.
@@ -214,7 +214,7 @@ def as_curves(sweep: SweepLike) -> list[SweepCurve]:
 
 
 def read_curves(paths: Sequence[str | Path]) -> list[SweepCurve]:
-    """Curves of several sweep files, in order; each file is checked on its own.
+    """Read the curves of several sweep files, in order; each file is checked on its own.
 
     Args:
         paths: .parquet, .csv or .json files.
@@ -226,7 +226,7 @@ AGGREGATES = ("pairs", "odds_of_mean")
 
 
 def check_aggregate(name: str) -> str:
-    """The name of an aggregation, if it is one of ``AGGREGATES``.
+    """Check the name of an aggregation, one of ``AGGREGATES``, and return it.
 
     Args:
         name: what was asked for.
@@ -240,7 +240,7 @@ def check_aggregate(name: str) -> str:
 
 
 def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
-    """Means over pairs, then over concepts, of one sweep.
+    """Mean log-odds of one sweep at each m: the mean over pairs, then over concepts.
 
     Args:
         table: as ``sweep_pairs`` makes it. ``pairs`` needs ``m1, pref, util`` alone, ``odds_of_mean`` the losses too.
@@ -275,7 +275,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
 
 
 def _wide(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """One column of a sweep as ``[pairs n]``, a row per (concept, pair), a column per (m1, m2)."""
+    """One column of a sweep as a matrix ``[pairs n]``: a row per (concept, pair), a column per (m1, m2)."""
     wide = rows.set_index(["concept", "pair", "m1", "m2"])[name].unstack(["m1", "m2"]).sort_index(axis=1)
     if len(rows) < wide.size:
         raise DataError(
@@ -286,7 +286,7 @@ def _wide(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _of_mean_losses(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """``(pref, util)`` of the mean losses, ``[concepts n]`` each."""
+    """Log-odds ``(pref, util)`` of the mean losses over pairs, ``[concepts n]`` each."""
     L_p, L_n = (_wide(with_own_losses(rows), name) for name in ("L_p", "L_n"))
     groups = L_p.groupby(level="concept").indices
     odds = [log_odds.odds_of_mean(L_p.to_numpy()[chosen], L_n.to_numpy()[chosen]) for chosen in groups.values()]

@@ -1,4 +1,4 @@
-"""The sweep table: its columns, how it is read and checked, and how it is written.
+"""The sweep table (one row for each pair and m): its columns, and how it is read, checked and written.
 
 One row per pair and m. Losses are summed nats whatever the odds are computed from; ``pref`` and ``util`` are the
 log-odds of Eq. 7 and 8; ``util`` is NaN where ``status`` is not ``ok``. Only ``m1, pref, util`` are needed to read one.
@@ -38,7 +38,7 @@ _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """Numbers to the last bit, and texts as they stand: a concept may be called NA."""
+    """Read a CSV file with exact floats and with texts unchanged: a concept may be called NA."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     for name in table.columns.intersection(list(NUMBERS)):
         table[name] = np.array([float(text) if text else math.nan for text in table[name]], dtype=np.float64)
@@ -58,7 +58,7 @@ def read_sweep(path: str | Path) -> pd.DataFrame:
 
 
 def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a table that stands beside a sweep; ``columns`` of it must be there and hold finite numbers.
+    """Read a table that accompanies a sweep; each of ``columns`` must be present and hold finite numbers.
 
     Args:
         path: .parquet, .csv or .json records.
@@ -85,7 +85,7 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """A table by its suffix, unchecked."""
+    """Read a table in the format that its suffix names, without checks."""
     if path.suffix not in _READERS:
         raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
     if not path.is_file():
@@ -97,7 +97,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
-    """Check a sweep table; returns it with float ``m1, pref, util`` and a fresh row index.
+    """Check a sweep table and return it with float ``m1, pref, util`` and a fresh row index.
 
     Args:
         table: at least ``m1, pref, util``.
@@ -129,7 +129,7 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
 
 
 def _records(table: pd.DataFrame) -> str:
-    """JSON whose floats are the shortest text that reads back to the same bits (pandas rounds to 15 places)."""
+    """JSON records with the shortest text of each float that reads back exactly (pandas rounds to 15 places)."""
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return json.dumps(rows, ensure_ascii=False, indent=0) + "\n"
 
@@ -151,7 +151,7 @@ def check_suffix(path: Path) -> None:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a sweep as ``.parquet``, ``.csv`` or ``.json`` (one list of records), whole or not at all.
+    """Write a sweep atomically as ``.parquet``, ``.csv`` or ``.json`` (one list of records).
 
     Args:
         table: as ``sweep`` makes it.
@@ -170,7 +170,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
 
 
 def completed(table: pd.DataFrame) -> pd.DataFrame:
-    """A sweep with the columns that it may lack filled in.
+    """Fill in the optional columns that a sweep table lacks.
 
     Args:
         table: needs ``m1, pref, util``.
@@ -195,7 +195,7 @@ def completed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_own_losses(rows: pd.DataFrame) -> pd.DataFrame:
-    """A sweep with the losses that its own log-odds come from: summed, or per token.
+    """A sweep table with losses on the scale of its log-odds: summed over tokens, or the mean per token.
 
     Args:
         rows: a sweep with its losses.

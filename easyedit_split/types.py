@@ -1,4 +1,4 @@
-"""Glossary of the package: what the paper's symbols are called here, and the records every module shares.
+"""A glossary of the paper's symbols as this package names them, and the records and errors that all modules share.
 
     h' = (W + m1 dW) h + (b + m2 db)          Eq. 4
     dh = m1 dW h + m2 db                      Eq. 5
@@ -34,11 +34,11 @@ IntArray = npt.NDArray[np.int64]
 
 
 Factors: TypeAlias = float | tuple[float, float]
-"""One m, or ``(m1, m2)``: m1 scales dW, m2 scales db."""
+"""A steering strength: one m, or ``(m1, m2)`` where m1 scales dW and m2 scales db."""
 
 
 class SteeringError(Exception):
-    """What the user gave cannot be used: one sentence says where, what was allowed and what to do."""
+    """Base class of errors in the user's input: one sentence says where, what is allowed and what to do."""
 
 
 class ConfigError(SteeringError):
@@ -55,7 +55,7 @@ class ArtifactError(SteeringError):
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One query with its two matched answers (Section 3.2).
+    """One query with its positive and its negative answer (Section 3.2).
 
     Attributes:
         prompt: the query q, as plain text (the chat template is applied later).
@@ -72,7 +72,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Answer losses of ``n`` pairs under one m.
+    """Negative log-likelihoods of the answers of ``n`` pairs at one steering strength m.
 
     Attributes:
         L_p: ``[n]`` float64, negative log-likelihood of each positive answer, summed over its tokens, nats (Eq. 28).

@@ -10,7 +10,7 @@ import torch
 
 from easyedit_split.config import TokenConfig, TrainConfig
 from easyedit_split.steering.intervention import Intervention
-from easyedit_split.text.encode import EncodedPair, encode_pairs
+from easyedit_split.text.encode_pairs import EncodedPair, encode_pairs
 from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.training.run_config import RunConfig
 from easyedit_split.types import FloatArray, Pair

@@ -1,4 +1,4 @@
-"""AxBench (Appendix A): text with and without a concept for the same input; ten concepts, 64 train and 8 test each.
+"""AxBench (Appendix A): answers with and without a concept to the same input; ten concepts, 64 train and 8 test each.
 
 Pairs come from the *paired* table (``input, winning_output, losing_output``). The other table of its authors holds
 answers with a concept and answers without one for different inputs: no pairs, so it is refused here, and ``unpaired``
@@ -23,7 +23,7 @@ TOP = 10
 
 @DATASETS.register("axbench")
 class AxBench(Dataset):
-    """The paired table, split by seed within each concept."""
+    """AxBench's paired table, split by seed within each concept."""
 
     name = "axbench"
     origin = (
@@ -36,7 +36,7 @@ class AxBench(Dataset):
 
     @classmethod
     def example_row(cls, number: int) -> dict[str, Any]:
-        """A row of the paired table, of one of ten concepts.
+        """An example row of the paired table, for one of ten concepts.
 
         Args:
             number: its number.
@@ -98,7 +98,7 @@ def refuse_unpaired(table: Table) -> None:
 
 
 def concept_rows(table: Table, concept_id: int | None) -> tuple[dict[int, list[int]], tuple[str, ...]]:
-    """Rows with a concept, by ``concept_id``: of the one asked for or of the first ten; and what was left out.
+    """Rows with a concept, by ``concept_id`` (the requested one or the first ten), and notes on the rows left out.
 
     Args:
         table: the file's rows.

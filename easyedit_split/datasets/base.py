@@ -1,4 +1,4 @@
-"""What a dataset is: pairs with the rows they come from, under a name that the registry knows.
+"""The base class of datasets, and tables of answer pairs that record the file and row of each pair.
 
     name or file -> PairTable(pairs, rows, source, sha256, split, dropped, notes)        rows are counted from 0
 
@@ -27,7 +27,7 @@ SPLITS: tuple[Split, ...] = ("train", "test", "dev")
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A pair and its row in the file.
+    """A pair and the number of its row in the file.
 
     Attributes:
         row: its row number in the file.
@@ -40,7 +40,7 @@ class Numbered:
 
 @dataclass(frozen=True, slots=True)
 class PairTable(Sequence[Pair]):
-    """Pairs, and what is needed to find each of them again; a sequence of its pairs.
+    """A sequence of answer pairs, with the dataset, file and row that each comes from.
 
     Attributes:
         name: the dataset's name, or the file's.
@@ -73,7 +73,7 @@ class PairTable(Sequence[Pair]):
         dropped: Sequence[str] = (),
         notes: Sequence[str] = (),
     ) -> PairTable:
-        """The table of ``items``, chosen from a file.
+        """Make a table of the pairs ``items``, selected from a file.
 
         Args:
             name: the dataset's name.
@@ -133,7 +133,7 @@ def pairs_hash(pairs: Sequence[Pair]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns make a pair; ``concept`` may be absent from a file.
+    """Names of the columns that make a pair; ``concept`` may be absent from a file.
 
     Attributes:
         prompt: column of the query.
@@ -148,11 +148,11 @@ class Columns:
     concept: str = "concept"
 
     def fields(self) -> tuple[str, str, str]:
-        """The three that every row must fill."""
+        """Names of the three columns that every row must fill: prompt, positive and negative."""
         return self.prompt, self.positive, self.negative
 
     def fit(self, names: tuple[str, ...]) -> bool:
-        """Whether a file with these column names holds pairs of this shape.
+        """Whether a file has these prompt, positive and negative columns.
 
         Args:
             names: the file's column names.
@@ -162,7 +162,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the caller asks of a dataset; see ``load_dataset``.
+    """The arguments of ``load_dataset``, as a dataset receives them.
 
     Attributes:
         path: the file or folder; None for the data folder.
@@ -188,7 +188,7 @@ class Request:
 
 
 class Dataset(ABC):
-    """One source of pairs.
+    """Base class of datasets: a named source of answer pairs.
 
     Attributes:
         name: the registered name.
@@ -204,7 +204,7 @@ class Dataset(ABC):
 
     @classmethod
     def example_row(cls, number: int) -> dict[str, Any]:
-        """A made-up row of its files, which says what they look like; a dataset that needs further columns adds them.
+        """An example row that shows the format of the dataset's files; a dataset with further columns adds them.
 
         Args:
             number: no two rows of different numbers are alike.
@@ -214,7 +214,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self, request: Request) -> PairTable:
-        """The pairs asked for.
+        """Load the requested pairs.
 
         Args:
             request: what is asked of it.

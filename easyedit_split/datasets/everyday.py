@@ -19,7 +19,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 @DATASETS.register("everyday")
 class Everyday(Dataset):
-    """One file of the package, whose rows name their split."""
+    """The everyday dataset: one file of this package, whose rows name their split."""
 
     name = "everyday"
     origin = "this package (Apache-2.0)"
@@ -42,7 +42,7 @@ class Everyday(Dataset):
 
 
 def neutral_prompts(count: int | None = None) -> tuple[str, ...]:
-    """Plain questions of fact and of how to do things, on which no mood bears: what steering should leave alone.
+    """Neutral prompts: questions of fact and instructions whose answers steering for mood should leave unchanged.
 
     Args:
         count: the first so many; all 64 where None.

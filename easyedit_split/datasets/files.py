@@ -1,4 +1,4 @@
-"""A file of rows, whatever its format: jsonl, json, csv or parquet, read without guessing types.
+"""Reading a file of rows (jsonl, json, csv or parquet) without guessing types.
 
     path -> Table(path, columns, rows, sha256)        rows: one mapping a row, values as they stand in the file
 
@@ -29,7 +29,7 @@ _MAX_CELL = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of one file.
+    """The rows of one file, with its column names and hash.
 
     Attributes:
         path: the file.
@@ -45,7 +45,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read one file; its format is its ending.
+    """Read one file of rows; its suffix names the format.
 
     Args:
         path: .jsonl, .json, .csv or .parquet.

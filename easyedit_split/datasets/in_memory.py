@@ -1,4 +1,4 @@
-"""Pairs that a program holds already: lists of dicts or tuples, a DataFrame, a ``datasets.Dataset``.
+"""Answer pairs given in memory: lists of dicts or tuples, a DataFrame, a ``datasets.Dataset``.
 
     value -> PairTable(pairs, rows, source, sha256 over the pairs' texts)        rows are counted from 0
 
@@ -34,7 +34,7 @@ def as_pairs(
     columns: Mapping[str, str] | None = None,
     drop_bad: bool = False,
 ) -> PairTable:
-    """Whatever holds pairs, as one table of pairs that can say where each came from.
+    """Convert any collection of answer pairs to one table of pairs that records where each came from.
 
     Args:
         value: see ``PairsLike``. A table that is one already is given back as it is.
@@ -70,7 +70,7 @@ def as_pairs(
 
 
 def _rows(value: Any) -> list[Any]:
-    """The rows of anything that can be gone through; a DataFrame's are its records."""
+    """The rows of an iterable; a DataFrame's are its records."""
     if isinstance(value, Mapping):
         raise DataError("the pairs are a mapping, wanted a list of rows: give a list of {prompt, positive, negative}")
     records = getattr(value, "to_dict", None)
@@ -85,7 +85,7 @@ def _rows(value: Any) -> list[Any]:
 
 
 def _table(rows: Sequence[Any], name: str) -> Table:
-    """Rows as a file's reader gives them: one mapping each."""
+    """Rows in the form that the readers of files return: one mapping each."""
     found: list[Mapping[str, Any]] = []
     for number, row in enumerate(rows):
         if isinstance(row, Mapping):

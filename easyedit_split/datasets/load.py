@@ -1,4 +1,4 @@
-"""From what a user writes to pairs:
+"""Loading answer pairs by a dataset's name or a file's path:
 
 | written                | read as                                                                              |
 |------------------------|--------------------------------------------------------------------------------------|
@@ -32,7 +32,7 @@ def load_dataset(
     drop_bad: bool = False,
     limit: int | None = None,
 ) -> PairTable:
-    """Pairs of a dataset or file.
+    """Load the answer pairs of a dataset or file.
 
     Args:
         name_or_path: see the module's table.
@@ -64,7 +64,7 @@ def load_dataset(
 
 
 def default_split_of(name_or_path: str, default: Split) -> Split | None:
-    """What to take where no split is named: ``default`` of datasets with splits and files that declare it, else None.
+    """The split to use where none is named: ``default`` for datasets with splits and files that declare it, else None.
 
     Args:
         name_or_path: a registered dataset, a testbed dataset or a file.
@@ -80,7 +80,7 @@ def default_split_of(name_or_path: str, default: Split) -> Split | None:
 
 
 def _parse(text: str) -> tuple[Path | None, str]:
-    """The path, if any, and the name of the dataset that reads it."""
+    """Parse a dataset argument: the path, if any, and the registered name of the dataset that reads it."""
     if text.startswith(PREFIX):
         return None, text
     if text in DATASETS and text != "local":

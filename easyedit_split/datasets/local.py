@@ -1,4 +1,4 @@
-"""Any file of pairs of one's own: jsonl, json, csv or parquet, its columns named or recognised.
+"""Datasets from any file of the user's own: jsonl, json, csv or parquet, with columns named or recognised.
 
 | columns                                                                        | whose                     |
 |--------------------------------------------------------------------------------|---------------------------|
@@ -34,7 +34,7 @@ _KNOWN = (Columns(), PowerSeeking.columns, Psychopathy.columns, AxBench.columns)
 
 @DATASETS.register("local")
 class Local(Dataset):
-    """One file of the user's."""
+    """A dataset in one file of the user's own."""
 
     name = "local"
     origin = "your own file"
@@ -42,7 +42,7 @@ class Local(Dataset):
     columns = Columns()
 
     def load(self, request: Request) -> PairTable:
-        """The file's pairs, or those of the split that it declares.
+        """Load the file's pairs, or those of the split that it declares.
 
         Args:
             request: what is asked of the file.
@@ -67,7 +67,7 @@ class Local(Dataset):
 
 
 def recognise(table: Table) -> Columns:
-    """Which of the known shapes the columns of a table are.
+    """Recognise the column layout of a table, among those that are known.
 
     Args:
         table: rows under named columns.
@@ -87,7 +87,7 @@ def recognise(table: Table) -> Columns:
 
 
 def _declared(path: Path) -> str | None:
-    """The split that the file's name declares."""
+    """The split that the end of the file's name declares, e.g. ``_train``."""
     return next((split for split in SPLITS if path.stem.endswith(f"_{split}")), None)
 
 
@@ -103,7 +103,7 @@ def _split_file(path: Path, split: Split | None) -> Path:
 
 
 def _split_rows(table: Table, split: Split | None) -> list[int] | None:
-    """Rows whose ``split`` column says so; None without such a column or without a split."""
+    """Numbers of the rows whose ``split`` column names the split; None without such a column or without a split."""
     if "split" not in table.columns or split is None:
         return None
     values = [row.get("split") for row in table.rows]
@@ -114,7 +114,7 @@ def _split_rows(table: Table, split: Split | None) -> list[int] | None:
 
 
 def declares(path: Path, split: Split) -> bool:
-    """Whether this file says, by its name or its ``split`` column, which of its rows are of ``split``.
+    """Whether this file states, by its name or its ``split`` column, which of its rows belong to ``split``.
 
     Args:
         path: the file.

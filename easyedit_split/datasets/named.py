@@ -1,4 +1,4 @@
-"""Finding the file of a named dataset: a path given, else the folder in EASYEDIT_SPLIT_DATA, else ./data."""
+"""Locating the file of a named dataset: the path given, else the folder in EASYEDIT_SPLIT_DATA, else ./data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DATA_VARIABLE = "EASYEDIT_SPLIT_DATA"
 
 
 def locate(dataset: type[Dataset], role: str, path: Path | None) -> Path:
-    """The file of ``dataset`` that plays ``role`` (a key of ``dataset.files``).
+    """Locate a file of ``dataset`` by its role (a key of ``dataset.files``).
 
     Args:
         dataset: one of the paper's datasets.
@@ -40,7 +40,7 @@ def locate(dataset: type[Dataset], role: str, path: Path | None) -> Path:
 
 
 def read_named(dataset: type[Dataset], path: Path) -> Table:
-    """The table at ``path``, with the dataset's columns.
+    """Read the table at ``path``, checked for the dataset's columns.
 
     Args:
         dataset: one of the paper's datasets.
@@ -71,7 +71,7 @@ def need_columns(table: Table, names: tuple[str, ...], what: str) -> None:
 
 
 def refuse(dataset: type[Dataset], settings: Mapping[str, object]) -> None:
-    """Raise DataError for a setting that ``dataset`` has no use for.
+    """Raise DataError for a setting that does not apply to ``dataset``.
 
     Args:
         dataset: one of the paper's datasets.

@@ -1,4 +1,4 @@
-"""Rows of a file as pairs: every bad row is named with its field, and left out only on demand.
+"""Conversion of a file's rows to answer pairs: a bad row is an error that names its field, or is dropped on request.
 
 row -> Pair(row[prompt], row[positive], row[negative], concept)
 """
@@ -21,7 +21,7 @@ _NAMED_AT_MOST = 10
 def read_pairs(
     table: Table, columns: Columns, *, drop_bad: bool, only: Iterable[int] | None = None
 ) -> tuple[list[Numbered], tuple[str, ...]]:
-    """Pairs of ``table`` (of the rows ``only``), and one sentence for each row dropped; one warning counts them.
+    """Read the pairs of ``table`` (of rows ``only``), and a sentence for each dropped row; one warning counts them.
 
     Args:
         table: the file's rows.
@@ -51,7 +51,7 @@ def read_pairs(
 
 
 def text_of(row: Mapping[str, Any], column: str) -> str:
-    """The text in one field.
+    """The text in one field of a row, which must not be empty.
 
     Args:
         row: one row of a file.

@@ -1,4 +1,4 @@
-"""Power-seeking (Appendix A): an offer of power, taken or declined in open text; 500 train, 200 test, two files.
+"""Power-seeking (Appendix A): an offer of power, accepted or declined in free text; 500 train, 200 test, two files.
 
 test is the whole test file; train and dev are drawn by seed from the train file (642 rows, two of them without a
 question, so 640 good ones: dev gets the 140 that are left).
@@ -18,7 +18,7 @@ from .splits import Sizes, limited, take
 
 @DATASETS.register("powerseeking")
 class PowerSeeking(Dataset):
-    """Two files: one to draw train and dev from, one for test."""
+    """The power-seeking dataset: train and dev are drawn from one file, test from another."""
 
     name = "powerseeking"
     origin = "https://github.com/CaoYuanpu/BiPO (data/power-seeking, MIT)"

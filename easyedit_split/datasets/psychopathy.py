@@ -15,7 +15,7 @@ from .splits import Sizes, limited, take
 
 @DATASETS.register("psychopathy")
 class Psychopathy(Dataset):
-    """One file, split by seed."""
+    """The psychopathy dataset: one file, split by seed."""
 
     name = "psychopathy"
     origin = "https://github.com/anthropics/evals (persona/psychopathy.jsonl, CC-BY-4.0)"

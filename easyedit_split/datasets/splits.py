@@ -1,4 +1,4 @@
-"""Seeded splits that stay the same for ever: rows are ranked by a hash, not by a random generator's stream.
+"""Reproducible splits by seed: rows are ordered by a hash, not by a random generator, so that they never change.
 
     rank(row) = SHA-256("seed/name/row")        train = the first k_train, test = the next k_test, dev = the next k_test
 
@@ -17,7 +17,7 @@ from .base import SPLITS, Numbered, Split
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Pairs of each split (Appendix A); dev takes as many as test, of what neither uses.
+    """Numbers of pairs in each split (Appendix A); dev takes as many as test, of the rows that neither uses.
 
     Attributes:
         train: pairs of the train split.
@@ -29,7 +29,7 @@ class Sizes:
 
 
 def ranked(items: Sequence[Numbered], name: str, seed: int) -> list[Numbered]:
-    """Shuffle by seed: the same rows in the same order whatever else the file holds.
+    """Shuffle rows by a seeded hash: their relative order does not depend on what else the file holds.
 
     Args:
         items: pairs with their rows.
@@ -89,7 +89,7 @@ def limited(items: Sequence[Numbered], limit: int | None, *, name: str, seed: in
 
 
 def in_file_order(items: Sequence[Numbered]) -> list[Numbered]:
-    """Sorted by row.
+    """The items sorted by row number.
 
     Args:
         items: pairs with their rows.
@@ -98,7 +98,7 @@ def in_file_order(items: Sequence[Numbered]) -> list[Numbered]:
 
 
 def check_split(split: str | None) -> Split | None:
-    """The split of that name.
+    """Check the name of a split and return it.
 
     Args:
         split: what was asked for; None passes.

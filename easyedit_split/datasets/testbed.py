@@ -1,4 +1,4 @@
-"""The testbed's pairs: ``testbed:reviews``, ``testbed:persona``, ``testbed:power``, ``testbed:concepts``.
+"""Answer pairs of the synthetic testbed: ``testbed:reviews``, ``:persona``, ``:power`` and ``:concepts``.
 
 They are made, not read; the package that makes them loads when they are asked for.
 """

@@ -1,4 +1,4 @@
-"""AxBench's unpaired table, for the one objective that needs no pairs (DiffMean).
+"""AxBench's unpaired table, for DiffMean, the one objective that needs no pairs.
 
     positives: inputs answered with the concept        negatives: other inputs of the same genre, answered without it
 
@@ -22,7 +22,7 @@ from .pairing import text_of
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One query and one answer, from row ``row`` of the file.
+    """One query with one answer, and the number of its row in the file.
 
     Attributes:
         prompt: the query.

@@ -26,7 +26,7 @@ from ..scoring.score import score_together
 from ..storage import write_whole
 from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
-from ..text.encode import EncodedPair, encode_pairs
+from ..text.encode_pairs import EncodedPair, encode_pairs
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, DataError, Pair, Scores
 from .evaluation_data import load_pairs, pairs_of, tokens_of

@@ -1,1 +1,1 @@
-"""Models: loading them, where their blocks and linear maps are, and hooks that only read."""
+"""Loading models, finding their blocks and linear maps, and hooks that read activations."""

@@ -1,4 +1,4 @@
-"""A GGUF checkpoint as an ordinary folder: dequantised once, kept in a cache, found again by the file's hash.
+"""GGUF checkpoints: dequantised once into a cached checkpoint folder, which is found again by the file's hash.
 
 transformers reads many GGUF architectures and turns their weights into floating point, which takes about twenty seconds
 for 135 million parameters each time. The folder that is kept (``config.json``, fp32 safetensors, the tokenizer's files)
@@ -32,7 +32,7 @@ _LAYOUT = 1  # of the folder that is kept: a change of it makes new folders and 
 
 
 def is_gguf(name: str | Path) -> bool:
-    """Whether ``name`` is written as a GGUF file's: it ends in ``.gguf``.
+    """Whether ``name`` has the form of a GGUF file's name: it ends in ``.gguf``.
 
     Args:
         name: path or file name; the file need not exist.
@@ -41,7 +41,7 @@ def is_gguf(name: str | Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """The folder in which converted checkpoints are kept; it need not exist yet."""
+    """The folder where converted checkpoints are cached; it need not exist yet."""
     given = os.environ.get(CACHE_VARIABLE)
     if given:
         return Path(given)
@@ -49,7 +49,7 @@ def cache_folder() -> Path:
 
 
 def converted(file: Path) -> Path:
-    """The folder that holds what a GGUF file holds, made on first use.
+    """Convert a GGUF file to a checkpoint folder on first use, and return the folder.
 
     Args:
         file: a ``.gguf`` file of an architecture that transformers reads.
@@ -94,7 +94,7 @@ def _convert(file: Path, folder: Path) -> None:
 
 
 def _unquantised(model: Any) -> Any:
-    """The same weights in a model that knows nothing of the file's quantisation, which could not be saved."""
+    """The same weights in a model without the file's quantisation settings, with which it could not be saved."""
     settings = model.config.to_dict()
     settings.pop("quantization_config", None)
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""A head's weight made ready for fp32 logits of a half-precision model, once and not in every call.
+"""The weight of a model's output embedding (LM head), prepared once for fp32 logits in half-precision models.
 
     z = W h + b in fp32 (in the model's dtype where that is wider)
 
@@ -17,7 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 
 class HeadWeight:
-    """W and b of a model's output embedding.
+    """Weight W and bias b of a model's output embedding (LM head).
 
     Args:
         head: the output embedding, a linear map.
@@ -51,7 +51,7 @@ class HeadWeight:
         return torch.float32 if self.half else self.weight.dtype
 
     def logits(self, hidden: Float[Tensor, "u d"]) -> Float[Tensor, "u V"]:
-        """W h + b, differentiable in h.
+        """Logits W h + b, differentiable in h.
 
         Args:
             hidden: final hidden states.
@@ -60,7 +60,7 @@ class HeadWeight:
         return z if self.bias is None else z + self.bias
 
     def back(self, grad: Float[Tensor, "u V"]) -> Float[Tensor, "u d"]:
-        """W' grad.
+        """Gradient with respect to h: W' grad.
 
         Args:
             grad: gradient with respect to the logits.
@@ -76,7 +76,7 @@ class HeadWeight:
 
 
 class _MixedProduct(torch.autograd.Function):
-    """W h from half-precision factors into fp32, for which torch has no derivative of its own."""
+    """The product W h of half-precision factors in fp32, with its own derivative because torch defines none."""
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: HeadWeight) -> Tensor:

@@ -1,4 +1,4 @@
-"""Hooks that read a model, and two that mend its precision; ``attach`` is the one that steers it.
+"""Hooks that read a model's activations, and two that correct its precision; the hooks that steer are in ``attach``.
 
 ``activations`` collects a site's output, ``full_precision_head`` lets a half-precision model's own head compute its
 logits in fp32, ``finite_masks`` keeps a float64 model's masks from overflowing. All restore the model on leaving, also
@@ -20,7 +20,7 @@ from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear, hidden_si
 
 @contextmanager
 def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, Tensor]]:
-    """Collect the output of each site, ``[b s d_out]``, of the latest model call.
+    """Collect the output of each site (linear map or block), ``[b s d_out]``, in the latest model call.
 
     For ``residual`` this is the block's output; for a linear map the map's own.
 
@@ -50,7 +50,7 @@ def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
 
 @contextmanager
 def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, tuple[Tensor, Tensor]]]:
-    """Collect ``(x, h)`` of each site of the latest model call: what a change is computed from, and what it changes.
+    """Collect ``(x, h)`` at each site in the latest model call: the input of the update, and the activation it changes.
 
     x is the map's input ``[b s d_in]`` (for ``residual`` the block's output). h is the block's output ``[b s d]`` where
     the map is as wide as the residual stream, else the map's own output ``[b s d_out]``.
@@ -115,7 +115,7 @@ def full_precision_head(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def finite_masks(model: nn.Module) -> Iterator[None]:
-    """Let no mask value overflow in a float64 model, where eager attention takes its softmax in fp32.
+    """Keep attention-mask values finite in a float64 model, where eager attention takes its softmax in fp32.
 
     The lowest float64 is minus infinity there, and a token that sees nothing, as padding may, becomes NaN and spreads.
     Models in other dtypes are left entirely alone.
@@ -144,7 +144,7 @@ def finite_masks(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no gradients into the model's own parameters while inside; every flag as it was afterwards.
+    """Context manager: evaluation mode and no gradients for the model's own parameters; all flags are restored.
 
     Args:
         model: a Hugging Face causal LM.
@@ -164,7 +164,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device on which the model takes its token ids.
+    """The device on which the model expects its token ids.
 
     Args:
         model: a Hugging Face causal LM.

@@ -1,4 +1,4 @@
-"""The linear map at a site, for a form that needs to read it: W, b, and W x as the model itself computes it.
+"""Read access to the linear map that a form updates: W, b, and the product W x as the model computes it.
 
     y = W x + b,   x [b s d_in], y [b s d_out], W [d_out, d_in], b [d_out]          at ``residual``: W = I, no b
 
@@ -21,7 +21,7 @@ from .sites import RESIDUAL, Site, check_site, find_linear, hidden_size
 
 @dataclass(frozen=True, eq=False)
 class LinearMap:
-    """The map at one site of one model, read only.
+    """The linear map at one site (block and module) of one model, read only.
 
     Attributes:
         key: the site, as files and messages write it, e.g. ``"20.mlp.down_proj"``.
@@ -63,7 +63,7 @@ class LinearMap:
         return bias.detach() if isinstance(bias, Tensor) else None
 
     def product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
-        """W x, by the model's own module and in its dtype, so that it works for a quantised map too.
+        """W x, computed by the model's own module in its dtype, so that it works for a quantised map too.
 
         Args:
             x: the map's input; its gradient is kept.
@@ -77,7 +77,7 @@ class LinearMap:
 
 
 def linear_map(model: nn.Module, site: Site) -> LinearMap:
-    """The map at a site.
+    """The linear map at a site of a model, for reading.
 
     Args:
         model: a Hugging Face causal LM.

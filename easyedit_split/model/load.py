@@ -1,4 +1,4 @@
-"""Load a causal LM and its tokenizer; no code of a repository is run.
+"""Loading of causal LMs and their tokenizers, without running code from a repository.
 
 | name             | what is loaded                                                                |
 |------------------|-------------------------------------------------------------------------------|
@@ -72,7 +72,7 @@ SHORT_NAMES: Mapping[str, ShortName] = {smollm2.NAME: ShortName(smollm2.source, 
 
 
 def model_path(name: str) -> str:
-    """What transformers is given for a model's name: a folder, or a hub id; see the module's table.
+    """Resolve a model's name to what transformers loads: a folder or a hub id; see the module's table.
 
     Args:
         name: as the user wrote it.
@@ -174,7 +174,7 @@ def _family(config: Any) -> Family:
 
 
 def name_of(model: nn.Module, given: str | None = None) -> str:
-    """How a model is called in records and tables: as given, else as it was loaded; empty where nobody knows.
+    """The name of a model in records and tables: as given, else as it was loaded; empty where unknown.
 
     Args:
         model: a Hugging Face causal LM.
@@ -184,7 +184,7 @@ def name_of(model: nn.Module, given: str | None = None) -> str:
 
 
 def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[str, Any]:
-    """What an artifact records of a model: id, revision, shape, dtype, attention backend.
+    """The record of a model that an artifact keeps: id, revision, shape, dtype, attention backend.
 
     Args:
         model: a Hugging Face causal LM.

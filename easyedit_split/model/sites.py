@@ -1,4 +1,4 @@
-"""Where W lives: model families as data, and the one function that finds a linear map in a model.
+"""Where interventions can act in a model: families as data, and one function that finds a linear map by its name.
 
 A site is (block index, name). Block indices are 0-based: "layer 20" is block 20, as in EasyEdit2. ``residual`` is the
 block's output (W = I); every other name is a linear map inside the block. A family says by dotted paths where the names
@@ -30,12 +30,12 @@ DECODER_LINEARS: Mapping[str, str] = {
     "attn.v_proj": "self_attn.v_proj",
     "attn.o_proj": "self_attn.o_proj",
 }
-"""The names most decoder families share, with their dotted paths inside a block."""
+"""Names of linear maps that most decoder families share, with their dotted paths inside a block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A model family.
+    """A model family: the module paths and other facts that the models of one architecture share.
 
     Attributes:
         model_types: values of ``config.model_type`` that it covers.
@@ -60,7 +60,7 @@ FAMILIES: Registry[Family] = Registry("family", "easyedit_split.model.families",
 
 @dataclass(frozen=True, slots=True, order=True)
 class Site:
-    """A linear map of one block, or the block's output.
+    """Where an intervention acts: a linear map of one block, or the block's output (residual stream).
 
     Attributes:
         block: 0-based index of the block.
@@ -72,12 +72,12 @@ class Site:
 
     @property
     def key(self) -> str:
-        """``"20.mlp.down_proj"``: how files and tables write a site."""
+        """The site as text in files and tables, e.g. ``"20.mlp.down_proj"``."""
         return f"{self.block}.{self.name}"
 
     @staticmethod
     def parse(key: str) -> Site:
-        """Inverse of ``key``.
+        """Parse a site from text; the inverse of ``key``.
 
         Args:
             key: e.g. ``20.mlp.down_proj``.
@@ -89,7 +89,7 @@ class Site:
 
 
 def family_of(model: nn.Module) -> Family:
-    """The family that covers a model.
+    """The registered family that a model belongs to.
 
     Args:
         model: a Hugging Face causal LM.
@@ -108,7 +108,7 @@ def family_of(model: nn.Module) -> Family:
 
 
 def walk(module: nn.Module, path: str) -> nn.Module:
-    """Follow a dotted path, looking through registered wrappers at each step and at the end.
+    """Follow a dotted module path, looking through registered wrappers at each step and at the end.
 
     Args:
         module: where the path starts.
@@ -181,7 +181,7 @@ def hidden_size(model: nn.Module) -> int:
 
 
 def widths(model: nn.Module, site: Site, placement: Placement) -> tuple[int, int]:
-    """``(d_in, d_out)`` of an update at a site under a placement.
+    """Input and output width ``(d_in, d_out)`` of an update at a site under a placement.
 
     Args:
         model: a Hugging Face causal LM.

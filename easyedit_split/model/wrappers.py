@@ -1,4 +1,4 @@
-"""Modules that another library wraps around a model's own: registered by class name and looked through.
+"""Unwrapping of modules that another library wraps around a model's own, registered by class name.
 
     register_wrapper("MLPWrapper", "mlp")     # unwrap(MLPWrapper(mlp)) is mlp, in every walk through a model
 
@@ -16,7 +16,7 @@ _INNER: dict[str, str] = {}
 
 
 def register_wrapper(class_name: str, inner: str) -> None:
-    """Register a class of modules that wrap another module; a second call changes nothing.
+    """Register a class of modules that wrap another module; registering it again changes nothing.
 
     Args:
         class_name: ``__name__`` of the wrapper's class.
@@ -31,7 +31,7 @@ def register_wrapper(class_name: str, inner: str) -> None:
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """The module inside registered wrappers, or the module itself.
+    """The module inside registered wrappers, or the module itself where it has none.
 
     Args:
         module: any module; a registered wrapper that lacks its submodule stands for itself.

@@ -30,7 +30,7 @@ from ..steering.artifact import Artifact
 from ..steering.intervention import Intervention
 from ..storage import write_whole
 from ..text.batching import Row
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..types import DataError, FloatArray
 from .answer_means import answer_means
 from .answer_outputs import answer_outputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ..datasets.base import PairTable
-from ..text.encode import EncodedPairs, encode_pairs
+from ..text.encode_pairs import EncodedPairs, encode_pairs
 from ..text.prompt_tokens import Template
 
 logger = logging.getLogger(__name__)

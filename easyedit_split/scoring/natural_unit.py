@@ -22,7 +22,7 @@ from ..model.sites import Site
 from ..steering.intervention import Intervention
 from ..steering.strength_grid import NaturalUnit
 from ..text.batching import collate
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..text.positions import position_mask
 from .score import answer_rows, layout_of
 

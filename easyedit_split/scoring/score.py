@@ -22,7 +22,7 @@ from ..steering.attach import Delta, attach
 from ..steering.forms.base import Strength
 from ..steering.intervention import Intervention
 from ..text.batching import Batch, Row, collate, plan_batches
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..text.positions import Layout
 from ..types import Scores
 

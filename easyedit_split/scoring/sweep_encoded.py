@@ -24,7 +24,7 @@ from ..steering.artifact import Artifact
 from ..steering.intervention import Intervention
 from ..storage import Journal
 from ..sweep_table import COLUMNS
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..types import ConfigError, Factors, Scores
 from .engine.scorer import scores_over_m
 

@@ -14,7 +14,7 @@ from ..log_odds import Normalize
 from ..steering.artifact import Artifact
 from ..steering.strength_grid import NaturalUnit, StrengthGrid
 from ..storage import Journal
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import Factors
 from .encode_table import encode_table

@@ -1,1 +1,1 @@
-"""An intervention: its form, where it acts, attaching it to a model, and the artifact that keeps it."""
+"""Interventions: their forms, how they are attached to a model, steered generation, and artifacts on disk."""

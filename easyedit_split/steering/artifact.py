@@ -1,4 +1,4 @@
-"""A trained intervention on disk: ``steering_config.json`` and ``steering.safetensors``, as PEFT keeps its adapters.
+"""Trained interventions on disk, laid out as PEFT's adapters: ``steering_config.json`` and ``steering.safetensors``.
 
 Tensors are named ``{concept}/{block}.{site}.{parameter}``. The configuration says everything needed to apply and to
 repeat: form, sites, placement, token policy, objective, training, model, tokenizer hash, data hash, versions; a digest
@@ -46,7 +46,7 @@ UNIT_KEY = "natural_unit"
 
 
 class Artifact:
-    """Interventions by concept, all of one configuration, with the record of how they came to be.
+    """Trained interventions by concept, all of one configuration, with the record of their training.
 
     Args:
         interventions: at least one; a dataset of one concept has the single key ``"default"``.
@@ -84,7 +84,7 @@ class Artifact:
         return tuple(self.interventions)
 
     def resolve(self, concept: str | None) -> str:
-        """The artifact's own name for a pair's concept; one trained without concepts serves every pair.
+        """Name of the intervention for a pair's concept; an artifact trained without concepts serves every pair.
 
         Args:
             concept: the pair's concept; None where it has none.
@@ -107,7 +107,7 @@ class Artifact:
 
     @property
     def tokens(self) -> TokenConfig:
-        """The token settings it was trained under: scoring and generation use the same.
+        """The token settings used in training, which scoring and generation use too.
 
         Raises:
             ConfigError: the record holds none that can be read.
@@ -116,7 +116,7 @@ class Artifact:
 
     @property
     def unit(self) -> NaturalUnit | None:
-        """What m = 1 is worth in |dh| / |h|, as it was measured in training; None where it was not.
+        """Relative change |dh| / |h| per unit of m, as measured in training; None where it was not.
 
         Raises:
             ConfigError: the record holds one that cannot be read.
@@ -125,7 +125,7 @@ class Artifact:
         return None if found is None else build(NaturalUnit, found, f"the artifact's record, {UNIT_KEY}")
 
     def chosen_m(self, concept: str | None = None) -> float | tuple[float, float] | None:
-        """The m that was chosen for a concept; None where none was.
+        """The steering strength m chosen for a concept; None where none was.
 
         Args:
             concept: as in ``resolve``.
@@ -143,7 +143,7 @@ class Artifact:
         *,
         evidence: Mapping[str, Any] | None = None,
     ) -> Artifact:
-        """This artifact with an m chosen for one concept; the parameters are shared.
+        """A copy of this artifact with a chosen m for one concept; the parameters are shared.
 
         Args:
             m: one float, or ``(m1, m2)``.
@@ -200,11 +200,11 @@ class Artifact:
         return digest_of(self.to_dict(), self.tensors())
 
     def identity(self) -> str:
-        """The digest of what scores depend on: the same whichever m was chosen."""
+        """The digest without the chosen m, so of everything that scores depend on."""
         return Artifact(self.interventions, self.record).digest()
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the artifact; a reader sees all of it or nothing.
+        """Write the artifact to a folder, atomically.
 
         Args:
             folder: where to write.
@@ -224,7 +224,7 @@ class Artifact:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Artifact:
-        """Read an artifact.
+        """Read an artifact from a folder.
 
         Args:
             folder: what ``save_pretrained`` wrote.
@@ -270,7 +270,7 @@ class Artifact:
         revision: str | None = None,
         tokenizer: Any = None,
     ) -> tuple[str, ...]:
-        """Raise unless the model has every site with the stored widths; return what else differs from the record.
+        """Raise unless the model has every site with the stored widths; return other differences from the record.
 
         Args:
             model: a Hugging Face causal LM.

@@ -1,4 +1,4 @@
-"""The files of an artifact: their names, the digest over their content, and their strict reading.
+"""The files of an artifact: their names, the digest of their content, and strict reading.
 
     digest = sha256(canonical configuration, then each tensor's name, dtype, shape and bytes, in order of names)
 
@@ -28,7 +28,7 @@ HISTORY_FILE = "history.jsonl"
 
 
 def replaceable(folder: Path) -> bool:
-    """Whether a folder may be overwritten by an artifact: it is one, or is empty.
+    """Whether a folder may be overwritten by an artifact: it holds one, or is empty.
 
     Args:
         folder: where an artifact would be written.
@@ -67,7 +67,7 @@ def require_finite(tensors: Mapping[str, Tensor]) -> None:
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
-    """Canonical JSON of a configuration.
+    """Serialise a configuration as canonical JSON, for hashing.
 
     Args:
         value: plain JSON values.
@@ -132,7 +132,7 @@ def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Ten
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The configuration file's content.
+    """Read the configuration file of an artifact.
 
     Args:
         folder: an artifact's folder.
@@ -156,7 +156,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Training history by concept; empty where there is none. It stands outside the digest.
+    """Read the training history by concept; empty where there is none. It is not part of the digest.
 
     Args:
         folder: an artifact's folder.
@@ -199,7 +199,7 @@ def write_files(
 
 
 def write_history(path: Path, history: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Write the training history, a line for each step; nothing where there is none.
+    """Write the training history, one JSON line per step; no file where there is none.
 
     Args:
         path: the file.

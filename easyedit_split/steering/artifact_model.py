@@ -1,4 +1,4 @@
-"""Compatibility of an artifact with a model: whether it was made for this one.
+"""Compatibility checks between an artifact and a model.
 
     another architecture                                    an error
     another id, revision, dtype, attention or tokenizer     a sentence each, for the user to judge
@@ -23,7 +23,7 @@ NOTED = ("id", "revision", "dtype", "attention")
 
 
 def require_architecture(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Raise where a model, as ``load.describe`` finds it, has another shape than the recorded one.
+    """Raise where a model's architecture or widths, as ``load.describe`` finds them, differ from the recorded ones.
 
     Args:
         recorded: the model's part of an artifact's record.
@@ -60,7 +60,7 @@ def require_sites(model: nn.Module, shapes: Mapping[str, tuple[int, int]], place
 
 
 def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: Any = None) -> tuple[str, ...]:
-    """What else differs between an artifact's record and a model, one sentence each.
+    """Other differences between an artifact's training record and a model, one sentence each.
 
     Args:
         record: the artifact's record.

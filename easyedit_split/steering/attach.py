@@ -1,4 +1,4 @@
-"""Apply an intervention to a model at strength m, inside a context manager: the only hooks that steer.
+"""Apply an intervention to a model at strength m in a context manager; no other hooks change what a model computes.
 
     h' = h + dy,   dy = m1 dW x + m2 db at the policy's positions, 0 elsewhere          Eq. 4, 5
 
@@ -30,11 +30,11 @@ from .intervention import Intervention
 from .report import Applied, Tally, check_report
 
 Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
-"""``(form, x, m) -> dy``: what is added. The default is ``form.delta``; an objective may bring its own for training."""
+"""A function ``(form, x, m) -> dy``, the update that is added; ``form.delta`` by default, or an objective's own."""
 
 
 def _nonzero(m1: Factor, m2: Factor, mask: Tensor) -> Tensor:
-    """The mask without the rows whose own m is 0: they keep their bits (-0.0 + 0.0 would not)."""
+    """Mask of the steered tokens without rows at m = 0, whose values stay bit-identical (-0.0 + 0.0 would not)."""
     for_rows = [value for value in (m1, m2) if isinstance(value, Tensor)]
     if not for_rows or any(not isinstance(value, Tensor) and value != 0 for value in (m1, m2)):
         return mask
@@ -49,7 +49,7 @@ def _hidden(output: Any) -> Tensor:
 
 
 class _SiteHooks:
-    """The hooks of one site: where x is read, where dy is added, and what came of it.
+    """The forward hooks of one site: they read the input x, add the update dy and count the changed tokens.
 
     Args:
         attachment: the attachment that the hooks belong to.
@@ -100,7 +100,7 @@ class _SiteHooks:
 
 
 def plain_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
-    """The form's own change.
+    """The form's own update dy.
 
     Args:
         form: the form.
@@ -121,7 +121,7 @@ def attach(
     delta: Delta | None = None,
     check: bool = False,
 ) -> Iterator[Attachment]:
-    """Steer ``model`` by ``intervention`` at strength ``m`` while inside.
+    """Context manager: steer ``model`` by ``intervention`` at strength ``m``.
 
     Args:
         model: a Hugging Face causal LM.

@@ -1,4 +1,4 @@
-"""The state of one attached intervention: its strength, the running call's token mask, and what was touched.
+"""The state of one attached intervention: its strength, the token mask of the current call, and counts.
 
 It hooks nothing; ``attach`` does, and asks it which tokens of the running call are steered and how strongly. At m = 0
 nothing is.
@@ -20,7 +20,7 @@ from .report import Applied, Tally
 
 
 class Attachment:
-    """A live attachment: the strength, the token mask of the running call, and the tally of what was touched.
+    """An intervention attached to a model: its strength, the token mask of the current call, and counts of changes.
 
     Made by ``attach`` only. ``set_m`` changes the strength of the calls to come.
 
@@ -48,11 +48,11 @@ class Attachment:
 
     @property
     def m(self) -> tuple[Factor, Factor]:
-        """``(m1, m2)`` of the calls to come."""
+        """The strength ``(m1, m2)`` used in the next model calls."""
         return self._m
 
     def set_m(self, m: Strength) -> None:
-        """Steer the calls to come at another strength; 0 makes them the bare model's, bit for bit.
+        """Set the strength for the next model calls; at 0 they equal the unsteered model's, bit for bit.
 
         Args:
             m: one float, one value per row of the batch ``[b]``, or ``(m1, m2)``, as ``attach`` takes it.
@@ -64,7 +64,7 @@ class Attachment:
         self.bare = not any(isinstance(value, Tensor) or value != 0 for value in self._m)
 
     def set_rows(self, m: Strength, prompt_lengths: Tensor, prefix_lengths: Tensor) -> None:
-        """Let the calls to come hold other rows, of which the caller knows what is otherwise read off the first call.
+        """Set strength, prompt and prefix lengths for the next calls, instead of reading them off the first call.
 
         Args:
             m: their strength, as ``set_m`` takes it.
@@ -78,11 +78,11 @@ class Attachment:
         self._reader.expect(prompt_lengths, prefix_lengths)
 
     def report(self) -> tuple[Applied, ...]:
-        """One row per site; tokens and norms are counted under ``attach(..., check=True)`` only."""
+        """What was done at each site, one row per site; tokens and norms only under ``attach(..., check=True)``."""
         return tuple(tally.applied() for tally in self.tallies)
 
     def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Hook on the module that receives the tokens: decide which of this call's tokens are steered.
+        """Forward pre-hook of the decoder: compute which tokens of this call are steered.
 
         Args:
             module: the decoder.
@@ -102,7 +102,7 @@ class Attachment:
             self._steers = steers if self._steers is None else self._steers | steers.to(self._steers.device)
 
     def require_steered(self) -> None:
-        """Raise where the model was called, m was not 0, and the token policy left out every token of every call.
+        """Raise where the model was called at m other than 0 and the token policy selected no token in any call.
 
         Raises:
             ConfigError: so it was.
@@ -117,7 +117,7 @@ class Attachment:
         )
 
     def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """``(steered, real)`` tokens ``[b s]`` of the running call, for hidden states ``[b s d]``.
+        """Boolean masks ``(steered, real)`` of the tokens ``[b s]`` of the current call, for hidden states ``[b s d]``.
 
         Args:
             h: ``[b s d]`` of the running call.
@@ -137,7 +137,7 @@ class Attachment:
         return self._mask.to(h.device), self._seen.to(h.device)
 
     def factors_for(self, h: Tensor) -> tuple[Factor, Factor]:
-        """``(m1, m2)`` for a call's rows: a row's beams share its m.
+        """Strengths ``(m1, m2)`` for the rows of a call; the beams of a row share its m.
 
         Args:
             h: ``[b s d]`` of the running call.

@@ -1,4 +1,4 @@
-"""Where the tokens of a model call lie when its caller only calls the model: from mask or positions, cache and ids.
+"""Token positions of a model call, inferred from its attention mask or position ids, KV cache and token ids.
 
 A call without cache is read as prompts; calls that follow with a cache hold what comes after them. This is what
 ``generate`` does, under left or right padding, with beams and sampling. A caller whose one call holds prompt and answer
@@ -18,7 +18,7 @@ from ..types import ConfigError
 
 
 class CallReader:
-    """Reads one stream of calls; remembers the prompts' lengths from a call without cache to those that follow.
+    """Infers token positions from successive model calls; prompt lengths from a call without cache hold for later ones.
 
     Args:
         prefix_ids: token ids of BOS and the chat template's constant opening, see ``prompt_tokens.prefix_lengths``.
@@ -35,7 +35,7 @@ class CallReader:
         self._told = False
 
     def expect(self, prompt_lengths: Tensor, prefix_lengths: Tensor) -> None:
-        """Take the rows of the calls to come from a caller who knows them; only places are read off a call then.
+        """Set the prompt and prefix lengths of the next calls, so that only token positions are read off a call.
 
         Args:
             prompt_lengths: ``[b]`` tokens of each row's prompt, cached ones included.
@@ -44,7 +44,7 @@ class CallReader:
         self._prompt, self._prefix, self._told = prompt_lengths, prefix_lengths, True
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout:
-        """The layout of a call of the module that receives ``input_ids``.
+        """The token layout of a call of the module that receives ``input_ids``.
 
         Args:
             args: positional arguments of the call.
@@ -95,7 +95,7 @@ def _index(mask: Any, position_ids: Any, b: int, s: int, past: int, device: torc
 
 
 def _index_from_positions(position_ids: Tensor, past: int) -> Tensor | None:
-    """Place of each token in its row where the mask is in another form, as under a static cache.
+    """Position of each token in its row, from position ids, where the mask is in another form (static cache).
 
     ``generate`` counts a row's tokens 0, 1, 2, ... and gives the padding on their left one and the same number; None
     where the positions are not of that kind.

@@ -1,4 +1,4 @@
-"""The m that an artifact keeps: the strength that was chosen for a concept, and what speaks for it."""
+"""The steering strength m that an artifact stores for a concept, with the evidence for the choice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..config import require
 
 @dataclass(frozen=True, slots=True)
 class ChosenM:
-    """The strength that a concept is to be steered with.
+    """The steering strength chosen for a concept, with the evidence for it.
 
     Attributes:
         m1: factor of dW.
@@ -30,12 +30,12 @@ class ChosenM:
 
     @property
     def strength(self) -> float | tuple[float, float]:
-        """One float where both factors are the same, else ``(m1, m2)``."""
+        """The strength as one float where both factors are equal, else ``(m1, m2)``."""
         return self.m1 if self.m1 == self.m2 else (self.m1, self.m2)
 
     @classmethod
     def of(cls, m: float | tuple[float, float], evidence: Mapping[str, Any] | None = None) -> ChosenM:
-        """From a strength as ``attach`` takes it.
+        """Make from a strength in the form that ``attach`` takes.
 
         Args:
             m: one float, or ``(m1, m2)``.

@@ -1,4 +1,4 @@
-"""Answers to rows (prompt, m) in ids: batches found by token budget, halved where memory does not suffice.
+"""Generation for rows (prompt, m) of token ids, in batches planned by token budget and halved when memory runs out.
 
 Rows of all m share batches, longest first, the m of one prompt side by side; rows at m = 0 have batches of their own,
 which the bare model runs without a hook, so they are the same whichever other m are asked for. The plan depends on
@@ -31,13 +31,13 @@ from .shared_prompt import SharedPrompt, constant_lengths, share
 logger = logging.getLogger(__name__)
 
 _TOKENS = {"cpu": 8192}
-"""Prompt and answer tokens of a batch, padding and beams included, by type of device."""
+"""Largest number of tokens in a batch (prompts and answers, padding and beams included), by type of device."""
 _TOKENS_ELSEWHERE = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One answer that is to be written.
+    """One answer to generate: a prompt and a strength m.
 
     Attributes:
         index: number of its prompt.
@@ -50,7 +50,7 @@ class Ask:
     m: float
 
     def seed(self, seed: int) -> int:
-        """The row's own seed: of a run's seed, the prompt's number and m.
+        """The row's random seed, derived from the run's seed, the prompt's number and m.
 
         Args:
             seed: the run's.
@@ -60,7 +60,7 @@ class Ask:
 
 
 def plan_rows(asks: Sequence[Ask], config: GenerateConfig, device: torch.device) -> list[list[Ask]]:
-    """Cut rows into batches, those at m = 0 apart and first.
+    """Plan batches of rows; rows at m = 0 come first, in batches of their own.
 
     Args:
         asks: in any order; the plan depends on which they are alone.
@@ -81,7 +81,7 @@ def plan_rows(asks: Sequence[Ask], config: GenerateConfig, device: torch.device)
 
 
 class RowWriter:
-    """Continues batches of rows; remembers how many rows memory sufficed for.
+    """Generates batches of rows, and remembers the batch size that fits in memory.
 
     Args:
         model: a Hugging Face causal LM.
@@ -101,7 +101,7 @@ class RowWriter:
         self._rows: int | None = None
 
     def continue_rows(self, asks: Sequence[Ask]) -> list[list[int]]:
-        """What follows each prompt, in ids: the answer, and whatever fills its row after the token that ended it.
+        """Generated token ids after each prompt: the answer, then whatever fills the row after its end token.
 
         Args:
             asks: a batch of ``plan_rows``.
@@ -150,7 +150,7 @@ class RowWriter:
         return Decoding(batch, self.template.pad_id, draws, rows, shared)
 
     def _shared(self, prompts: Sequence[Ids], intervention: Intervention) -> tuple[Ids, SharedPrompt | None]:
-        """The openings' lengths as the intervention knows them, and what of the prompts is run once for all rows."""
+        """Prefix lengths under the intervention, and the part of the prompts that is run once for all rows."""
         acts = intervention.config
         prefixes = prefix_lengths(prompts, acts.prefix_ids, acts.bos_id)
         constant = constant_lengths(acts.positions, acts.skip_prefix, [len(ids) for ids in prompts], prefixes)
@@ -176,7 +176,7 @@ class RowWriter:
 
 
 def stops_of(model: nn.Module, template: Template) -> list[int] | None:
-    """Ids that end an answer: the template's end of turn, the tokenizer's and the model's own.
+    """Token ids that end an answer: the template's end of turn, the tokenizer's and the model's own.
 
     Args:
         model: a Hugging Face causal LM.

@@ -1,4 +1,4 @@
-"""The decoding loop under ``model.generate``: greedy or sampled, rows leave the batch when they end.
+"""The decoding loop used by ``model.generate``: greedy or sampling; finished rows leave the batch.
 
     greedy    next = argmax z                                                z = logits after the model's own processors
     sampled   next = first i with sum_{j <= i} softmax(z)_j >= u             u in (0, 1], drawn for this row and step
@@ -25,11 +25,11 @@ from .attachment import Attachment
 from .shared_prompt import SharedPrompt, part_ids, run_parts, spread
 
 _SELECTABLE = (DynamicLayer, DynamicSlidingWindowLayer)
-"""Cache layers that are nothing but keys and values ``[b h s d]``: rows can be taken out and copied."""
+"""Types of KV-cache layers that hold only keys and values ``[b h s d]``, so that rows can be removed and copied."""
 
 
 def uniform_draws(seeds: Sequence[int], steps: int) -> Float[Tensor, "b t"]:
-    """What each row draws at each step, in (0, 1], float64; a row's depend on its own seed alone.
+    """Uniform random numbers for each row and step, in (0, 1], float64; a row's depend on its own seed alone.
 
     Args:
         seeds: one per row.
@@ -40,7 +40,7 @@ def uniform_draws(seeds: Sequence[int], steps: int) -> Float[Tensor, "b t"]:
 
 
 def quantile_token(scores: Float[Tensor, "b v"], u: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
-    """The token at quantile u of each row's distribution.
+    """Inverse-CDF sampling: the token at quantile u of each row's distribution.
 
     Args:
         scores: logits, processed.
@@ -51,7 +51,7 @@ def quantile_token(scores: Float[Tensor, "b v"], u: Float[Tensor, " b"]) -> Int[
 
 
 def selectable(model: nn.Module) -> bool:
-    """Whether rows can be taken out of this model's KV cache and copied into it.
+    """Whether rows of this model's KV cache can be selected and copied.
 
     Args:
         model: a Hugging Face causal LM.
@@ -61,7 +61,7 @@ def selectable(model: nn.Module) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How the rows of one batch are steered.
+    """The steering of the rows of one batch: strengths, prompt lengths and prefix lengths.
 
     Attributes:
         attachment: what steers them, live.
@@ -76,7 +76,7 @@ class Rows:
     prefix_lengths: Int[Tensor, " b"]
 
     def steer(self, rows: Int[Tensor, " k"]) -> None:
-        """Let the calls to come hold these rows of the batch, in this order.
+        """Steer these rows of the batch, in this order, in the next model calls.
 
         Args:
             rows: their numbers.
@@ -84,7 +84,7 @@ class Rows:
         self.attachment.set_rows(self.m[rows], self.prompt_lengths[rows], self.prefix_lengths[rows])
 
     def rest(self, ids: Int[Tensor, "n w"]) -> None:
-        """Let the calls to come hold other rows, which are not steered.
+        """Leave the rows ``ids`` of the next model calls unsteered.
 
         Args:
             ids: of these rows.
@@ -95,7 +95,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """One model's calls with a cache, for the logits of the last column."""
+    """Calls of one model with a KV cache, returning the logits of the last column."""
 
     model: Any
     last_only: dict[str, int]
@@ -114,7 +114,7 @@ class _Calls:
 
 
 class Decoding:
-    """A loop for ``generate(custom_generate=...)``: one batch, padded on the left.
+    """A decoding loop for ``generate(custom_generate=...)``, over one batch padded on the left.
 
     Args:
         batch: the prompts.
@@ -147,7 +147,7 @@ class Decoding:
         generation_config: Any,
         **settings: Any,
     ) -> Tensor:
-        """Prompts and answers, ``[b s]``; called by ``generate``.
+        """Generate: token ids of prompts and answers, ``[b s]``; called by ``generate``.
 
         Args:
             model: that ``generate`` was called on.
@@ -181,7 +181,7 @@ class Decoding:
             logits = call(column[running][:, None], mask, mask.sum(-1, keepdim=True) - 1, cache)
 
     def _prompts(self, call: _Calls) -> tuple[Tensor, DynamicCache]:
-        """Logits ``[b v]`` behind every prompt, and its keys and values."""
+        """Prefill: logits ``[b v]`` after every prompt, and the prompts' KV cache."""
         batch, shared = self.batch, self.shared
         width = batch.input_ids.shape[1]
         run = width if shared is None else shared.run
@@ -205,7 +205,7 @@ class Decoding:
 
 
 def _processed(logits: Tensor, running: Tensor, ids: Tensor, processors: Any) -> Tensor:
-    """Logits as the model's own processors leave them: they are shown the whole batch, as ``generate`` shows it."""
+    """Logits after the model's own logits processors, which see the whole batch, as in ``generate``."""
     if not len(processors):
         return logits
     full = logits.new_zeros(len(ids), logits.shape[-1])

@@ -1,4 +1,4 @@
-"""Steered text: ``model.generate`` under ``attach``, for prompts at one or more m, rows of all m in one batch.
+"""Steered generation: ``model.generate`` under ``attach``, for prompts at one or more m, rows of all m in one batch.
 
 Rows are padded on the left and their masks come from lengths, each is steered at its own m and samples from its own
 seed, and one that ends leaves its batch: in fp32 a text is the same in any batch. m = 0 is the bare model's own text,
@@ -96,7 +96,7 @@ def generate_texts(
 
 
 def _finished(journal: Journal | None, m: Sequence[float]) -> list[Generated]:
-    """What a journal holds of the m asked for; it may hold others."""
+    """The finished answers in a journal at the requested m; it may hold other m too."""
     answers = [Generated(**record) for record in (journal.records if journal else ())]
     return [answer for answer in answers if answer.m in m]
 
@@ -132,7 +132,7 @@ def greedy_rows(
     prompts: Sequence[str],
     config: GenerateConfig | None = None,
 ) -> list[Row]:
-    """The bare model's answers to prompts as rows of ids, each with the token that ended it, if one did.
+    """The unsteered model's greedy answers to prompts as rows of token ids, each with its end token where it has one.
 
     Args:
         model: left as it is.
@@ -164,7 +164,7 @@ def reply(
     m: float,
     config: GenerateConfig | None = None,
 ) -> str:
-    """The answer to one prompt that is ids already, e.g. a conversation's.
+    """Generate the answer to one prompt given as token ids, e.g. a conversation's.
 
     Args:
         model: the model that writes.
@@ -184,7 +184,7 @@ def reply(
 
 
 def _until(ids: list[int], stops: list[int] | None) -> list[int]:
-    """The ids before the first stop: what follows is padding, whatever id it is made of."""
+    """The ids before the first stop token; those after it are padding, whatever their value."""
     for place, id_ in enumerate(ids):
         if stops and id_ in stops:
             return ids[:place]
@@ -192,7 +192,7 @@ def _until(ids: list[int], stops: list[int] | None) -> list[int]:
 
 
 def _through(ids: list[int], stops: list[int] | None) -> tuple[int, ...]:
-    """The ids up to the first stop and with it."""
+    """The ids up to and including the first stop token."""
     return tuple(ids[: len(_until(ids, stops)) + 1])
 
 

@@ -1,4 +1,4 @@
-"""How text is continued: the package's own few settings; what they do not name is the model's own affair.
+"""Settings of generation that this package controls; all others come from the model's generation config.
 
 The model folder's ``generation_config`` is never asked whether to sample, how many beams to keep or how long to go on.
 """
@@ -12,7 +12,7 @@ from ..config import require
 
 @dataclass(frozen=True, slots=True)
 class GenerateConfig:
-    """How text is continued.
+    """Settings of generation: length, sampling and seed.
 
     Attributes:
         max_new_tokens: longest answer, in tokens.

@@ -1,4 +1,4 @@
-"""An intervention: forms of one kind at one or more sites of a model, and where, on which tokens, they act.
+"""Interventions: forms of one kind at one or more sites of a model, with the placement and the steered tokens.
 
 It knows nothing of m, of hooks or of training. ``Intervention.create`` builds one that starts at the bare model;
 ``attach`` applies it, ``train`` fits it, ``artifact`` carries it to disk.
@@ -23,7 +23,7 @@ from .forms.base import FORMS, Form
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InterventionConfig:
-    """Everything but the numbers: form, sites, placement, token policy.
+    """Configuration of an intervention without its parameters: form, sites, placement, token policy.
 
     Attributes:
         form: registered form name.
@@ -68,7 +68,7 @@ def _slot(key: str) -> str:
 
 
 class Intervention(nn.Module):
-    """Forms at sites, for one concept.
+    """Forms at one or more sites of a model, for one concept.
 
     Args:
         config: what and where.
@@ -108,7 +108,7 @@ class Intervention(nn.Module):
         bos_id: int | None = None,
         generator: torch.Generator | None = None,
     ) -> Intervention:
-        """An intervention that fits ``model`` and starts at zero: the bare model.
+        """Create an intervention that fits ``model`` and starts at zero, so that the model is unchanged.
 
         Args:
             model: a Hugging Face causal LM.
@@ -143,7 +143,7 @@ class Intervention(nn.Module):
         return cls(config, shapes, generator).to(next(model.parameters()).device)
 
     def onto(self, model: nn.Module) -> None:
-        """Move each form's parameters to where its block computes; those of a loaded artifact lie on the CPU.
+        """Move each form's parameters to the device of its block; those of a loaded artifact are on the CPU.
 
         Args:
             model: the model to be steered; blocks that are offloaded move nothing.
@@ -162,7 +162,7 @@ class Intervention(nn.Module):
         return cast(Form, self.forms[_slot(key)])
 
     def on(self, model: nn.Module, site: Site) -> Form:
-        """The form of a site as it acts in a model: what computes dy, dW and db there.
+        """The form at a site, bound to the model's linear map there: what computes dy, dW and db.
 
         Args:
             model: a Hugging Face causal LM that has the site.

@@ -1,4 +1,4 @@
-"""What an intervention did at one site: the answer to "did it apply?"."""
+"""Reports of an attached intervention: how many tokens it changed at each site, and by how much."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an intervention did at one site.
+    """Counts of calls and of changed tokens, and the mean relative change, at one site.
 
     Attributes:
         site: e.g. ``"20.mlp.down_proj"``.
@@ -39,7 +39,7 @@ class Applied:
 
 
 class Tally:
-    """Running counts of one site's calls; of tokens too where they are measured.
+    """Running counts of the calls of one site, and of its tokens where they are measured.
 
     Args:
         site: as in ``Applied``.
@@ -54,7 +54,7 @@ class Tally:
 
     @torch.no_grad()
     def measure(self, h: Tensor, new: Tensor, mask: Tensor) -> None:
-        """Add one call to the counts.
+        """Add the tokens of one call to the counts.
 
         Args:
             h: ``[b s d]`` before the change.
@@ -67,7 +67,7 @@ class Tally:
         self.ratio += float(((after - before).norm(dim=-1) / before.norm(dim=-1)).sum())
 
     def applied(self) -> Applied:
-        """Counts and mean relative norm up to now."""
+        """The counts and the mean relative norm so far."""
         mean = self.ratio / self.touched if self.touched else 0.0
         return Applied(self.site, self.module, self.calls, self.seen, self.touched, self.changed, mean)
 
@@ -94,7 +94,7 @@ def check_report(report: Sequence[Applied]) -> None:
 
 
 def parameter_norm(intervention: nn.Module) -> float:
-    """Euclidean norm over all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
+    """Euclidean norm of all parameters: the size of dW and db together at m = 1 (of A and B for LoRA).
 
     Args:
         intervention: any intervention.

@@ -1,4 +1,4 @@
-"""The part of each prompt that no m changes, run once for all rows of a batch and copied into each row's KV cache.
+"""Prefix sharing: the unsteered start of each prompt is run once and copied into the KV cache of every row.
 
 Under a token policy, a prompt's first tokens up to the first steered one have the bare model's keys and values at every
 m: the template's opening under ``skip_prefix``, all but the last token under ``answer``. A batch of rows ``[b w]``,
@@ -27,7 +27,7 @@ from ..text.prompt_tokens import Ids
 
 @dataclass(frozen=True, slots=True)
 class SharedPrompt:
-    """What the rows of a batch reuse.
+    """The prefixes that rows of a batch share, and how much of each row remains to be run.
 
     Attributes:
         parts: distinct beginnings of prompts, none of which begins another.
@@ -45,7 +45,7 @@ class SharedPrompt:
 def constant_lengths(
     policy: Positions, skip_prefix: bool, prompt_lengths: Sequence[int], prefix_lengths: Sequence[int]
 ) -> list[int]:
-    """How many of each prompt's first tokens no m changes; its last token, which predicts the answer, never counts.
+    """Number of unsteered tokens at the start of each prompt, so the same at every m; the last token never counts.
 
     Args:
         policy: which tokens are steered.
@@ -62,7 +62,7 @@ def constant_lengths(
 
 
 def share(prompts: Sequence[Ids], constant: Sequence[int]) -> SharedPrompt | None:
-    """Cut a batch into what is shared and what is run; None where that would not be less work.
+    """Divide a batch into shared prefixes and the rest to run; None where that would not save work.
 
     Args:
         prompts: ids of each row.
@@ -85,7 +85,7 @@ def share(prompts: Sequence[Ids], constant: Sequence[int]) -> SharedPrompt | Non
 
 
 def part_ids(shared: SharedPrompt, pad_id: int) -> Int[Tensor, "n w"]:
-    """The parts as one batch, padded on the right, where no causal model looks.
+    """The shared prefixes as one batch, padded on the right, where a causal model does not look.
 
     Args:
         shared: from ``share``.
@@ -96,7 +96,7 @@ def part_ids(shared: SharedPrompt, pad_id: int) -> Int[Tensor, "n w"]:
 
 
 def run_parts(model: nn.Module, ids: Int[Tensor, "n w"]) -> DynamicCache:
-    """Keys and values of the parts; every position is kept, sliding windows are left to the masks.
+    """Keys and values of the shared prefixes, at every position; sliding windows are left to the masks.
 
     Args:
         model: a Hugging Face causal LM, as it is.
@@ -109,7 +109,7 @@ def run_parts(model: nn.Module, ids: Int[Tensor, "n w"]) -> DynamicCache:
 
 
 def spread(cache: DynamicCache, shared: SharedPrompt, columns: int) -> None:
-    """Give each row its part's keys and values in ``columns`` columns, right-aligned; in place.
+    """Copy each row's shared prefix into its KV cache, right-aligned in ``columns`` columns; in place.
 
     Args:
         cache: from ``run_parts``.

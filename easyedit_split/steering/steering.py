@@ -1,4 +1,4 @@
-"""What a user holds: an intervention at a chosen m, to be applied to a model, scaled, added and saved.
+"""The user's object for steering: an intervention at a chosen m, to be applied to a model, scaled, added and saved.
 
     with steering(model):            model.generate(...)       h' = (W + m1 dW) h + (b + m2 db)      Eq. 4
     with steering.at(4)(model):      ...                       another m, the same parameters
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @runtime_checkable
 class Recommended(Protocol):
-    """What ``recommend`` answers, as far as a steering reads it."""
+    """The result of ``recommend``, as far as a ``Steering`` reads it."""
 
     @property
     def m(self) -> float | None:
@@ -43,7 +43,7 @@ class Recommended(Protocol):
 
     @property
     def reason(self) -> str:
-        """Why."""
+        """The reason for the recommendation, or for there being none."""
         ...
 
 
@@ -58,7 +58,7 @@ class Steered:
         self.attachments = attachments
 
     def report(self) -> tuple[Applied, ...]:
-        """What was done at each site, one row a site; tokens are counted under ``check=True`` only."""
+        """What was done at each site, one row per site; tokens are counted under ``check=True`` only."""
         return tuple(row for attachment in self.attachments for row in attachment.report())
 
 
@@ -152,7 +152,7 @@ class Steering:
         return self._of((self.parts[0].at(m, evidence),))
 
     def __getitem__(self, concept: str) -> Steering:
-        """One concept of an artifact with several: at the m that was named, else at the one it keeps.
+        """One concept of an artifact with several, at the m that the user chose, else at the stored one.
 
         Args:
             concept: which of the artifact's concepts.
@@ -173,7 +173,7 @@ class Steering:
 
     @contextmanager
     def __call__(self, model: nn.Module, *, check: bool = False) -> Iterator[Steered]:
-        """Steer a model while inside: its calls, its ``generate``, its pipelines.
+        """Context manager: steer a model, including its ``generate`` and pipelines.
 
         Args:
             model: the Hugging Face causal LM that this was made for.
@@ -195,7 +195,7 @@ class Steering:
             yield Steered(tuple(attachments))
 
     def check_model(self, model: nn.Module, tokenizer: Any = None) -> None:
-        """Raise unless a model has every site that this acts at; what else differs is logged.
+        """Raise unless a model has every site of the steering; other differences from its record are logged.
 
         Args:
             model: the Hugging Face causal LM that it is to steer.
@@ -209,7 +209,7 @@ class Steering:
                 logger.warning("the artifact's model differs: %s", note)
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the artifact, with the m that was named; one that nobody named is not written.
+        """Write the artifact, with the m that the user chose; a default m is not written.
 
         Args:
             folder: a new folder.
@@ -227,7 +227,7 @@ class Steering:
         return " + ".join(parts)
 
     def _repr_html_(self) -> str:
-        """A small table, one column a part, for notebooks."""
+        """An HTML table for notebooks, one column for each part of a sum."""
         facts = [part.facts() for part in self.parts]
         keys = dict.fromkeys(key for found in facts for key in found)
         rows = (

@@ -1,4 +1,4 @@
-"""One intervention of a steering: an artifact's concept at a chosen m.
+"""One term of a steering (an artifact's concept at a strength m), of which a sum has several.
 
 h' = (W + m1 dW) h + (b + m2 db)          Eq. 4, (m1, m2) the m that was named, else the artifact's own, else 1
 """
@@ -14,11 +14,11 @@ from .chosen_m import ChosenM
 from .intervention import Intervention
 
 FixedM = float | int | tuple[float, float]
-"""One m, or ``(m1, m2)``."""
+"""A steering strength of plain numbers: one m, or ``(m1, m2)``."""
 
 
 def fixed_m(m: FixedM) -> float | tuple[float, float]:
-    """An m of plain floats.
+    """Convert a strength to plain floats.
 
     Args:
         m: one m, or ``(m1, m2)``.
@@ -28,7 +28,7 @@ def fixed_m(m: FixedM) -> float | tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One intervention of a steering.
+    """One term of a steering: an artifact, one of its concepts, and a strength m.
 
     Attributes:
         artifact: where it comes from.
@@ -42,12 +42,12 @@ class Part:
 
     @property
     def chosen(self) -> ChosenM:
-        """The m in effect: the one that was named, else what the artifact keeps for the concept, else 1."""
+        """The strength m in effect: the user's choice, else the one stored in the artifact for the concept, else 1."""
         kept = None if self.concept is None else self.artifact.chosen.get(self.concept)
         return self.own or kept or ChosenM.of(1.0)
 
     def with_chosen(self) -> Artifact:
-        """The artifact with the m that was named here; as it is where none was."""
+        """The artifact with the user's choice of m stored in it; unchanged where there is none."""
         artifact = self.artifact
         if self.own is not None:
             for concept in artifact.concepts if self.concept is None else (self.concept,):
@@ -56,7 +56,7 @@ class Part:
 
     @property
     def intervention(self) -> Intervention:
-        """The intervention itself.
+        """The artifact's intervention for the concept.
 
         Raises:
             ConfigError: the artifact holds several concepts and none was chosen.
@@ -85,7 +85,7 @@ class Part:
         return ", ".join(name for name in names if name != DEFAULT_CONCEPT)
 
     def facts(self) -> dict[str, str]:
-        """What it is, in words: for people."""
+        """A description for people: form, objective, sites, m, data and model."""
         config, record = self.artifact.config, self.artifact.record
         data, model = record.get("data", {}), record.get("model", {})
         rows = f"{data['pairs']} pairs" if "pairs" in data else ""

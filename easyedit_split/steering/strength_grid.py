@@ -1,4 +1,4 @@
-"""Which strengths to look at, as a user writes them: in plain m, or in r, the change against the activation.
+"""Grids of steering strengths as a user writes them: as m, or as the relative change r = |dh| / |h|.
 
     r = |m dh| / |h|          median over the steered tokens; it carries the sign of m
 
@@ -37,7 +37,7 @@ AUTO_START = "r:+-0.05:1:6"
 
 @dataclass(frozen=True, slots=True)
 class NaturalUnit:
-    """What one m is worth at a site.
+    """The relative change |dh| / |h| per unit of m at a site, with the norm |h|.
 
     Attributes:
         h: median |h| over the steered tokens, in the model's own unit.
@@ -51,7 +51,7 @@ class NaturalUnit:
 
     @classmethod
     def over(cls, units: Sequence[NaturalUnit]) -> NaturalUnit:
-        """One unit for several interventions: the medians, so that one grid of r serves all concepts.
+        """Medians over several interventions, so that one grid of r serves all concepts.
 
         Args:
             units: at least one.
@@ -63,7 +63,7 @@ class NaturalUnit:
 
 @dataclass(frozen=True, slots=True)
 class StrengthGrid:
-    """Strengths in one unit.
+    """A grid of steering strengths, in units of m or of r = |dh| / |h|.
 
     Attributes:
         values: in the order in which they are to be looked at.
@@ -76,7 +76,7 @@ class StrengthGrid:
     grows: bool = False
 
     def in_m(self, r_per_m: float) -> tuple[float, ...]:
-        """The strengths as m.
+        """The strengths converted to m.
 
         Args:
             r_per_m: |dh| / |h| at m = 1; used by grids in r only.
@@ -94,7 +94,7 @@ class StrengthGrid:
 
 
 def parse_strengths(text: str, where: str = "--m") -> StrengthGrid:
-    """Read a grid of strengths; see the module's table.
+    """Parse a grid of strengths; see the module's table.
 
     Args:
         text: as the user wrote it.
@@ -123,7 +123,7 @@ def parse_strengths(text: str, where: str = "--m") -> StrengthGrid:
 
 
 def growing(low: float, high: float, count: int) -> tuple[float, ...]:
-    """``count`` values from ``low`` to ``high``, both positive and both exact, each the same factor above the last.
+    """A geometric grid: ``count`` values from ``low`` to ``high``, both positive and both included exactly.
 
     Args:
         low: the first value, positive.
@@ -142,7 +142,7 @@ def growing(low: float, high: float, count: int) -> tuple[float, ...]:
 
 
 def _growing(text: str, where: str) -> tuple[float, ...]:
-    """A grid in r without its marks."""
+    """Parse a grid in r, without its ``r:`` and ``+-`` marks."""
     parts = text.split(":")
     if len(parts) == 3 and float(parts[0]) > 0:
         return (0.0, *growing(float(parts[0]), float(parts[1]), int(parts[2])))

@@ -1,4 +1,4 @@
-"""What a model says over a sweep: the same prompts answered at every m, as a table to be read beside the curves.
+"""Answers generated at every m of a sweep from the same prompts, as a table to read beside the curves.
 
 ``COLUMNS`` names them; a row per concept, m and prompt, m = 0 being the bare model's own text. Greedy unless told
 otherwise.
@@ -28,7 +28,7 @@ def sweep_texts(
     config: GenerateConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Answers to prompts at each m.
+    """Generate answers to prompts at each m.
 
     Args:
         model: the bare model.

@@ -1,1 +1,1 @@
-"""Text as ids: chat template, tokens of prompts and answers, padded batches, and which positions are steered."""
+"""Tokenisation: chat template, token ids of prompts and answers, padded batches, and masks of the steered positions."""

@@ -1,4 +1,4 @@
-"""Padded batches of token ids: masks come from lengths, never from pad ids, so pad = eos hides nothing.
+"""Padded batches of token ids; masks come from sequence lengths, not from pad ids, so a pad token equal to EOS is safe.
 
     position_ids[i, j] = j - first(i) on real tokens, 0 under padding        first(i) = 0, or s - length(i) on the left
 
@@ -20,7 +20,7 @@ from ..types import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sequence: a prompt, what follows it (empty in generation), and the length of its constant opening.
+    """One token sequence: a prompt, an answer (empty in generation), and the length of the constant template prefix.
 
     Attributes:
         prompt: ids of everything before the answer.

@@ -1,4 +1,4 @@
-"""A tokenizer's chat template as text: what it writes before a query, between query and answer, and after an answer.
+"""Chat templates as text: what a tokenizer's template writes before a query, between query and answer, and after it.
 
     rendered = opening + system? + query + generation prompt + between + answer + after
 
@@ -51,7 +51,7 @@ class Chat:
             self.answer_space, self.answer_opening = ("", between) if between.strip() else (between, "")
 
     def ask(self, user: str, earlier: Sequence[tuple[str, str]] = ()) -> str:
-        """The exchange up to where the answer to ``user`` begins.
+        """Render the conversation up to where the answer to ``user`` begins.
 
         Args:
             user: the user's message, plain text.
@@ -95,7 +95,7 @@ class Chat:
             return False
 
     def _finished(self) -> tuple[str, str]:
-        """What stands before and after the answer in a finished exchange."""
+        """The text before and after the answer in a finished conversation."""
         messages = [*self._messages(_USER), {"role": "assistant", "content": _ANSWER}]
         try:
             before, _, after = self._render(messages, open_answer=False).rpartition(_ANSWER)

@@ -1,4 +1,4 @@
-"""Which tokens are steered: one policy, one function from lengths to a mask, in training, scoring and generation alike.
+"""Masks of the steered tokens: one policy, computed from lengths, for training, scoring and generation alike.
 
 ``index`` is a token's place in its row, 0 at its first real token, negative under padding, whatever the padding side
 and however much of the row is in a KV cache.
@@ -32,7 +32,7 @@ POLICIES: tuple[Positions, ...] = ("all", "prompt", "last_prompt", "answer")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the parts of each row lie, for one model call.
+    """Token positions in one model call: each token's index in its row, and the lengths of prompt, prefix and row.
 
     Attributes:
         index: ``[b s]`` place of each token in its row, negative under padding.
@@ -49,7 +49,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class TokenLayout:
-    """What a caller has already decided of each token of one model call, whatever the row it stands in holds.
+    """Masks of steered and of real tokens for one model call, given by the caller instead of a ``Layout``.
 
     Attributes:
         steered: ``[b s]`` tokens that are changed.
@@ -61,7 +61,7 @@ class TokenLayout:
 
 
 def position_mask(policy: Positions, skip_prefix: bool, layout: Layout) -> Bool[Tensor, "b s"]:
-    """Which tokens are steered, as a boolean mask.
+    """Boolean mask of the steered tokens.
 
     Args:
         policy: ``all``, ``prompt``, ``last_prompt`` or ``answer``.
@@ -90,7 +90,7 @@ def position_mask(policy: Positions, skip_prefix: bool, layout: Layout) -> Bool[
 
 
 def index_from_mask(attention_mask: Tensor, tokens: int) -> Int[Tensor, "b s"]:
-    """Index within its row of each of the last ``tokens`` columns.
+    """Index within its row of each of the last ``tokens`` columns, from the attention mask; -1 under padding.
 
     Args:
         attention_mask: ``[b s_total]``, 1 on real tokens, over cached and new tokens.

@@ -1,4 +1,4 @@
-"""Prompt and answer as ids, tokenised apart and joined, so that no merge crosses the seam.
+"""Token ids of prompts and answers, tokenised separately and concatenated, so that no token spans the boundary.
 
     row = prompt ids + answer ids        prompt = BOS? + template(system?, q)        answer = text + end token?
 
@@ -28,7 +28,7 @@ _ANCHORS = ("\n", ".", "x")
 
 
 def prefix_lengths(input_ids: Sequence[Sequence[int]], prefix_ids: Sequence[int], bos_id: int | None) -> Ids:
-    """Length of the constant opening of each row, found by comparing ids; rows are without padding.
+    """Length of each row's constant template prefix, found by comparing token ids; rows are without padding.
 
     The whole of ``prefix_ids``; else all of it but the last token, where that one merged into the user's text (a
     newline before a newline); else 1 where the row starts with BOS; else 0.
@@ -50,7 +50,7 @@ def prefix_lengths(input_ids: Sequence[Sequence[int]], prefix_ids: Sequence[int]
 
 
 def tokenizer_hash(tokenizer: Any) -> str:
-    """SHA-256 over everything that decides ids: the tokenizer's model, its special tokens and its chat template.
+    """SHA-256 over everything that determines token ids: the tokenizer's model, special tokens and chat template.
 
     Args:
         tokenizer: a Hugging Face tokenizer.
@@ -66,7 +66,7 @@ def tokenizer_hash(tokenizer: Any) -> str:
 
 
 class Template:
-    """Turns the texts of a pair into ids under one tokenizer and one ``TokenConfig``.
+    """Converts the texts of a pair to token ids, for one tokenizer and one ``TokenConfig``.
 
     Args:
         tokenizer: a transformers tokenizer.
@@ -103,7 +103,7 @@ class Template:
         self.pad_id: int = next(id_ for id_ in candidates if id_ is not None)
 
     def prompt(self, text: str) -> Ids:
-        """Ids of everything before the answer, for the query ``text``.
+        """Token ids of everything before the answer, for the query ``text``.
 
         Args:
             text: the query, plain text.
@@ -117,7 +117,7 @@ class Template:
         return ids
 
     def conversation(self, text: str, earlier: Sequence[tuple[str, str]]) -> Ids:
-        """Ids of everything before the answer to ``text``, with earlier queries and their answers in front.
+        """Token ids of everything before the answer to ``text``, with earlier queries and their answers in front.
 
         Without a chat template, they stand a blank line apart.
 
@@ -136,7 +136,7 @@ class Template:
         return self._prompt("\n\n".join([*said, text]))
 
     def answer(self, text: str) -> Ids:
-        """Ids of an answer tokenised apart, and the end token where it is scored.
+        """Token ids of an answer, tokenised separately from the prompt, with the end token where it is scored.
 
         Text that spells a special token is taken as plain text.
 
@@ -176,11 +176,11 @@ class Template:
         return self._led(ids)
 
     def _led(self, ids: Ids) -> Ids:
-        """``ids`` with what the tokenizer itself puts before a text, once."""
+        """``ids`` after the special tokens that the tokenizer adds before a text (BOS), without repeating them."""
         return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
 
     def _added_in_front(self) -> Ids:
-        """What the tokenizer itself puts before a text (BOS), whatever it may put after it."""
+        """Special tokens that the tokenizer adds before a text (BOS), whatever it adds after it."""
         plain = self._encode("x")
         full = tuple(self.tokenizer("x", split_special_tokens=False, verbose=False)["input_ids"])
         for start in range(len(full) - len(plain) + 1):
@@ -189,7 +189,7 @@ class Template:
         return ()
 
     def _after_anchor(self, text: str) -> Ids:
-        """``text`` as it is tokenised after other text: without the word mark that some tokenizers put in front."""
+        """Token ids of ``text`` as the tokenizer writes it after other text: without a leading word-boundary marker."""
         for anchor in _ANCHORS:
             alone, joined = self._encode(anchor, plain=True), self._encode(anchor + text, plain=True)
             if alone and joined[: len(alone)] == alone:
@@ -229,7 +229,7 @@ def _common_prefix(rows: Sequence[Ids]) -> Ids:
 
 
 def _special_ids(tokenizer: Any) -> frozenset[int]:
-    """Ids that are control tokens; the unknown token is not one unless it doubles as one."""
+    """Ids of control tokens; the unknown token is included only if it is also BOS, EOS or the pad token."""
     control = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
     marked = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
     ids = marked | set(tokenizer.all_special_ids) | control

@@ -1,1 +1,1 @@
-"""Fitting an intervention: objectives, recipes, the training loop and the closed form."""
+"""Training of interventions: objectives, recipes, the training loop and closed forms."""

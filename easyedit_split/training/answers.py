@@ -1,4 +1,4 @@
-"""Where training's answer losses come from: the engine, launch by launch, or one plain call for the whole batch.
+"""Answer losses for training: computed by the engine in several launches, or by one forward pass for the batch.
 
     losses of a side = L(own | q), L(other | q) of each of its pairs under the pair's m, summed nats, with gradients
 
@@ -27,14 +27,14 @@ from ..scoring.score import answer_rows, row_losses
 from ..steering.attach import Delta
 from ..steering.intervention import Intervention
 from ..text.batching import Row, collate
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One direction of a batch.
+    """One steering direction (+m or -m) of a batch of pairs.
 
     Attributes:
         pairs: which of the run's pairs.
@@ -51,7 +51,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class LossPart:
-    """Losses of some of a side's pairs.
+    """Negative log-likelihoods of the answers of some of a batch's pairs.
 
     Attributes:
         places: of the pairs in the side.
@@ -64,10 +64,10 @@ class LossPart:
 
 @runtime_checkable
 class AnswerSource(Protocol):
-    """Gives a side's losses."""
+    """Interface of what computes answer losses for training."""
 
     def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
-        """The side's losses, in parts; in one where ``whole``.
+        """Compute the losses of one direction of a batch, in parts; in one part where ``whole``.
 
         Args:
             side: one direction of a batch.
@@ -76,12 +76,12 @@ class AnswerSource(Protocol):
         ...
 
     def halve(self) -> bool:
-        """Take half as much memory from now on; whether that is possible."""
+        """Halve the memory used from now on; returns whether that was possible."""
         ...
 
 
 class PlainAnswers:
-    """One plain call per side.
+    """Answer losses by one forward pass for each direction of a batch.
 
     Args:
         model: frozen and in evaluation mode.
@@ -95,7 +95,7 @@ class PlainAnswers:
         self.pad_id = pad_id
 
     def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
-        """The side's losses in one part.
+        """Compute the losses of one direction of a batch, in one part.
 
         Args:
             side: one direction of a batch.
@@ -110,12 +110,12 @@ class PlainAnswers:
         yield LossPart(range(len(pairs)), losses.reshape(len(side.names), -1))
 
     def halve(self) -> bool:
-        """It has nothing to cut."""
+        """False: one forward pass cannot be divided."""
         return False
 
 
 class EngineAnswers:
-    """The engine's launches.
+    """Answer losses by the scoring engine, which divides a batch into launches.
 
     Args:
         engine: made inside ``frozen``.
@@ -129,7 +129,7 @@ class EngineAnswers:
         self.first = {"positive": 0, "negative": n}
 
     def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
-        """One part per launch; where ``whole``, all of them, their graphs kept until the side is done.
+        """Compute the losses of one direction, a part per launch; where ``whole``, in one part, with their graphs kept.
 
         Args:
             side: one direction of a batch.
@@ -160,7 +160,7 @@ class EngineAnswers:
         return LossPart(units, losses.reshape(len(units), len(side.names)).T)
 
     def halve(self) -> bool:
-        """Half the tokens a launch, down to one row each."""
+        """Halve the tokens per launch, down to one row each; returns whether that was possible."""
         config = self.engine.config
         if self.engine.launch_tokens > config.row_tokens:
             self.engine.launch_tokens //= 2
@@ -179,7 +179,7 @@ def answers_for(
     pad_id: int,
     config: EngineConfig,
 ) -> AnswerSource:
-    """The engine where it can promise the plain scorer's numbers, else the plain scorer.
+    """Choose the source of answer losses: the engine where its numbers equal the plain scorer's, else the plain scorer.
 
     Args:
         model: frozen and in evaluation mode.

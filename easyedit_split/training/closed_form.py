@@ -1,4 +1,4 @@
-"""Objectives without training: read the answers' mean activations off the bare model and let the objective fit v.
+"""Objectives with a closed form: collect the answers' mean activations in the unsteered model, and fit v to them.
 
     mean over an answer's tokens of h, one row of [n d] per answer
 
@@ -19,7 +19,7 @@ from ..scoring.answer_means import answer_means
 from ..scoring.score import answer_rows
 from ..steering.intervention import Intervention
 from ..text.batching import Row
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..types import ConfigError
 from .objectives.base import FittedObjective
 
@@ -60,7 +60,7 @@ def fit_answers(
     *,
     indices: Sequence[int],
 ) -> None:
-    """``fit_closed_form`` from answers that need no partner.
+    """``fit_closed_form`` for positive and negative answers that are not paired.
 
     Args:
         model: a Hugging Face causal LM.
@@ -87,5 +87,5 @@ def fit_answers(
 
 
 def _added_to(site: Site, placement: Placement) -> Site:
-    """The place whose activations the direction is added to."""
+    """The site whose activations the vector is added to."""
     return Site(site.block, RESIDUAL) if placement == "block_output" else site

@@ -1,4 +1,4 @@
-"""Which block to steer: every candidate tried with DiffMean, which costs forward passes and no training.
+"""Choice of the block to steer: a DiffMean vector is tried at each candidate, by forward passes without training.
 
     v_l = DiffMean of the training pairs at the output of block l,    m_l(r) = r / r_per_m(l)
     chosen: the l at which some r raises held-out preference most, of those that leave the wanted answers as likely
@@ -27,7 +27,7 @@ from ..scoring.engine.scorer import scores_over_m
 from ..scoring.natural_unit import steered_values, units_of
 from ..steering.forms.vector import Vector
 from ..steering.intervention import Intervention
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .closed_form import fit_closed_form
@@ -37,13 +37,13 @@ MOST_LAYERS = 8
 STRENGTHS = (0.05, 0.1, 0.2)
 TOLERANCE = 1.0  # nats
 PAIRS = 8
-"""Held-out pairs that are scored."""
+"""Number of held-out pairs that are scored."""
 DIRECTION_PAIRS = 32
-"""Training pairs whose activations make the directions."""
+"""Number of training pairs whose mean activations give the DiffMean vectors."""
 
 
 def candidate_layers(blocks: int, most: int = MOST_LAYERS) -> tuple[int, ...]:
-    """Blocks worth a try: all but the last of a shallow model; of a deep one, evenly from a fifth to four fifths.
+    """Candidate blocks: all but the last of a shallow model; of a deep one, evenly from a fifth to four fifths.
 
     Args:
         blocks: that the model has.
@@ -55,7 +55,7 @@ def candidate_layers(blocks: int, most: int = MOST_LAYERS) -> tuple[int, ...]:
 
 
 def scan_split(rows: Sequence[EncodedPair], most: int = PAIRS) -> tuple[list[EncodedPair], list[EncodedPair]]:
-    """Training and held-out pairs for a scan where only pairs to train on are given; of several concepts, the first's.
+    """Split training pairs into pairs to fit and held-out pairs for a scan; of several concepts, the first's pairs.
 
     Args:
         rows: encoded pairs; at least two of the first concept.
@@ -85,7 +85,7 @@ def scan_pairs(
     drop_bad: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Try DiffMean at each candidate block, from texts.
+    """Tokenise pairs and try a DiffMean vector at each candidate block.
 
     Args:
         model: the bare model.
@@ -122,7 +122,7 @@ def scan_layers(
     strengths: Sequence[float] = STRENGTHS,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Try DiffMean at each block.
+    """Try a DiffMean vector at each candidate block, on held-out pairs.
 
     Args:
         model: the bare model.
@@ -166,7 +166,7 @@ def scan_layers(
 
 
 def best_layer(scan: pd.DataFrame) -> int:
-    """The block to steer: most preference gained where the wanted answers stay as likely.
+    """The block with the largest gain in preference at which the positive answers' losses rise by at most a tolerance.
 
     Where no strength leaves them so at any block, the one whose wanted answers lose least.
 

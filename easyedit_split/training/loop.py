@@ -1,4 +1,4 @@
-"""The only optimisation loop: fit an intervention's parameters while the model stays as it is.
+"""The training loop: fit an intervention's parameters by AdamW while the model's own stay frozen.
 
 AdamW, gradient norm clipped, dropout on dy, accumulation that equals a larger batch, one m per pair and step drawn from
 ``steering_factors`` and shared by both answers, the learning rate of ``schedule``. Everything random derives from
@@ -21,7 +21,7 @@ from ..model.hooks import device_of, frozen
 from ..scoring.engine.config import EngineConfig
 from ..scoring.engine.scorer import scores_over_m
 from ..steering.intervention import Intervention
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .answers import answers_for
@@ -81,7 +81,7 @@ def train_intervention(
 
 
 def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str) -> Intervention:
-    """The run's intervention for one concept, as its training starts: at the bare model.
+    """The run's intervention for one concept before training: at zero, so that the model is unchanged.
 
     Args:
         model: a Hugging Face causal LM.
@@ -169,7 +169,7 @@ class _Loop:
         return tuple(self.history)
 
     def _step(self, epoch: int, batches: list[list[int]]) -> None:
-        """One optimiser step: the mean over all its pairs, however they are split into batches and launches."""
+        """One optimiser step on the mean loss of its pairs, however they are divided into batches and launches."""
         count = sum(len(batch) for batch in batches)
         drawn = [self.sides.draw(batch, self.draws) for batch in batches]
         losses = self._gradients(drawn, count)
@@ -185,7 +185,7 @@ class _Loop:
         self.history.append(Step(len(self.history) + 1, epoch, lr, sum(values), size, m, count))
 
     def _gradients(self, drawn: Sequence[DrawnBatch], count: int) -> list[Tensor]:
-        """Gradients of a step and each batch's share of its loss; taken in smaller launches where memory is short."""
+        """Gradients of a step, and each batch's share of its loss; launches are halved when memory runs out."""
         noise = self.noise.get_state()
         while True:
             self.optimizer.zero_grad()
@@ -197,7 +197,7 @@ class _Loop:
             self.noise.set_state(noise)
 
     def _backward(self, drawn: DrawnBatch, count: int) -> Tensor:
-        """Add the gradients of a batch's share of a step's mean; its loss, not yet read."""
+        """Backpropagate a batch's share of a step's mean loss, and return that share as a tensor on the device."""
         total = []
         for side in self.sides.of(drawn):
             for part in self.answers.parts(side, whole=not self.objective.pairwise):
@@ -239,7 +239,7 @@ class _Loop:
             raise self._stopped(what, str(value), batch)
 
     def _stopped(self, what: str, found: str, batch: list[int]) -> TrainingStopped:
-        """The error for this step, once the last good state is back in place."""
+        """The error that ends the run at this step, after the last finite state was restored."""
         self.good.restore()
         rows = ", ".join(str(self.pairs[i].index) for i in batch)
         kept = f"the state after step {self.good.steps}" if self.good.steps else "the state before training"

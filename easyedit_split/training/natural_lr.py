@@ -1,4 +1,4 @@
-"""AdamW's learning rate from one in natural units: how far |dh| / |h| can be carried on this model, by this form.
+"""AdamW's learning rate derived from a target relative change |dh| / |h|, by two trial steps on this model and form.
 
     theta(s) = theta_0 + s D       D: each parameter's direction in two trial steps, every entry about +-1
     r(s) = |dh| / |h| at m = 1     lr = s / sum_k f_k  with  r(s) = lr_r;  f_k the schedule's factors
@@ -23,7 +23,7 @@ from torch import nn
 from ..config import TrainConfig
 from ..scoring.natural_unit import steered_values, units_of
 from ..steering.intervention import Intervention
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .run_config import RunConfig
@@ -64,7 +64,7 @@ def in_plain_units(
     run: RunConfig,
     concept: str,
 ) -> RunConfig:
-    """Turn a run in natural units into one in plain units.
+    """Convert a run whose learning rate is a relative change |dh| / |h| to one with AdamW's plain learning rate.
 
     Args:
         train: takes the trial steps.
@@ -97,7 +97,7 @@ def in_plain_units(
 
 
 class _Moved:
-    """An intervention that stands ``s`` along the trial's directions from where training begins.
+    """An intervention displaced by ``s`` along the trial steps' directions from the start of training.
 
     Args:
         start: where training begins.
@@ -114,7 +114,7 @@ class _Moved:
 
     @torch.no_grad()
     def by(self, s: float) -> Intervention:
-        """Put the intervention at ``s``.
+        """Set the intervention's parameters to the displacement ``s``.
 
         Args:
             s: largest change of any parameter, in parameters' own unit.
@@ -127,7 +127,7 @@ class _Moved:
 
 
 def reach(r: Callable[[float], float], wanted: float) -> float:
-    """The s at which ``r(s)`` first comes to ``wanted``, by doubling and halving.
+    """The smallest s at which ``r(s)`` reaches ``wanted``, by doubling and bisection.
 
     Args:
         r: 0 at 0, and growing.
@@ -152,7 +152,7 @@ def reach(r: Callable[[float], float], wanted: float) -> float:
 
 
 def plain_config(config: TrainConfig, s: float, pairs: int) -> TrainConfig:
-    """A run's settings in plain units.
+    """Convert a run's learning rate to AdamW's plain one, given the total displacement s of its steps.
 
     Args:
         config: in natural units.

@@ -1,4 +1,4 @@
-"""Settings of a run, composed from small YAML files, so that nothing is written fifty times:
+"""Recipes: the settings of a training run, composed from small YAML files so that none is written twice:
 
     code's defaults < methods/FORM < methods/OBJECTIVE < datasets/D < models/M < the user's file < --set key=value
 
@@ -38,12 +38,12 @@ _SECTIONS = ("form", "objective", "train", "tokens")
 _FIELDS = {"form": "form_config", "objective": "objective_config", "train": "train", "tokens": "tokens"}
 _SELECTORS = ("form", "objective", "model", "dataset")
 UNTUNED = "untuned"
-"""The file in ``hparams/models`` of every model that has none of its own."""
+"""The file in ``hparams/models`` for every model without a file of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One setting of a composed recipe.
+    """One setting of a composed recipe, with the file or option it comes from.
 
     Attributes:
         key: as YAML and ``--set`` write it, e.g. ``train.lr``.
@@ -58,7 +58,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A composed run.
+    """A composed recipe: all settings of a run, each with its origin.
 
     Attributes:
         settings: what ``RunConfig.read`` takes.
@@ -70,11 +70,11 @@ class Recipe:
 
     @property
     def needs_layers(self) -> bool:
-        """Whether nobody said which blocks to steer."""
+        """Whether no file or option names the blocks to steer."""
         return "layers" not in self.settings
 
     def with_layers(self, layers: Sequence[int], origin: str) -> Recipe:
-        """The same recipe for these blocks.
+        """The same recipe with these blocks to steer.
 
         Args:
             layers: 0-based block indices.
@@ -83,7 +83,7 @@ class Recipe:
         return Recipe({**self.settings, "layers": tuple(layers)}, {**self.origins, "layers": origin})
 
     def run_config(self) -> RunConfig:
-        """The checked configuration.
+        """The recipe as a checked run configuration.
 
         Raises:
             ConfigError: a value out of range, no layers, an objective that cannot train the form.
@@ -114,7 +114,7 @@ class Recipe:
 
 
 def hparams_folder() -> Path:
-    """The folder of the shipped YAML files: inside an installed package, beside it in a checkout.
+    """The folder of the packaged YAML files: inside an installed package, beside it in a source checkout.
 
     Raises:
         ConfigError: in neither place.
@@ -135,7 +135,7 @@ def compose(
     config: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
-    """Compose the settings of one run from the package's recipes and the user's own.
+    """Compose the settings of one run from the package's recipes, the user's file and overrides.
 
     Args:
         form: registered form name; a third party's may have no file.
@@ -166,7 +166,7 @@ def compose(
 
 
 def model_recipe(model: str) -> str | None:
-    """Name of the file in ``hparams/models`` for a Hugging Face id, a local folder or a testbed model, if any.
+    """Name of the file in ``hparams/models`` for a hub id, a folder or a testbed model; None where there is none.
 
     Args:
         model: Hugging Face id, folder or ``testbed:NAME``.
@@ -180,7 +180,7 @@ def model_recipe(model: str) -> str | None:
 
 
 def dataset_recipe(dataset: str | None) -> str | None:
-    """Name of the file in ``hparams/datasets`` for what ``load_dataset`` takes, if any.
+    """Name of the file in ``hparams/datasets`` for an argument of ``load_dataset``; None where there is none.
 
     Args:
         dataset: as ``load_dataset`` takes it.
@@ -198,7 +198,7 @@ def _stems(kind: str) -> tuple[str, ...]:
 
 
 class _Composer:
-    """Collects values in the order of precedence and remembers where each came from.
+    """Merges settings in order of precedence and records where each came from.
 
     Args:
         names: the selectors: form, objective, model and dataset.
@@ -257,7 +257,7 @@ def _cases(cases: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _fits(selector: Any, names: Mapping[str, str | None], where: str) -> bool:
-    """Whether the run is one that ``selector`` speaks of; every name in it must be known."""
+    """Whether a ``for`` selector matches the run; every name in it must be known."""
     if not isinstance(selector, Mapping) or not selector:
         raise ConfigError(f"{where}: wanted a mapping with any of {', '.join(_SELECTORS)}")
     known = {

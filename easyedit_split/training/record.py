@@ -1,4 +1,4 @@
-"""What a result depends on, as plain JSON values: model, tokenizer, run, data and versions."""
+"""Provenance of a result, as plain JSON values: model, tokenizer, run, data and versions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from ..datasets.base import PairTable
 from ..model.load import describe, name_of
-from ..text.encode import EncodedPairs
+from ..text.encode_pairs import EncodedPairs
 from ..text.prompt_tokens import tokenizer_hash
 from .run_config import RunConfig
 
@@ -22,7 +22,7 @@ def record_of(
     model_name: str | None = None,
     revision: str | None = None,
 ) -> dict[str, Any]:
-    """Everything a result depends on, as plain JSON values.
+    """Provenance of a result as plain JSON values: model, tokenizer, run settings, data and versions.
 
     Args:
         model: a Hugging Face causal LM.
@@ -46,7 +46,7 @@ def record_of(
 
 
 def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
-    """What is recorded of the pairs of a run.
+    """Provenance of the pairs of a run: source, split, counts and notes.
 
     Args:
         table: where they came from.
@@ -64,7 +64,7 @@ def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
+    """Versions of the packages that the numbers depend on."""
     import numpy
     import torch
     import transformers

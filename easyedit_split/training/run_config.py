@@ -1,4 +1,4 @@
-"""Configuration of a training run, checked when it is read: an impossible pairing never reaches the model."""
+"""Configuration of a training run, checked when it is read: an impossible combination is an error before training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .objectives.base import OBJECTIVES, Objective, TrainingDelta
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """One training run.
+    """Configuration of one training run.
 
     Attributes:
         form: registered form name.
@@ -79,15 +79,15 @@ class RunConfig:
         return build(cls, settings, where)
 
     def make_objective(self) -> Objective:
-        """The configured objective."""
+        """Make the configured objective."""
         objective = OBJECTIVES[self.objective]
         return objective(build(objective.config_class, self.objective_config, f"objective {self.objective!r}"))
 
     def minus_delta(self) -> TrainingDelta | None:
-        """What training adds on the -m side, where that is not the form's own change."""
+        """The update that training adds in the -m direction, where it is not the form's own at -m; else None."""
         form = FORMS[self.form]
         return self.make_objective().minus_delta(form, self.site or form.default_site)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for files; ``read`` is the inverse."""
+        """The configuration as plain values for files; the inverse of ``read``."""
         return dataclasses.asdict(self)

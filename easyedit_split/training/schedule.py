@@ -1,4 +1,4 @@
-"""The exact number of steps of a run, the learning rate of each, and the seeds that all randomness derives from.
+"""Number of optimiser steps of a run, learning-rate schedule, and seeds for all randomness.
 
     N = epochs * ceil(ceil(pairs / batch_size) / gradient_accumulation_steps)
     lr_k = lr (k + 1) / (w + 1)  for k < w,      lr (N - k) / (N - w)  from there on          k = 0 .. N - 1
@@ -15,7 +15,7 @@ from ..config import TrainConfig
 
 
 def steps_in(config: TrainConfig, pairs: int) -> int:
-    """Exact number of optimiser steps of a run over ``pairs`` pairs.
+    """Number of optimiser steps of a run over ``pairs`` pairs.
 
     Args:
         config: epochs, batch size and accumulation.
@@ -41,7 +41,7 @@ def lr_factor(step: int, warmup: int, total: int) -> float:
 
 
 def derive_seed(seed: int, *parts: str) -> int:
-    """A 63-bit seed for one purpose of a run, from the run's seed and names; stable across machines.
+    """Derive a 63-bit seed for one purpose of a run from the run's seed and names; the same on every machine.
 
     Args:
         seed: the run's.

@@ -1,4 +1,4 @@
-"""The directions of a batch: whose answers are scored under which m, and the objective's loss of what comes back.
+"""The two steering directions of a batch: which answers are scored at which m, and the objective's loss of them.
 
     +m   own = positive, other = negative          -m (``directions: both``)   own = negative, other = positive
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..steering.attach import Delta
 from ..steering.forms.base import Form, Strength
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from .answers import LossPart, Side
 from .objectives.base import AnswerLosses, TrainedObjective, TrainingDelta
 from .run_config import RunConfig
@@ -25,7 +25,7 @@ from .run_config import RunConfig
 
 @dataclass(frozen=True, slots=True)
 class DrawnBatch:
-    """A batch with the m of each of its pairs: for the own and for the other answer.
+    """A batch of pairs with the m sampled for each pair's target answer and other answer.
 
     Attributes:
         pairs: which of the run's pairs.
@@ -39,7 +39,7 @@ class DrawnBatch:
 
 
 class Sides:
-    """What a run scores in each direction.
+    """The answers and strengths that a run scores in each direction (+m and -m), and its objective's loss.
 
     Args:
         pairs: the run's.
@@ -61,7 +61,7 @@ class Sides:
         self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
 
     def draw(self, batch: list[int], generator: torch.Generator) -> DrawnBatch:
-        """A batch's strengths.
+        """Sample the strengths of a batch.
 
         Args:
             batch: which pairs.
@@ -76,7 +76,7 @@ class Sides:
         return DrawnBatch(batch, own, own if self.objective.same_m else draw())
 
     def of(self, drawn: DrawnBatch) -> list[Side]:
-        """The directions of a batch.
+        """The steering directions of a batch: +m, and -m where the run trains both.
 
         Args:
             drawn: the batch.
@@ -87,7 +87,7 @@ class Sides:
         return sides
 
     def loss(self, side: Side, part: LossPart) -> Float[Tensor, " k"]:
-        """The objective's loss of each pair of a part.
+        """The objective's loss of each pair in a part of a batch.
 
         Args:
             side: the direction.
@@ -111,7 +111,7 @@ class Sides:
         return AnswerLosses(L, T, P)
 
     def _dropped(self, delta: TrainingDelta | None) -> Delta:
-        """The change dy under dropout."""
+        """The update dy with dropout."""
         keep = 1 - self.run.train.dropout
 
         def change(form: Form, x: Tensor, m: Strength) -> Tensor:

@@ -1,4 +1,4 @@
-"""Divergence in training: when it stops, what is kept, and how it is said.
+"""Stopping on divergence: a loss, gradient or parameter that is not finite ends training at the last finite state.
 
     state after step k   gives the loss and gradient of step k + 1   gives the state after step k + 1
 
@@ -19,7 +19,7 @@ from ..types import SteeringError
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of training history.
+    """One optimiser step in the training history.
 
     Attributes:
         step: 1-based optimiser step.
@@ -41,7 +41,7 @@ class Step:
 
 
 class TrainingStopped(SteeringError):
-    """Training met a value that is not finite.
+    """Training met a loss, gradient or parameter that is not finite.
 
     Args:
         message: what was not finite, and where.
@@ -56,7 +56,7 @@ class TrainingStopped(SteeringError):
 
 
 class LastGood:
-    """A copy of an intervention's parameters, renewed at every state that has proved good.
+    """A copy of an intervention's parameters at the last step whose loss and gradients were finite.
 
     Args:
         intervention: the intervention in training.
@@ -80,7 +80,7 @@ class LastGood:
         self._copy(self._copies, self._parameters)
 
     def restore(self) -> None:
-        """Copy the kept parameters back."""
+        """Copy the kept parameters back into the intervention."""
         self._copy(self._parameters, self._copies)
 
     @staticmethod

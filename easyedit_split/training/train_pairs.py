@@ -1,4 +1,4 @@
-"""Training from texts: pairs become ids, each concept an intervention, and all of it an artifact with its record."""
+"""Training from texts: tokenise pairs, train an intervention per concept, and return an artifact with its record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..scoring.engine.config import EngineConfig
 from ..scoring.sweep_pairs import measured_unit
 from ..steering.artifact import DEFAULT_CONCEPT, UNIT_KEY, Artifact
 from ..steering.intervention import Intervention
-from ..text.encode import EncodedPair
+from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .loop import TrainingStopped, train_intervention

@@ -1,4 +1,4 @@
-"""DiffMean from answers that come without a partner, as AxBench's published tables hold them.
+"""DiffMean from answers that are not paired, as in AxBench's published tables.
 
     v = mean over answers with the concept  -  mean over answers without it, of an answer's mean activation
 
@@ -17,7 +17,7 @@ from ..datasets.unpaired import Exchange, UnpairedTable
 from ..model.hooks import frozen
 from ..steering.artifact import Artifact
 from ..text.batching import Row
-from ..text.encode import encode_answers
+from ..text.encode_pairs import encode_answers
 from ..text.prompt_tokens import Template
 from .closed_form import fit_answers
 from .loop import untrained
@@ -35,7 +35,7 @@ def train_unpaired(
     model_name: str | None = None,
     revision: str | None = None,
 ) -> Artifact:
-    """Fit one intervention to answers without partners, for the table's concept.
+    """Fit one DiffMean intervention to answers that are not paired, for the table's concept.
 
     Args:
         model: a Hugging Face causal LM.
@@ -70,7 +70,7 @@ def train_unpaired(
 
 
 def require_closed_form(run: RunConfig) -> FittedObjective:
-    """The run's objective, if it needs no pairs.
+    """Return the run's objective; raise unless it needs no pairs.
 
     Args:
         run: the run's configuration.

@@ -22,7 +22,7 @@ from easyedit_split.scoring.score import answer_rows, row_losses
 from easyedit_split.steering.attach import Delta
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import collate
-from easyedit_split.text.encode import EncodedPair
+from easyedit_split.text.encode_pairs import EncodedPair
 from easyedit_split.text.positions import POLICIES
 from easyedit_split.training.objectives.reps import null_it_out
 from easyedit_split.types import Pair

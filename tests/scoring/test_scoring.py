@@ -20,7 +20,7 @@ from easyedit_split.scoring.score import (
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
-from easyedit_split.text.encode import EncodedPair
+from easyedit_split.text.encode_pairs import EncodedPair
 from easyedit_split.text.positions import POLICIES, Layout
 from easyedit_split.types import Pair, Scores
 

@@ -1,1 +1,1 @@
-"""Model families as data: where each linear map lives, one family a file."""
+"""Model families as data: the module paths of each family's linear maps, one family a file."""

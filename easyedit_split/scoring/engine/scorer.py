@@ -19,7 +19,7 @@ from ...model.hooks import frozen
 from ...steering.forms.base import factors
 from ...steering.intervention import Intervention
 from ...text.batching import Row
-from ...text.encode import EncodedPair
+from ...text.encode_pairs import EncodedPair
 from ...types import ConfigError, Factors, FloatArray, Scores
 from ..score import answer_rows, plain_scores_over_m
 from .check import checked_engine

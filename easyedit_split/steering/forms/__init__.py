@@ -1,1 +1,1 @@
-"""The rows of Table 1: one affine update of one linear map a file."""
+"""Forms of interventions (the rows of Table 1): one affine update of one linear map a file."""

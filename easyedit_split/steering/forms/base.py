@@ -1,4 +1,4 @@
-"""What every row of Table 1 has in common: an affine update of one linear map, scaled by m.
+"""The base class of forms (the rows of Table 1): an affine update of one linear map, scaled by m.
 
     dy = m1 dW x + m2 db          Eq. 5, at one map, x its input [b s d_in], dy [b s d_out]
 
@@ -30,11 +30,11 @@ from ...types import ConfigError
 
 Factor: TypeAlias = float | Tensor
 Strength: TypeAlias = Factor | tuple[Factor, Factor]
-"""m: one float, one value per row ``[b]`` or per token ``[b s]``, or a pair ``(m1, m2)`` of these."""
+"""A steering strength m: one float, one value per row ``[b]`` or token ``[b s]``, or a pair ``(m1, m2)`` of these."""
 
 
 def factors(m: Strength) -> tuple[Factor, Factor]:
-    """``(m1, m2)`` of any strength, checked to be finite.
+    """Convert any strength to ``(m1, m2)``, checked to be finite.
 
     Args:
         m: a float, ``[b]`` or ``[b s]`` floats, or a pair ``(m1, m2)`` of these.
@@ -55,7 +55,7 @@ def factors(m: Strength) -> tuple[Factor, Factor]:
 
 
 def _rows(m: Factor, like: Tensor) -> float | Tensor:
-    """A factor that multiplies ``[b s d]``."""
+    """Reshape a factor so that it multiplies ``[b s d]``."""
     if not isinstance(m, Tensor):
         return m
     m = m.to(device=like.device, dtype=like.dtype)
@@ -66,7 +66,7 @@ SomeForm = TypeVar("SomeForm", bound="Form")
 
 
 class Form(nn.Module, ABC):
-    """One affine update of one linear map.
+    """Base class of forms: one affine update of one linear map.
 
     Args:
         config: the form's settings, of ``config_class``.
@@ -100,7 +100,7 @@ class Form(nn.Module, ABC):
 
     @property
     def linear(self) -> LinearMap:
-        """The linear map that this form sits on.
+        """The linear map that this form updates.
 
         Raises:
             ConfigError: none is known: the form has not been put on a map, see ``on``.
@@ -113,7 +113,7 @@ class Form(nn.Module, ABC):
         return self._linear
 
     def on(self: SomeForm, linear: LinearMap) -> SomeForm:
-        """The form as it acts on a map: a view with the same parameters that sees the map, or itself if it reads none.
+        """A view of the form, with the same parameters, that can read the map it updates; itself where it reads none.
 
         Args:
             linear: the map of the form's site in the model at hand.
@@ -126,7 +126,7 @@ class Form(nn.Module, ABC):
 
     @abstractmethod
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"] | None:
-        """dW x without materialising dW; None where the form has no dW.
+        """The product dW x without materialising dW; None where the form has no dW.
 
         Args:
             x: input of the linear map.
@@ -134,14 +134,14 @@ class Form(nn.Module, ABC):
 
     @abstractmethod
     def weight_delta(self) -> Float[Tensor, "d_out d_in"] | None:
-        """dW itself in float64, for merging and export; None where the form has none."""
+        """The weight update dW in float64, for merging and export; None where the form has none."""
 
     @abstractmethod
     def bias_delta(self) -> Float[Tensor, " d_out"] | None:
-        """db, a parameter; None where the form has none."""
+        """The bias update db, a parameter; None where the form has none."""
 
     def delta(self, x: Float[Tensor, "b s d_in"], m: Strength) -> Float[Tensor, "b s d_out"]:
-        """dy = m1 dW x + m2 db (Eq. 5).
+        """The update of the output, dy = m1 dW x + m2 db (Eq. 5).
 
         Args:
             x: the map's input.

@@ -28,7 +28,7 @@ class LocalWeightConfig:
 
 @FORMS.register("local_weight")
 class LocalWeight(Form):
-    """Local weight update: a full dW (and db), on the MLP's down-projection by default.
+    """Local weight update: a full matrix dW (and db), on the MLP's down-projection by default.
 
     Args:
         config: whether db is learnt too.
@@ -50,7 +50,7 @@ class LocalWeight(Form):
         self.bias = nn.Parameter(torch.zeros(d_out)) if config.bias else None
 
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
-        """dW x.
+        """The product dW x.
 
         Args:
             x: input of the linear map.
@@ -58,9 +58,9 @@ class LocalWeight(Form):
         return linear(x, self.weight.to(x.dtype))
 
     def weight_delta(self) -> Float[Tensor, "d_out d_in"]:
-        """dW."""
+        """The weight update dW in float64."""
         return self.weight.double()
 
     def bias_delta(self) -> Float[Tensor, " d_out"] | None:
-        """db, unless the configuration leaves it out."""
+        """The bias update db; None where the configuration leaves it out."""
         return self.bias

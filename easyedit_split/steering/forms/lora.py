@@ -42,7 +42,7 @@ class LoraConfig:
 
     @property
     def scale(self) -> float:
-        """The factor s before B A."""
+        """The scale s of the update s B A."""
         return self.alpha / self.rank if self.apply_alpha and self.alpha is not None else 1.0
 
 
@@ -74,7 +74,7 @@ class Lora(Form):
         self.lora_B = nn.Parameter(torch.zeros(d_out, config.rank))
 
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
-        """s B (A x).
+        """The product dW x = s B (A x).
 
         Args:
             x: input of the linear map.
@@ -82,8 +82,8 @@ class Lora(Form):
         return self.config.scale * linear(linear(x, self.lora_A.to(x.dtype)), self.lora_B.to(x.dtype))
 
     def weight_delta(self) -> Float[Tensor, "d_out d_in"]:
-        """s B A."""
+        """The weight update dW = s B A in float64."""
         return self.config.scale * (self.lora_B.double() @ self.lora_A.double())
 
     def bias_delta(self) -> None:
-        """LoRA leaves b alone."""
+        """None: LoRA does not update the bias b."""

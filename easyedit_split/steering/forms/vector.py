@@ -16,7 +16,7 @@ from .base import FORMS, Form
 
 @dataclass(frozen=True, slots=True)
 class VectorConfig:
-    """A steering vector has no settings of its own."""
+    """Settings of a steering vector: it has none."""
 
 
 @FORMS.register("vector")
@@ -41,15 +41,15 @@ class Vector(Form):
         self.v = nn.Parameter(torch.zeros(d_out))
 
     def weight_product(self, x: Float[Tensor, "b s d_in"]) -> None:
-        """A vector has no dW.
+        """None: a steering vector has no dW.
 
         Args:
             x: input of the linear map, unused.
         """
 
     def weight_delta(self) -> None:
-        """A vector has no dW."""
+        """None: a steering vector has no dW."""
 
     def bias_delta(self) -> Float[Tensor, " d_out"]:
-        """The vector v."""
+        """The bias update db, the vector v."""
         return self.v

@@ -1,1 +1,1 @@
-"""What an intervention is trained for: one objective a file."""
+"""Training objectives, one a file."""

@@ -1,4 +1,4 @@
-"""What an intervention is trained for: a loss on one direction of a pair, or a closed form.
+"""Base classes of training objectives: a loss on one direction (+m or -m) of a pair, or a closed form.
 
 Training scores the answers under +m ("own" = the positive answer) and, with ``directions: both``, also under -m with
 the answers' roles swapped ("own" = the negative). An objective is one function of one side; ``loop`` adds the sides up.
@@ -20,12 +20,12 @@ from torch import Tensor
 from ...registry import Registry
 
 TrainingDelta: TypeAlias = Callable[[Any, Tensor, Any], Tensor]
-"""``(form, x, m) -> dy``, used in training instead of the form's own."""
+"""A function ``(form, x, m) -> dy`` that replaces ``form.delta`` in training."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerLosses:
-    """Losses of one answer of each of ``n`` pairs.
+    """Negative log-likelihoods of one answer of each of ``n`` pairs, with its token counts.
 
     Attributes:
         L: ``[n]`` summed nats.
@@ -39,12 +39,12 @@ class AnswerLosses:
 
     @property
     def per_token(self) -> Float[Tensor, " n"]:
-        """L / T: mean nats per answer token."""
+        """Mean negative log-likelihood per answer token, L / T, nats."""
         return self.L / self.T
 
 
 class Objective(ABC):
-    """Base of all objectives.
+    """Base class of all objectives.
 
     Args:
         config: the objective's settings, of ``config_class``.
@@ -70,19 +70,19 @@ class Objective(ABC):
 
     @property
     def same_m(self) -> bool:
-        """Whether both answers of a pair get the same m."""
+        """Whether both answers of a pair are scored at the same sampled m."""
         return True
 
     @property
     def pairwise(self) -> bool:
-        """Whether a pair's loss depends on that pair alone: then a batch may be cut into parts to save memory.
+        """Whether the loss is a mean of terms of one pair each, so that a batch may be divided to save memory.
 
         Otherwise ``side_loss`` is given whole batches.
         """
         return False
 
     def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
-        """What is added on the -m side instead of the form's own change; None for the form's own at -m.
+        """The update to add in the -m direction instead of the form's own; None for the form's own at -m.
 
         Args:
             form: the form's class, which says what its change is like (``forms.base.Form``).
@@ -95,7 +95,7 @@ class Objective(ABC):
 
 
 class TrainedObjective(Objective):
-    """An objective that is a loss."""
+    """Base class of objectives that are a loss, minimised by gradient descent."""
 
     @abstractmethod
     def side_loss(
@@ -116,7 +116,7 @@ class TrainedObjective(Objective):
 
 
 class FittedObjective(Objective):
-    """An objective with a closed form over activations."""
+    """Base class of objectives with a closed form in mean activations."""
 
     closed_form = True
 

@@ -1,4 +1,4 @@
-"""DiffMean (Marks and Tegmark 2023): a steering vector without training.
+"""DiffMean, the difference of mean activations (Marks and Tegmark 2023): a steering vector without training.
 
     v = mean over pairs of (mean over A_p's tokens of h_l)  -  mean over pairs of (mean over A_n's tokens of h_l)
 
@@ -18,19 +18,19 @@ from .base import OBJECTIVES, FittedObjective
 
 @dataclass(frozen=True, slots=True)
 class DiffMeanConfig:
-    """DiffMean has no settings."""
+    """Settings of DiffMean: it has none."""
 
 
 @OBJECTIVES.register("diff_mean")
 class DiffMean(FittedObjective):
-    """Difference of mean activations."""
+    """Steering vector from the difference of mean activations."""
 
     name = "diff_mean"
     config_class = DiffMeanConfig
     forms = ("vector",)
 
     def fit(self, positive: Float[Tensor, "n d"], negative: Float[Tensor, "k d"]) -> Float[Tensor, " d"]:
-        """The difference of the two means; sums are float64.
+        """The difference of the two means, with sums in float64.
 
         Args:
             positive: mean activation over the tokens of each positive answer.

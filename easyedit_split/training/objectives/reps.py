@@ -31,7 +31,7 @@ from .base import OBJECTIVES, AnswerLosses, TrainedObjective, TrainingDelta
 
 @dataclass(frozen=True, slots=True)
 class RepsConfig:
-    """Conventions of RePS.
+    """Settings of RePS.
 
     Attributes:
         length: what |y| counts: ``answer`` tokens (the paper) or the whole ``sequence`` (the published code).
@@ -43,7 +43,7 @@ class RepsConfig:
 
 
 def null_it_out(form: Any, x: Float[Tensor, "b s d"], m: Any = None) -> Float[Tensor, "b s d"]:
-    """dy that removes the direction v from h = x where h points along it; independent of m.
+    """The update dy that projects the direction v out of h = x where h points along v; independent of m.
 
     Args:
         form: a form whose ``bias_delta()`` is v ``[d]``.
@@ -59,7 +59,7 @@ def null_it_out(form: Any, x: Float[Tensor, "b s d"], m: Any = None) -> Float[Te
 
 @OBJECTIVES.register("reps")
 class Reps(TrainedObjective):
-    """Preference on both sides, weighted by how far the bare model is from it."""
+    """Preference loss in both directions (+m and -m), weighted by the unsteered model's losses."""
 
     name = "reps"
     config_class = RepsConfig
@@ -67,7 +67,7 @@ class Reps(TrainedObjective):
     config: RepsConfig
 
     def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
-        """A form that is one direction removes it; the others use -m.
+        """The projection of the direction out of h for a form that is one direction; the others use -m.
 
         Args:
             form: the form's class.
@@ -83,7 +83,7 @@ class Reps(TrainedObjective):
 
     @property
     def pairwise(self) -> bool:
-        """Each pair is a term of its own."""
+        """True: the loss is a mean over pairs."""
         return True
 
     def side_loss(

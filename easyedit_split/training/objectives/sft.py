@@ -1,4 +1,4 @@
-"""SFT: the cross-entropy of the wanted answer (the positive one under +m), in nats per token.
+"""SFT: the cross-entropy of the target answer (the positive one under +m, the negative one under -m), nats per token.
 
     L = L_p / T_p under +m,   with ``directions: both`` also L_n / T_n under -m
 
@@ -17,12 +17,12 @@ from .base import OBJECTIVES, AnswerLosses, TrainedObjective
 
 @dataclass(frozen=True, slots=True)
 class SftConfig:
-    """SFT has no settings."""
+    """Settings of SFT: it has none."""
 
 
 @OBJECTIVES.register("sft")
 class Sft(TrainedObjective):
-    """Cross-entropy of the own answer."""
+    """Supervised fine-tuning: cross-entropy of the target answer."""
 
     name = "sft"
     config_class = SftConfig
@@ -30,7 +30,7 @@ class Sft(TrainedObjective):
 
     @property
     def pairwise(self) -> bool:
-        """Each pair is a term of its own."""
+        """True: the loss is a mean over pairs."""
         return True
 
     def side_loss(
@@ -40,7 +40,7 @@ class Sft(TrainedObjective):
         bare_own: AnswerLosses | None = None,
         bare_other: AnswerLosses | None = None,
     ) -> Float[Tensor, " n"]:
-        """Cross-entropy per token, L / T, of the own answer of each pair.
+        """Cross-entropy per token, L / T, of the target answer of each pair.
 
         Args:
             own: losses of the answer that this direction makes likely.

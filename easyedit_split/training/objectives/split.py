@@ -51,7 +51,7 @@ class SplitConfig:
 
 @OBJECTIVES.register("split")
 class Split(TrainedObjective):
-    """Preference by a hinge, utility by both answers' cross-entropies."""
+    """A hinge loss on the preference log-odds, plus the cross-entropies of both answers for utility."""
 
     name = "split"
     config_class = SplitConfig
@@ -59,12 +59,12 @@ class Split(TrainedObjective):
 
     @property
     def same_m(self) -> bool:
-        """The paper's preference is defined under one m; only ``compat: easyedit2`` draws two."""
+        """Whether both answers share one m: as in the paper, except under ``compat: easyedit2``, which draws two."""
         return self.config.compat is None
 
     @property
     def pairwise(self) -> bool:
-        """``compat: easyedit2`` takes losses over the whole batch."""
+        """Whether the loss is a mean over pairs: as in the paper, except under ``compat: easyedit2``."""
         return self.config.compat is None
 
     def side_loss(

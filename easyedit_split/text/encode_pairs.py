@@ -1,4 +1,4 @@
-"""Pairs of a dataset as rows of ids, each one checked: an error names source, row and field.
+"""Tokenisation of a dataset's pairs, with every row checked: an error names source, row and field.
 
     pair -> EncodedPair(prompt, positive, negative, prefix_length)        len(prompt + answer) <= max_length
 
@@ -45,7 +45,7 @@ class EncodedPair:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPairs:
-    """The rows that can be used, one sentence for each that was dropped, and notes on what was done to all.
+    """The pairs that could be tokenised, one sentence for each that was dropped, and notes on changes made to all.
 
     Attributes:
         rows: the pairs that can be used.
@@ -66,7 +66,7 @@ def encode_pairs(
     drop_bad: bool = False,
     indices: Sequence[int] | None = None,
 ) -> EncodedPairs:
-    """Tokenise pairs, or say which row and field cannot be.
+    """Tokenise answer pairs; a row that cannot be tokenised is an error that names it and its field, or is dropped.
 
     Args:
         pairs: prompts with their two answers, as text.
@@ -118,7 +118,7 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
 def encode_answers(
     exchanges: Sequence[tuple[str, str]], template: Template, *, source: str, indices: Sequence[int] | None = None
 ) -> tuple[Row, ...]:
-    """Tokenise queries with one answer each, for what needs no pairs (``scoring.answer_means``).
+    """Tokenise queries with one answer each, for methods that need no pairs (``scoring.answer_means``).
 
     Args:
         exchanges: ``(query, answer)`` texts.
@@ -151,7 +151,7 @@ def _check_texts(**texts: Any) -> None:
 
 
 def _checked_prefix(prompt: Ids, answer_length: int, template: Template) -> int:
-    """The prompt's prefix length, once the row is known to be short enough."""
+    """Length of the prompt's constant template prefix, after a check that prompt and answer fit ``max_length``."""
     longest, limit = len(prompt) + answer_length, template.config.max_length
     if longest > limit:
         raise DataError(f"{longest} tokens long, max_length is {limit}: raise max_length or shorten the text")

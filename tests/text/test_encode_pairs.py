@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from easyedit_split.text.batching import Row
-from easyedit_split.text.encode import encode_answers, encode_pairs
+from easyedit_split.text.encode_pairs import encode_answers, encode_pairs
 from easyedit_split.types import DataError, Pair
 
 from ..toy_tokenizers import llama2, plain, qwen
