@@ -82,11 +82,11 @@ def train(
         recipe = _composed(model, table.name, form, objective, layers, settings, config)
         if recipe.needs_layers:
             tokens = recipe.with_layers([0], "auto").run_config().tokens
-            with _bar("trying layers", progress) as advance:
+            with progress_bar("trying layers", progress) as advance:
                 scan = scan_pairs(model, tokenizer, table, tokens, drop_bad=drop_bad, progress=advance)
             recipe = recipe.with_layers([best_layer(scan)], "a scan of the model")
         run = recipe.run_config()
-    with _bar("training", progress) as advance:
+    with progress_bar("training", progress) as advance:
         artifact = train_artifact(
             model,
             tokenizer,
@@ -158,7 +158,7 @@ def sweep(
     points: Sequence[Factors] = m if grid is None else grid.in_m(unit.r_per_m if unit else 0.0)  # type: ignore[assignment]
     started = [value for value in points if isinstance(value, float)]
     rule = next_points(started, grows=grid is not None and grid.grows, refine=refine)
-    with _bar("scoring", progress) as advance:
+    with progress_bar("scoring", progress) as advance:
         return sweep_pairs(
             model,
             tokenizer,
@@ -205,28 +205,41 @@ def generate(
     """
     texts = [prompts] if isinstance(prompts, str) else list(prompts)
     if steering is None:
-        require(m is None or m == 0, "there is no steering: leave out m, or name what steers")
-        with _bar("writing", progress) as advance:
+        require(m is None or m == 0, "m needs a steering: leave out m, or pass steering")
+        with progress_bar("generating", progress) as advance:
             return generate_texts(model, Template(tokenizer, TokenConfig()), texts, config=config, progress=advance)
     intervention = steering.intervention
     steering.check_model(model, tokenizer)
     if m is None:
-        require(isinstance(steering.m, float), "m1 and m2 differ: write under `with steering(model)`, or name one m")
+        require(
+            isinstance(steering.m, float),
+            "m1 and m2 differ: call model.generate under `with steering(model)`, or give one m",
+        )
         m = cast(float, steering.m)
     points = [float(m)] if isinstance(m, float | int) else [float(value) for value in m]
     template = Template(tokenizer, steering.artifact.tokens)
-    with _bar("writing", progress) as advance:
+    with progress_bar("generating", progress) as advance:
         return generate_texts(model, template, texts, intervention, points, config=config, progress=advance)
 
 
 @contextmanager
-def _bar(label: str, shown: bool) -> Iterator[Callable[..., None]]:
-    """A progress bar with the time left; yields ``advance(done, total, note)``. Silent where nobody looks."""
+def progress_bar(label: str, shown: bool = True) -> Iterator[Callable[..., None]]:
+    """A progress bar with the time left; silent where there is neither a terminal nor a notebook.
+
+    Args:
+        label: what is under way.
+        shown: off, nothing is shown anywhere.
+
+    Yields:
+        ``advance(done, total, note="")``.
+    """
     from tqdm.auto import tqdm  # type: ignore[import-untyped]  # transformers brings it
 
     with tqdm(desc=label, disable=None if shown else True) as bar:
 
         def advance(done: int, total: int, note: str = "") -> None:
+            if done < bar.n:  # the next concept's
+                bar.reset()
             bar.total = total
             bar.set_postfix_str(note, refresh=False)
             bar.update(done - bar.n)

@@ -35,7 +35,7 @@ def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
 
 
 def names_without_loading(folder: str, group: str) -> tuple[str, ...]:
-    """The sorted names that a registry would hold, read from sources and package metadata without importing anything.
+    """The sorted names that a registry would list, read from sources and package metadata without any import.
 
     For help texts, which are not to wait for torch.
 
@@ -105,7 +105,7 @@ class Registry(Generic[T]):
         except Exception as error:
             raise ConfigError(
                 f"{self.kind} {point.name!r} of an installed package could not be loaded "
-                f"({point.value}: {type(error).__name__}: {error}): mend or uninstall that package"
+                f"({point.value}: {type(error).__name__}: {error}): fix or uninstall that package"
             ) from error
         self.register(point.name)(entry)
 

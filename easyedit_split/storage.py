@@ -125,7 +125,7 @@ class Journal:
         self._begun = False
         self.records: list[dict[str, Any]] = lines[1:] if same else []
         if self.records:
-            logger.info("going on from %d finished parts in %s", len(self.records), path)
+            logger.info("resuming from %d finished parts in %s", len(self.records), path)
 
     @classmethod
     def beside(cls, result: Path, fingerprint: dict[str, Any]) -> Journal:
@@ -147,7 +147,7 @@ class Journal:
         if self._others:
             old = self.path.with_name(f"{self.path.name}.old")
             os.replace(self.path, old)
-            logger.warning("%s is of a run with other settings: kept as %s, starting anew", self.path, old.name)
+            logger.warning("%s belongs to a run with other settings: renamed to %s, starting over", self.path, old.name)
             self._others = False
         text = "".join(json.dumps(line) + "\n" for line in (self._fingerprint, *self.records))
         write_whole(self.path, lambda to: _write_text(to, text))

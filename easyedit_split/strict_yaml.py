@@ -43,7 +43,7 @@ class _StrictLoader(yaml.SafeLoader):
             if not isinstance(key, Hashable):
                 raise ConfigError(f"{node.start_mark.name}, line {line}: {key!r} cannot be a key: write a name")
             if key in seen:
-                raise ConfigError(f"{node.start_mark.name}, line {line}: key {key!r} stands twice: remove one")
+                raise ConfigError(f"{node.start_mark.name}, line {line}: key {key!r} appears twice: remove one")
             seen.add(key)
         return super().construct_mapping(node, deep)
 

@@ -180,7 +180,7 @@ def completed(table: pd.DataFrame) -> pd.DataFrame:
     """
     missing = [name for name in ("m1", "pref", "util") if name not in table]
     if missing or table.empty:
-        raise DataError(f"the sweep has no {f'column {missing[0]!r}' if missing else 'rows'}: give a whole sweep")
+        raise DataError(f"the sweep has no {f'column {missing[0]!r}' if missing else 'rows'}: give a complete sweep")
     rows = table.copy()
     defaults: dict[str, Any] = {"concept": "", "pair": 0, "m2": table["m1"], "status": OK}
     for name in defaults.keys() - {*table.columns}:
@@ -190,7 +190,7 @@ def completed(table: pd.DataFrame) -> pd.DataFrame:
     twice = rows[rows.duplicated(["concept", "pair", "m1", "m2"])]
     if len(twice):
         pair, m1 = twice.iloc[0][["pair", "m1"]]
-        raise DataError(f"pair {pair} stands more than once at m1 = {m1:g}: give the rows of one sweep")
+        raise DataError(f"pair {pair} appears more than once at m1 = {m1:g}: give the rows of one sweep")
     return rows
 
 
@@ -210,4 +210,4 @@ def with_own_losses(rows: pd.DataFrame) -> pd.DataFrame:
         own = preference(choice["L_p"].to_numpy(), choice["L_n"].to_numpy())
         if np.allclose(own, rows["pref"], rtol=1e-9, atol=1e-9, equal_nan=True):
             return choice
-    raise DataError("pref is neither L_n - L_p nor that per token: odds_of_mean needs the sweep's own losses")
+    raise DataError("pref is neither L_n - L_p nor that per token: give the losses that pref came from")

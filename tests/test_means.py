@@ -153,7 +153,7 @@ def test_three_columns_are_enough() -> None:
     [
         (lambda t: t.drop(columns="pref"), "no column 'pref'"),
         (lambda t: t[:0], "no rows"),
-        (lambda t: pd.concat([t, t]), "pair 0 stands more than once at m1 = 2"),
+        (lambda t: pd.concat([t, t]), "pair 0 appears more than once at m1 = 2"),
         (lambda t: t[1:], "26 rows for 9 pairs at 3 m"),
     ],
 )

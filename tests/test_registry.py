@@ -112,7 +112,7 @@ def test_an_entry_point_is_filed_under_its_name(folder: Path, monkeypatch: pytes
 @pytest.mark.parametrize("value", ["no_such_module:Thing", "collections:NoSuchThing"])
 def test_a_broken_plugin_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     plug(monkeypatch, EntryPoint("theirs", value, FOLDER))
-    with pytest.raises(ConfigError, match=rf"thing 'theirs' .* could not be loaded \({value}: .*mend or uninstall"):
+    with pytest.raises(ConfigError, match=rf"thing 'theirs' .* could not be loaded \({value}: .*fix or uninstall"):
         registry_of(folder).names()
 
 

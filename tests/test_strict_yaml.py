@@ -16,8 +16,8 @@ from easyedit_split.types import ConfigError
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: 1\na: 2\n", r"c.yaml, line 2: key 'a' stands twice: remove one"),
-        (b"a: {b: 1, b: 2}\n", r"c.yaml, line 1: key 'b' stands twice"),
+        (b"a: 1\na: 2\n", r"c.yaml, line 2: key 'a' appears twice: remove one"),
+        (b"a: {b: 1, b: 2}\n", r"c.yaml, line 1: key 'b' appears twice"),
         (b"? [1]\n: 2\n", r"c.yaml, line 1: \[1\] cannot be a key"),
         (b"- 1\n", "c.yaml: holds a list, wanted a mapping"),
         (b"a: [1\n", "c.yaml: not readable as YAML"),

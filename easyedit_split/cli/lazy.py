@@ -16,28 +16,25 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-OWN_FILE = (
-    "demo",
-    "steer",
-    "chat",
-    "train",
-    "sweep",
-    "fit",
-    "recommend",
-    "plot",
-    "apply",
-    "judge",
-    "inspect",
-    "activations",
-    "doctor",
-    "easyedit",
+FOLDER = Path(__file__).with_name("commands")
+FIRST = (
+    *("demo", "steer", "chat", "train", "sweep", "fit", "recommend", "plot", "apply", "judge", "inspect"),
+    *("activations", "doctor", "easyedit", "activate", "deactivate"),
 )
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    **{name: (name, "command", "EPILOG") for name in OWN_FILE},
-    "activate": ("easyedit", "activate_command", "ACTIVATE_EPILOG"),
-    "deactivate": ("easyedit", "deactivate_command", "DEACTIVATE_EPILOG"),
-}
-"""Module, function and epilog of each command, in the order of the help."""
+"""Order of the help; a command that is not named here follows by name."""
+
+
+def command_names(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Names of all commands in the order of the help: one for each module of the folder, none of them imported.
+
+    Args:
+        folder: the folder of the commands' modules.
+    """
+    found = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}
+    return (*(name for name in FIRST if name in found), *sorted(found.difference(FIRST)))
+
+
+COMMANDS = command_names()
 
 
 class Loading(MutableMapping[str, Any]):
@@ -121,14 +118,9 @@ def description_of(name: str) -> str:
 
     Args:
         name: the command's name.
-
-    Raises:
-        KeyError: there is no such command.
     """
-    module, function, _ = COMMANDS[name]
-    source = Path(__file__).with_name("commands") / f"{module}.py"
-    for node in ast.parse(source.read_bytes()).body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
+    for node in ast.parse((FOLDER / f"{name}.py").read_bytes()).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "command":
             return ast.get_docstring(node) or ""
     return ""
 
@@ -142,9 +134,9 @@ def load_command(name: str) -> Any:
     Raises:
         KeyError: there is no such command.
     """
-    module, function, epilog = COMMANDS[name]
-    home = importlib.import_module(f".commands.{module}", __package__)
-    settings = getattr(home, "SETTINGS", {}).get(function)
+    if name not in COMMANDS:
+        raise KeyError(name)
+    home = importlib.import_module(f".commands.{name}", __package__)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, epilog=getattr(home, epilog), context_settings=settings)(getattr(home, function))
+    single.command(name, epilog=home.EPILOG, context_settings=getattr(home, "SETTINGS", None))(home.command)
     return typer.main.get_command(single)

@@ -102,7 +102,7 @@ class PairTable(Sequence[Pair]):
     @overload
     def __getitem__(self, place: slice) -> PairTable: ...
     def __getitem__(self, place: int | slice) -> Pair | PairTable:
-        """One pair, or a table of some of them that keeps their rows.
+        """One pair, or a table of the selected pairs with their row numbers.
 
         Args:
             place: index or slice.

@@ -83,7 +83,7 @@ def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(items)
     if len(found) < len(items):
         names = [name for name, _ in items]
-        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} stands twice")
+        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} appears twice")
     return found
 
 
@@ -131,7 +131,7 @@ def _csv(data: bytes, path: Path) -> Rows:
     header = lines[0][1]
     twice = [name for name in header if header.count(name) > 1]
     if twice:
-        raise DataError(f"{path}, line 1: column {twice[0]!r} stands twice: rename one")
+        raise DataError(f"{path}, line 1: column {twice[0]!r} appears twice: rename one")
     for line, cells in lines[1:]:
         if len(cells) != len(header):
             raise DataError(

@@ -17,7 +17,7 @@ from ..config import build
 from ..registry import nearest
 from ..types import DataError
 from .base import DATASETS, Columns, PairTable, Request, Split
-from .local import declares
+from .local import Local, declares
 from .splits import check_split
 from .testbed import PREFIX, load_testbed
 
@@ -74,7 +74,7 @@ def default_split_of(name_or_path: str, default: Split) -> Split | None:
         DataError: no such dataset or file.
     """
     path, name = _parse(name_or_path)
-    if name != "local" or path is None:
+    if name != Local.name or path is None:
         return default
     return default if declares(path, default) else None
 
@@ -83,13 +83,13 @@ def _parse(text: str) -> tuple[Path | None, str]:
     """Parse a dataset argument: the path, if any, and the registered name of the dataset that reads it."""
     if text.startswith(PREFIX):
         return None, text
-    if text in DATASETS and text != "local":
+    if text in DATASETS and text != Local.name:
         return None, text
     name, colon, rest = text.partition(":")
     if colon and rest and name in DATASETS:
         return Path(rest), name
     path = Path(text)
     if path.is_file() or path.suffix or path.parent != Path("."):
-        return path, "local"
-    known = (*(n for n in DATASETS.names() if n != "local"), PREFIX + "NAME")
+        return path, Local.name
+    known = (*(n for n in DATASETS.names() if n != Local.name), PREFIX + "NAME")
     raise DataError(f"no dataset and no file is called {text!r}{nearest(text, known)}, or the path of a file")

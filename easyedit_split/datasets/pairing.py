@@ -42,9 +42,9 @@ def read_pairs(
     more = f" and {len(bad) - _NAMED_AT_MOST} more" if len(bad) > _NAMED_AT_MOST else ""
     named = "; ".join(bad[:_NAMED_AT_MOST]) + more
     if bad and not drop_bad:
-        raise DataError(f"{table.path}, {named}; mend them, or drop bad rows (--drop-bad)")
+        raise DataError(f"{table.path}, {named}; fix them, or drop bad rows (--drop-bad)")
     if not good:
-        raise DataError(f"{table.path}: no good row is left of {len(bad)}; first, {bad[0] if bad else 'none at all'}")
+        raise DataError(f"{table.path}: none of {len(bad)} rows can be used; first, {bad[0] if bad else 'none at all'}")
     if bad:
         logger.warning("%s: dropped %d of %d rows: %s", table.path, len(bad), len(good) + len(bad), named)
     return good, tuple(f"{table.path}, {sentence}" for sentence in bad)

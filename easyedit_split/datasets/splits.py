@@ -59,7 +59,7 @@ def take(
     needed = sizes.train + test
     if len(items) < needed:
         raise DataError(
-            f"{name}: {len(items)} good rows, but {sizes.train} train and {test} test rows are needed: "
+            f"{name}: {len(items)} usable rows, but {sizes.train} train and {test} test rows are needed: "
             "use the whole file as a plain path instead"
         )
     order = ranked(items, name, seed)

@@ -97,10 +97,10 @@ def _exchanges(table: Table, rows: list[int], drop_bad: bool) -> tuple[tuple[Exc
         except DataError as error:
             sentence = f"{table.path}, row {number}: {error}"
             if not drop_bad:
-                raise DataError(f"{sentence}; mend it, or drop bad rows (--drop-bad)") from error
+                raise DataError(f"{sentence}; fix it, or drop bad rows (--drop-bad)") from error
             notes.append(f"dropped {sentence}")
     if not good:
-        raise DataError(f"{table.path}: no good row is left of {len(rows)}")
+        raise DataError(f"{table.path}: none of {len(rows)} rows can be used")
     return tuple(good), tuple(notes)
 
 

@@ -11,15 +11,16 @@ import gc
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..api import progress_bar
 from ..datasets.base import PairTable, pairs_hash
-from ..steering.artifact import DEFAULT_CONCEPT, Artifact
+from ..steering.artifact import Artifact
 from ..storage import write_whole
 from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
@@ -155,7 +156,7 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
 
 def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
     pairs, numbers = _pairs(groups, settings, name)
-    with _bar() as progress, taken_off(wrapper.model):
+    with progress_bar("training") as advance, taken_off(wrapper.model):
         artifact = train_artifact(
             wrapper.model,
             wrapper.tokenizer,
@@ -163,7 +164,7 @@ def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: s
             settings.run,
             model_name=model_name,
             drop_bad=settings.drop_bad,
-            progress=progress,
+            progress=lambda concept, done, total, loss: advance(done, total, f"{concept}: loss {loss:.3f}"),
         )
     concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
     if concepts:
@@ -235,30 +236,3 @@ def _metadata(artifact: Artifact, ids: Mapping[int, str]) -> str:
 
 def _write(text: str, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
-
-
-class _bar:
-    """A progress bar with the time left, one per concept; silent where there is no terminal."""
-
-    def __enter__(self) -> Callable[[str, int, int, float], None]:
-        from tqdm import tqdm  # type: ignore[import-untyped]  # transformers brings it
-
-        self._bar: Any = None
-        self._concept: str | None = None
-
-        def progress(concept: str, done: int, total: int, loss: float) -> None:
-            if concept != self._concept:
-                self._close()
-                label = "training" if concept == DEFAULT_CONCEPT else concept[:40]
-                self._bar, self._concept = tqdm(total=total, desc=label, disable=None), concept
-            self._bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-            self._bar.update(done - self._bar.n)
-
-        return progress
-
-    def __exit__(self, *exception: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()

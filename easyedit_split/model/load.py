@@ -138,7 +138,7 @@ def load_model(
         if device != "auto":
             model.to(device)
     except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
-        where = "" if Path(path).exists() else " (no such folder here, and not to be had from the hub)"
+        where = "" if Path(path).exists() else " (no such folder here, and not found on the hub)"
         advice = f"; {SHORT_NAMES[name].advice}" if name in SHORT_NAMES else ""
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(f"model {name!r} cannot be loaded{where}: {reason}{advice}") from error

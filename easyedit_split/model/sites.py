@@ -101,7 +101,7 @@ def family_of(model: nn.Module) -> Family:
     known = {t: name for name in FAMILIES for t in FAMILIES[name].model_types}
     if model_type not in known:
         raise ConfigError(
-            f"no family knows model_type {model_type!r}{nearest(str(model_type), tuple(sorted(known)))}; "
+            f"no registered family covers model_type {model_type!r}{nearest(str(model_type), tuple(sorted(known)))}; "
             "a new one is a single file, see easyedit_split/model/families"
         )
     return FAMILIES[known[model_type]]

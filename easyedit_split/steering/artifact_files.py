@@ -53,7 +53,7 @@ def check_place(folder: Path, overwrite: bool) -> None:
 
 
 def require_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Raise where a tensor to be saved holds a value that is not finite.
+    """Raise where a tensor to be saved contains a value that is not finite.
 
     Args:
         tensors: by name.

@@ -79,7 +79,7 @@ class _SiteHooks:
         # placement block_output: add at the block's output
         x, self.x = (_hidden(output), None) if self.site.name == RESIDUAL else (self.x, None)
         if x is None:
-            raise ConfigError(f"{self.site.key} did not run in its block: there is nothing to compute its change from")
+            raise ConfigError(f"{self.site.key} did not run in its block, so its update cannot be computed")
         return self._changed(x, output)
 
     def _changed(self, x: Tensor, output: Any) -> Any:

@@ -69,7 +69,7 @@ class Attachment:
         Args:
             m: their strength, as ``set_m`` takes it.
             prompt_lengths: ``[b]`` tokens of each row's prompt, cached ones included.
-            prefix_lengths: ``[b]`` tokens of its constant opening.
+            prefix_lengths: ``[b]`` tokens of its constant template prefix.
 
         Raises:
             ConfigError: m is not finite, or of another shape.
@@ -112,8 +112,8 @@ class Attachment:
         config = self.intervention.config
         raise ConfigError(
             f"no token of any row was steered (positions {config.positions}, skip_prefix {config.skip_prefix}), so the "
-            f"model is the bare one at {', '.join(config.sites)}: give prompts that are longer than the constant "
-            "opening, or other positions"
+            f"model is unchanged at {', '.join(config.sites)}: give prompts that are longer than the constant template "
+            "prefix, or other positions"
         )
 
     def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ class CallReader:
     """Infers token positions from successive model calls; prompt lengths from a call without cache hold for later ones.
 
     Args:
-        prefix_ids: token ids of BOS and the chat template's constant opening, see ``prompt_tokens.prefix_lengths``.
+        prefix_ids: token ids of BOS and the chat template's constant prefix, see ``prompt_tokens.prefix_lengths``.
         bos_id: the tokenizer's BOS id, if it has one.
         needs_prefix: whether the token policy asks for it at all.
     """
@@ -39,7 +39,7 @@ class CallReader:
 
         Args:
             prompt_lengths: ``[b]`` tokens of each row's prompt, cached ones included.
-            prefix_lengths: ``[b]`` tokens of its constant opening.
+            prefix_lengths: ``[b]`` tokens of its constant template prefix.
         """
         self._prompt, self._prefix, self._told = prompt_lengths, prefix_lengths, True
 
@@ -73,7 +73,7 @@ class CallReader:
             return torch.zeros(len(index), dtype=torch.long, device=index.device)
         if not isinstance(ids, Tensor):
             raise ConfigError(
-                "skip_prefix needs token ids to find the constant opening, but the model was called with "
+                "skip_prefix needs token ids to find the template's constant prefix, but the model was called with "
                 "inputs_embeds: pass attach(..., layout=...)"
             )
         rows = [row[place >= 0].tolist() for row, place in zip(ids, index, strict=True)]

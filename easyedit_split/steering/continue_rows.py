@@ -119,7 +119,7 @@ class RowWriter:
             if len(asks) == 1:
                 raise
         self._rows = (len(asks) + 1) // 2  # outside the except block: there, the failed call still holds its tensors
-        logger.warning("no memory for %d rows at once: going on with %d", len(asks), self._rows)
+        logger.warning("out of memory with %d rows at once: continuing with %d", len(asks), self._rows)
         return self.continue_rows(asks)
 
     def _continue(self, asks: Sequence[Ask]) -> list[list[int]]:

@@ -67,7 +67,7 @@ class Rows:
         attachment: what steers them, live.
         m: ``[b]`` strengths.
         prompt_lengths: ``[b]`` tokens of each prompt.
-        prefix_lengths: ``[b]`` tokens of its constant opening, as the intervention knows it.
+        prefix_lengths: ``[b]`` tokens of its constant template prefix, as the intervention knows it.
     """
 
     attachment: Attachment

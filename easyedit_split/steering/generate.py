@@ -108,7 +108,7 @@ def _check_points(m: Sequence[float], intervention: Intervention | None) -> None
         require(math.isfinite(value), f"m is {value}, must be finite")
         require(
             value == 0 or intervention is not None,
-            f"m is {value}, but there is no intervention: only 0 means something",
+            f"m is {value}, but there is no intervention: give one, or m = 0",
         )
 
 

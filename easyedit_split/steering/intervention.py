@@ -32,8 +32,8 @@ class InterventionConfig:
         placement: ``site`` adds dy at the map's own output (exact Eq. 4); ``block_output`` at the block's output, as
             EasyEdit2 does. They differ in families with a norm after the map. For ``residual`` they are one.
         positions: which tokens are steered: ``all``, ``prompt``, ``last_prompt`` or ``answer``.
-        skip_prefix: leave out BOS and the chat template's constant opening.
-        prefix_ids: token ids of BOS and the chat template's constant opening, which ``skip_prefix`` leaves alone.
+        skip_prefix: leave out BOS and the chat template's constant prefix.
+        prefix_ids: token ids of BOS and the chat template's constant prefix, which ``skip_prefix`` leaves alone.
         bos_id: the tokenizer's BOS id, if it has one.
     """
 
@@ -119,7 +119,7 @@ class Intervention(nn.Module):
             placement: ``site`` or ``block_output``.
             positions: which tokens are steered.
             skip_prefix: the form's default where None.
-            prefix_ids: token ids of BOS and the chat template's constant opening.
+            prefix_ids: token ids of BOS and the chat template's constant prefix.
             bos_id: the tokenizer's BOS id, if it has one.
             generator: draws the initial parameters.
 

@@ -49,9 +49,9 @@ def constant_lengths(
 
     Args:
         policy: which tokens are steered.
-        skip_prefix: leave out the constant opening.
+        skip_prefix: leave out the constant template prefix.
         prompt_lengths: tokens of each prompt.
-        prefix_lengths: tokens of its constant opening.
+        prefix_lengths: tokens of its constant template prefix.
     """
     lengths = torch.tensor(prompt_lengths)
     column = torch.arange(int(lengths.max())).expand(len(lengths), -1)
@@ -85,7 +85,7 @@ def share(prompts: Sequence[Ids], constant: Sequence[int]) -> SharedPrompt | Non
 
 
 def part_ids(shared: SharedPrompt, pad_id: int) -> Int[Tensor, "n w"]:
-    """The shared prefixes as one batch, padded on the right, where a causal model does not look.
+    """The shared prefixes as one batch, padded on the right; causal attention hides that padding.
 
     Args:
         shared: from ``share``.

@@ -48,7 +48,7 @@ class Recommended(Protocol):
 
 
 class Steered:
-    """A model while it is steered.
+    """A model while it is steered, for reports of what was changed.
 
     Args:
         attachments: one for each part of the steering, in order.
@@ -127,7 +127,7 @@ class Steering:
         return self._single("intervention").intervention
 
     def _single(self, what: str) -> Part:
-        require(len(self.parts) == 1, f"a sum of {len(self.parts)} steerings has no one {what}: ask each of its parts")
+        require(len(self.parts) == 1, f"a sum of {len(self.parts)} steerings has no single {what}: read it from a part")
         return self.parts[0]
 
     def at(self, m: FixedM | Recommended, *, evidence: Mapping[str, Any] | None = None) -> Steering:
@@ -146,7 +146,7 @@ class Steering:
         )
         if not isinstance(m, float | int | tuple):
             if m.m is None:
-                raise ConfigError(f"{m.reason}: name an m of your own, e.g. steering.at(2.0)")
+                raise ConfigError(f"{m.reason}: choose m yourself, e.g. steering.at(2.0)")
             evidence = {"reason": m.reason, **(evidence or {})}
             m = m.m
         return self._of((self.parts[0].at(m, evidence),))

@@ -9,9 +9,9 @@ them, so grids for a model that nobody tuned are written in r and turned into m 
 |-------------------|-------------------------------------------------------------------------------------|
 | ``-20:20:41``     | 41 m, evenly from -20 to 20                                                         |
 | ``-4,0,4``        | these m                                                                             |
-| ``r:0.05:4:17``   | r = 0, and 17 r from 0.05 to 4, each the same factor above the one before           |
+| ``r:0.05:4:17``   | r = 0, and 17 r from 0.05 to 4, geometrically spaced                                |
 | ``r:+-0.05:4:17`` | the same, and their negatives                                                       |
-| ``r:-1:1:21``     | 21 r, evenly from -1 to 1 (a grid that starts at 0 or below cannot grow by factors) |
+| ``r:-1:1:21``     | 21 r, evenly from -1 to 1 (one that starts at 0 or below cannot be geometric)       |
 | ``r:0,0.2,0.4``   | these r                                                                             |
 | ``auto``          | ``r:+-0.05:1:6``, grown outward until utility has lost 80 % of its range            |
 """
@@ -88,7 +88,7 @@ class StrengthGrid:
             return self.values
         if not r_per_m > 0:
             raise ConfigError(
-                "the intervention changes nothing at m = 1, so no m has the r asked for: train it, or give m"
+                "the intervention changes nothing at m = 1, so no m has the requested r: train it, or give m"
             )
         return tuple(value / r_per_m for value in self.values)
 
@@ -114,8 +114,8 @@ def parse_strengths(text: str, where: str = "--m") -> StrengthGrid:
         values = _growing(rest, where)
     except ValueError:
         raise ConfigError(
-            f"{where}: {text!r} is not a grid in r; write r:0.05:4:17 (0 and 17 values, each the same factor above the "
-            "one before), r:+-0.05:4:17 (on both sides), r:-1:1:21 (evenly) or r:0,0.2,0.4"
+            f"{where}: {text!r} is not a grid in r; write r:0.05:4:17 (0 and 17 values, geometrically "
+            "spaced), r:+-0.05:4:17 (with both signs), r:-1:1:21 (evenly spaced) or r:0,0.2,0.4"
         ) from None
     if mirrored:
         values = tuple(sorted({0.0, *values, *(-value for value in values)}))

@@ -25,7 +25,7 @@ class Row:
     Attributes:
         prompt: ids of everything before the answer.
         answer: ids of what follows it; empty in generation.
-        prefix_length: tokens of the prompt's constant opening.
+        prefix_length: tokens of the prompt's constant template prefix.
     """
 
     prompt: tuple[int, ...]
@@ -43,7 +43,7 @@ class Batch:
         position_ids: ``[b s]`` int64, counted from each row's own first token.
         lengths: ``[b]`` real tokens of prompt and answer.
         prompt_lengths: ``[b]`` tokens of the prompt, BOS and template included.
-        prefix_lengths: ``[b]`` tokens of BOS and the template's constant opening.
+        prefix_lengths: ``[b]`` tokens of BOS and the template's constant prefix.
     """
 
     input_ids: Int[Tensor, "b s"]

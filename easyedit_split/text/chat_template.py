@@ -64,7 +64,7 @@ class Chat:
             text = self._render(self._messages(user, earlier), open_answer=True)
         except TemplateError as error:
             raise ConfigError(
-                f"the tokenizer's chat template fails ({error}): mend it, or chat_template: off"
+                f"the tokenizer's chat template fails ({error}): fix it, or set chat_template: off"
             ) from error
         if user.strip() not in text:
             raise ConfigError("the tokenizer's chat template does not show the user's text: use chat_template: off")

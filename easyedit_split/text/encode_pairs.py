@@ -31,7 +31,7 @@ class EncodedPair:
         prompt: ids of everything before the answer.
         positive: ids of the positive answer, end token included where it is scored.
         negative: ids of the negative answer, likewise.
-        prefix_length: length of the prompt's constant opening.
+        prefix_length: length of the prompt's constant template prefix.
         index: position in the source (its row number).
     """
 
@@ -94,7 +94,7 @@ def encode_pairs(
         named = "; ".join(dropped[:10]) + (f" and {len(dropped) - 10} more" if len(dropped) > 10 else "")
         logger.warning("dropped %d of %d rows: %s", len(dropped), len(pairs), named)
     if not rows:
-        raise DataError(f"{source}: no pair is left of {len(pairs)}")
+        raise DataError(f"{source}: none of {len(pairs)} pairs can be used")
     return EncodedPairs(tuple(rows), tuple(dropped), _notes(rows, template))
 
 

@@ -11,7 +11,7 @@ and however much of the row is in a KV cache.
 | ``answer``      | positions that *predict* an answer token: the prompt's last up to the answer's last but one; |
 |               | in generation, where the answer has no end yet, the prompt's last and every token fed back   |
 
-``skip_prefix`` leaves out BOS and the chat template's constant opening under any policy.
+``skip_prefix`` leaves out BOS and the chat template's constant prefix under any policy.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Layout:
     Attributes:
         index: ``[b s]`` place of each token in its row, negative under padding.
         prompt_lengths: ``[b]`` tokens of the prompt, template and BOS included.
-        prefix_lengths: ``[b]`` tokens of BOS and the template's constant opening.
+        prefix_lengths: ``[b]`` tokens of BOS and the template's constant prefix.
         lengths: ``[b]`` tokens of prompt and answer; None while the answer is still being generated.
     """
 
@@ -65,7 +65,7 @@ def position_mask(policy: Positions, skip_prefix: bool, layout: Layout) -> Bool[
 
     Args:
         policy: ``all``, ``prompt``, ``last_prompt`` or ``answer``.
-        skip_prefix: leave out BOS and the chat template's constant opening.
+        skip_prefix: leave out BOS and the chat template's constant prefix.
         layout: where each token lies in its row.
 
     Raises:

@@ -35,7 +35,7 @@ def prefix_lengths(input_ids: Sequence[Sequence[int]], prefix_ids: Sequence[int]
 
     Args:
         input_ids: rows of token ids without padding.
-        prefix_ids: the constant opening that the chat template writes.
+        prefix_ids: the constant template prefix that the chat template writes.
         bos_id: id of BOS; None where the tokenizer has none.
     """
     whole = tuple(prefix_ids)
@@ -144,14 +144,14 @@ class Template:
             text: the answer, plain text.
 
         Raises:
-            DataError: the tokenizer cannot read it as plain text, or nothing is left of it.
+            DataError: the tokenizer cannot read it as plain text, or it gives no token.
         """
         text = self.chat.answer_space + text if self.chat else text
         ids = self._after_anchor(text) if self._marks_words else self._encode(text, plain=True)
         if self._count_specials(ids) > 0:
             raise DataError(f"holds text that the tokenizer reads as {self._named_special(text)}: remove it")
         if not ids:
-            raise DataError(f"{text!r} is nothing to the tokenizer: no token is left of it")
+            raise DataError(f"{text!r} gives no token under this tokenizer: give another text")
         return ids + self.end_ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -194,14 +194,16 @@ class Template:
             alone, joined = self._encode(anchor, plain=True), self._encode(anchor + text, plain=True)
             if alone and joined[: len(alone)] == alone:
                 return joined[len(alone) :]
-        raise DataError(f"{text!r} cannot be tokenised apart from the prompt: the tokenizer merges it backwards")
+        raise DataError(
+            f"{text!r} cannot be tokenised apart from the prompt: its first token merges with the text before"
+        )
 
     def _find_bos(self, row: Ids) -> int | None:
         first: int | None = self._lead[0] if self._lead else self.tokenizer.bos_token_id
         if first is None or row[:1] != (first,):
             return None
         if row[1:2] == (first,):
-            raise ConfigError(f"the chat template writes BOS ({first}) twice: mend it, or chat_template: off")
+            raise ConfigError(f"the chat template writes BOS ({first}) twice: fix it, or set chat_template: off")
         return first
 
     def _find_end(self) -> Ids:

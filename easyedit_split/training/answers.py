@@ -194,6 +194,6 @@ def answers_for(
     try:
         engine, prepared = checked_engine(model, answer_rows(pairs), intervention, config)
     except EngineRefused as reason:
-        logger.warning("trained plainly, without the engine: %s", reason)
+        logger.warning("training by plain forward passes, without the scoring engine: %s", reason)
         return plain
     return EngineAnswers(engine, prepared, intervention, len(pairs))

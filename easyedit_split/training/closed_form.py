@@ -76,7 +76,7 @@ def fit_answers(
     for site, place in places.items():
         form, found = intervention[site], means[place]
         direction = form.bias_delta()
-        assert direction is not None, "a closed form fits forms that are one direction (RunConfig sees to it)"
+        assert direction is not None, "a closed form fits forms that are one vector (RunConfig checks it)"
         bad = torch.nonzero(~found.isfinite().all(-1)).flatten().tolist()
         if bad:
             raise ConfigError(

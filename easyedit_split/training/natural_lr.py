@@ -38,7 +38,7 @@ _HALVINGS = 40
 
 @runtime_checkable
 class Train(Protocol):
-    """``loop.train_intervention``, passed in by the training loop."""
+    """Interface of ``loop.train_intervention``, which the training loop passes in."""
 
     def __call__(
         self, model: nn.Module, template: Template, pairs: Sequence[EncodedPair], run: RunConfig, *, concept: str
@@ -92,7 +92,12 @@ def in_plain_units(
         return max(unit.r_per_m for unit in units_of(model, values, moved.by(s)).values())
 
     found = plain_config(run.train, reach(r, run.train.lr), len(pairs))
-    logger.info("%s: an lr of %g in r is %.3g here", concept, run.train.lr, found.lr)
+    logger.info(
+        "%s: a learning rate of %g in units of r = |dh| / |h| is lr = %.3g for AdamW here",
+        concept,
+        run.train.lr,
+        found.lr,
+    )
     return dataclasses.replace(run, train=found)
 
 
@@ -141,8 +146,8 @@ def reach(r: Callable[[float], float], wanted: float) -> float:
         high *= 2
         if high > FARTHEST:
             raise ConfigError(
-                "trial training steps changed next to nothing, so a learning rate in natural units means nothing "
-                "here: give train.unit=m and a plain train.lr"
+                "the trial training steps changed almost nothing, so a learning rate in units of r = |dh| / |h| is "
+                "undefined: set train.unit=m and a plain train.lr"
             )
     low = 0.0
     for _ in range(_HALVINGS):

@@ -25,7 +25,7 @@ class RunConfig:
         site: name of the map; the form's default where None.
         placement: ``site`` or ``block_output``, see ``intervention.InterventionConfig``.
         positions: which tokens are steered, see ``positions``.
-        skip_prefix: leave out BOS and the chat template's constant opening; the form's default where None.
+        skip_prefix: leave out BOS and the chat template's constant prefix; the form's default where None.
         form_config: the form's own settings.
         objective_config: the objective's own settings.
         train: optimiser settings.
@@ -53,7 +53,7 @@ class RunConfig:
         )
         require(
             not objective.closed_form or form.constant,
-            f"objective {self.objective!r} fits one direction, and form {self.form!r} is more than that: choose a form "
+            f"objective {self.objective!r} fits one vector, and form {self.form!r} is more than that: choose a form "
             "such as vector",
         )
         require(len(self.layers) > 0, "layers is empty: name at least one block (0-based), or nothing would be steered")

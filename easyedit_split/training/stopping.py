@@ -71,7 +71,7 @@ class LastGood:
         self.steps = 0
 
     def keep(self, steps: int) -> None:
-        """Copy the parameters as they stand after ``steps`` steps.
+        """Copy the current parameters, which are those after ``steps`` steps.
 
         Args:
             steps: optimiser steps so far.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.core import TyperGroup
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from easyedit_split import __version__
 from easyedit_split.cli import lazy
-from easyedit_split.cli.lazy import COMMANDS, Commands, description_of, load_command
+from easyedit_split.cli.lazy import COMMANDS, FIRST, Commands, command_names, description_of, load_command
 from easyedit_split.cli.main import app
 
 HEAVY = {"torch", "transformers", "numpy", "pandas", "scipy", "pyarrow", "matplotlib", "jaxtyping", "safetensors"}
@@ -78,3 +79,14 @@ def test_control_another_description_is_another_help(monkeypatch: pytest.MonkeyP
     before = CliRunner().invoke(app, ["--help"]).stdout
     monkeypatch.setattr(lazy, "description_of", lambda name: "Something else.")
     assert CliRunner().invoke(app, ["--help"]).stdout != before
+
+
+def test_a_new_file_is_a_new_command(tmp_path: Path) -> None:
+    """No list names it; what is no command of its own (``_helper``) is none, and what is named first but absent too."""
+    for stem in ("zeta", "train", "alpha", "demo", "_helper", "__init__"):
+        (tmp_path / f"{stem}.py").touch()
+    (tmp_path / "notes.txt").touch()
+    assert command_names(tmp_path) == ("demo", "train", "alpha", "zeta")
+    assert set(FIRST) <= set(COMMANDS), "every name that is put first has its file"
+    with pytest.raises(KeyError):
+        load_command("_helper")

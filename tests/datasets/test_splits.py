@@ -31,7 +31,7 @@ def test_dropping_a_row_moves_no_other(tmp_path: Path) -> None:
 
 def test_too_few_rows_for_the_papers_split(tmp_path: Path) -> None:
     path = write(tmp_path / "psychopathy.jsonl", persona(599))
-    with pytest.raises(DataError, match="599 good rows, but 500 train and 100 test rows are needed"):
+    with pytest.raises(DataError, match="599 usable rows, but 500 train and 100 test rows are needed"):
         load_dataset(f"psychopathy:{path}")
     write(path, persona(600))
     assert len(load_dataset(f"psychopathy:{path}").pairs) == 500

@@ -108,7 +108,7 @@ def refused(name: str, match: str, **settings: Any) -> None:
 
 def test_what_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    refused(str(tmp_path / "nowhere"), "cannot be loaded .no such folder here, and not to be had from the hub")
+    refused(str(tmp_path / "nowhere"), "cannot be loaded .no such folder here, and not found on the hub")
     (tmp_path / "empty").mkdir()
     refused(str(tmp_path / "empty"), "empty' cannot be loaded:")
     refused("testbed:gpt5", r"'gpt5' is unknown; allowed: gemma2, qwen2")
@@ -119,7 +119,7 @@ def test_a_family_nobody_knows_is_refused_before_its_weights_are_read(tmp_path: 
     (folder / "model.safetensors").unlink()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "gpt_neox"}))
-    refused(str(folder), "no family knows model_type 'gpt_neox'")
+    refused(str(folder), "no registered family covers model_type 'gpt_neox'")
     (folder / "config.json").write_text(json.dumps(config))
     refused(str(folder), "m' cannot be loaded")
 

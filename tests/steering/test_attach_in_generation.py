@@ -1,4 +1,4 @@
-"""Attached while a model generates: cache, beams, sampling and the constant opening."""
+"""Attached while a model generates: cache, beams, sampling and the constant template prefix."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class Answer:
 def test_a_recommendation_is_taken_with_its_reason_and_none_is_refused_with_it() -> None:
     steering = Steering(artifact()).at(Answer(2.5, "the wanted answers are likeliest here"))
     assert (steering.m, steering.parts[0].chosen.evidence) == (2.5, {"reason": "the wanted answers are likeliest here"})
-    with pytest.raises(ConfigError, match="no usable m: too few pairs: name an m of your own"):
+    with pytest.raises(ConfigError, match="no usable m: too few pairs: choose m yourself"):
         steering.at(Answer(None, "no usable m: too few pairs"))
 
 

@@ -102,7 +102,7 @@ def test_a_bad_row_is_named_and_dropped_only_on_demand(pair: Pair, message: str)
 
 
 def test_nothing_left_is_an_error() -> None:
-    with pytest.raises(DataError, match=r"mine.csv: no pair is left of 1"):
+    with pytest.raises(DataError, match=r"mine.csv: none of 1 pairs can be used"):
         encode_pairs([Pair("", "a", "b")], template(qwen()), source="mine.csv", drop_bad=True)
 
 

@@ -1,4 +1,4 @@
-"""Templates: one BOS, the exchange as the template renders it, its constant opening."""
+"""Templates: one BOS, the exchange as the template renders it, its constant template prefix."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_template_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
             template(qwen3())
 
 
-# --- the constant opening --------------------------------------------------------------------------------------------
+# --- the constant template prefix -----------------------------------------------------------------------------------
 
 
 def test_every_prompt_starts_with_the_prefix(tokenizer: Any) -> None:

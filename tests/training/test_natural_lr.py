@@ -78,7 +78,7 @@ def test_in_plain_units_the_run_is_the_same_bits() -> None:
 
 
 def test_a_trial_that_changes_nothing_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="changed next to nothing"):
+    with pytest.raises(ConfigError, match="changed almost nothing"):
         reach(lambda s: 0.0, 0.5)
-    with pytest.raises(ConfigError, match="changed next to nothing"):
+    with pytest.raises(ConfigError, match="changed almost nothing"):
         reach(lambda s: math.nan, 0.5)

@@ -107,7 +107,7 @@ def test_impossible_pairing_is_refused_when_read() -> None:
         ("cases: [{for: {form: [vektor]}}]", r"cases\[0\].for.form: unknown form 'vektor' \(did you mean 'vector'"),
         ("cases: [{for: {form: vector}}]", r"cases\[0\].for.form: 'vector' is a str, wanted a list"),
         ("cases: [{for: {form: [vector]}, cases: []}]", r"cases\[0\]: unknown key 'cases'"),
-        ("train: {lr: 1}\ntrain: {lr: 2}", "mine.yaml, line 2: key 'train' stands twice"),
+        ("train: {lr: 1}\ntrain: {lr: 2}", "mine.yaml, line 2: key 'train' appears twice"),
     ],
 )
 def test_a_mistake_in_a_users_file_is_named(tmp_path: Path, content: str, message: str) -> None:

@@ -124,7 +124,7 @@ def test_bad_rows_are_dropped_named_and_counted(caplog: pytest.LogCaptureFixture
     assert artifact.record["data"]["dropped"] == ["power.csv, row 8: positive is empty: give it a text"]
     assert "power.csv, row 8" in caplog.text
     assert equal(artifact["default"], trained(PAIRS[:4])["default"])
-    with pytest.raises(DataError, match="no pair is left of 1"):
+    with pytest.raises(DataError, match="none of 1 pairs can be used"):
         trained((BAD,), drop_bad=True)
     with pytest.raises(DataError, match="holds no rows"):
         trained(())

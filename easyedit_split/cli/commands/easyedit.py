@@ -1,4 +1,4 @@
-"""``easyedit-split easyedit``, ``activate``, ``deactivate``: the EasyEdit2 plugin's ways in from the shell."""
+"""``easyedit-split easyedit``: run an EasyEdit2 script with this package's methods registered."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ import typer
 
 from ...easyedit import commands as bridge
 from ...types import ConfigError
-from ..console import out
 
 EPILOG = "Example: easyedit-split easyedit vectors_generate.py model_name_or_path=google/gemma-2-9b-it"
-ACTIVATE_EPILOG = "Example: easyedit-split activate && python vectors_generate.py"
-DEACTIVATE_EPILOG = "Example: easyedit-split deactivate"
-SETTINGS = {"command": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
+SETTINGS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
 HomeOption = Annotated[
     str | None, typer.Option("--easyedit-home", help="The clone; default: the current folder, then EASYEDIT_HOME.")
@@ -43,13 +40,3 @@ def command(  # noqa: DOC101, DOC103
 ) -> None:
     """Run an EasyEdit2 script with this package's methods registered; options of ours stand before SCRIPT."""
     bridge.easyedit(script, arguments or [], home=home, prefer=parse_prefer(prefer))
-
-
-def activate_command(prefer: PreferOption = None) -> None:  # noqa: DOC101, DOC103
-    """Make plain python vectors_generate.py work in this environment: one start-up line, undone by deactivate."""
-    out.print(bridge.activate(parse_prefer(prefer)), soft_wrap=True)
-
-
-def deactivate_command() -> None:
-    """Remove the start-up line that activate wrote."""
-    out.print(bridge.deactivate(), soft_wrap=True)

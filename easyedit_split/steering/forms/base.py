@@ -78,7 +78,7 @@ class Form(nn.Module, ABC):
         name: the registered name.
         config_class: frozen dataclass of the form's own settings.
         default_site: where the paper places it.
-        skip_prefix: whether, by default, BOS and the chat template's constant opening are left alone.
+        skip_prefix: whether, by default, BOS and the chat template's constant prefix are left alone.
         constant: whether dy is m2 db alone, one direction whatever x is.
         reads_map: whether dW or db depend on the linear map that the form sits on, see ``linear``.
     """
@@ -107,7 +107,7 @@ class Form(nn.Module, ABC):
         """
         if self._linear is None:
             raise ConfigError(
-                f"form {self.name!r} depends on the weights of the model it steers, which are not at hand here: "
+                f"form {self.name!r} depends on the weights of the model it steers, which are not available here: "
                 "use it through attach, or take it from Intervention.on(model, site)"
             )
         return self._linear

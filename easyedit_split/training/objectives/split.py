@@ -22,7 +22,7 @@ from .base import OBJECTIVES, AnswerLosses, TrainedObjective
 
 @dataclass(frozen=True, slots=True)
 class SplitConfig:
-    """Weights of SPLIT.
+    """Settings of SPLIT: loss weights and margin.
 
     Attributes:
         lambda_p: weight of the positive answer's cross-entropy (Eq. 18).
@@ -74,7 +74,7 @@ class Split(TrainedObjective):
         bare_own: AnswerLosses | None = None,
         bare_other: AnswerLosses | None = None,
     ) -> Float[Tensor, " n"]:
-        """Loss of Eq. 20 of each pair; the bare model's losses are not used.
+        """Loss of Eq. 20 of each pair; the unsteered model's losses are not used.
 
         Args:
             own: losses of the answer that this direction makes likely.
