@@ -58,6 +58,8 @@ def preference(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
 def utility(L_p: FloatArray, L_n: FloatArray) -> FloatArray:
     """Utility log-odds, nats (Eq. 8): logit of both answers' total probability; NaN where undefined or not finite.
 
+    util = log(P / (1 - P)) with P = e^-L_p + e^-L_n; undefined where P >= 1 or a loss is not finite.
+
     Args:
         L_p: negative log-likelihood of the positive answers, nats, any shape.
         L_n: the same of the negative answers, same shape.
