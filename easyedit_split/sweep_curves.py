@@ -76,6 +76,7 @@ class SweepCurve:
         excluded: labels of the pairs that utility leaves out.
         source: the file or table that it was read from.
         r_per_m: |dh| / |h| at m = 1, natural units; None where the table has no column ``r``.
+        trained_on: how many of the pairs the intervention was trained on, as far as the table says.
     """
 
     key: CurveKey
@@ -85,6 +86,7 @@ class SweepCurve:
     excluded: tuple[str, ...]
     source: str = ""
     r_per_m: float | None = None
+    trained_on: int = 0
 
     @property
     def name(self) -> str:
@@ -155,7 +157,9 @@ def _curve(key: CurveKey, rows: pd.DataFrame, source: str) -> SweepCurve:
     utility = PairOdds(m, util[kept].to_numpy(dtype=np.float64), codes[keep], has_pairs) if keep.any() else None
     excluded = tuple(str(name) or "the only row" for name in util.index[~kept])
     preference = PairOdds(m, pref.to_numpy(dtype=np.float64), codes, has_pairs)
-    return SweepCurve(key, preference, utility, np.flatnonzero(keep).astype(np.int64), excluded, source, _r_per_m(rows))
+    order = np.flatnonzero(keep).astype(np.int64)
+    trained = int(rows.loc[rows["trained_on"] > 0, "_label"].nunique()) if "trained_on" in rows.columns else 0
+    return SweepCurve(key, preference, utility, order, excluded, source, _r_per_m(rows), trained)
 
 
 def _r_per_m(rows: pd.DataFrame) -> float | None:

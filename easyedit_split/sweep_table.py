@@ -3,7 +3,7 @@
 One row per pair and m. Losses are summed nats whatever the odds are computed from; ``pref`` and ``util`` are the
 log-odds of Eq. 7 and 8; ``util`` is NaN where ``status`` is not ``ok``. Only ``m1, pref, util`` are needed to read one.
 A last column ``r`` says the strength in natural units, where it was measured what m = 1 is worth; it is NaN where m1 is
-not m2.
+not m2; a column ``trained_on`` is 1 for pairs that the intervention was trained on, where a sweep holds any.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TEXT_COLUMNS = ("model", "dataset", "split", "concept", "form", "objective", "si
 
 REQUIRED = ("m1", "pref", "util")
 KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placement", "seed")
-NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "r")
+NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "r", "trained_on")
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     ".parquet": lambda path: pd.read_parquet(path),
     ".csv": lambda path: _read_csv(path),

@@ -19,7 +19,8 @@ def test_seven_lines_and_the_record(tmp_path: Any) -> None:
     model, tokenizer = here.model, here.tokenizer
     rows = [{"prompt": p.prompt, "positive": p.positive, "negative": p.negative} for p in PAIRS]
     steering = es.train(model, tokenizer, rows, run=run_config(epochs=8, lr=0.3), progress=False)
-    table = es.sweep(model, tokenizer, rows, steering, "-2:2:5", progress=False)
+    others = [{**row, "prompt": f"{row['prompt']} Now?"} for row in rows]
+    table = es.sweep(model, tokenizer, others, steering, "-2:2:5", progress=False)
     assert isinstance(es.recommend(table), es.Recommendation)
     steering = steering.at(2.0)
     ids = torch.tensor([here.template.prompt("Is it so?")])
@@ -56,6 +57,22 @@ def test_settings_layers_and_names_reach_the_run() -> None:
     assert steering.artifact.record["data"]["split"] == "train"
     with pytest.raises(es.ConfigError, match="unknown key 'epoch'"):
         es.train(model, tokenizer, pairs, settings={"train.epoch": 1})
+
+
+def test_rows_that_were_trained_on_choose_no_m(tmp_path: Any) -> None:
+    here = world()
+    steering = es.train(here.model, here.tokenizer, PAIRS[:3], run=run_config(), progress=False)
+    assert len(set(steering.artifact.record["data"]["pair_ids"])) == 3
+    m = (-1.0, 0.0, 1.0)
+    mixed = es.sweep(here.model, here.tokenizer, PAIRS, steering, m, progress=False)
+    assert set(mixed.loc[mixed["trained_on"] == 1, "pair"]) == {0, 1, 2}
+    for suffix in (".parquet", ".csv", ".json"):
+        es.write_table(mixed, tmp_path / f"mixed{suffix}")
+        with pytest.raises(es.DataError, match=f"3 of {len(PAIRS)} pairs are pairs that the artifact was trained on"):
+            es.recommend(tmp_path / f"mixed{suffix}")
+    held_out = es.sweep(here.model, here.tokenizer, PAIRS[3:], steering, m, progress=False)
+    assert "trained_on" not in held_out
+    assert isinstance(es.recommend(held_out), es.Recommendation)
 
 
 def test_recommend_wants_one_intervention() -> None:

@@ -116,6 +116,11 @@ class PairTable(Sequence[Pair]):
         """SHA-256 over the pairs' texts and concepts, in order."""
         return pairs_hash(self.pairs)
 
+    @property
+    def pair_ids(self) -> tuple[str, ...]:
+        """A short hash of each pair's texts and concept, by which a row is known again in another file."""
+        return tuple(pairs_hash([pair])[:12] for pair in self.pairs)
+
     def concepts(self) -> tuple[str | None, ...]:
         """The pairs' concepts, in order of first appearance; ``(None,)`` where there are none."""
         return tuple(dict.fromkeys(pair.concept for pair in self.pairs))

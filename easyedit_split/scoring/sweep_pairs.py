@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
+from ..datasets.base import PairTable
 from ..datasets.in_memory import PairsLike, as_pairs
 from ..log_odds import Normalize
 from ..steering.artifact import Artifact
@@ -42,7 +43,8 @@ def sweep_pairs(
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained.
 
-    The table says r beside m where it is known what m = 1 of the artifact is worth.
+    The table says r beside m where it is known what m = 1 of the artifact is worth, and marks pairs that the artifact
+    was trained on, if there are any (``trained_on``): no m is recommended on those.
 
     Args:
         model: a Hugging Face causal LM.
@@ -83,7 +85,8 @@ def sweep_pairs(
         progress=progress,
         journal=journal,
     )
-    return scored if unit is None else _with_r(scored, unit)
+    marked = _with_trained(scored, table, artifact)
+    return marked if unit is None else _with_r(marked, unit)
 
 
 def _points(
@@ -94,6 +97,13 @@ def _points(
         return m, unit
     unit = unit or measure()
     return m.in_m(unit.r_per_m), unit
+
+
+def _with_trained(scored: pd.DataFrame, pairs: PairTable, artifact: Artifact) -> pd.DataFrame:
+    """A table that marks, in a column ``trained_on``, the pairs that the artifact was trained on, if there are any."""
+    known = set(artifact.record.get("data", {}).get("pair_ids", ()))
+    seen = {row for row, name in zip(pairs.rows, pairs.pair_ids, strict=True) if name in known}
+    return scored.assign(trained_on=scored["pair"].isin(seen).astype("int64")) if seen else scored
 
 
 def _with_r(table: pd.DataFrame, unit: NaturalUnit) -> pd.DataFrame:

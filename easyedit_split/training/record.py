@@ -57,6 +57,7 @@ def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
         "split": table.split,
         "sha256": table.sha256,
         "pairs_sha256": table.pairs_sha256,
+        "pair_ids": list(table.pair_ids),
         "pairs": len(encoded.rows),
         "dropped": [*table.dropped, *encoded.dropped],
         "notes": [*table.notes, *encoded.notes],

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...sweep_curves import SweepLike
+from ...sweep_curves import SweepCurve, SweepLike
 from ...types import ConfigError, DataError
 from ..fit.sweep_fit import SweepFit, fit_sweep
 from ..uncertainty.spread import Spread
@@ -78,10 +78,12 @@ def recommend(
 
     Raises:
         ConfigError: unknown aim or direction, level outside (0, 1), or an aim without what it needs.
-        DataError: an aim that reads pairs, and utility is undefined for every pair.
+        DataError: pairs that the intervention was trained on; or an aim that reads pairs, and utility is undefined for
+            every pair.
     """
     if not isinstance(item, SweepFit):
         item = _one(item)
+    _check_held_out(item.curve)
     aim = aim or default_aim(budget, collateral, texts)
     if aim not in AIMS:
         raise ConfigError(f"aim {aim!r} is unknown; use one of {', '.join(AIMS)}.")
@@ -130,6 +132,15 @@ def _measured(choice: Recommendation, pairs: ScoredPairs, level: float) -> Recom
         evidence=found,
         style=style,
     )
+
+
+def _check_held_out(curve: SweepCurve) -> None:
+    """Refuse a sweep of training pairs, on which any m looks better than it is."""
+    if curve.trained_on:
+        raise DataError(
+            f"{curve.name}: {curve.trained_on} of {len(curve.preference.values)} pairs are pairs that the artifact was "
+            "trained on, where any m looks better than it is: sweep held-out rows, e.g. --split dev"
+        )
 
 
 def _one(sweep: SweepLike) -> SweepFit:
