@@ -1,14 +1,14 @@
-"""Texts written at a few m and judged by the bare model: the table that the aim "text" chooses from.
+"""Texts written at a few m and scored by a judge: the table that the aim "text" chooses from.
 
-    m1, prompt, concept, text; carries (the concept), fluency, relevance, faults, overall          a row per m, prompt
+    m1, prompt, concept, text; the judge's scores, its ``concept`` as ``carries``; overall          a row per m, prompt
 
-One judge for each concept, calibrated on that concept's training pairs (against the others' answers), with the bare
-model's own texts at m = 0 as a measure of fluency.
+One judge for each concept. The bare model itself, ``self``, is calibrated on that concept's training pairs (against the
+others' answers), with its own texts at m = 0 as a measure of fluency.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,10 +16,10 @@ from torch import nn
 
 from ..model.sites import Site
 from ..steering.artifact import Artifact
-from ..steering.generate import GenerateConfig, generate_texts
+from ..steering.generate import GenerateConfig, Generated, generate_texts
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, Pair
-from .self_judge import SelfJudge
+from .base import Calibration, Judge, JudgesTogether, prepared_judge
 
 AGAINST = 64  # answers of other concepts that a probe is held against, at most
 
@@ -32,6 +32,7 @@ def judge_texts(
     held_out: Sequence[Pair],
     m: Sequence[float],
     *,
+    judge: str = "self",
     config: GenerateConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -42,17 +43,19 @@ def judge_texts(
         template: how its tokenizer writes a prompt and its answer.
         artifact: whose interventions write.
         training: pairs that the judges are calibrated on.
-        held_out: whose prompts are answered; their answers are not read.
+        held_out: whose prompts are answered; ``self`` does not read their answers.
         m: strengths, 0 among them.
+        judge: a registered judge.
         config: length, batch size and sampling; greedy where None.
         progress: called with (concepts done, concepts in all).
 
     Returns:
-        The table, and each concept's share of held-out training answers that its probe tells apart.
+        The table, and, where the judge has a probe, each concept's share of held-out training answers that it tells
+        apart.
 
     Raises:
-        ConfigError: m = 0 is missing.
-        DataError: a concept with too few training pairs.
+        ConfigError: m = 0 is missing, or there is no such judge.
+        DataError: a concept with too few training pairs, or a pair that the judge does not know.
     """
     if 0 not in m:
         raise ConfigError("texts at m = 0 are what others are compared with: put 0 among the m")
@@ -68,9 +71,10 @@ def judge_texts(
         pairs = [pair for pair in training if pair.concept == concept]
         others = [(pair.prompt, pair.positive) for pair in training if pair.concept != concept]
         against = others[:: max(1, len(others) // AGAINST)]
-        judge = SelfJudge.calibrated(model, template, pairs, own, block=block, against=against)
-        accuracy[concept or "default"] = judge.accuracy
-        scores = judge.judge_all([text.prompt for text in written], [text.text for text in written])
+        scorer = prepared_judge(judge, Calibration(model, template, pairs, own, block, against))
+        if (share := getattr(scorer, "accuracy", None)) is not None:
+            accuracy[concept or "default"] = float(share)
+        scores = _scores(scorer, written, [pair for _, pair in members])
         for text, found in zip(written, scores, strict=True):
             place = members[text.index][0]
             scores_of = {"carries" if name == "concept" else name: value for name, value in found.items()}
@@ -78,3 +82,12 @@ def judge_texts(
         if progress is not None:
             progress(done, len(concepts))
     return pd.DataFrame(rows).sort_values(["m1", "prompt"], kind="stable").reset_index(drop=True), accuracy
+
+
+def _scores(judge: Judge, written: Sequence[Generated], pairs: Sequence[Pair]) -> list[Mapping[str, float]]:
+    """The scores of every text."""
+    prompts, answers = [text.prompt for text in written], [text.text for text in written]
+    asked = [pairs[text.index] for text in written]
+    if isinstance(judge, JudgesTogether):
+        return judge.judge_all(prompts, answers, asked)
+    return [judge.judge(*each) for each in zip(prompts, answers, asked, strict=True)]

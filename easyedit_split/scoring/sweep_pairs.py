@@ -43,8 +43,7 @@ def sweep_pairs(
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained.
 
-    The table says r beside m where it is known what m = 1 of the artifact is worth, and marks pairs that the artifact
-    was trained on, if there are any (``trained_on``): no m is recommended on those.
+    The table says r beside m where it is known, and marks pairs that the artifact was trained on (``trained_on``).
 
     Args:
         model: a Hugging Face causal LM.
@@ -85,8 +84,7 @@ def sweep_pairs(
         progress=progress,
         journal=journal,
     )
-    marked = _with_trained(scored, table, artifact)
-    return marked if unit is None else _with_r(marked, unit)
+    return _with_r(_with_trained(scored, table, artifact), unit)
 
 
 def _points(
@@ -106,8 +104,10 @@ def _with_trained(scored: pd.DataFrame, pairs: PairTable, artifact: Artifact) ->
     return scored.assign(trained_on=scored["pair"].isin(seen).astype("int64")) if seen else scored
 
 
-def _with_r(table: pd.DataFrame, unit: NaturalUnit) -> pd.DataFrame:
-    """A table with r beside m, where one m scales both dW and db."""
+def _with_r(table: pd.DataFrame, unit: NaturalUnit | None) -> pd.DataFrame:
+    """A table with r beside m, where it is known and one m scales both dW and db."""
+    if unit is None:
+        return table
     table["r"] = (unit.r_per_m * table["m1"]).where(table["m1"] == table["m2"])
     return table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 pytest.importorskip("sklearn")
@@ -43,3 +44,17 @@ def test_the_table_is_what_recommend_reads(run: Run, model: Path, artifact: Path
     assert texts.m.tolist() == [0.0, 2.0], "m = 0 is always among them"
     assert len(texts.overall) >= 1
     assert ((texts.overall >= 0) & (texts.overall <= 2)).all()
+
+
+def test_another_judge_by_name(run: Run, sentence: Sentence, model: Path, artifact: Path, tmp_path: Path) -> None:
+    data, to = write_rows(tmp_path / "pairs.jsonl", [row for row in ROWS if row["split"] == "dev"]), tmp_path / "t.csv"
+    line = ("judge", "--model", model, "--data", data, "--intervention", artifact, "--m", "2", "--max-new-tokens", 4)
+    assert "no_such" in sentence(*line, "--out", to, "--judge", "no_such")
+    assert not to.exists()
+    yes_no = [row | {"positive": "Yes", "negative": "No"} for row in ROWS]
+    data = write_rows(tmp_path / "yes.jsonl", yes_no)
+    code, out, err = run(*line[:4], data, *line[5:], "--out", to, "--judge", "accuracy")
+    assert code == 0, err
+    assert "accuracy" in out
+    assert "probe" not in err, "control: only a judge that learns has one"
+    assert set(pd.read_csv(to).columns) >= {"m1", "prompt", "text", "accuracy", "answered"}

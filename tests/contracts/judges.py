@@ -1,5 +1,8 @@
 """What every judge keeps: the same finite scores for the same answer, whatever the answer is, and the right one first.
 
+A judge that learns from training pairs is calibrated on a few pairs and a tiny model, and tried on these: it knows what
+is wanted from them, not from the pair it is shown, and is right on average.
+
 A judge may know only some kinds of pairs; of what it does not know it says so with a sentence. It is tried on the
 testbed's pairs, whose answers are Yes and No, open text and stories.
 """
@@ -13,10 +16,13 @@ from collections.abc import Mapping
 import pytest
 
 from easyedit_split.datasets import load_dataset
-from easyedit_split.judges.base import JUDGES, Judge
+from easyedit_split.judges.base import JUDGES, Calibration, Judge, learns, prepared_judge
 from easyedit_split.testbed import DATASETS
 from easyedit_split.types import DataError, Pair
 
+from ..small import world
+
+LEARNT = tuple(Pair(f"Would you lead {k}?", f"Yes, I would lead {k}", f"No, thank you {k}") for k in range(8))
 ODD = ("", " ", "Yes and no.", "naïve 思考 🙂", "word " * 500, "\x00\n\t", "(((")
 
 
@@ -29,6 +35,8 @@ def pairs_of(dataset: str) -> tuple[Pair, ...]:
 def known(name: str) -> tuple[Pair, ...]:
     """The pairs that a judge can judge: of every kind it knows, at least one."""
     found: list[Pair] = []
+    if learns(name):
+        return LEARNT
     for dataset in DATASETS:
         pairs = pairs_of(dataset)
         try:
@@ -44,12 +52,21 @@ def scores(name: str, answer: str, pair: Pair) -> Mapping[str, float]:
     return _judge(name).judge(pair.prompt, answer, pair)
 
 
-def _judge(name: str) -> Judge:
+@functools.cache
+def _calibration(swapped: bool = False) -> Calibration:
+    pairs = tuple(Pair(pair.prompt, pair.negative, pair.positive) if swapped else pair for pair in LEARNT)
+    here = world(pairs=pairs)
+    return Calibration(here.model, here.template, pairs, [], block=1)
+
+
+def _judge(name: str, swapped: bool = False) -> Judge:
+    if learns(name):
+        return prepared_judge(name, _calibration(swapped))
     return JUDGES[name]()
 
 
 def check_what_it_says_of_itself(name: str) -> None:
-    """Its own name, and no arguments needed."""
+    """Its own name, and no arguments needed but what it learns from."""
     assert _judge(name).name == name
 
 
@@ -77,6 +94,9 @@ def check_it_is_a_function_of_the_answer(name: str) -> None:
 
 def check_the_wanted_answer_is_told_from_the_other(name: str) -> None:
     """Some score is higher for the positive answer in each pair, and lower once the pair's answers are swapped."""
+    if learns(name):
+        _check_what_was_learnt(name)
+        return
     rises = [
         {score: value - scores(name, pair.negative, pair)[score] for score, value in good.items()}
         for pair in known(name)
@@ -91,6 +111,22 @@ def check_the_wanted_answer_is_told_from_the_other(name: str) -> None:
         except DataError:
             continue  # the testbed's stories: one without the concept is no positive answer
         assert any(found[score] < scores(name, pair.positive, pair)[score] for score in telling)
+
+
+def _check_what_was_learnt(name: str) -> None:
+    """Some score is higher for positive answers on average, and lower after learning from swapped pairs."""
+    rises = [
+        {
+            score: sum(
+                judge.judge(pair.prompt, pair.positive, pair)[score]
+                - judge.judge(pair.prompt, pair.negative, pair)[score]
+                for pair in LEARNT
+            )
+            for score in judge.judge(LEARNT[0].prompt, LEARNT[0].positive, LEARNT[0])
+        }
+        for judge in (_judge(name), _judge(name, swapped=True))
+    ]
+    assert any(rises[0][score] > 0 > rises[1].get(score, 0) for score in rises[0]), "it learnt nothing from the pairs"
 
 
 def check_what_it_cannot_judge_is_refused(name: str) -> None:

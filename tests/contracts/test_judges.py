@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from easyedit_split.judges.base import JUDGES
+from easyedit_split.judges.base import JUDGES, Calibration
 from easyedit_split.types import DataError, Pair
 
 from . import judges
@@ -73,6 +73,17 @@ class KnowsNothing(Wrong):
         raise DataError("not of my kind")
 
 
+class LearnsNothing(Wrong):
+    """Calibrated, and none the wiser."""
+
+    @classmethod
+    def prepared(cls, calibration: Calibration) -> LearnsNothing:
+        return cls()
+
+    def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
+        return {"yes": float(answer.startswith("Yes"))}
+
+
 class LongWinded(Wrong):
     def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
         if "?" in prompt and "Paris" in pair.positive:
@@ -88,6 +99,7 @@ CAUGHT = [
     (Remembers, judges.check_it_is_a_function_of_the_answer),
     (LikesTheOther, judges.check_the_wanted_answer_is_told_from_the_other),
     (LikesYes, judges.check_the_wanted_answer_is_told_from_the_other),
+    (LearnsNothing, judges.check_the_wanted_answer_is_told_from_the_other),
     (LongWinded, judges.check_what_it_cannot_judge_is_refused),
 ]
 

@@ -12,7 +12,7 @@ import itertools
 from easyedit_split.config import TokenConfig
 from easyedit_split.datasets import load_dataset
 from easyedit_split.judges.bare_reading import BareReader
-from easyedit_split.judges.self_judge import SelfJudge, distinct, fitted_probe, harmonic
+from easyedit_split.judges.self import SelfJudge, distinct, fitted_probe, harmonic
 from easyedit_split.model.load import load_model
 from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import DataError

@@ -1,4 +1,4 @@
-"""``easyedit-split judge``: write answers at a few m, let the bare model judge them, for ``recommend --texts``."""
+"""``easyedit-split judge``: write answers at a few m and score them with a judge, for ``recommend --texts``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from ...config import parse_grid
+from ...judges.base import learns
 from ...judges.judge_texts import judge_texts
 from ...steering.artifact import Artifact
 from ...steering.generate import GenerateConfig
@@ -40,6 +41,10 @@ def command(  # noqa: DOC101, DOC103
     intervention: InterventionOption,
     to: Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")],
     m: Annotated[str, typer.Option(help="A few m: numbers with commas, or start:stop:count. 0 is always among them.")],
+    judge: Annotated[
+        str,
+        typer.Option(help="self: the bare model and a probe; testbed: exact, for testbed: data; accuracy: Yes or No."),
+    ] = "self",
     split: Annotated[str, typer.Option(help="Whose prompts are answered: dev or test.")] = "dev",
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
@@ -49,8 +54,9 @@ def command(  # noqa: DOC101, DOC103
     device: DeviceOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Judge steered texts by the bare model itself: concept, fluency, relevance, faults, 0 to 2 each (needs the train
-    split, on which its probe is trained)."""
+    """Judge steered texts. By default the bare model does: concept, fluency, relevance, faults, 0 to 2 each (needs the
+    train split, on which its probe is trained)."""
+    calibrated = learns(judge)
     check_suffix(to)
     check_file(to, overwrite)
     points = sorted({0.0, *parse_grid(m, "--m")})
@@ -58,7 +64,7 @@ def command(  # noqa: DOC101, DOC103
     if split not in ("dev", "test"):
         raise ConfigError(f"--split {split}: allowed are dev and test; the train split is for the probe")
     known = cast(Literal["dev", "test"], split)
-    training = open_data(data, "train", default_split="train", seed=split_seed, columns=columns)
+    training = open_data(data, "train", default_split="train", seed=split_seed, columns=columns) if calibrated else ()
     held_out = open_data(data, known, default_split=known, seed=split_seed, columns=columns, limit=limit)
     network, tokenizer = open_model(model, dtype, device)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
@@ -67,10 +73,10 @@ def command(  # noqa: DOC101, DOC103
     with bar("judging") as advance:
         template = Template(tokenizer, artifact.tokens)
         table, accuracy = judge_texts(
-            network, template, artifact, training, held_out, points, config=config, progress=advance
+            network, template, artifact, training, held_out, points, judge=judge, config=config, progress=advance
         )
     write_table(table, to)
-    scores = [name for name in ("carries", "fluency", "relevance", "faults", "overall") if name in table]
+    scores = [name for name in table.columns if name not in ("m1", "prompt", "concept", "text")]
     means = table.groupby("m1")[scores].mean()
     shown = Table("m", *means.columns, box=None)
     for strength, row in means.iterrows():

@@ -35,7 +35,7 @@ EPILOG = """Example: easyedit-split recommend power.parquet
 
 Example: easyedit-split recommend power-dev.parquet --save power-vector
 
-Example: easyedit-split recommend power.parquet --collateral power-kl.parquet --kl 0.1
+Example: easyedit-split recommend power.parquet --collateral power-kl.parquet --max-kl 0.1
 
 Example: easyedit-split recommend power.parquet --budget 10%"""
 
@@ -50,11 +50,13 @@ def command(  # noqa: DOC101, DOC103
         str | None,
         typer.Option(
             help="capped: wanted answers likeliest, learnt style not counted (default); answer: with it; kl: within "
-            "--kl (default with --collateral); text: best texts (default with --texts); preference: what --budget buys."
+            "--max-kl (default with --collateral); text: best texts (default with --texts); preference: for --budget."
         ),
     ] = None,
     collateral: Annotated[Path | None, typer.Option(help="Side effects over m: a table with m1, kl, tokens.")] = None,
-    kl: Annotated[float, typer.Option("--kl", help="Nats per token that neutral answers may change by.")] = MOST_KL,
+    kl: Annotated[
+        float, typer.Option("--max-kl", "--kl", help="Nats per token that neutral answers may change by.")
+    ] = MOST_KL,
     texts: Annotated[Path | None, typer.Option(help="Judged texts over m: a table with m1, prompt, overall.")] = None,
     save: Annotated[
         Path | None, typer.Option("--save", help="Artifact that keeps the m: `apply` and `inspect` use it then.")

@@ -12,8 +12,7 @@
 
 each clipped to 0 to 2; an empty text has 0 of everything. Relevance is left out where the training answers do not
 depend on their prompts (s below 0.02 nats), as with Yes and No. How well the probe tells held-out pairs apart is
-``accuracy``: below 0.8 its scores say little. It must be calibrated on a model and training pairs, so it stands in no
-registry of judges that need neither; ``judge_texts`` brings the two together.
+``accuracy``: below 0.8 its scores say little.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ from torch import nn
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, DataError, FloatArray, IntArray, Pair
 from .bare_reading import BareReader, BareReading
+from .base import JUDGES, Calibration
 
 FOLDS, STRENGTH, SEED = 4, 0.1, 0
 FEWEST = 8
@@ -55,6 +55,7 @@ class Scales:
     relevant: float
 
 
+@JUDGES.register("self")
 class SelfJudge:
     """Judges answers of one concept; made by ``calibrated``.
 
@@ -113,6 +114,18 @@ class SelfJudge:
         scales = _scales(reader, prompts, pairs, [*positive, *negative], own)
         return cls(reader, probe, scales, prompts, accuracy)
 
+    @classmethod
+    def prepared(cls, calibration: Calibration) -> SelfJudge:
+        """As ``calibrated``, from what every judge may learn from.
+
+        Args:
+            calibration: of one concept.
+        """
+        found = calibration
+        return cls.calibrated(
+            found.model, found.template, found.pairs, found.own, block=found.block, against=found.against
+        )
+
     def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
         """Score one answer.
 
@@ -123,12 +136,15 @@ class SelfJudge:
         """
         return self.judge_all([prompt], [answer])[0]
 
-    def judge_all(self, prompts: Sequence[str], answers: Sequence[str]) -> list[Mapping[str, float]]:
+    def judge_all(
+        self, prompts: Sequence[str], answers: Sequence[str], pairs: Sequence[Pair] = ()
+    ) -> list[Mapping[str, float]]:
         """Score answers together.
 
         Args:
             prompts: what was asked, one for each answer.
             answers: the generated texts.
+            pairs: not needed.
 
         Returns:
             ``concept, fluency, relevance, faults, overall`` in [0, 2] for each; ``relevance`` is left out where answers
