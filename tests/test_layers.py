@@ -20,7 +20,8 @@ ROWS = (
     ("steering",),
     ("scoring",),
     ("training",),
-    ("judges", "testbed", "api", "study"),
+    ("judges", "testbed", "api"),
+    ("study",),
     ("easyedit",),
     ("cli",),
 )

@@ -13,6 +13,8 @@ from ..types import DataError
 
 PAIRS_SEEN = 192
 """Training goes over few pairs so often that about so many are seen, and over more pairs once."""
+FEWEST_DEV = 8
+"""Pairs that can choose an m."""
 HELD_OUT = 0.25
 """Share of a file without splits that is kept for scoring."""
 
@@ -28,10 +30,11 @@ class SteerPlan:
         scan: choose the layer by a scan whatever the recipe says.
         overrides: further settings of the recipe, ``key=value``.
         train_pairs: pairs to train on at most; all where None.
-        test_pairs: pairs to score at most; all where None.
+        test_pairs: test pairs to score, and dev pairs to choose on, at most; all where None.
         m: grid of the sweep; ``auto`` grows until it shows the decay.
         refine: then score further m, to where the wanted answers are likeliest.
         max_kl: nats per token that neutral answers may change by at the chosen m; None for no limit.
+        judged: prompts, of the pairs that choose m, whose texts the bare model judges; 0 to choose on pairs alone.
         neutral: neutral prompts on which side effects are measured; 0 for none.
         texts: held-out prompts that are answered, steered and not.
         max_new_tokens: longest answer, in tokens.
@@ -47,12 +50,14 @@ class SteerPlan:
     m: str = "auto"
     refine: bool = False
     max_kl: float | None = None
+    judged: int = 0
     neutral: int = 64
     texts: int = 10
     max_new_tokens: int = 40
 
     def __post_init__(self) -> None:
         require(bool(self.objectives), "there is no objective to train: name at least one")
+        require(self.judged >= 0, f"judged is {self.judged}, must not be negative")
         require(self.neutral >= 0, f"neutral is {self.neutral}, must not be negative")
         require(self.max_kl is None or self.neutral > 0, "max_kl needs neutral prompts to measure on: give neutral")
         require(self.texts >= 1, f"texts is {self.texts}, must be at least 1")
@@ -64,7 +69,7 @@ class SteerData:
 
     Attributes:
         training: to train on.
-        dev: to choose the layer on; some of the training pairs serve where None.
+        dev: to choose layer and m on; where None, some of the training pairs serve for the layer, the test pairs for m.
         test: to score, and to take prompts from.
     """
 
@@ -87,6 +92,8 @@ def data_for(
 ) -> SteerData:
     """The splits of a dataset or file; of a file that declares none, a quarter is held out, by the seed.
 
+    Half of what is held out becomes the dev split where that is at least eight pairs.
+
     Args:
         data: as ``load_dataset`` takes it.
         plan: says how many pairs.
@@ -98,15 +105,17 @@ def data_for(
         DataError: no such data, a bad row, several concepts, or fewer than four pairs.
     """
     if default_split_of(data, "train") is None:
-        training, test = _held_out(load_dataset(data, columns=columns, drop_bad=drop_bad), seed)
-        found = SteerData(_first(training, plan.train_pairs), None, _first(test, plan.test_pairs))
+        training, held_out = _held_out(load_dataset(data, columns=columns, drop_bad=drop_bad), seed)
+        dev, test = _halved(held_out)
+        found = SteerData(_first(training, plan.train_pairs), dev, _first(test, plan.test_pairs))
     else:
         sizes = {"train": plan.train_pairs, "test": plan.test_pairs}
         parts = {
             split: load_dataset(data, split=split, seed=seed, columns=columns, limit=limit, drop_bad=drop_bad)
             for split, limit in sizes.items()
         }
-        found = SteerData(parts["train"], _dev(data, seed, columns, drop_bad), parts["test"])
+        dev = _dev(data, seed, columns, drop_bad)
+        found = SteerData(parts["train"], None if dev is None else _first(dev, plan.test_pairs), parts["test"])
     concepts = found.training.concepts()
     if len(concepts) > 1:
         raise DataError(f"{data}: holds {len(concepts)} concepts, and one can be steered towards: choose its rows")
@@ -133,6 +142,14 @@ def _held_out(table: PairTable, seed: int) -> tuple[PairTable, PairTable]:
     order = sorted(range(len(table)), key=lambda place: ranks[place])
     test = set(order[: max(1, round(HELD_OUT * len(table)))])
     return _rows(table, [i for i in range(len(table)) if i not in test], "train"), _rows(table, sorted(test), "test")
+
+
+def _halved(held_out: PairTable) -> tuple[PairTable | None, PairTable]:
+    """Dev and test rows, every second one each; no dev rows where there would be too few."""
+    if len(held_out) < 2 * FEWEST_DEV:
+        return None, held_out
+    places = range(len(held_out))
+    return _rows(held_out, list(places[::2]), "dev"), _rows(held_out, list(places[1::2]), "test")
 
 
 def _rows(table: PairTable, places: list[int], split: str) -> PairTable:

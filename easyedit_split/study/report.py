@@ -4,10 +4,12 @@
 |-------------------|----------------------------------------------------------------|
 | ``artifact/``       | the best objective's intervention, at its m                    |
 | ``report.md``       | texts before and after, m, layer, side effects, how to use it  |
-| ``sweep.parquet``   | every objective's sweep                                        |
+| ``sweep.parquet``   | every objective's sweep of the test pairs                      |
+| ``sweep-dev.parquet`` | the same of the dev pairs, which chose m, where there are some |
 | ``curves.png``      | preference and utility over m                                  |
 | ``layers.csv``      | the layer scan, where there was one                            |
 | ``collateral.csv``  | side effects, where they were measured                         |
+| ``judged.csv``      | texts by which m was chosen, and their scores, where judged    |
 | ``texts.json``      | what the model says                                            |
 """
 
@@ -15,10 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..analysis.choose_m.evidence import Evidence
 from ..analysis.figures.plots import Drawn, plot_sweep, save_figure
 from ..scoring.collateral import collateral_means
 from ..steering.steering import Steering
@@ -28,7 +32,10 @@ from ..sweep_table import write_table
 from ..training.layer_scan import best_layer
 from .steer import SteerResult, Trained
 
-FILES = ("report.md", "sweep.parquet", "curves.png", "layers.csv", "collateral.csv", "texts.json")
+FILES = (
+    "report.md", "sweep.parquet", "sweep-dev.parquet", "curves.png", "layers.csv", "collateral.csv", "judged.csv",
+    "texts.json",
+)  # fmt: skip
 ARTIFACT = "artifact"
 _POINTS = 11  # of a sweep that the page shows
 
@@ -45,12 +52,23 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
         ArtifactError, StorageError: something else is in the way, or the file system refuses.
     """
     best = result.best
-    evidence = {"reason": best.choice.reason, "gain": _number(best.choice.gain), "paid": _number(best.choice.paid)}
+    evidence: dict[str, Any] = {
+        "reason": best.choice.reason,
+        "gain": _number(best.choice.gain),
+        "paid": _number(best.choice.paid),
+    }
+    if best.test is not None:
+        evidence["test"] = {"pairs": best.test.pairs, "gain": best.test.preference.mean, "helped": best.test.helped}
     steering = Steering(best.artifact)
     if best.choice.m is not None:  # an m that nobody recommended is not kept
         steering = steering.at(best.m, evidence=evidence)
     steering.save_pretrained(folder / ARTIFACT, overwrite=overwrite)
     write_table(pd.concat([item.table for item in result.trained], ignore_index=True), folder / "sweep.parquet")
+    dev = [item.dev_table for item in result.trained if item.dev_table is not None]
+    if dev:
+        write_table(pd.concat(dev, ignore_index=True), folder / "sweep-dev.parquet")
+    if best.judged is not None:
+        write_table(best.judged, folder / "judged.csv")
     if result.scan is not None:
         write_table(result.scan, folder / "layers.csv")
     if result.side_effects is not None:
@@ -97,7 +115,7 @@ def report(result: SteerResult, folder: Path) -> str:
     parts = [
         f"# {_title(result)}",
         f"{best.run.form} x {best.run.objective} at layer {', '.join(map(str, best.run.layers))}, trained on "
-        f"{len(result.data.training)} pairs and scored on {len(result.data.test)} others. {_verdict(best)}",
+        f"{len(result.data.training)} pairs and scored on {len(result.data.test)} others. {verdict(best)}",
         "```python\n{}\n```\n\n```console\n{}\n```".format(*python_and_command),
         "## What it says",
         "\n\n".join(_answers(result.texts, best)),
@@ -119,15 +137,34 @@ def _title(result: SteerResult) -> str:
     return f"{result.model}, steered by {result.data.training.name}"
 
 
-def _verdict(best: Trained) -> str:
+def verdict(best: Trained) -> str:
+    """What is recommended and what it gains, or why nothing is.
+
+    Args:
+        best: the objective that the page is of.
+    """
     choice = best.choice
     if choice.m is None:
         return f"No m can be recommended ({choice.reason}); r = {best.m * best.r_per_m:.2g} is shown."
-    helped = "" if choice.helped is None else ", {} of {} pairs".format(*choice.helped)
     m = f"m = {choice.m:.3g} (r = {choice.m * best.r_per_m:.2g})"
+    if best.test is not None:
+        return f"Recommended on dev pairs: {m}. On the test pairs: {gains(best.test)}."
+    helped = "" if choice.helped is None else ", {} of {} pairs".format(*choice.helped)
     return (
         f"Recommended: {m}: preference {choice.gain:+.2f} nats{helped}, utility {-choice.paid:+.2f} nats "
         "(measured on the pairs that chose m: on others expect a little less)."
+    )
+
+
+def gains(found: Evidence) -> str:
+    """What an m gains on pairs, in words.
+
+    Args:
+        found: measured on them.
+    """
+    return (
+        f"preference {found.preference.mean:+.2f} nats, in {found.helped} of {found.pairs} pairs, utility "
+        f"{found.utility.mean:+.2f} nats"
     )
 
 

@@ -1,6 +1,6 @@
 """From pairs to a steered model in one call: layer, training, sweep, fit, m, side effects and texts.
 
-    pairs -> layer scan -> train each objective -> sweep over r until the decay shows -> choose m -> KL and texts there
+    pairs -> layer scan -> train each objective -> choose m on dev pairs -> sweep the test pairs -> KL and texts there
 
 Every step is one of the package's verbs, and each decision is kept with what it rests on. Nothing is written here;
 ``study.report`` does that.
@@ -8,23 +8,20 @@ Every step is one of the package's verbs, and each decision is kept with what it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import nn
 
-from ..analysis import Collateral, Recommendation, SweepFit, fit_sweep, recommend
-from ..analysis.grow import decay_report, next_points
-from ..datasets.everyday import neutral_prompts
-from ..scoring.collateral import collateral
-from ..scoring.sweep_pairs import known_unit, sweep_pairs
+from ..analysis import Recommendation, SweepFit, fit_sweep
+from ..analysis.choose_m.evidence import Evidence, evidence_at
+from ..analysis.choose_m.scored_pairs import ScoredPairs
+from ..analysis.grow import decay_report
+from ..scoring.sweep_pairs import sweep_pairs
 from ..steering.artifact import Artifact
 from ..steering.generate import GenerateConfig
-from ..steering.strength_grid import parse_strengths
 from ..steering.sweep_texts import sweep_texts
 from ..sweep_curves import curves_of
 from ..text.prompt_tokens import Template
@@ -32,39 +29,17 @@ from ..training.layer_scan import best_layer, scan_pairs
 from ..training.recipes import Recipe, compose, model_recipe
 from ..training.run_config import RunConfig
 from ..training.train_pairs import train_artifact
+from .choose import choose_m, side_effects
 from .plan import SteerData, SteerPlan, epochs_for
+from .teller import Teller
 
 AUTO = "auto"
-WIDEST_R = 2.0
-"""As far as side effects are measured where they limit m."""
 FALLBACK_R = 0.5
 """Shown where no m can be recommended."""
+LEVEL = 0.95
+"""Coverage of the confidence intervals."""
 TOO_STRONG = 3.0
 """Times the chosen m: far too strong, so that it is seen what that looks like."""
-
-
-@runtime_checkable
-class Teller(Protocol):
-    """How a run speaks to whoever waits for it."""
-
-    def say(self, text: str) -> None:
-        """Tell one sentence on what was found or decided.
-
-        Args:
-            text: the sentence.
-        """
-        ...
-
-    def bar(self, label: str) -> AbstractContextManager[Callable[..., None]]:
-        """Show a progress bar.
-
-        Args:
-            label: what is under way.
-
-        Returns:
-            ``advance(done, total, note)``, in a context manager.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -76,8 +51,11 @@ class Trained:
         artifact: the intervention.
         table: its sweep over the test pairs.
         fit: both fitted curves.
-        choice: the recommended m, or why there is none.
+        choice: the recommended m, or why there is none; chosen on dev pairs where there are some.
         m: the recommended m; that of r = 0.5 where there is none.
+        dev_table: sweep of the dev pairs that chose m; None where the test pairs did.
+        test: what m does to the test pairs; None where these chose it, or no m was recommended.
+        judged: texts and their scores, where texts were judged.
     """
 
     run: RunConfig
@@ -86,6 +64,9 @@ class Trained:
     fit: SweepFit
     choice: Recommendation
     m: float
+    dev_table: pd.DataFrame | None = None
+    test: Evidence | None = None
+    judged: pd.DataFrame | None = None
 
     @property
     def r_per_m(self) -> float:
@@ -95,8 +76,9 @@ class Trained:
 
     @property
     def wanted(self) -> float:
-        """Mean log-probability of the wanted answers at the swept m nearest to the chosen one, nats."""
-        losses = self.table.groupby("m1")["L_p"].mean()
+        """Mean log-probability, on the pairs that chose m, of the wanted answers at the swept m nearest to it, nats."""
+        table = self.table if self.dev_table is None else self.dev_table
+        losses = table.groupby("m1")["L_p"].mean()
         return -float(losses.iloc[int(np.abs(losses.index.to_numpy() - self.m).argmin())])
 
 
@@ -159,7 +141,7 @@ def steer(
     effects = None
     if plan.neutral:
         strengths = [0.5 * best.m, best.m, 2 * best.m]
-        effects = _side_effects(model, tokenizer, best.artifact, strengths, plan, tell)
+        effects = side_effects(model, tokenizer, best.artifact, strengths, plan, tell)
     texts = _texts(model, tokenizer, data, plan, best, tell)
     decay = decay_report(curves_of(best.table)[0])
     return SteerResult(model_name, data, plan, scan, trained, effects, texts, decay)
@@ -183,46 +165,37 @@ def _scan(model: nn.Module, tokenizer: Any, data: SteerData, run: RunConfig, tel
 def _trained(
     model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, run: RunConfig, model_name: str, tell: Teller
 ) -> Trained:
-    """Train one objective, sweep it, fit the curves and choose m."""
+    """Train one objective, choose m on the dev pairs, and sweep the test pairs over the same m."""
 
     def report(concept: str, done: int, total: int, loss: float) -> None:
         advance(done, total, f"loss {loss:.2f}")
 
     with tell.bar(f"training {run.form} x {run.objective}") as advance:
         artifact = train_artifact(model, tokenizer, data.training, run, model_name=model_name, progress=report)
-    grid = parse_strengths(plan.m)
-    points = grid.in_m(known_unit(model, tokenizer, data.test, artifact).r_per_m)
-    rule = next_points(points, grows=grid.grows, refine=plan.refine)
-    with tell.bar("scoring") as advance_sweep:
-        table = sweep_pairs(
-            model, tokenizer, data.test, artifact, points, model_name=model_name, next_points=rule,
-            progress=advance_sweep,
-        )  # fmt: skip
-    fit = fit_sweep(curves_of(table), keep_going=True)[0]
-    choice = recommend(fit, collateral=_limit(model, tokenizer, artifact, table, plan, tell))
-    unit = artifact.unit
+    chooses = data.test if data.dev is None else data.dev
+    chosen = choose_m(model, tokenizer, data.training, chooses, artifact, plan, model_name=model_name, tell=tell)
+    choice, unit = chosen.choice, artifact.unit
     fallback = FALLBACK_R / unit.r_per_m if unit and unit.r_per_m > 0 else 1.0
     m = fallback if choice.m is None else choice.m
     tell.say(f"{run.form} x {run.objective}: {choice.reason}" + ("" if choice.m is None else f", m = {choice.m:.3g}"))
-    return Trained(run, artifact, table, fit, choice, m)
+    if data.dev is None:
+        return Trained(run, artifact, chosen.table, chosen.fit, choice, m, judged=chosen.judged)
+    points = sorted(float(value) for value in chosen.table["m1"].unique())
+    with tell.bar("scoring test pairs") as advance_test:
+        table = sweep_pairs(model, tokenizer, data.test, artifact, points, model_name=model_name, progress=advance_test)
+    fit = fit_sweep(curves_of(table), keep_going=True)[0]
+    found = None if choice.m is None else on_pairs(fit, choice.m)
+    return Trained(run, artifact, table, fit, choice, m, chosen.table, found, chosen.judged)
 
 
-def _limit(
-    model: nn.Module, tokenizer: Any, artifact: Artifact, table: pd.DataFrame, plan: SteerPlan, tell: Teller
-) -> Collateral | None:
-    """Side effects over the swept m up to ``WIDEST_R``, and how much of them is allowed; None without a limit."""
-    if plan.max_kl is None:
-        return None
-    near = table.loc[table["r"].abs() <= WIDEST_R, "m1"].unique()
-    return Collateral.of(_side_effects(model, tokenizer, artifact, sorted(near), plan, tell), plan.max_kl)
+def on_pairs(fit: SweepFit, m: float) -> Evidence:
+    """What an m does to the pairs of a sweep that did not choose it.
 
-
-def _side_effects(
-    model: nn.Module, tokenizer: Any, artifact: Artifact, m: Sequence[float], plan: SteerPlan, tell: Teller
-) -> pd.DataFrame:
-    prompts, template = neutral_prompts(plan.neutral), Template(tokenizer, artifact.tokens)
-    with tell.bar("side effects") as advance:
-        return collateral(model, template, prompts, artifact.only(), m, progress=advance)
+    Args:
+        fit: of that sweep.
+        m: inside it.
+    """
+    return evidence_at(ScoredPairs.of(fit.curve, "raise"), m, LEVEL)
 
 
 def _texts(

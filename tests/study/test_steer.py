@@ -12,13 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from easyedit_split.analysis import recommend
 from easyedit_split.datasets.base import PairTable
 from easyedit_split.datasets.in_memory import as_pairs
 from easyedit_split.steering.generate import GenerateConfig, generate_texts
 from easyedit_split.steering.steering import Steering
 from easyedit_split.study.plan import SteerData, SteerPlan, data_for, epochs_for
-from easyedit_split.study.report import report, usage, write_result
-from easyedit_split.study.steer import SteerResult, steer
+from easyedit_split.study.report import report, usage, verdict, write_result
+from easyedit_split.study.steer import SteerResult, on_pairs, steer
 from easyedit_split.sweep_table import read_sweep
 from easyedit_split.training.layer_scan import best_layer
 from easyedit_split.types import DataError
@@ -61,7 +62,7 @@ def table(split: str, start: int, count: int) -> PairTable:
 @pytest.fixture(scope="module")
 def found() -> tuple[SteerResult, Listener, Any]:
     here = world("llama")
-    data = SteerData(table("train", 0, 10), table("dev", 10, 3), table("test", 13, 6))
+    data = SteerData(table("train", 0, 10), table("dev", 10, 6), table("test", 16, 6))
     listener = Listener()
     return steer(here.model, here.tokenizer, data, PLAN, model_name="tiny", tell=listener), listener, here
 
@@ -119,14 +120,22 @@ def test_an_m_is_kept_only_where_one_was_recommended(found: Found, tmp_path: Pat
     python, command = usage(result, tmp_path / "out")
     assert (f".at({m:.3g})" in python, f"--m {m:.3g}" in command) == (not recommended, not recommended)
     page = report(result, tmp_path / "out")
-    assert ("measured on the pairs that chose m" in page) == recommended
+    assert ("Recommended" in page) == recommended
 
 
 def test_what_is_written_can_be_read_back_and_says_the_same(found: Found, tmp_path: Path) -> None:
     result = found[0]
     write_result(result, tmp_path / "out")
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    files = {"report.md", "sweep.parquet", "curves.png", "layers.csv", "collateral.csv", "texts.json"}
+    files = {
+        "report.md",
+        "sweep.parquet",
+        "sweep-dev.parquet",
+        "curves.png",
+        "layers.csv",
+        "collateral.csv",
+        "texts.json",
+    }
     assert names == {"artifact", *files}
     kept = Steering.from_pretrained(tmp_path / "out" / "artifact")
     assert kept.m == (1.0 if result.best.choice.m is None else pytest.approx(result.best.m))
@@ -155,6 +164,46 @@ def test_the_lines_that_use_it_do(found: Found, tmp_path: Path) -> None:
     assert line == f"easyedit-split chat --model {folder} --intervention {tmp_path / 'out' / 'artifact'}"
 
 
+def test_dev_pairs_choose_and_test_pairs_say_what_it_is_worth(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    here = world("llama")
+    data = SteerData(table("train", 0, 10), table("dev", 10, 10), table("test", 20, 10))
+    settings = ("train.epochs=15", "train.lr=0.3", "train.steering_factors=[1.0]")
+    plan = dataclasses.replace(
+        PLAN, objectives=("sft",), scan=False, layers=(1,), overrides=settings, m="-2:2:9", judged=3, neutral=0
+    )
+    result = steer(here.model, here.tokenizer, data, plan, model_name="tiny", tell=Listener())
+    best = result.best
+    assert best.dev_table is not None
+    assert set(best.dev_table["split"]) == {"dev"}
+    assert set(best.table["split"]) == {"test"}
+    assert sorted(best.table["m1"].unique()) == sorted(best.dev_table["m1"].unique())
+    assert best.judged is not None
+    assert {0.0} < set(best.judged["m1"])
+    assert best.judged["prompt"].nunique() == 3
+    by_pairs = recommend(best.dev_table)
+    assert by_pairs.m is not None, "control: the pairs alone show a gain"
+    trained = dataclasses.replace(best, choice=by_pairs, m=by_pairs.m, test=on_pairs(best.fit, by_pairs.m))
+    assert trained.test is not None
+    assert trained.test.pairs == 10
+    said = verdict(trained)
+    assert f"On the test pairs: preference {trained.test.preference.mean:+.2f} nats" in said
+    own = best.table[best.table["m1"].isin([0.0, by_pairs.m])].pivot(index="pair", columns="m1", values="pref")
+    gained = (own[by_pairs.m] - own[0.0]).mean() if by_pairs.m in own else None
+    assert gained is None or gained == pytest.approx(trained.test.preference.mean)
+    alone = steer(
+        here.model,
+        here.tokenizer,
+        dataclasses.replace(data, dev=None),
+        dataclasses.replace(plan, judged=0),
+        model_name="tiny",
+        tell=Listener(),
+    )
+    assert alone.best.dev_table is None
+    assert alone.best.test is None
+    assert alone.best.choice.m is None or "measured on the pairs that chose m" in report(alone, tmp_path)
+
+
 # --- data and plans ------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +220,15 @@ def test_a_file_without_splits_keeps_a_quarter_apart(tmp_path: Path) -> None:
     assert not set(data.training.rows) & set(data.test.rows)
     assert data_for(str(file), PLAN).test.rows == data.test.rows
     assert data_for(str(file), PLAN, seed=1).test.rows != data.test.rows
+
+
+def test_enough_held_out_pairs_are_halved_into_dev_and_test(tmp_path: Path) -> None:
+    data = data_for(str(rows_file(tmp_path / "pairs.jsonl", 64)), PLAN)
+    assert data.dev is not None
+    assert (len(data.training), len(data.dev), len(data.test)) == (48, 8, 8)
+    rows = [set(part.rows) for part in (data.training, data.dev, data.test)]
+    assert len(set.union(*rows)) == 64
+    assert [part.split for part in (data.training, data.dev, data.test)] == ["train", "dev", "test"]
 
 
 def test_declared_splits_are_taken_and_sizes_kept() -> None:

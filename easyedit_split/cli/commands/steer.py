@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ...datasets.base import PairTable
 from ...study.plan import SteerPlan, data_for
-from ...study.report import ARTIFACT, FILES, one_line, strength_names, usage, write_result
+from ...study.report import ARTIFACT, FILES, gains, one_line, strength_names, usage, write_result
 from ...study.steer import SteerResult, steer
 from ...training.objectives.base import OBJECTIVES
 from ..console import ConsoleTeller, out, say, say_written
@@ -59,6 +59,9 @@ def command(  # noqa: DOC101, DOC103
     max_kl: Annotated[
         float | None, typer.Option(help="Nats per token that neutral answers may change by, at the chosen m.")
     ] = None,
+    judge: Annotated[
+        int, typer.Option(help="Dev prompts whose texts the bare model judges, to choose m; 0: by the pairs alone.")
+    ] = 0,
     neutral: Annotated[int, typer.Option(help="Neutral prompts on which side effects are measured; 0: none.")] = 64,
     texts: Annotated[int, typer.Option(help="Held-out prompts that are answered.")] = 10,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 40,
@@ -81,6 +84,7 @@ def command(  # noqa: DOC101, DOC103
         m=m,
         refine=refine,
         max_kl=max_kl,
+        judged=judge,
         neutral=neutral,
         texts=texts,
         max_new_tokens=max_new_tokens,
@@ -192,9 +196,12 @@ def print_strengths(result: SteerResult) -> None:
         if choice.m is None:
             out.print(f"{what}: {choice.reason}; shown is r = {item.m * item.r_per_m:.2g}", soft_wrap=True)
             continue
+        m = f"m = {choice.m:.3g} (r = {choice.m * item.r_per_m:.2g})"
+        if item.test is not None:
+            out.print(f"{what}: {m}, chosen on dev pairs; on the test pairs {gains(item.test)}", soft_wrap=True)
+            continue
         helped = "" if choice.helped is None else ", in {} of {} pairs".format(*choice.helped)
         out.print(
-            f"{what}: m = {choice.m:.3g} (r = {choice.m * item.r_per_m:.2g}), preference {choice.gain:+.2f} nats"
-            f"{helped}, utility {-choice.paid:+.2f} nats",
+            f"{what}: {m}, preference {choice.gain:+.2f} nats{helped}, utility {-choice.paid:+.2f} nats",
             soft_wrap=True,
         )
