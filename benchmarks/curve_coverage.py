@@ -18,7 +18,7 @@ from curve_prior import FINE, TABLES, M, plant
 from easyedit_split.analysis.choose_m.budget import Budget
 from easyedit_split.analysis.choose_m.from_curves import Rule, choose
 from easyedit_split.analysis.choose_m.recommend import recommend
-from easyedit_split.analysis.choose_m.recommendation import Aim
+from easyedit_split.analysis.choose_m.result import Aim
 from easyedit_split.analysis.choose_m.scored_pairs import heights, log_sigma
 from easyedit_split.analysis.fit.curves import CurveParams, preference_curve, side_slopes, utility_curve, validity
 from easyedit_split.analysis.fit.fit_curve import curve_at, fit_curve

@@ -21,7 +21,7 @@ from curve_coverage import N_PAIRS, planted_table, true_choices
 from curve_prior import TABLES, M, plant
 
 from easyedit_split.analysis.choose_m.from_pairs import from_pairs
-from easyedit_split.analysis.choose_m.recommendation import Aim
+from easyedit_split.analysis.choose_m.result import Aim
 from easyedit_split.log_odds import PairOdds
 from easyedit_split.sweep_curves import KINDS, CurveKey, SweepCurve
 

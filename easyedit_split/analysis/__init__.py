@@ -20,7 +20,7 @@ from .choose_m.from_pairs import from_pairs
 from .choose_m.interval import Direction, Interval
 from .choose_m.paired_gain import PairedGain
 from .choose_m.recommend import default_aim, recommend
-from .choose_m.recommendation import AIMS, Aim, Recommendation
+from .choose_m.result import AIMS, Aim, Recommendation
 from .choose_m.refine import closer_points, look_closer, near_range
 from .choose_m.style import Style, style_of
 from .compare import ModelScore, compare_models

@@ -19,7 +19,7 @@ from easyedit_split.analysis import (
     spread_of,
 )
 from easyedit_split.analysis.choose_m.interval import Direction
-from easyedit_split.analysis.choose_m.recommendation import Aim
+from easyedit_split.analysis.choose_m.result import Aim
 from easyedit_split.analysis.fit.curves import CurveParams, preference_curve, side_slopes, utility_curve, validity
 from easyedit_split.analysis.fit.fit_curve import CurveFit
 from easyedit_split.analysis.regions import breakdown

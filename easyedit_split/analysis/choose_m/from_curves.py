@@ -24,7 +24,7 @@ from ..fit.fit_curve import CurveFit
 from ..uncertainty.spread import Spread
 from .budget import Budget
 from .interval import Direction, Interval, between
-from .recommendation import Aim, Recommendation, check_wish, could_be_nothing, nothing, worded
+from .result import Aim, Recommendation, check_wish, could_be_nothing, nothing, worded
 from .scored_pairs import log_sigma, wanted_log_p
 
 NO_LIMIT = 1e300  # nats

@@ -36,7 +36,7 @@ from .budget import Budget
 from .evidence import evidence_at, why_not
 from .interpolation import interpolation_error
 from .interval import Direction, Interval, between
-from .recommendation import HOW_MUCH_UNTOLD, Aim, Recommendation, check_wish, nothing, worded
+from .result import HOW_MUCH_UNTOLD, Aim, Recommendation, check_wish, nothing, worded
 from .scored_pairs import ScoredPairs
 from .style import style_of
 

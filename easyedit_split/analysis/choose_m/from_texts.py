@@ -20,7 +20,7 @@ from .evidence import evidence_at
 from .from_pairs import usable_m
 from .interval import Interval
 from .paired_gain import FEWEST, paired_gain
-from .recommendation import Recommendation, nothing, worded
+from .result import Recommendation, nothing, worded
 from .scored_pairs import ScoredPairs
 from .style import style_of
 

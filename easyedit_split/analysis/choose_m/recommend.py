@@ -29,7 +29,7 @@ from .from_curves import MIN_R2, from_curves
 from .from_pairs import PAIR_AIMS, from_pairs
 from .from_texts import from_texts
 from .interval import Direction
-from .recommendation import AIMS, Aim, Recommendation, check_wish, nothing
+from .result import AIMS, Aim, Recommendation, check_wish, nothing
 from .scored_pairs import ScoredPairs
 from .style import style_of
 

@@ -19,7 +19,7 @@ from matplotlib.transforms import ScaledTranslation
 from ...sweep_curves import Kind
 from ...types import FloatArray
 from ..choose_m.interval import Interval
-from ..choose_m.recommendation import Recommendation
+from ..choose_m.result import Recommendation
 from ..fit.sweep_fit import SweepFit
 from ..lack_of_fit import lack_of_fit
 from ..regions import SideRegions, regions_of

@@ -25,7 +25,7 @@ from ...analysis import (
     spread_of,
 )
 from ...analysis import recommend as choose
-from ...analysis.choose_m.recommendation import nothing
+from ...analysis.choose_m.result import nothing
 from ...types import ConfigError, DataError
 from ..advice import aims_of, print_aims, print_recommendations
 from ..console import bar, say
