@@ -29,7 +29,8 @@ from ..sweep_table import COLUMNS, write_table
 from ..text.encode import EncodedPair, encode_pairs
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, DataError, Pair, Scores
-from .evaluation_data import load_pairs, pairs_of, tokens_of
+from .evaluation_data import load_pairs, pairs_of
+from .host.wrappers import tokens_of
 from .strength import applied_methods, at_strength, prompt_of
 
 logger = logging.getLogger(__name__)

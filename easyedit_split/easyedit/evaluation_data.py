@@ -1,4 +1,4 @@
-"""Pairs for the evaluator: rows of EasyEdit2's datasets or files, and the wrapper's own template settings."""
+"""Rows of EasyEdit2 datasets or files as answer pairs, for the evaluator of log-odds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import TokenConfig
 from ..types import DataError, Pair
 from .train import FIELDS, pair_of
 
@@ -57,13 +56,3 @@ def load_pairs(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
     rows = DatasetLoader().load_file(data, split="train")
     grouped = rows and isinstance(rows[0], tuple)
     return data, [row for _, members in rows for row in members] if grouped else rows
-
-
-def tokens_of(wrapper: Any) -> TokenConfig:
-    """Chat template and system prompt as the wrapper was loaded with.
-
-    Args:
-        wrapper: EasyEdit2's model wrapper.
-    """
-    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
-    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)

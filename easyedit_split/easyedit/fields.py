@@ -221,7 +221,7 @@ class ApplyFields:
         form: checked against what was saved.
         intervention_method: EasyEdit2's ``form``.
         placement: checked against what was saved.
-        skip_prefix: checked against what was saved.
+        skip_prefix: replaces what was saved; that where None.
     """
 
     alg_name: str = ""

@@ -54,7 +54,7 @@ class ApplySettings:
         concept_id: which concept, of files that hold several.
         form: checked against what was saved.
         placement: checked against what was saved.
-        skip_prefix: checked against what was saved.
+        skip_prefix: replaces what was saved; that where None.
     """
 
     layers: tuple[int, ...]

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import nn
 
+from ...config import TokenConfig
 from ...model.sites import family_of
 from ...model.wrappers import register_wrapper, unwrap
 from ...types import ConfigError
@@ -85,3 +86,13 @@ def use_defined_attention(model: Any) -> None:
     if backend is not None and model.config._attn_implementation != backend:
         logger.warning("attention %s instead of %s: it drops the soft-cap", backend, model.config._attn_implementation)
         model.set_attn_implementation(backend)
+
+
+def tokens_of(wrapper: Any) -> TokenConfig:
+    """Chat template and system prompt as the wrapper was loaded with.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+    """
+    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
+    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)
