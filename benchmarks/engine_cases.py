@@ -65,7 +65,7 @@ class Case:
         model: a Hugging Face causal LM.
         pairs: encoded.
         layer: the block.
-        prefix: ids of the template's constant opening.
+        prefix: ids of the chat template's constant prefix.
     """
 
     name: str

@@ -114,7 +114,7 @@ class TrainFields:
         site: where in the block it acts.
         placement: ``site`` or ``block_output``.
         positions: which tokens are steered.
-        skip_prefix: leave out BOS and the chat template's constant opening.
+        skip_prefix: leave out BOS and the chat template's constant prefix.
         objective: ``split``, ``sft``, ``reps`` or another registered one.
         epochs: as in ``TrainConfig``.
         batch_size: as in ``TrainConfig``.

@@ -1,4 +1,4 @@
-"""What a judge is: a class with a ``name`` and ``judge(prompt, answer, pair) -> {score name: value}``.
+"""Interface of judges: a class with a ``name`` and ``judge(prompt, answer, pair) -> {score name: value}``.
 
 A new judge is one file of this folder with ``@JUDGES.register("name")``; a third party's is an entry point of the
 group ``easyedit_split.judges``.

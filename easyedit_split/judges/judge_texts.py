@@ -1,4 +1,4 @@
-"""Texts written at a few m and judged by the bare model: the table that the aim "text" chooses from.
+"""Generate texts at a few m and score them by the unsteered model, for the aim "text" of ``recommend``.
 
     m1, prompt, concept, text; carries (the concept), fluency, relevance, faults, overall          a row per m, prompt
 
@@ -35,7 +35,7 @@ def judge_texts(
     config: GenerateConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Write answers to held-out prompts at every m and judge them.
+    """Generate answers to held-out prompts at every m and score them.
 
     Args:
         model: the bare model.
@@ -55,7 +55,7 @@ def judge_texts(
         DataError: a concept with too few training pairs.
     """
     if 0 not in m:
-        raise ConfigError("texts at m = 0 are what others are compared with: put 0 among the m")
+        raise ConfigError("texts at m = 0 are the baseline of the others: give 0 among the m")
     block = max(Site.parse(key).block for key in artifact.config.sites)
     rows: list[dict[str, Any]] = []
     accuracy: dict[str, float] = {}

@@ -98,8 +98,8 @@ def test_a_refusal_says_what_would_change_it() -> None:
     slopes += 0.25 - slopes.mean()
     curve = sweep_curve(slopes * M - 1.0, np.tile(-8 - 0.05 * M**2, (20, 1)), M)
     reason = from_pairs(curve).reason
-    assert "which could be chance" in reason
-    assert "pairs would show it (there are 20), or a level of 0." in reason
+    assert "which is not significant" in reason
+    assert "pairs would make it significant (there are 20), or a confidence level of 0." in reason
     level = float(reason.rsplit("a level of ", 1)[1])
     assert from_pairs(curve, level=level - 0.05).m is not None
     assert from_pairs(curve, level=min(0.99, level + 0.02)).m is None

@@ -51,7 +51,7 @@ def test_commands_change_strength_bare_and_conversation() -> None:
     bare, news = start.told("/bare")
     assert bare is not None
     assert bare.bare
-    assert news == "bare answers on"
+    assert news == "unsteered answers on"
     fresh, _ = start.told("/new")
     assert fresh is not None
     assert fresh.turns == ()

@@ -140,7 +140,7 @@ def test_a_model_without_a_recipe_is_scanned_for_its_layer(run: Run, model: Path
     code, _, err = run(*line, "--out", tmp_path / "scanned")
     assert code == 0, err
     assert "layer" in err
-    assert "is steered: preference gains most there" in err
+    assert "is steered: it gains most preference" in err
     found = Artifact.from_pretrained(tmp_path / "scanned")
     assert found.record["run"]["train"]["unit"] == "r"
     assert found.unit is not None
@@ -171,7 +171,7 @@ def test_a_sweep_in_r_with_side_effects_and_texts(
     assert code == 0, err
     table = read_sweep(tmp_path / "s.csv")
     assert sorted(table["r"].unique()) == pytest.approx([0.0, 0.1, 0.4])
-    assert "KL (nats a token)" in out
+    assert "KL (nats per token)" in out
     assert "unsteered" in out
     assert (tmp_path / "s.collateral.csv").is_file()
     assert (tmp_path / "s.texts.json").is_file()

@@ -89,7 +89,7 @@ def falls_back(model: Any, caplog: pytest.LogCaptureFixture, reason: str, **sett
 def test_another_librarys_hook_on_a_block(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny_model("llama")
     handle = model.model.layers[0].mlp.register_forward_hook(lambda module, args, output: output * 1.01)
-    falls_back(model, caplog, "a hook of another's stands on block 0.mlp")
+    falls_back(model, caplog, "block 0.mlp has a forward hook of other code")
     handle.remove()
     assert PairScorer.ready(model, pairs(3), made(model, "vector", (1,))) is not None
 
@@ -110,7 +110,7 @@ def test_attention_that_takes_no_mask() -> None:
 def test_a_first_batch_that_differs(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     real = check._plain
     monkeypatch.setattr(check, "_plain", lambda *args: real(*args) + 0.001)
-    falls_back(tiny_model("qwen2"), caplog, "on its first texts it differs from the plain scorer by 0.001")
+    falls_back(tiny_model("qwen2"), caplog, "on its first texts the losses differ from the reference scorer's by 0.001")
 
 
 def test_a_head_with_a_scale_of_its_own_makes_its_own_logits() -> None:

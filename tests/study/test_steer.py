@@ -119,7 +119,7 @@ def test_an_m_is_kept_only_where_one_was_recommended(found: Found, tmp_path: Pat
     python, command = usage(result, tmp_path / "out")
     assert (f".at({m:.3g})" in python, f"--m {m:.3g}" in command) == (not recommended, not recommended)
     page = report(result, tmp_path / "out")
-    assert ("measured on the pairs that chose m" in page) == recommended
+    assert ("measured on the pairs that m was chosen on" in page) == recommended
 
 
 def test_what_is_written_can_be_read_back_and_says_the_same(found: Found, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_is_written_can_be_read_back_and_says_the_same(found: Found, tmp_pa
     assert written["text"].tolist() == result.texts["text"].tolist()
     page = (tmp_path / "out" / "report.md").read_text()
     assert page == report(result, tmp_path / "out")
-    for part in ("## What it says", "## Which objective", "## Which layer", "## Side effects", "diff_mean"):
+    for part in ("## Sample answers", "## Comparison of objectives", "## Layer scan", "## Side effects", "diff_mean"):
         assert part in page
     assert all(prompt in page for prompt in result.texts["prompt"])
     write_result(result, tmp_path / "out", overwrite=True)

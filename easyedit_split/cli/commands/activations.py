@@ -1,4 +1,4 @@
-"""``easyedit-split activations``: activations of one layer, and how an intervention moves them, as a file."""
+"""``easyedit-split activations``: write hidden states of one layer, and how an intervention changes them, to a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``easyedit-split easyedit``, ``activate``, ``deactivate``: the EasyEdit2 plugin's ways in from the shell."""
+"""``easyedit-split easyedit``, ``activate``, ``deactivate``: use the EasyEdit2 plugin from the shell."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ DEACTIVATE_EPILOG = "Example: easyedit-split deactivate"
 SETTINGS = {"command": {"ignore_unknown_options": True, "allow_interspersed_args": False}}
 
 HomeOption = Annotated[
-    str | None, typer.Option("--easyedit-home", help="The clone; default: the current folder, then EASYEDIT_HOME.")
+    str | None,
+    typer.Option(
+        "--easyedit-home", help="Folder of the EasyEdit2 clone; default: the current folder, then EASYEDIT_HOME."
+    ),
 ]
-PreferOption = Annotated[str | None, typer.Option(help="ours or theirs, where EasyEdit2 has the same name.")]
+PreferOption = Annotated[
+    str | None, typer.Option(help="Package whose method is used where both have one of a name: ours or theirs.")
+]
 
 
 def parse_prefer(text: str | None) -> bridge.Prefer | None:
-    """The package that ``--prefer`` names: ``ours``, ``theirs`` or None.
+    """The package preferred by ``--prefer``: ``ours``, ``theirs`` or None.
 
     Args:
         text: the option's text.
@@ -37,19 +42,19 @@ def parse_prefer(text: str | None) -> bridge.Prefer | None:
 
 def command(  # noqa: DOC101, DOC103
     script: Annotated[str, typer.Argument(help="An unmodified script of the clone, e.g. vectors_generate.py.")],
-    arguments: Annotated[list[str] | None, typer.Argument(help="All that follows goes to the script.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Arguments passed on to the script.")] = None,
     home: HomeOption = None,
     prefer: PreferOption = None,
 ) -> None:
-    """Run an EasyEdit2 script with this package's methods registered; options of ours stand before SCRIPT."""
+    """Run an EasyEdit2 script with this package's methods registered; this command's own options precede SCRIPT."""
     bridge.easyedit(script, arguments or [], home=home, prefer=parse_prefer(prefer))
 
 
 def activate_command(prefer: PreferOption = None) -> None:  # noqa: DOC101, DOC103
-    """Make plain python vectors_generate.py work in this environment: one start-up line, undone by deactivate."""
+    """Make plain python vectors_generate.py work in this environment, by a start-up file that deactivate removes."""
     out.print(bridge.activate(parse_prefer(prefer)), soft_wrap=True)
 
 
 def deactivate_command() -> None:
-    """Remove the start-up line that activate wrote."""
+    """Remove the start-up file that activate wrote."""
     out.print(bridge.deactivate(), soft_wrap=True)

@@ -1,4 +1,6 @@
-"""``easyedit-split judge``: write answers at a few m, let the bare model judge them, for ``recommend --texts``."""
+"""``easyedit-split judge``: generate answers at a few m and score them by the unsteered model, for ``recommend
+--texts``.
+"""
 
 from __future__ import annotations
 
@@ -39,18 +41,19 @@ def command(  # noqa: DOC101, DOC103
     data: DataOption,
     intervention: InterventionOption,
     to: Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")],
-    m: Annotated[str, typer.Option(help="A few m: numbers with commas, or start:stop:count. 0 is always among them.")],
-    split: Annotated[str, typer.Option(help="Whose prompts are answered: dev or test.")] = "dev",
+    m: Annotated[str, typer.Option(help="A few m: numbers with commas, or start:stop:count. 0 is always included.")],
+    split: Annotated[str, typer.Option(help="Split whose prompts are answered: dev or test.")] = "dev",
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
-    limit: Annotated[int, typer.Option(help="Prompts (of each concept).")] = 16,
+    limit: Annotated[int, typer.Option(help="Number of prompts (of each concept).")] = 16,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Judge steered texts by the bare model itself: concept, fluency, relevance, faults, 0 to 2 each (needs the train
-    split, on which its probe is trained)."""
+    """Score steered texts by the unsteered model: concept, fluency, relevance, faults, 0 to 2 each (needs the train
+    split, on which its probe is trained).
+    """
     check_suffix(to)
     check_file(to, overwrite)
     points = sorted({0.0, *parse_grid(m, "--m")})
@@ -77,6 +80,6 @@ def command(  # noqa: DOC101, DOC103
         shown.add_row(f"{strength:g}", *(f"{value:.2f}" for value in row))
     out.print(shown)
     for name, share in accuracy.items():
-        doubt = ": its score says little" if share < TOLD_APART else ""
-        say(f"the probe of {name} tells {share:.0%} of held-out training answers apart{doubt}")
+        doubt = ": its concept score is unreliable" if share < TOLD_APART else ""
+        say(f"the probe of {name} classifies {share:.0%} of held-out training answers correctly{doubt}")
     say_written(f"{len(table)} judged texts", to)
