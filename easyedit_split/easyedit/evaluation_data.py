@@ -11,7 +11,7 @@ from .train import FIELDS, pair_of
 
 
 def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
-    """EasyEdit2's rows as pairs.
+    """Convert EasyEdit2's rows to pairs.
 
     Args:
         rows: pairs, or mappings ``{question, matching, not_matching}``.
@@ -39,7 +39,7 @@ def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
 
 
 def load_pairs(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
-    """Pairs of a file, or the rows of one of EasyEdit2's training datasets, concepts joined.
+    """Load the pairs of a file, or of one of EasyEdit2's training datasets with its concepts joined.
 
     Args:
         data: a file, or the name of a training dataset.

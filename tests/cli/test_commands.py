@@ -201,6 +201,6 @@ def test_activate_and_deactivate_and_doctors_word_on_them(
     assert "activated" in run("activate")[1]
     assert (tmp_path / "hook.pth").is_file()
     assert "active: " in run("doctor")[1]
-    assert "is gone" in run("deactivate")[1]
+    assert "is removed" in run("deactivate")[1]
     assert not (tmp_path / "hook.pth").exists()
     assert "was not activated" in run("deactivate")[1]

@@ -85,7 +85,7 @@ def _run(engine: Engine, row: PackedRow, sites: Sequence[Site]) -> dict[Site, Te
 def predicting_outputs(
     engine: Engine, prepared: Prepared, launch: Launch, intervention: Intervention | None, block: int
 ) -> list[Float[Tensor, "t d"]]:
-    """Output of a decoder block at the positions that predict each text's answer, in the order of the launch's members.
+    """Output of a decoder block at the positions that predict each text's answer, in the order of the packed texts.
 
     Args:
         engine: made inside ``frozen``.
