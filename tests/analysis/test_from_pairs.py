@@ -159,7 +159,7 @@ def test_no_usable_m_says_why() -> None:
     right = M > 0
     refused(from_pairs(sweep_curve(pref[:, right], util[:, right], M[right])), "without m = 0")
     zero = M == 0
-    refused(from_pairs(sweep_curve(pref[:, zero], util[:, zero], M[zero])), "one swept m")
+    refused(from_pairs(sweep_curve(pref[:, zero], util[:, zero], M[zero])), "a single m")
 
 
 def test_few_pairs_must_agree() -> None:

@@ -233,7 +233,7 @@ def test_a_sweep_with_wide_gaps_is_told_to_look_closer(run: Run, tmp_path: Path)
         file = saved(pd.concat([table.assign(pair=pair) for pair in range(6)]), tmp_path)
         code, out, err = run("recommend", file)
         assert code == 0, err
-        assert ("sweep anew with --refine" in out) is told
+        assert ("sweep again with --refine" in out) is told
         assert "--refine" not in run("recommend", file, "--budget", "10%")[1], "no other aim looks for it"
 
 
@@ -280,4 +280,4 @@ def test_intervals_are_written_where_asked_for(run: Run, sentence: Sentence, tmp
     assert "intervals" not in third
     assert run("fit", pairs, "--out", tmp_path / "plain.json")[0] == 0
     assert "intervals" not in json.loads((tmp_path / "plain.json").read_text())[0]
-    assert "say where with --out" in sentence("fit", pairs, "--intervals")
+    assert "name a file, e.g. --out" in sentence("fit", pairs, "--intervals")

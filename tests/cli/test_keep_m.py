@@ -48,7 +48,7 @@ def test_the_m_is_kept_with_what_speaks_for_it(run: Run, own: Path, tmp_path: Pa
     code, _, err = run("recommend", swept(tmp_path / "dev.csv"), "--save", own)
     assert code == 0, err
     assert "is stored in" in err
-    assert "report them from other rows" in err
+    assert "report them on other rows" in err
     kept = Artifact.from_pretrained(own)  # the digest holds
     assert kept.chosen_m() == pytest.approx(3.0, abs=1.0)
     assert kept.identity() == before.identity()

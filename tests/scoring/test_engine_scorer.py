@@ -103,7 +103,7 @@ def test_blocks_that_are_no_list(caplog: pytest.LogCaptureFixture) -> None:
 def test_attention_that_takes_no_mask() -> None:
     model = tiny_model("llama")
     model.config._attn_implementation = "flash_attention_2"
-    with pytest.raises(Exception, match="takes no mask"):
+    with pytest.raises(Exception, match="accepts no custom mask"):
         Anatomy(model)
 
 
