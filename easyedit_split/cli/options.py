@@ -40,16 +40,16 @@ ConceptIdOption = Annotated[int | None, typer.Option("--concept-id", help="One c
 LimitOption = Annotated[int | None, typer.Option("--limit", help="Largest number of pairs (of each concept).")]
 DropBadOption = Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")]
 DtypeOption = Annotated[
-    str | None, typer.Option("--dtype", help="float32, bfloat16, float16, float64. Default: as saved.")
+    str | None, typer.Option("--dtype", help="Data type: float32, bfloat16, float16, float64. Default: as saved.")
 ]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="e.g. cpu, cuda, cuda:1, auto.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Device, e.g. cpu, cuda, cuda:1, auto.")]
 FormOption = Annotated[str, typer.Option("--form", help=_any_of("steering.forms", "forms"))]
 ObjectiveOption = Annotated[str, typer.Option("--objective", help=_any_of("training.objectives", "objectives"))]
 LayerOption = Annotated[
     list[str] | None,
     typer.Option(
         "--layer",
-        help="Block, counted from 0 (again for more), or auto, a scan of some. Default: the recipe's, else auto.",
+        help="Block index from 0 (repeat for several), or auto, a scan of some. Default: the recipe's, else auto.",
     ),
 ]
 PlacementOption = Annotated[

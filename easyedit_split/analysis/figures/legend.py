@@ -66,8 +66,8 @@ def parts_drawn(shown: Shown) -> list[Artist]:
             Line2D([], [], color="0.3", marker="D", linestyle="", markeredgecolor="black", label="recommended m")
         )
     if shown.smooth:
-        out.append(Line2D([], [], color="0.3", linestyle=SMOOTH_LINE, linewidth=0.8, label="smooth curve"))
-    for label in sorted({f"{100 * level:g} % ({BANDS[method]})" for method, level in shown.bands}):
+        out.append(Line2D([], [], color="0.3", linestyle=SMOOTH_LINE, linewidth=0.8, label="smoothing spline"))
+    for label in sorted({f"{100 * level:g} % CI ({BANDS[method]})" for method, level in shown.bands}):
         out.append(Patch(color="0.3", alpha=BAND_ALPHA, linewidth=0, label=label))
     out += [
         Patch(facecolor=colour, edgecolor=REGION_EDGE, linewidth=0.4, label=name)

@@ -37,22 +37,22 @@ def command(  # noqa: DOC101, DOC103
             "Default: the stored m, else 1."
         ),
     ] = None,
-    prompt: Annotated[list[str] | None, typer.Option(help="A prompt; give it again for more.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt; repeat the option for several.")] = None,
     prompts: Annotated[
         Path | None,
         typer.Option(help="File of prompts: .txt, one a line; or jsonl, json, csv, parquet with a field prompt."),
     ] = None,
-    concept: Annotated[str | None, typer.Option(help="Which concept, of an artifact with several.")] = None,
+    concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Write the answers as jsonl instead of printing.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
     batch_size: Annotated[
         int | None, typer.Option(help="Answers per batch, of any prompt and m. Default: as many as fit in memory.")
     ] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Sample instead of greedy.")] = False,
-    temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
+    sample: Annotated[bool, typer.Option("--sample", help="Sample instead of greedy decoding.")] = False,
+    temperature: Annotated[float, typer.Option(help="Temperature, with --sample.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Top-p of nucleus sampling, with --sample.")] = 1.0,
     num_beams: Annotated[int, typer.Option(help="Beam search where above 1.")] = 1,
-    seed: Annotated[int, typer.Option(help="With --sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed, with --sample.")] = 0,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
     overwrite: OverwriteOption = False,

@@ -115,8 +115,8 @@ def parse_strength(text: str, r_per_m: float | None, where: str) -> float:
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     intervention: InterventionOption,
-    m: Annotated[str | None, typer.Option(help="Strength, e.g. 4 or r:0.4. Default: the artifact's own.")] = None,
-    concept: Annotated[str | None, typer.Option(help="Which concept, of an artifact with several.")] = None,
+    m: Annotated[str | None, typer.Option(help="Strength, e.g. 4 or r:0.4. Default: the stored m, else 1.")] = None,
+    concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 80,
     bare: Annotated[bool, typer.Option("--bare", help="Also show the unsteered answer.")] = False,
     dtype: DtypeOption = None,

@@ -43,7 +43,7 @@ def command(  # noqa: DOC101, DOC103
     to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
     intervals: Annotated[
         bool,
-        typer.Option("--intervals", help="In --out, 95 % confidence intervals of slopes, breakdown m and borders."),
+        typer.Option("--intervals", help="Also write 95 % confidence intervals of slopes, breakdown m and borders."),
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:

@@ -62,7 +62,7 @@ def command(  # noqa: DOC101, DOC103
     save: Annotated[
         Path | None, typer.Option("--save", help="Artifact in which to store m, for `apply` and `inspect`.")
     ] = None,
-    direction: Annotated[str, typer.Option(help="raise or lower the preference.")] = "raise",
+    direction: Annotated[str, typer.Option(help="Direction of steering: raise or lower the preference.")] = "raise",
     level: Annotated[float, typer.Option(help="Coverage of the confidence intervals.")] = 0.95,
 ) -> None:
     """Recommend an m with confidence interval, gain, cost and the choices of other aims; or say why there is none."""

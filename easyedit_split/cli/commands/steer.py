@@ -45,7 +45,7 @@ def command(  # noqa: DOC101, DOC103
     ] = "split",
     layer: Annotated[
         list[str] | None,
-        typer.Option(help="Block, counted from 0 (again for more), or auto. Default: the recipe's, else auto."),
+        typer.Option(help="Block index from 0 (repeat for several), or auto. Default: the recipe's, else auto."),
     ] = None,
     m: Annotated[str, typer.Option(help="Grid of the sweep, as `sweep` takes it.")] = "auto",
     refine: Annotated[
