@@ -39,6 +39,12 @@ Example: easyedit-split recommend power.parquet --collateral power-kl.parquet --
 
 Example: easyedit-split recommend power.parquet --budget 10%"""
 
+AIM_HELP = (
+    "What m maximises. capped: probability of the wanted answers, rise of utility not counted (default); answer: the "
+    "same with it; kl: capped, within --kl (default with --collateral); text: the judge's score (default with "
+    "--texts); preference: fitted preference, within --budget."
+)
+
 
 def command(  # noqa: DOC101, DOC103
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
@@ -46,14 +52,7 @@ def command(  # noqa: DOC101, DOC103
         str | None,
         typer.Option(help="Greatest preference at a loss of utility within this: 10% of its swept range, or 2.5nats."),
     ] = None,
-    aim: Annotated[
-        str | None,
-        typer.Option(
-            help="What m maximises. capped: probability of the wanted answers, rise of utility not counted (default); "
-            "answer: the same with it; kl: capped, within --kl (default with --collateral); text: the judge's score "
-            "(default with --texts); preference: fitted preference, within --budget."
-        ),
-    ] = None,
+    aim: Annotated[str | None, typer.Option(help=AIM_HELP)] = None,
     collateral: Annotated[Path | None, typer.Option(help="Side effects over m: a table with m1, kl, tokens.")] = None,
     kl: Annotated[
         float, typer.Option("--kl", help="Largest KL divergence allowed on neutral prompts, nats per token.")
