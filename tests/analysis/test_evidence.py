@@ -104,7 +104,7 @@ def test_a_refusal_says_what_would_change_it() -> None:
     assert from_pairs(curve, level=level - 0.05).m is not None
     assert from_pairs(curve, level=min(0.99, level + 0.02)).m is None
     steep = sweep_curve(np.tile(1.0 * M, (20, 1)), np.tile(-60.0 * np.abs(M), (20, 1)), M)
-    assert "lose" in from_pairs(steep).reason
+    assert "log-probability falls by" in from_pairs(steep).reason
     assert "sweep nearer to 0" in from_pairs(steep).reason
 
 
