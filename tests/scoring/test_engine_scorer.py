@@ -97,7 +97,7 @@ def test_another_librarys_hook_on_a_block(caplog: pytest.LogCaptureFixture) -> N
 def test_blocks_that_are_no_list(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny_model("llama")
     model.model.layers = nn.Sequential(*model.model.layers)
-    falls_back(model, caplog, "the blocks stand in a Sequential")
+    falls_back(model, caplog, "the decoder blocks are in a Sequential")
 
 
 def test_attention_that_takes_no_mask() -> None:
