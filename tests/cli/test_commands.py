@@ -160,7 +160,7 @@ def test_strengths_in_r_are_applied_where_m_1_is_known(
     code, out, err = run(*line, "--intervention", tmp_path / "v")
     assert code == 0, err
     assert f"m = {0.2 / unit.r_per_m:g}" in out
-    assert "does not say what m = 1 is worth" in sentence(*line, "--intervention", artifact)
+    assert "has no record of r at m = 1" in sentence(*line, "--intervention", artifact)
 
 
 def test_a_sweep_in_r_with_side_effects_and_texts(
