@@ -1,4 +1,4 @@
-"""Coverage: how often do 95 % intervals hold the truth?
+"""Coverage of the 95 % confidence intervals of fits, on simulated curves with known parameters.
 
 Planted tables (coverage): 32 pairs, D from the same prior, narrowed to curves whose quantities exist inside the sweep:
 p in [0.3, 4], |m+| and |m-| in [0.1, 5], and D = 1/2 between 4 and 18 on both sides. Each pair has its own
@@ -18,7 +18,7 @@ from curve_prior import FINE, TABLES, M, plant
 from easyedit_split.analysis.choose_m.budget import Budget
 from easyedit_split.analysis.choose_m.from_curves import Rule, choose
 from easyedit_split.analysis.choose_m.recommend import recommend
-from easyedit_split.analysis.choose_m.recommendation import Aim
+from easyedit_split.analysis.choose_m.result import Aim
 from easyedit_split.analysis.choose_m.scored_pairs import heights, log_sigma
 from easyedit_split.analysis.fit.curves import CurveParams, preference_curve, side_slopes, utility_curve, validity
 from easyedit_split.analysis.fit.fit_curve import curve_at, fit_curve
@@ -36,7 +36,7 @@ AIMS: tuple[Aim, ...] = ("capped", "answer", "preference")
 
 @dataclass(frozen=True)
 class Covered:
-    """Whether each interval held the truth; curves give the share of grid points."""
+    """Whether each confidence interval contained the true value; for curves the share of grid points."""
 
     method: str
     values: dict[str, float]
@@ -52,8 +52,9 @@ NODES, SHARES = (3**0.5 * np.array([-1.0, 0.0, 1.0]), np.array([1.0, 4.0, 1.0]) 
 def planted_pairs(
     rng: np.random.Generator, params: CurveParams, kind: Kind, m: FloatArray, n: int
 ) -> tuple[FloatArray, float]:
-    """``[n, m]`` log-odds whose mean over the population is exactly the planted curve, and the s.d. of what is left:
-    errors of single points."""
+    """Simulated log-odds ``[n, m]`` whose population mean is exactly the given curve, and the s.d. of the points' own
+    errors.
+    """
     span = float(np.ptp(curve_at(kind, M, params)))
     D = validity(m, params)
     own = rng.normal(size=(3, n, 1))
@@ -64,13 +65,13 @@ def planted_pairs(
 
 
 def planted_table(rng: np.random.Generator, params: CurveParams, kind: Kind) -> FloatArray:
-    """``[32 pairs, 41]`` log-odds."""
+    """Simulated log-odds ``[32 pairs, 41]``."""
     values, error = planted_pairs(rng, params, kind, M, N_PAIRS)
     return values + error * rng.normal(size=values.shape)
 
 
 def true_choices(pref: CurveParams, util: CurveParams, seed: int) -> dict[Aim, float]:
-    """What `recommend` would answer if it knew all pairs."""
+    """The m that ``recommend`` would choose from the noiseless population curves."""
     rng = np.random.default_rng([8, seed])
     choice_part, either = np.zeros(len(COARSE)), np.zeros(len(COARSE))
     for params, kind in ((pref, "preference"), (util, "utility")):
@@ -136,7 +137,7 @@ def coverage(n: int, methods: tuple[Method, ...], replicates: int, pool: Process
 
 def print_coverage(rows: list[Covered]) -> None:
     methods = list(dict.fromkeys(row.method for row in rows))
-    print("share of 95 % intervals that hold the truth (planted tables of 32 pairs)")
+    print("coverage of 95 % confidence intervals (simulated tables of 32 pairs)")
     print(f"{'':<24}" + "".join(f"{method:>12}" for method in methods))
     names = list(dict.fromkeys(name for row in rows for name in row.values))
     for name in names:

@@ -1,4 +1,4 @@
-"""Planted curves of the benchmark.
+"""Random curves with known parameters, for simulations.
 
 Prior of planted curves (41 points, m = -20, -19, ..., 20):
 
@@ -31,7 +31,7 @@ STEP = 1.0
 
 @dataclass(frozen=True)
 class Prior:
-    """Ranges of the planted shapes."""
+    """Ranges of the parameters of the random curves."""
 
     p: tuple[float, float] = (0.1, 10.0)
     L: tuple[float, float] = (1.0, 10_000.0)
@@ -48,7 +48,7 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def plant(rng: np.random.Generator, kind: Kind, prior: Prior = WIDE) -> CurveParams:
-    """One curve of the prior."""
+    """Draw one random curve from the prior."""
     while True:
         p_plus, p_minus = (log_uniform(rng, *prior.p) for _ in range(2))
         L_plus, L_minus = (log_uniform(rng, *prior.L) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Recovery: does a fit of planted points, with and without noise, give the planted curve back?"""
+"""Parameter recovery: whether a fit to simulated points, with and without noise, reproduces the true curve."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def recover(seed: int, with_slsqp: bool, kind: Kind, noise: float) -> Recovery:
 
 
 def refit_from(truth: CurveParams, y: FloatArray, kind: Kind) -> FloatArray:
-    """The curve that a single search started at the truth ends on."""
+    """The curve found by a single search that starts at the true parameters."""
     problem = curve_problem(M, y, kind)
     theta, sigma, _ = from_params(problem.decay, truth, problem.scale)
     found = solve(problem.decay, y[None], theta[None], np.array([sigma]), with_alpha=problem.with_alpha)

@@ -1,4 +1,4 @@
-"""Speed: wall and processor time of one fit, and of a thousand over several processes."""
+"""Speed of curve fits: wall and CPU time of one fit, and of a thousand in several processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Speed:
 
 
 def _timed_fit(seed: int, kind: Kind) -> tuple[float, float]:
-    """Wall and processor time of one fit, ms."""
+    """Wall and CPU time of one fit, ms."""
     rng = np.random.default_rng([11, seed])
     clean = curve_at(kind, M, plant(rng, kind))
     y = clean + 0.01 * np.ptp(clean) * rng.normal(size=len(M))

@@ -1,4 +1,4 @@
-"""Numbers of `easyedit_split.analysis` on planted curves: recovery, coverage of the intervals, speed.
+"""Benchmark of ``easyedit_split.analysis`` on simulated curves: recovery, coverage of the intervals, speed.
 
     python benchmarks/curves.py recovery|coverage|speed|all [--quick] [--jobs 2]
 
@@ -24,7 +24,7 @@ from easyedit_split.sweep_curves import KINDS
 
 
 def misses(recovered: list[Recovery], covered: list[Covered], quick: bool) -> list[str]:
-    """What falls short of the numbers that the documentation promises (with room for chance at the quick size)."""
+    """Results that fall short of the documented numbers (with a margin for chance at the quick size)."""
     out = []
     for kind in KINDS:
         for noise, threshold in THRESHOLDS:
@@ -32,7 +32,7 @@ def misses(recovered: list[Recovery], covered: list[Covered], quick: bool) -> li
             if part and np.mean(part) < (0.97 if quick else 0.99):
                 out.append(f"recovery of {kind} at noise {noise:.0%}: {np.mean(part):.1%}")
     if recovered and max(r.gap for r in recovered) > 1e-9:
-        out.append("the two sides do not meet at zero")
+        out.append("the fitted curve is not continuous at m = 0")
     low, high = (0.82, 1.0) if quick else (0.92, 0.98)
     rows = [row.values for row in covered if row.method == "bootstrap"]
     for name in dict.fromkeys(name for values in rows for name in values):
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["recovery", "coverage", "speed", "all"])
     parser.add_argument("--quick", action="store_true", help="the size the tests run")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a promised number is missed")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a documented number is not reached")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     given = parser.parse_args()
     recovered: list[Recovery] = []

@@ -1,5 +1,5 @@
-"""Defaults on models that nobody tuned: does training with them neither diverge nor stay at zero, and does the default
-grid show the whole decay?
+"""Training defaults on untuned models: whether training diverges or has no effect, and whether the grid shows the
+decay.
 
     python benchmarks/defaults.py [--models smollm2 testbed:gemma2 testbed:qwen2 random:llama:96 random:qwen2:160]
                                   [--data everyday] [--pairs 24] [--test 12] [--epochs 2] [--forms ...]
@@ -36,7 +36,7 @@ HEAD = ("model", "form x objective", "r at m = 1", "loss", "points", "r reached"
 
 
 def opened(name: str) -> tuple[Any, Any]:
-    """A model by name, or a random one ``random:FAMILY:WIDTH``."""
+    """Load a model by name, or create a random one ``random:FAMILY:WIDTH``."""
     if not name.startswith("random:"):
         return load_model(name)
     _, family, width = name.split(":")
@@ -59,7 +59,7 @@ def row(
     objective: str,
     overrides: list[str],
 ) -> tuple[str, ...]:
-    """One training run and its sweep, in words."""
+    """One training run and its sweep as a table row."""
     what = f"{form} x {objective}"
     settings = [f"layers=[{len(blocks_of(model)) // 2}]", *overrides]
     run = compose(form, objective, model="nobody/tuned-this", overrides=settings).run_config()
@@ -82,7 +82,7 @@ def row(
 
 
 def losses(artifact: Artifact) -> str:
-    """Mean loss over the first and the last quarter of the steps."""
+    """Mean training loss over the first and the last quarter of the steps."""
     values = [step["loss"] for step in artifact.history["default"]]
     if not values:
         return "closed form"
@@ -92,12 +92,12 @@ def losses(artifact: Artifact) -> str:
 
 
 def percent(side: SideDecay) -> str:
-    """A share in words."""
+    """A share as text, in percent."""
     return "not fitted" if math.isnan(side.lost) else f"{side.lost:.0%}"
 
 
 def main() -> None:
-    """Print the table, a row as soon as it is there."""
+    """Print the table row by row as results are computed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=list(MODELS))
     parser.add_argument("--forms", nargs="+", default=list(FORMS))

@@ -1,4 +1,4 @@
-"""The effect table: does every form under every objective steer held-out pairs, at little cost in utility?
+"""Effect of every form and objective on held-out pairs: preference gained and utility lost, with random controls.
 
     python benchmarks/effect.py [--models gemma2,qwen2] [--datasets ...] [--keep FOLDER]
 
@@ -55,7 +55,7 @@ DIFF_MEAN_REACH = 10.0
 
 
 def randomised(artifact: Artifact, seed: int) -> Artifact:
-    """The same artifact with random parameters; dW and db as a whole have the trained ones' norms."""
+    """The same artifact with random parameters whose dW and db have the trained ones' norms."""
     generator = torch.Generator().manual_seed(seed)
     control = copy.deepcopy(artifact)
     with torch.no_grad():
@@ -75,7 +75,7 @@ def randomised(artifact: Artifact, seed: int) -> Artifact:
 
 
 class Sweeper:
-    """Sweeps of one model and dataset; those with a file are kept there, and read where they lie there already."""
+    """Sweeps of one model and dataset, cached in files where a folder is given."""
 
     def __init__(self, model_name: str, dataset: str) -> None:
         self.name, self.data = f"testbed:{model_name}", f"testbed:{dataset}"
@@ -83,7 +83,7 @@ class Sweeper:
         self.pairs = {split: load_dataset(self.data, split=split) for split in ("train", "dev", "test")}
 
     def trained(self, run: RunConfig, file: Path | None) -> Artifact:
-        """The artifact of a run."""
+        """The trained artifact of a run."""
         if file is not None and file.exists():
             return Artifact.from_pretrained(file)
         artifact = train_artifact(self.model, self.tokenizer, self.pairs["train"], run, model_name=self.name)
@@ -92,7 +92,7 @@ class Sweeper:
         return artifact
 
     def sweep(self, artifact: Artifact, split: str, grid: list[float], file: Path | None) -> pd.DataFrame:
-        """The sweep table of a split."""
+        """The sweep table of one split."""
         if file is not None and file.exists():
             return read_sweep(file)
         table = sweep_pairs(self.model, self.tokenizer, self.pairs[split], artifact, grid)
@@ -101,7 +101,7 @@ class Sweeper:
         return table
 
     def both(self, artifact: Artifact, reach: float, place: Path | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The close and the far sweep of the test split."""
+        """The fine and the wide sweep of the test split."""
         far = self.sweep(artifact, "test", far_grid(reach), place and place / "test.parquet")
         return self.sweep(artifact, "test", close_grid(far), place and place / "test_close.parquet"), far
 
@@ -114,7 +114,7 @@ def cells(
     keep: Path | None = None,
     splits: tuple[str, ...] = (),
 ) -> Iterator[Cell]:
-    """All cells of one model and dataset."""
+    """All cells of the effect table for one model and dataset."""
     on = Sweeper(model_name, dataset)
     for form, objectives in forms.items():
         placements = ["block_output"] if form == "vector" or model_name != "gemma2" else ["block_output", "site"]
@@ -142,7 +142,7 @@ def _work(job: tuple[str, str, dict[str, tuple[str, ...]], int, Path | None, tup
 
 
 def report(found: list[Cell]) -> str:
-    """The table and its verdicts, as Markdown."""
+    """The effect table and its summary as Markdown."""
     lines = [
         "| model | dataset | form | objective | placement | parameters | m | preference gained (nats) "
         "| utility lost (nats) | of allowed | right answers | their probability | |",

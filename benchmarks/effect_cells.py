@@ -1,4 +1,4 @@
-"""What is read off the sweeps of one cell of the effect table: the best m within a budget of utility.
+"""Evaluate one cell of the effect table: the best m within a limit on the loss of utility.
 
 Accuracy is that of the package (`log_odds.credit`: a tie counts half), on the instrument's own resolution: answers
 within EVEN nats of each other count as a tie, so that a faint tilt of every open prompt is not taken for steering.
@@ -30,7 +30,7 @@ MULTIPLES = (0, 0.1, 0.3, 0.5, 0.75, 1, 1.5, 2, 4, 10)
 
 @dataclass(frozen=True)
 class Cell:
-    """One row; `passed_at` tells for each of ALLOWED whether it would pass with that many nats to lose."""
+    """One cell of the effect table; ``passed_at`` tells for each allowed utility loss whether it would pass."""
 
     model: str
     dataset: str
@@ -52,18 +52,18 @@ class Cell:
 
     @property
     def counted(self) -> bool:
-        """Whether the cell is among the trained ones that are to steer."""
+        """Whether the cell is a trained one that is expected to steer."""
         return self.kind == "trained" and self.objective != "diff_mean" and self.placement == "block_output"
 
 
 def far_grid(reach: float) -> list[float]:
-    """m from -10 to 10 times the reach, dense near zero."""
+    """Wide grid of m, from -10 to 10 times the reach, dense near zero."""
     ups = [reach * multiple for multiple in MULTIPLES]
     return sorted({-m for m in ups} | set(ups))
 
 
 def close_grid(far: pd.DataFrame) -> list[float]:
-    """The m at which utility is near its best, dense near zero: m = end (k / CLOSE)^2."""
+    """Fine grid of m where utility is near its best, dense near zero: m = end (k / CLOSE)^2."""
     curve = means(far)
     ends = near_range(curve.index.to_numpy(), curve.util.to_numpy(), NEAR)
     squares = np.square(np.arange(CLOSE + 1) / CLOSE)
@@ -71,7 +71,7 @@ def close_grid(far: pd.DataFrame) -> list[float]:
 
 
 def means(table: pd.DataFrame) -> pd.DataFrame:
-    """Preference and utility (nats), share of right answers and their mean probability, for each m."""
+    """Mean preference and utility (nats), share of right answers and their mean probability, at each m."""
     (curve,) = curves_of(table)
     if curve.utility is None:
         raise DataError("utility is undefined for all pairs")
@@ -82,7 +82,7 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_within(curve: pd.DataFrame, nats: float, persona: bool) -> tuple[float, bool]:
-    """The best m at which utility has lost at most so much, and whether it is good enough."""
+    """The best m within a limit on the loss of utility, and whether it passes."""
     allowed = curve[curve.util >= curve.util.max() - nats]
     if persona:  # the goal is the share of right answers
         best = allowed.sort_values(["right", "pref"]).iloc[-1]
@@ -92,7 +92,7 @@ def best_within(curve: pd.DataFrame, nats: float, persona: bool) -> tuple[float,
 
 
 def measure(close: pd.DataFrame, far: pd.DataFrame, **labels: str) -> Cell:
-    """The best m of a close sweep within the utility budget, from means over pairs."""
+    """The best m of a fine sweep within the utility limit, from means over pairs."""
     curve, whole, persona = means(close), means(far), labels["dataset"] == "persona"
     allowed = BUDGET * float(np.ptp(curve.util))
     m, passed = best_within(curve, allowed, persona)

@@ -1,4 +1,4 @@
-"""The short effect table of docs/testbed.md, from the cells that `effect.py --keep FOLDER` leaves in FOLDER/cells.csv.
+"""Write the short effect table of docs/testbed.md from the cells.csv of ``effect.py --keep FOLDER``.
 
     python benchmarks/effect_table.py [docs/data/effect.csv]            print the table
     python benchmarks/effect_table.py --write docs/testbed.md           put it between the page's marks
@@ -20,13 +20,13 @@ BEGIN, END = "<!-- effect table: begin -->\n", "<!-- effect table: end -->\n"
 
 
 def cell_text(cell: pd.Series) -> str:
-    """One trained cell: what was reached, in brackets where it does not pass."""
+    """Result of one trained cell, in brackets where it does not pass."""
     reached = f"{cell.accuracy:.0%}" if cell.dataset == "persona" else f"{cell.rise:+.1f}"
     return reached if cell.passed else f"({reached})"
 
 
 def short_table(cells: pd.DataFrame) -> str:
-    """A line for each model, dataset and form; a column for each objective, and one for the random controls."""
+    """Table with a row for each model, dataset and form, and a column for each objective and the random controls."""
     at_block = cells[cells.placement == "block_output"]
     trained, random = (at_block[(at_block.kind == "trained") == kind] for kind in (True, False))
     objectives = list(dict.fromkeys(trained.objective))
@@ -44,7 +44,7 @@ def short_table(cells: pd.DataFrame) -> str:
 
 
 def with_table(page: str, table: str) -> str:
-    """The page with the table between its marks."""
+    """The page with the table inserted between its marks."""
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}{table}{END}{after}"

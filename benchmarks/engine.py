@@ -1,4 +1,4 @@
-"""The engine against the plain scorer and EasyEdit2: seconds, work, peak memory; tables, and with --json a file.
+"""Benchmark of the engine against the reference scorer and EasyEdit2: seconds, FLOPs, peak memory.
 
     python benchmarks/engine.py --data data                          CPU: shapes, twelve blocks, SmolLM2, EasyEdit2
     python benchmarks/engine.py --device cuda --json cuda.json       random 9B and 7B models on a GPU
@@ -34,7 +34,7 @@ from engine_tables import heading, table, tables
 
 
 def rows_of(args: argparse.Namespace, measured: dict[str, Any]) -> Iterator[Callable[[], Row]]:
-    """What is to be measured, one row each.
+    """Rows to measure, by the arguments.
 
     Args:
         args: of the command line.
@@ -59,7 +59,7 @@ def rows_of(args: argparse.Namespace, measured: dict[str, Any]) -> Iterator[Call
 
 
 def device_name(device: str) -> str:
-    """Of the card, or of the processor.
+    """Name of the GPU or CPU.
 
     Args:
         device: ``cpu`` or ``cuda``.
@@ -73,15 +73,15 @@ def device_name(device: str) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print its tables and write its file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--data", type=Path, help="folder of the datasets' files")
     parser.add_argument("--quick", action="store_true", help="fewer pairs and turns")
     parser.add_argument("--tiny", action="store_true", help="tiny models instead of the 9B and 7B shapes")
-    parser.add_argument("--models", type=int, default=2, help="of the two 9B and 7B shapes, so many")
-    parser.add_argument("--repeats", type=int, default=3, help="turns of a row at most")
-    parser.add_argument("--seconds", type=float, default=10.0, help="no new turn of a row begins after so many")
+    parser.add_argument("--models", type=int, default=2, help="number of the 9B and 7B shapes")
+    parser.add_argument("--repeats", type=int, default=3, help="largest number of turns per row")
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds after which a row begins no new turn")
     parser.add_argument("--json", type=Path, help="file for all numbers")
     args = parser.parse_args()
     if args.device == "cpu":

@@ -1,4 +1,4 @@
-"""The engine at the shapes of Gemma-2-9B and Qwen2.5-7B: random bf16 weights made on the GPU, texts of fixed lengths.
+"""Engine benchmark at the shapes of Gemma-2-9B and Qwen2.5-7B: random bf16 weights on a GPU, texts of fixed lengths.
 
 What is measured is speed, which random weights do not change; eta_hw is held against the rate that the card itself
 reaches in a large matrix product.
@@ -22,7 +22,7 @@ MANY_TOKENS = EngineConfig(launch_tokens=16384)
 
 
 def product_rate(device: str, size: int, dtype: torch.dtype) -> float:
-    """FLOPs a second of a large square product, the median of ten.
+    """FLOPs per second of a large square matrix product, the median of ten.
 
     Args:
         device: where.

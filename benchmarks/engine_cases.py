@@ -1,4 +1,4 @@
-"""What the engine is measured on: random weights at the shapes of real families, SmolLM2, and their pairs."""
+"""Models and pairs of the engine benchmark: random weights at the shapes of real families, and SmolLM2."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILES = {"psychopathy": "psychopathy.jsonl", "powerseeking": "powerseeking_train
 
 @dataclass(frozen=True)
 class ModelShape:
-    """A model of random weights.
+    """Configuration of a model with random weights.
 
     Attributes:
         name: of the shape.
@@ -58,14 +58,14 @@ TWELVE_BLOCKS = (
 
 @dataclass(frozen=True)
 class Case:
-    """A model, pairs and the place of the change.
+    """A model, pairs and the place of the intervention.
 
     Attributes:
         name: of the model and the texts.
         model: a Hugging Face causal LM.
         pairs: encoded.
         layer: the block.
-        prefix: ids of the template's constant opening.
+        prefix: ids of the chat template's constant prefix.
     """
 
     name: str
@@ -76,16 +76,16 @@ class Case:
 
     @property
     def device(self) -> torch.device:
-        """The model's."""
+        """The model's device."""
         found: torch.device = next(self.model.parameters()).device
         return found
 
     def first(self, n: int) -> Case:
-        """With the first pairs alone."""
+        """The same case with only the first pairs."""
         return dataclasses.replace(self, pairs=self.pairs[:n])
 
     def intervention(self, form: str) -> Intervention:
-        """With random parameters, the same every time."""
+        """An intervention with random parameters, the same every time."""
         found = Intervention.create(
             self.model, form, [self.layer], placement="block_output", prefix_ids=self.prefix, bos_id=None
         )
@@ -97,7 +97,7 @@ class Case:
 
 
 def tiny(shape: ModelShape) -> ModelShape:
-    """The same family, small enough for a test."""
+    """The same model family, small enough for a test."""
     config = type(shape.config)(
         **_SMALL | {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4}
     )
@@ -105,7 +105,7 @@ def tiny(shape: ModelShape) -> ModelShape:
 
 
 def random_model(shape: ModelShape, device: str, dtype: torch.dtype) -> Any:
-    """Made where it is to lie, in its dtype from the start: a large one fits nowhere else."""
+    """Create a model with random weights on its device and in its dtype, since a large one fits nowhere else."""
     before = torch.get_default_dtype()
     torch.manual_seed(0)
     torch.set_default_dtype(dtype)
@@ -117,7 +117,7 @@ def random_model(shape: ModelShape, device: str, dtype: torch.dtype) -> Any:
 
 
 def random_pairs(vocabulary: int, prompt: int, answer: int, shared: int, pairs: int) -> list[EncodedPair]:
-    """Random ids: prompts of one length that open alike, answers of one length.
+    """Random token ids: prompts of one length with a common prefix, answers of one length.
 
     Args:
         vocabulary: V.
@@ -139,7 +139,7 @@ def random_pairs(vocabulary: int, prompt: int, answer: int, shared: int, pairs: 
 
 
 def random_case(model: Any, shape: ModelShape, lengths: tuple[int, int, int], pairs: int) -> Case:
-    """Random pairs for a model of random weights.
+    """A model with random weights and random pairs.
 
     Args:
         model: of the shape.
@@ -153,7 +153,7 @@ def random_case(model: Any, shape: ModelShape, lengths: tuple[int, int, int], pa
 
 
 def smollm2_cases(data: Path, pairs: Mapping[str, int]) -> tuple[dict[str, Case], Any]:
-    """Real pairs on SmolLM2, and its tokenizer.
+    """SmolLM2 with real pairs, and its tokenizer.
 
     Args:
         data: folder of the datasets' files.

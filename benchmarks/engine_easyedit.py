@@ -1,4 +1,4 @@
-"""EasyEdit2's own training loop on the benchmark's pairs: one step, or a sweep's point (the loop in ``inference``).
+"""EasyEdit2's own training loop on the benchmark's pairs: one step, or one m of a sweep (the loop in ``inference``).
 
 The clone is the one that EASYEDIT_HOME names. Nothing in it is changed: the package's plugin restores the exports that
 its import order loses, and the loop gets the setting that it reads and its own hyperparameters lack. The texts are the
@@ -31,11 +31,11 @@ SETTINGS = {
 
 
 class NotHere(Exception):
-    """EasyEdit2 cannot take part; the message says why."""
+    """EasyEdit2 cannot be benchmarked here; the message says why."""
 
 
 class EasyEdit:
-    """EasyEdit2 with a copy of a model of its own.
+    """EasyEdit2 with its own copy of a model.
 
     Args:
         case: whose model, pairs and layer it gets.
@@ -48,7 +48,7 @@ class EasyEdit:
     def __init__(self, case: Case, tokenizer: Any) -> None:
         home = os.environ.get("EASYEDIT_HOME")
         if not home:
-            raise NotHere("EasyEdit2: EASYEDIT_HOME names no clone")
+            raise NotHere("EasyEdit2: EASYEDIT_HOME is not the path of a clone")
         os.environ["TQDM_DISABLE"] = "1"
         sys.path[:0] = [] if home in sys.path else [str(Path(home).resolve())]
         try:
@@ -86,7 +86,7 @@ class EasyEdit:
         return Work(name, lambda: self._run(batch, pairs, inference=False))
 
     def point(self, name: str, batch: int, pairs: Sequence[str] = ONE) -> Work:
-        """Both losses of the case's first pairs at one m, without a backward pass.
+        """Negative log-likelihood of both answers of the case's first pairs at one m, without a backward pass.
 
         Args:
             name: in the table.
@@ -121,6 +121,6 @@ class EasyEdit:
 
 @contextlib.contextmanager
 def _silent() -> Any:
-    """It prints; that is not what is measured."""
+    """Suppress EasyEdit2's prints, which are not part of the measurement."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -1,4 +1,5 @@
-"""One row of the benchmark: a sweep point, a training step or DiffMean's means, by the engine and its rivals in turn.
+"""One row of the engine benchmark: a sweep point, a training step or DiffMean's means, by the engine and its
+alternatives.
 
 eta_alg = least FLOPs of the pairs, each alone / FLOPs counted            (bound.py; above 1 where pairs share text)
 eta_hw  = FLOPs counted / (seconds x rate of a large matrix product)
@@ -34,7 +35,7 @@ PLAIN = EngineConfig(plain=True)
 
 @dataclass(frozen=True)
 class Timing:
-    """How long to measure.
+    """Settings of the time measurement.
 
     Attributes:
         repeats: turns at most.
@@ -55,7 +56,7 @@ def sweep_row(
     config: EngineConfig | None = None,
     others: Mapping[Work, int] | None = None,
 ) -> Row:
-    """Seconds per pair and m.
+    """Measure seconds per pair and m of a sweep.
 
     Args:
         case: model and pairs.
@@ -107,7 +108,7 @@ def _apart(a: Any, b: Any) -> float:
 def step_row(
     case: Case, form: str, batch: int, timing: Timing, directions: int = 1, others: Sequence[Work] = ()
 ) -> Row:
-    """Seconds per step: losses of both answers of a batch's pairs, each pair under an m of its own, and gradients.
+    """Measure seconds per training step: losses of both answers of a batch, each pair at its own m, and gradients.
 
     Args:
         case: model and pairs.
@@ -138,7 +139,7 @@ def step_row(
 
 
 def step_of(source: AnswerSource, batch: int, directions: int) -> Piece:
-    """Gradients of one batch.
+    """Losses and gradients of one batch.
 
     Args:
         source: of the losses.
@@ -157,7 +158,7 @@ def step_of(source: AnswerSource, batch: int, directions: int) -> Piece:
 
 
 def means_row(case: Case, timing: Timing) -> Row:
-    """Seconds per pair of what DiffMean needs: mean hidden states over the tokens of both answers.
+    """Measure seconds per pair of what DiffMean needs: mean hidden states over the tokens of both answers.
 
     Args:
         case: model and pairs.
@@ -179,7 +180,7 @@ def means_row(case: Case, timing: Timing) -> Row:
 
 
 def _lengths(case: Case) -> list[tuple[int, int]]:
-    """Prompt and answer of every text; the bound is of a pair, so each counts half."""
+    """Prompt and answer length of every text; the lower bound is per pair, so each counts half."""
     return [(len(pair.prompt), len(answer)) for pair in case.pairs for answer in (pair.positive, pair.negative)]
 
 
@@ -187,7 +188,7 @@ def _row(
     part: str, case: Case, form: str, costs: dict[str, Cost | None], units: dict[str, int], least: float | None,
     rate: float | None,
 ) -> Row:  # fmt: skip
-    """What all rows have: costs per unit of each, and their ratio."""
+    """Columns that all rows have: cost per unit of work for each candidate, and their ratios."""
     row: Row = {"part": part, "case": case.name, "form": form, "pairs": len(case.pairs)}
     for name, cost in costs.items():
         if cost is None:
@@ -208,7 +209,7 @@ def _row(
 
 
 def job_row(step: Row, point: Row, *, epochs: int = 18, points: int = 41, pairs: int = 64) -> Row:
-    """Seconds of a whole job, from what a step and a sweep point were measured to take; made ready once.
+    """Estimate seconds of a whole training and sweep from the measured step and sweep point, with one preparation.
 
     Args:
         step: a training step's row.

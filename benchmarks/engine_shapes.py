@@ -1,4 +1,4 @@
-"""eta_alg at the shapes of Gemma-2-9B and Qwen2.5-7B: least FLOPs of a pair over FLOPs counted, on the meta device.
+"""Efficiency eta_alg at the shapes of Gemma-2-9B and Qwen2.5-7B: minimal over counted FLOPs, on the meta device.
 
 Counting needs no weights and no GPU. The pair shares nothing but its prompt and the change reaches every token, so that
 1 is the most there can be.
@@ -25,7 +25,7 @@ CASES = [("vector", *lengths) for lengths in LENGTHS] + [("lora", *LENGTHS[0]), 
 
 
 def shape_rows() -> Iterator[Callable[[], dict[str, Any]]]:
-    """One row for each model, form and length of texts."""
+    """One row for each model, form and text length."""
     for shape in BILLIONS:
         model = random_model(shape, "meta", torch.bfloat16)
         for case in CASES:
@@ -33,7 +33,7 @@ def shape_rows() -> Iterator[Callable[[], dict[str, Any]]]:
 
 
 def shape_row(model: Any, shape: ModelShape, form: str, prompt: int, answer: int) -> dict[str, Any]:
-    """eta_alg of a sweep point and of a training step.
+    """Efficiency eta_alg of a sweep point and of a training step.
 
     Args:
         model: on the meta device.

@@ -1,4 +1,4 @@
-"""The engine on SmolLM2 with real pairs, against the plain scorer and, where EASYEDIT_HOME names a clone, EasyEdit2."""
+"""Engine benchmark on SmolLM2 with real pairs, against the reference scorer and, with EASYEDIT_HOME, EasyEdit2."""
 
 from __future__ import annotations
 
@@ -53,6 +53,6 @@ def _of_dataset(
 
 
 def _last(measured: dict[str, Any], case: Case, *parts: str) -> list[Row]:
-    """The last row of each part that was measured for a case."""
+    """The last measured row of each part for a case."""
     found = [row for row in measured["rows"] if row["case"] == case.name]
     return [next(row for row in reversed(found) if row["part"] == part) for part in parts]

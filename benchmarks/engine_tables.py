@@ -1,4 +1,4 @@
-"""The tables of docs/engine.md, from the files that `engine.py --json FILE` leaves.
+"""Write the tables of docs/engine.md from the files of ``engine.py --json FILE``.
 
     python benchmarks/engine_tables.py docs/data/engine_cpu.json             print the tables
     python benchmarks/engine_tables.py --write docs/engine.md                put them between the page's marks
@@ -54,7 +54,7 @@ COLUMNS = (
 
 
 def tables(measured: dict[str, Any]) -> str:
-    """Where it was measured, one table for each part, and where the engine's time goes.
+    """The measured device, one table for each part, and the distribution of the engine's time.
 
     Args:
         measured: a file of `engine.py --json`.
@@ -72,7 +72,7 @@ def tables(measured: dict[str, Any]) -> str:
 
 
 def heading(measured: dict[str, Any]) -> str:
-    """Device and versions.
+    """Device and package versions.
 
     Args:
         measured: a file of `engine.py --json`.
@@ -83,7 +83,7 @@ def heading(measured: dict[str, Any]) -> str:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown; a column stands where any row has it.
+    """Markdown table; a column appears where any row has it.
 
     Args:
         rows: of one part.
@@ -94,7 +94,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def table_of_time(rows: Sequence[dict[str, Any]]) -> str:
-    """Shares of a launch's or a step's time.
+    """Shares of the time of a forward pass or step by kind of kernel.
 
     Args:
         rows: that were profiled.
@@ -119,7 +119,7 @@ def _markdown(head: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 
 def with_tables(page: str, files: Sequence[Path] = FILES) -> str:
-    """The page with the tables of the files that are there between its marks.
+    """The page with the tables inserted between its marks.
 
     Args:
         page: Markdown with both marks.

@@ -1,4 +1,4 @@
-"""What a piece of work costs: seconds (medians of turns taken with its rivals), FLOPs, peak memory above the model.
+"""Measure the cost of a computation: seconds (median of alternating runs), FLOPs, peak memory above the model.
 
 On a CPU seconds are this process's CPU seconds (``resource.getrusage``), so that a busy machine changes little; on a
 GPU they are wall seconds with the device waited for. The first turn, which does not count, is where FLOPs are counted
@@ -34,7 +34,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Work:
-    """A piece of work.
+    """A computation to measure.
 
     Attributes:
         name: of who does it.
@@ -47,7 +47,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one call costs.
+    """Cost of one call of a computation.
 
     Attributes:
         seconds: median.
@@ -63,7 +63,7 @@ class Cost:
 
 
 def now(device: torch.device) -> float:
-    """CPU seconds of this process without its children, or wall seconds once the device is done."""
+    """CPU seconds of this process without its children, or wall seconds after the device has finished."""
     if device.type == "cpu":
         used = resource.getrusage(resource.RUSAGE_SELF)
         return used.ru_utime + used.ru_stime
@@ -72,7 +72,7 @@ def now(device: torch.device) -> float:
 
 
 class Peak:
-    """The most memory since it was made, above what was in use then."""
+    """Peak memory since the start of the measurement, above what was in use then."""
 
     def __init__(self, device: torch.device) -> None:
         gc.collect()
@@ -91,7 +91,7 @@ class Peak:
             self.before = None
 
     def mb(self) -> float | None:
-        """So far; None where the system does not tell."""
+        """Peak memory so far, MB; None where the system does not report it."""
         if self.before is None:
             return None
         most = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else _status("VmHWM")
@@ -104,7 +104,7 @@ def _status(key: str) -> float:
 
 
 def take_turns(device: torch.device, works: Sequence[Work], repeats: int, seconds: float) -> dict[str, Cost | None]:
-    """Costs by name; None for work that the device has no memory for.
+    """Costs by name, from alternating runs; None for work that runs out of device memory.
 
     Args:
         device: the model's.
@@ -136,7 +136,7 @@ def take_turns(device: torch.device, works: Sequence[Work], repeats: int, second
 
 
 def shares_of_time(device: torch.device, piece: Piece) -> dict[str, float]:
-    """Where the time of one call goes: the share of each kind of kernel or operator, and ``idle`` of a GPU's wall time.
+    """Share of each kind of kernel or operator in the time of one call, and ``idle`` of a GPU's wall time.
 
     Args:
         device: the model's.

@@ -1,4 +1,4 @@
-"""Text at many m: rows of all m in one batch against one m at a time, tokens per CPU second; a table.
+"""Benchmark of text generation at many m: all m in one batch against one m at a time, tokens per CPU second.
 
     python benchmarks/generation.py                                        testbed:gemma2
     python benchmarks/generation.py --model smollm2 --prompts 8 --points 5
@@ -41,7 +41,7 @@ Answers = dict[tuple[int, float], list[int]]
 
 @dataclass(frozen=True)
 class Job:
-    """What is written: every prompt at every m."""
+    """Texts to generate: every prompt at every m."""
 
     model: Any
     template: Template
@@ -52,7 +52,7 @@ class Job:
 
 
 def seconds(job: Job) -> float:
-    """CPU seconds of this process, or wall seconds once the device is done."""
+    """CPU seconds of this process, or wall seconds after the device has finished."""
     if device_of(job.model).type == "cpu":
         return time.process_time()
     torch.cuda.synchronize()
@@ -60,13 +60,13 @@ def seconds(job: Job) -> float:
 
 
 def until_stop(ids: Sequence[int], stops: Sequence[int]) -> list[int]:
-    """An answer with the token that ended it."""
+    """An answer up to and including the token that ended it."""
     end = next((place + 1 for place, id_ in enumerate(ids) if id_ in stops), len(ids))
     return list(ids[:end])
 
 
 def one_m_at_a_time(job: Job, rows: int = 8) -> Answers:
-    """``model.generate`` under ``attach``, a batch of prompts at one m after the other."""
+    """Generate by ``model.generate`` under ``attach``, one batch of prompts for each m."""
     answers: Answers = {}
     stops = stops_of(job.model, job.template) or []
     for m in job.m:
@@ -89,7 +89,7 @@ def one_m_at_a_time(job: Job, rows: int = 8) -> Answers:
 
 
 def all_m(job: Job) -> Answers:
-    """Rows of all m in one batch."""
+    """Generate with rows of all m in one batch."""
     writer = RowWriter(job.model, job.template, job.intervention, job.config)
     asks = [Ask(i, ids, m) for m in job.m for i, ids in enumerate(job.prompts)]
     answers: Answers = {}
@@ -100,7 +100,7 @@ def all_m(job: Job) -> Answers:
 
 
 def random_vector(model: Any, template: Template, prompt: tuple[int, ...], positions: Any) -> Intervention:
-    """Half way up, as long as the residual stream there is on a prompt's tokens."""
+    """Random vector at the middle layer, with the mean norm of the residual stream on a prompt's tokens."""
     layer = len(blocks_of(model)) // 2
     found = Intervention.create(
         model, "vector", [layer], positions=positions, prefix_ids=template.prefix_ids, bos_id=template.bos_id
@@ -117,7 +117,7 @@ def random_vector(model: Any, template: Template, prompt: tuple[int, ...], posit
 
 
 def measure(job: Job, repeats: int) -> dict[str, Any]:
-    """Median seconds of both, which take turns, and whether they wrote the same."""
+    """Median seconds of both ways in alternating runs, and whether their texts agree."""
     ways: tuple[Callable[[Job], Answers], ...] = (one_m_at_a_time, all_m)
     spent: list[list[float]] = [[], []]
     answers: list[Answers] = [{}, {}]
@@ -143,7 +143,7 @@ def measure(job: Job, repeats: int) -> dict[str, Any]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown."""
+    """Results as a Markdown table."""
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
     for row in rows:
         cells = [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()]
@@ -152,7 +152,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the benchmark, print its table and write its file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="testbed:gemma2")
     parser.add_argument("--prompts", type=int, default=16)

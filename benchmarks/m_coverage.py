@@ -1,4 +1,4 @@
-"""Coverage of the interval of m, on fine and on coarse sweeps of the same planted tables.
+"""Coverage of the confidence interval of m, on fine and coarse sweeps of the same simulated tables.
 
     python benchmarks/m_coverage.py [--tables 300]
 
@@ -21,7 +21,7 @@ from curve_coverage import N_PAIRS, planted_table, true_choices
 from curve_prior import TABLES, M, plant
 
 from easyedit_split.analysis.choose_m.from_pairs import from_pairs
-from easyedit_split.analysis.choose_m.recommendation import Aim
+from easyedit_split.analysis.choose_m.result import Aim
 from easyedit_split.log_odds import PairOdds
 from easyedit_split.sweep_curves import KINDS, CurveKey, SweepCurve
 
@@ -49,7 +49,7 @@ def main() -> None:
                 if ends is not None:
                     held[aim, step].append(ends.low - ROUNDING <= chosen[aim] <= ends.high + ROUNDING)
                     width[aim, step].append(ends.high - ends.low)
-    print(f"share of 95 % intervals of m that hold the truth, of {given.tables} planted tables of {N_PAIRS} pairs")
+    print(f"coverage of 95 % confidence intervals of m, over {given.tables} simulated tables of {N_PAIRS} pairs")
     print(f"{'aim':<10}{'spacing':>9}{'coverage':>10}{'median width':>14}{'tables':>8}")
     for (aim, step), values in sorted(held.items()):
         wide = np.median(width[aim, step])

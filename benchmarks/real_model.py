@@ -1,4 +1,4 @@
-"""Power-seeking on a real chat model: what of the paper holds there, as Markdown.
+"""Reproduction of the paper's findings for power-seeking on a real chat model, as Markdown.
 
     python benchmarks/real_model.py --data FOLDER --out FOLDER [--model smollm2] [--layer 15] [--train 64] [--test 24]
                                     [--neutral 16] [--texts 3]
@@ -64,13 +64,13 @@ class Cell:
         return self.artifact.unit.r_per_m
 
     def at(self, kind: str, m: FloatArray) -> FloatArray:
-        """Each pair's log-odds at m, ``[pairs, len(m)]``, between swept points."""
+        """Log-odds of each pair at m, ``[pairs, len(m)]``, interpolated between swept points."""
         odds = self.fit.curve.preference if kind == "preference" else self.fit.curve.table("utility")
         curve = Akima1DInterpolator(odds.m, odds.values, axis=1, method="makima")
         return np.asarray(curve(m), dtype=np.float64)
 
     def strongest(self, cost: float) -> float | None:
-        """The largest m > 0 whose mean utility is at most ``cost`` nats below the bare model's."""
+        """The largest m > 0 whose mean utility is at most ``cost`` nats below the unsteered model's."""
         m = np.linspace(0, self.fit.curve.table("utility").m[-1], 4001)
         utility = self.at("utility", m).mean(axis=0)
         good = np.flatnonzero(utility >= utility[0] - cost)
@@ -80,7 +80,7 @@ class Cell:
 def made(
     form: str, objective: str, args: argparse.Namespace, model: Any, tokenizer: Any, pairs: dict[str, PairTable]
 ) -> Cell:
-    """A cell from --out, or trained, swept and kept there."""
+    """A cell read from --out, or trained, swept and saved there."""
     name = f"{form} x {objective}"
     stem = args.out / f"{form}-{objective}"
     if not stem.is_dir():
@@ -99,13 +99,13 @@ def made(
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [f"| {' | '.join(head)} |", "|" + "-|" * len(head)]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
 def curves(cells: list[Cell]) -> str:
-    """Preference, utility and accuracy at a few r."""
+    """Table of preference, utility and accuracy at a few r."""
     rows = []
     for r in SHOWN_R:
         row = [f"{r:g}"]
@@ -122,7 +122,7 @@ def curves(cells: list[Cell]) -> str:
 
 
 def fits(cells: list[Cell]) -> str:
-    """R2 of both curves, and what one m is worth."""
+    """Table of R2 of both curves, and r at m = 1."""
     rows = []
     for cell in cells:
         r2 = [f"{fit.r2:.3f}" if fit else "not fitted" for fit in (cell.fit.preference, cell.fit.utility)]
@@ -133,7 +133,7 @@ def fits(cells: list[Cell]) -> str:
 
 
 def paired(cells: list[Cell]) -> str:
-    """SPLIT's vector against each other at equal utility."""
+    """Paired comparison of SPLIT's vector with each other cell at equal utility."""
     draws = np.random.default_rng(0)
     reference = next(cell for cell in cells if cell.name == REFERENCE)
     rows = []
@@ -156,13 +156,13 @@ def paired(cells: list[Cell]) -> str:
 
 
 def strength_of(cell: Cell) -> float:
-    """The m that texts and side effects are shown at."""
+    """The m at which texts and side effects are shown."""
     found = cell.strongest(0.0)
     return FALLBACK_R / cell.r_per_m if found is None else found
 
 
 def side_effects(cells: list[Cell], model: Any, tokenizer: Any, count: int) -> str:
-    """KL and changed answers."""
+    """Table of KL divergence and changed answers."""
     rows = []
     for cell in cells:
         m = strength_of(cell)
@@ -170,11 +170,11 @@ def side_effects(cells: list[Cell], model: Any, tokenizer: Any, count: int) -> s
         means = collateral_means(collateral(model, template, neutral_prompts(count), cell.artifact.only(), [m]))
         kl, changed = float(means["kl"].iloc[0]), float(means["changed"].iloc[0])
         rows.append((cell.name, f"{m * cell.r_per_m:.2f}", f"{kl:.3f}", f"{changed:.0%}"))
-    return table(("", "at r", "KL (nats a token)", "answers changed"), rows)
+    return table(("", "at r", "KL (nats per token)", "answers changed"), rows)
 
 
 def texts(cells: list[Cell], model: Any, tokenizer: Any, prompts: list[str]) -> str:
-    """What is said unsteered and by each."""
+    """Sample answers, unsteered and of each cell."""
     config = GenerateConfig(max_new_tokens=40)
     said: dict[str, list[str]] = {}
     for cell in cells:
@@ -193,7 +193,7 @@ def texts(cells: list[Cell], model: Any, tokenizer: Any, prompts: list[str]) -> 
 
 
 def main() -> None:
-    """Print the page."""
+    """Print the Markdown page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder with powerseeking_train.csv and powerseeking_test.csv")
     parser.add_argument("--out", type=Path, required=True)

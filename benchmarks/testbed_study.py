@@ -1,4 +1,4 @@
-"""The curves and the choice of m, measured on the testbed, from what `benchmarks/effect.py --keep FOLDER` left.
+"""Study of curve fits, choice of m and mechanism on the testbed, from the files of ``effect.py --keep FOLDER``.
 
     python benchmarks/testbed_study.py FOLDER [--worst DIR] [--parts curves,which,mechanism]
 
@@ -63,25 +63,25 @@ DEFAULT = "the wanted answers are likeliest (default)"
 RULES: dict[str, tuple[str, Aim, Budget | None]] = {
     DEFAULT: ("refined", "answer", None),
     "the wanted answers are likeliest": ("far", "answer", None),
-    "most preference for 3 nats": ("refined", "preference", Budget(None, 3.0)),
-    "most preference for a tenth of the range": ("far", "preference", Budget()),
+    "greatest preference for 3 nats of utility": ("refined", "preference", Budget(None, 3.0)),
+    "greatest preference for a tenth of utility's range": ("far", "preference", Budget()),
 }
 
 
 def folders(root: Path, datasets: tuple[str, ...] = DATASETS) -> list[Path]:
-    """The kept cells of some datasets."""
+    """Folders of the saved cells of some datasets."""
     found = sorted(p.parent for p in root.glob("*/artifact"))
     return [p for p in found if p.name.split("-")[1] in datasets]
 
 
 def fitted(path: Path) -> SweepFit:
-    """The one fitted curve of a sweep file."""
+    """The only fitted curve of a sweep file."""
     (fit,) = fit_sweep(curves_of(read_sweep(path), str(path)), keep_going=True)
     return fit
 
 
 def study_curves(root: Path, worst: Path | None) -> None:
-    """Print R2 of the paper's form and of its rivals; draw the worst."""
+    """Print R2 of the paper's curve and of the alternatives; plot the worst fits."""
     r2: dict[tuple[str, str], list[float]] = defaultdict(list)
     held: dict[tuple[str, str], list[float]] = defaultdict(list)
     wins: dict[tuple[str, str], int] = defaultdict(int)
@@ -117,7 +117,7 @@ def study_curves(root: Path, worst: Path | None) -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """One cell: m and the judge's mean test score, by the judge on dev and by each rule from dev log-odds."""
+    """One cell: the m chosen by the judge on dev and by each rule from dev log-odds, with mean judge scores on test."""
 
     cell: str
     judged: float
@@ -126,14 +126,14 @@ class Choice:
     test: dict[str, float]
 
     def ratio(self, rule: str) -> float:
-        """What choosing by log-odds reaches of what choosing by reading reaches."""
+        """Judge score of the m chosen from log-odds relative to that of the m chosen by the judge."""
         return self.test[rule] / self.test_judged if self.test_judged else float("nan")
 
 
 def judged_score(
     model: torch.nn.Module, template: Template, artifact: Artifact, pairs: Sequence[Pair], m: float
 ) -> float:
-    """Mean harmonic score of greedy answers to the pairs' prompts at m, over pairs."""
+    """Mean judge score (harmonic mean) of greedy answers to the pairs' prompts at m."""
     judge = TestbedJudge()
     groups: dict[str | None, list[Pair]] = defaultdict(list)
     for pair in pairs:
@@ -153,7 +153,7 @@ def judged_score(
 def refined(
     path: Path, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, artifact: Artifact, pairs: PairTable
 ) -> pd.DataFrame:
-    """The far dev sweep and what `look_closer` adds to it, kept beside it."""
+    """The wide dev sweep with the m added by ``look_closer``, cached beside it."""
     file = path / "dev_refined.parquet"
     if not file.exists():
         table = read_sweep(path / "dev.parquet")
@@ -164,13 +164,13 @@ def refined(
 
 
 def recommended(table: pd.DataFrame, aim: Aim, budget: Budget | None) -> float | None:
-    """The m that `recommend` takes from a sweep; None where it finds none usable."""
+    """The m that ``recommend`` chooses from a sweep; None where it finds none usable."""
     (fit,) = fit_sweep(curves_of(table), keep_going=True)
     return recommend(fit, aim=aim, budget=budget).m
 
 
 def choose(path: Path) -> Choice:
-    """All choices for one cell."""
+    """All choices of m for one cell."""
     torch.set_num_threads(1)
     model_name, dataset, *_ = path.name.split("-")
     model, tokenizer = load_model(f"testbed:{model_name}")
@@ -196,7 +196,7 @@ def choose(path: Path) -> Choice:
 
 
 def study_choice(root: Path, workers: int) -> None:
-    """Print the table of choices and each rule's mean ratio."""
+    """Print the table of choices and the mean ratio of each rule."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         choices = list(pool.map(choose, folders(root, CHOSEN_ON)))
     print("| cell | m by log-odds | m by the judge | test score by log-odds | test score by the judge | ratio |")
@@ -224,7 +224,7 @@ def study_choice(root: Path, workers: int) -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """The mechanism of one cell; rho is Spearman's, over the swept m."""
+    """Mechanism results of one cell; rho is Spearman's rank correlation over the swept m."""
 
     cell: str
     rho: dict[str, float]
@@ -234,7 +234,7 @@ class Found:
 
 
 def look_inside(path: Path) -> Found | None:
-    """The mechanism of one cell; None where a curve could not be fitted."""
+    """Mechanism results of one cell; None where a curve could not be fitted."""
     torch.set_num_threads(1)
     model_name, dataset, *_ = path.name.split("-")
     fit = fitted(path / "test.parquet")
@@ -256,7 +256,7 @@ def look_inside(path: Path) -> Found | None:
 
 
 def study_mechanism(root: Path, workers: int) -> None:
-    """Print what was found in each cell, and the medians by form."""
+    """Print the mechanism results of each cell, and medians by form."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         cells = [found for found in pool.map(look_inside, folders(root)) if found is not None]
     rhos, cosines = list(cells[0].rho), list(cells[0].cosines)

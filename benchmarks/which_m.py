@@ -1,4 +1,4 @@
-"""Does a recommendation refuse where nothing steers, and answer where something does? On planted tables.
+"""Error rates of recommendations on simulated tables: an m given without an effect, none given with one.
 
     python benchmarks/which_m.py [--tables 400] [--check]
 
@@ -37,7 +37,7 @@ SIZES, SHARES = (12, 32, 128), (0.0, 0.25, 0.5, 0.75)
 
 @dataclass(frozen=True)
 class World:
-    """What is planted: mean slope of preference and utility, and errors of points, nats."""
+    """Simulation setting: mean slope of preference and utility, and s.d. of the points' errors, nats."""
 
     lift: float = 0.0
     style: float = 0.0
@@ -45,7 +45,7 @@ class World:
 
 
 def planted(rng: np.random.Generator, pairs: int, saturated: int, world: World) -> SweepCurve:
-    """One table."""
+    """Simulate one table of log-odds over pairs and m."""
     free = pairs - saturated
     slope = world.lift + SPREAD * rng.normal(size=(pairs, 1))
     pref = rng.normal(-4, 2, size=(pairs, 1)) + slope * M + 0.015 * rng.normal(size=(pairs, 1)) * M**2
@@ -60,13 +60,13 @@ def planted(rng: np.random.Generator, pairs: int, saturated: int, world: World) 
 
 
 def worlds(free: int) -> dict[str, World]:
-    """By name; what is something depends on how many pairs can show it."""
+    """Simulation settings by name; effect sizes depend on the number of pairs."""
     lift = (float(stats.t.ppf(0.975, free - 1)) + 2) * SPREAD / np.sqrt(free)
     return {"nothing": World(), "rough": World(rough=0.1), "style": World(style=0.4), "something": World(lift=lift)}
 
 
 def shares(pairs: int, saturated: int, world: World, tables: int) -> tuple[float, float]:
-    """Of tables: for which an m is given, and whose best m gains nothing."""
+    """Shares of tables for which an m is given, and of those whose best m gains nothing."""
     given = nothing = 0
     for seed in range(tables):
         advice = from_pairs(planted(np.random.default_rng([seed, pairs, saturated]), pairs, saturated, world))
@@ -78,10 +78,10 @@ def shares(pairs: int, saturated: int, world: World, tables: int) -> tuple[float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=400, help="of each kind")
-    parser.add_argument("--check", action="store_true", help="exit with 1 where a promised number is missed")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a documented number is not reached")
     wanted = parser.parse_args()
     missed = []
-    print(f"share of {wanted.tables} planted tables for which an m is given (no gain at any m)")
+    print(f"share of {wanted.tables} simulated tables for which an m is given (no gain at any m)")
     print(f"{'pairs':>5}{'saturated':>11}" + "".join(f"{name:>18}" for name in worlds(2)))
     for pairs in SIZES:
         for saturated in (int(share * pairs) for share in SHARES):

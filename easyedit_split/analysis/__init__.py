@@ -1,4 +1,4 @@
-"""Preference and utility curves over m (Section 4): fitted, with errors, regions and a recommended m.
+"""Analysis of preference and utility curves over m (Section 4): fits, confidence intervals, regions, choice of m.
 
     curves = curves_of(read_sweep("sweep.parquet"))
     fits = fit_sweep(curves)
@@ -20,8 +20,8 @@ from .choose_m.from_pairs import from_pairs
 from .choose_m.interval import Direction, Interval
 from .choose_m.paired_gain import PairedGain
 from .choose_m.recommend import default_aim, recommend
-from .choose_m.recommendation import AIMS, Aim, Recommendation
 from .choose_m.refine import closer_points, look_closer, near_range
+from .choose_m.result import AIMS, Aim, Recommendation
 from .choose_m.style import Style, style_of
 from .compare import ModelScore, compare_models
 from .fit.curves import CurveParams, preference_curve, utility_curve, validity

@@ -1,4 +1,5 @@
-"""Activations files: one layer's activations and what an intervention adds, as a NumPy archive (.npz, no pickles).
+"""Read activations files: hidden states of one layer and what an intervention adds, as a NumPy archive (.npz, no
+pickles).
 
 h        [n, d]            activations of stably handled inputs at the intervened place (m = 0); required
 dh       [d] or [n, d]     change at m = 1, one for all rows or one for each; required
@@ -29,7 +30,7 @@ DAMAGED = (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFil
 
 @dataclass(frozen=True)
 class Activations:
-    """Contents of an activations file; ``dh`` broadcast to every row, None for what the file does not give.
+    """Contents of an activations file; ``dh`` is broadcast to every row, and absent arrays are None.
 
     Attributes:
         h: ``[n d]`` activations at m = 0.
@@ -121,14 +122,14 @@ def _pairs(path: Path, data: dict[str, npt.NDArray[Any]], n: int) -> npt.NDArray
 
 
 def _direction(path: Path, data: dict[str, npt.NDArray[Any]], h: FloatArray, name: str) -> FloatArray | None:
-    """``w_<name>`` as given, or ridge regression of ``<name>`` on h, or None."""
+    """A direction in activation space: ``w_<name>`` as given, or ridge regression of ``<name>`` on h, or None."""
     n, d = h.shape
     if f"w_{name}" in data:
         w = _array(path, data, f"w_{name}", 1)
         if w.shape != (d,):
             raise DataError(f"{path}: w_{name} has {len(w)} entries; h has {d} columns.")
         if not w.any():
-            raise DataError(f"{path}: w_{name} is 0 everywhere; a direction must point somewhere: leave the key out.")
+            raise DataError(f"{path}: w_{name} is 0 everywhere; a direction must be nonzero: leave the key out.")
         return w
     if name not in data:
         return None

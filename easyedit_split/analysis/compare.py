@@ -1,4 +1,4 @@
-"""Model comparison: the paper's form against rival curves, by cross-validation and by BIC.
+"""Model comparison: the paper's curve against alternative curves, by cross-validation and BIC.
 
 held-out R2 = 1 - sum over folds of squared errors on points left out / SST,      folds: every K-th point by m
 BIC         = n log(SSE / n) + k log n                                            (lower is better)
@@ -23,7 +23,7 @@ FOLDS = 5
 
 @dataclass(frozen=True, slots=True)
 class ModelScore:
-    """Goodness of fit of one model of a curve.
+    """Goodness of fit of one model to a curve.
 
     Attributes:
         name: of the model.
@@ -48,7 +48,7 @@ class ModelScore:
 def compare_models(
     m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, *, folds: int = FOLDS
 ) -> list[ModelScore]:
-    """Fit the paper's form and rival models to one curve, best BIC first.
+    """Fit the paper's curve and the alternative models to one curve, best BIC first.
 
     Args:
         m: swept m.

@@ -1,4 +1,4 @@
-"""A grid that reaches the decay by itself: it grows outward until utility has lost 80 % of its range.
+"""Adaptive grid that extends the sweep outward until utility has lost 80 % of its range.
 
     lost(m) = (max util - util(m)) / (max util - b)          from the fitted curve of Eq. 17, b its value as |m| -> inf
 
@@ -33,7 +33,7 @@ Rule = Callable[[pd.DataFrame], Points]
 
 @dataclass(frozen=True, slots=True)
 class SideDecay:
-    """How much of utility's fitted range one side of a sweep shows.
+    """Share of utility's fitted range that is lost at one end of a sweep.
 
     Attributes:
         m: the outermost swept m of that side; 0 where the side was not swept.
@@ -45,12 +45,12 @@ class SideDecay:
 
     @property
     def reached(self) -> bool:
-        """Whether the side shows enough of the decay."""
+        """Whether utility has lost enough of its range at this end."""
         return self.lost >= ENOUGH
 
 
 def decay_shown(curve: SweepCurve) -> tuple[SideDecay, SideDecay]:
-    """How much of the decay the minus and the plus side of a swept curve show.
+    """Share of utility's range that is lost at the lower and the upper end of a swept curve.
 
     Args:
         curve: its utility is fitted anew; where that fails, both shares are NaN.
@@ -70,7 +70,7 @@ def decay_shown(curve: SweepCurve) -> tuple[SideDecay, SideDecay]:
 
 @dataclass(frozen=True, slots=True)
 class GrowOutward:
-    """Further m for ``sweep(next_points=...)``: one beyond each end that does not show enough of the decay yet.
+    """Further m for ``sweep(next_points=...)``: one beyond each end at which utility has not yet lost enough.
 
     Attributes:
         limit: largest |m| to look at.
@@ -79,7 +79,7 @@ class GrowOutward:
     limit: float
 
     def __call__(self, table: pd.DataFrame) -> tuple[tuple[float, float], ...]:
-        """The next m of each curve's unfinished sides as ``(m, m)``; none once all are done, or at the limit.
+        """The next m ``(m, m)`` beyond each curve's unfinished ends; none once all are done, or at the limit.
 
         Args:
             table: the sweep so far.
@@ -97,7 +97,7 @@ class GrowOutward:
 
 
 def next_points(points: Sequence[float], *, grows: bool, refine: bool) -> Rule:
-    """The rule for further m of a sweep: outward first, where the grid grows, then closer to the best m, where asked.
+    """Callable that names further m of a sweep: outward first, where the grid grows, then near the best m, where asked.
 
     Args:
         points: the m that the sweep begins with.
@@ -109,7 +109,7 @@ def next_points(points: Sequence[float], *, grows: bool, refine: bool) -> Rule:
 
 
 def one_after_another(*callables: Rule) -> Rule:
-    """Further m from the first of several callables that has any: the next one begins where the one before is done.
+    """Chain several callables for further m: each begins where the one before has none left.
 
     Args:
         *callables: each as ``sweep(next_points=...)`` takes it.
@@ -122,7 +122,7 @@ def one_after_another(*callables: Rule) -> Rule:
 
 
 def decay_report(curve: SweepCurve) -> str:
-    """One sentence on how much of utility's decay a sweep shows.
+    """A sentence on how much of utility's range a sweep shows to be lost.
 
     Args:
         curve: the finished sweep.

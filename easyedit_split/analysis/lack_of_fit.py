@@ -1,4 +1,4 @@
-"""Does the fitted curve pass through its points, as nearly as the scatter of pairs allows? In all, near 0 and near m*.
+"""Lack-of-fit test of a fitted curve against the variation between pairs: overall, near 0 and near m*.
 
     Q = sum w_j r_j^2 / sum w_j v_j,     r = mean curve - fit,     v_j = variance of r_j over pairs if the form is right
 
@@ -28,7 +28,7 @@ DRAWS, SEED, NEAR = 2000, 0, 2
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """How far a fit misses its points, and how often chance would make it miss as far.
+    """Size of a fit's deviation from its points, nats, and its p-value.
 
     Attributes:
         where: "the sweep", "m = 0" or "m = ...".
@@ -42,19 +42,19 @@ class Misfit:
 
     @property
     def counts(self) -> bool:
-        """Whether it is beyond chance and worth a word."""
+        """Whether the deviation is significant and large enough to report."""
         return self.probability < LEVEL and self.nats >= LEAST
 
     def sentence(self) -> str:
-        """In words."""
+        """The deviation as a sentence."""
         chance = f"p < {1 / DRAWS:g}" if self.probability < 1 / DRAWS else f"p = {self.probability:.2g}"
         place = "over the sweep" if self.where == "the sweep" else f"near {self.where}"
-        return f"misses the points by {self.nats:.2g} nats {place} ({chance})"
+        return f"has a lack of fit of {self.nats:.2g} nats {place} ({chance})"
 
 
 @dataclass(frozen=True, slots=True)
 class LackOfFit:
-    """The misfits of one fitted curve.
+    """Lack-of-fit tests of one fitted curve.
 
     Attributes:
         sweep: over all points.
@@ -68,17 +68,17 @@ class LackOfFit:
 
     @property
     def found(self) -> tuple[Misfit, ...]:
-        """The misfits that count."""
+        """The tests that are significant."""
         return tuple(part for part in (self.sweep, self.zero, self.chosen) if part is not None and part.counts)
 
     @property
     def slopes_are_wrong(self) -> bool:
-        """Whether slopes at 0 and regions are to be taken from a smooth curve instead."""
+        """Whether slopes at 0 and regions should be taken from the smoothing spline instead."""
         return self.zero.counts or self.sweep.counts
 
 
 def lack_of_fit(fit: CurveFit, table: PairOdds, m: float | None = None) -> LackOfFit | None:
-    """Test one fit against the scatter of its pairs; None where nothing says how they scatter at the fitted points.
+    """Test one fit against the variation between its pairs; None where that cannot be estimated at the fitted points.
 
     Args:
         fit: of the table's mean.

@@ -100,7 +100,7 @@ def manifold(h: Float[FloatArray, "n d"], variance_kept: float = VARIANCE_KEPT) 
 
 
 def reference_rows(acts: Activations) -> Bool[np.ndarray, " n"]:
-    """Rows that define the manifold: every other one, or whole pairs, each added to the half with fewer rows so far.
+    """Rows that define the manifold: every other one, or whole pairs, split into halves of similar size.
 
     Args:
         acts: an activations file.
@@ -164,7 +164,7 @@ def directions(acts: Activations) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Mechanism:
-    """The distance from the manifold held against fitted validity.
+    """Rank correlation of the distance from the manifold with fitted validity.
 
     Attributes:
         table: ``m, residual, mahalanobis, D_<kind>...`` at the fitted m.
@@ -190,7 +190,7 @@ def mechanism(acts: Activations, fits: dict[str, CurveFit]) -> Mechanism:
         DataError: no fit was given.
     """
     if not fits:
-        raise DataError("mechanism needs at least one fitted curve to hold the distances against.")
+        raise DataError("mechanism needs at least one fitted curve to compare the distances with.")
     m = np.unique(np.concatenate([fit.m for fit in fits.values()]))
     table = distances(acts, m)
     correlation = {}
@@ -204,7 +204,7 @@ def mechanism(acts: Activations, fits: dict[str, CurveFit]) -> Mechanism:
 
 
 def _closest(acts: Activations, m: FloatArray) -> dict[str, tuple[float, float]]:
-    """(m <= 0, m >= 0) of least distance, on a fine grid over the sweep."""
+    """The m <= 0 and the m >= 0 of least distance, on a fine grid over the sweep."""
     fine = distances(acts, np.linspace(min(m.min(), 0.0), max(m.max(), 0.0), 401))
     out = {}
     for name in ("residual", "mahalanobis"):

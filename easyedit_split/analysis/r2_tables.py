@@ -86,7 +86,7 @@ def _layout(records: list[tuple[CurveKey, Kind, float]], complaint: str, fits: S
 
 
 def _means(row: dict[tuple[Kind, str], list[float]], datasets: list[str]) -> dict[str, float]:
-    """One row's numbers: mean over seeds per dataset, NaN where there is no fit, then the average over datasets."""
+    """R2 of one row: mean over seeds per dataset, NaN where there is no fit, then the average over datasets."""
     out: dict[str, float] = {}
     for kind in KINDS:
         means = {name: float(np.mean(row[kind, name])) for name in datasets if (kind, name) in row}
@@ -114,7 +114,7 @@ def _row_rank(models: list[str]) -> Callable[[tuple[str, str, str]], tuple[objec
 
 
 def to_markdown(table: pd.DataFrame, decimals: int = 2) -> str:
-    """A table of this module as Markdown.
+    """Format a table of this module as Markdown.
 
     Args:
         table: a table of this module.
@@ -128,7 +128,7 @@ def to_markdown(table: pd.DataFrame, decimals: int = 2) -> str:
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """A table of this module as CSV, full precision.
+    """Format a table of this module as CSV, with full precision.
 
     Args:
         table: a table of this module.
@@ -137,7 +137,7 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def to_latex(table: pd.DataFrame, decimals: int = 2) -> str:
-    """A table of this module as LaTeX in the paper's layout (needs booktabs).
+    """Format a table of this module as LaTeX in the paper's layout (needs booktabs).
 
     Args:
         table: a table of this module.

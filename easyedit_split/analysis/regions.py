@@ -28,7 +28,7 @@ RESOLUTION = 2001  # points per side on which borders are looked for
 
 @dataclass(frozen=True, slots=True)
 class SideRegions:
-    """One side of zero; a border is None where the sweep ends before it.
+    """Region borders on one side of m = 0; a border is None where the sweep ends before it.
 
     Attributes:
         linear_end: end of the linear region (0.0 when there is none).
@@ -47,7 +47,7 @@ class SideRegions:
 
 @dataclass(frozen=True, slots=True)
 class LinearLaw:
-    """The linear law of Bigelow et al. beside the fitted curve.
+    """Slope and intercept of the linear law of Bigelow et al., for comparison with the fitted curve.
 
     Attributes:
         slope: least-squares slope over the points of the linear region, nats per unit of m (NaN under 3 points).
@@ -64,7 +64,7 @@ class LinearLaw:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """Regions of one fitted curve.
+    """Linear, transitional and convergence regions of one fitted curve.
 
     Attributes:
         plus: the side m > 0; None when it was not swept.
@@ -82,7 +82,8 @@ class Regions:
 
 
 def breakdown(params: CurveParams) -> tuple[float | None, float | None]:
-    """Breakdown points (m-, m+) where D = 1/2 beyond each side's peak; None where the side has none or was not swept.
+    """Breakdown points (m-, m+) where D = 1/2 beyond the peak for each sign of m; None where there is none or none was
+    swept.
 
     Args:
         params: the nine parameters.
@@ -97,7 +98,7 @@ def breakdown(params: CurveParams) -> tuple[float | None, float | None]:
 
 
 def regions_of(fit: CurveFit) -> Regions:
-    """Linear, transitional and convergence regions of a fit, by the definition on top of this file.
+    """Linear, transitional and convergence regions of a fit, by the definition at the top of this file.
 
     Args:
         fit: of the preference or the utility.
@@ -120,7 +121,7 @@ def _side(fit: CurveFit, end: float, slope0: float, half: float | None) -> SideR
 
 
 def side_grid(end: float) -> Float[FloatArray, " g"]:
-    """Fine grid from zero (left out) to the end of one side.
+    """Fine grid from zero (excluded) to one end of the sweep.
 
     Args:
         end: last swept m of the side.
@@ -134,7 +135,7 @@ def borders(
     slope: Float[FloatArray, "B g"],
     slope0: Float[FloatArray, " B"],
 ) -> tuple[Float[FloatArray, " B"], Float[FloatArray, " B"]]:
-    """End of the linear region and start of convergence of each version of one side; NaN beyond the sweep.
+    """End of the linear region and start of convergence of each draw on one side of m = 0; NaN beyond the sweep.
 
     Args:
         m: from ``side_grid``.

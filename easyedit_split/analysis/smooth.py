@@ -1,4 +1,4 @@
-"""A smooth curve through the points, where the paper's form does not describe them: its slope at zero and its regions.
+"""Smoothing spline through the points, for slope and regions where the paper's curve has a lack of fit.
 
     minimise  sum w_j (y_j - s(m_j))^2 + lambda int s''(m)^2 dm        over natural cubic splines s
 
@@ -48,7 +48,7 @@ class SmoothCurve:
     linear_ends: tuple[float | None, float | None]
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats.
+        """Value of the spline at m, nats.
 
         Args:
             m: any m within the sweep.
@@ -57,7 +57,7 @@ class SmoothCurve:
 
 
 def smooth_curve(table: PairOdds, level: float = 0.95) -> SmoothCurve | None:
-    """Smooth a swept curve; None with fewer than five points.
+    """Fit a smoothing spline to a swept curve; None with fewer than five points.
 
     Args:
         table: pairs over the swept m, 0 inside.
@@ -75,7 +75,7 @@ def smooth_curve(table: PairOdds, level: float = 0.95) -> SmoothCurve | None:
 
 
 def _hat(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"]) -> Float[FloatArray, "n n"]:
-    """The matrix that smooths values at m, its lambda chosen for y."""
+    """Smoother (hat) matrix of values at m, with lambda chosen for y."""
     root = np.sqrt(spacing_weights(m))
     stiffness, V = np.linalg.eigh(_roughness(m / np.abs(m).max()) / np.outer(root, root))
     stiffness = np.maximum(stiffness, 0.0)
@@ -88,7 +88,7 @@ def _hat(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"]) -> Float[FloatA
 
 
 def _roughness(x: Float[FloatArray, " n"]) -> Float[FloatArray, "n n"]:
-    """K, with s' K s the integral of s''^2 of the natural cubic spline through s at x."""
+    """Roughness penalty matrix K: s' K s is the integral of s''^2 of the natural cubic spline through s at x."""
     h, n = np.diff(x), len(x)
     Q, R = np.zeros((n, n - 2)), np.zeros((n - 2, n - 2))
     for j in range(n - 2):
@@ -100,7 +100,7 @@ def _roughness(x: Float[FloatArray, " n"]) -> Float[FloatArray, "n n"]:
 
 
 def _slope_interval(table: PairOdds, hat: FloatArray, slope: float, level: float) -> Interval | None:
-    """Scatter of the pairs' own slopes, and half of what leaving points out changes."""
+    """Confidence interval of the slope from the variation between pairs, widened by half of the leave-out change."""
     concepts, counts = np.unique(table.concepts, return_counts=True)
     if not table.has_pairs or counts.min() < 2:
         return None
@@ -111,7 +111,7 @@ def _slope_interval(table: PairOdds, hat: FloatArray, slope: float, level: float
 
 
 def _hidden(table: PairOdds, slope: float) -> float:
-    """Half of the slope's largest change where one or both of 0's neighbours are left out."""
+    """Half of the slope's largest change when one or both neighbours of 0 are left out."""
     m, y = table.m, table.mean
     zero = int(np.abs(m).argmin())
     changes = [0.0]
@@ -124,7 +124,7 @@ def _hidden(table: PairOdds, slope: float) -> float:
 
 
 def _end(spline: CubicSpline, end: float) -> float | None:
-    """Where a side's linear region ends, by the definition of ``regions``."""
+    """End of the linear region on one side of m = 0, by the definition of ``regions``."""
     if end == 0:
         return None
     m, slope0 = side_grid(end), np.array([float(spline(0.0, 1))])

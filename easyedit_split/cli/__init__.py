@@ -1,1 +1,1 @@
-"""The command line; ``main`` mounts one command a file from ``commands``."""
+"""The command line ``easyedit-split``; ``main`` mounts the commands, one per file of ``commands``."""

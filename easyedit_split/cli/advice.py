@@ -1,4 +1,4 @@
-"""Recommendations as the commands print them: the chosen m, what speaks for it, and what every aim would choose."""
+"""Print recommendations of m: the chosen m with its evidence, and what every aim would choose."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .console import out
 from .labels import short_label
 
 METHODS: dict[str, str] = {
-    "pairs": "from the scatter between pairs",
+    "pairs": "from the variance between pairs",
     "bootstrap": "from a bootstrap over pairs",
-    "sandwich": "from the sandwich formula over pairs",
+    "sandwich": "from the sandwich covariance over pairs",
     "residual": "from residuals: the table has no pairs",
-    "texts": "from the scatter between prompts",
+    "texts": "from the variance between prompts",
 }
 
 
 def print_recommendations(found: Sequence[tuple[SweepFit, Recommendation]], wanted: Direction | None = "raise") -> None:
-    """One line per sweep; below, names, reasons, what the intervals rest on and what utility left out.
+    """Print one line per sweep; below, names, reasons, the intervals' method and the pairs without utility.
 
     Args:
         found: sweeps and what was chosen.
@@ -60,12 +60,12 @@ def print_recommendations(found: Sequence[tuple[SweepFit, Recommendation]], want
 
 
 def _strength(curve: SweepCurve, m: float) -> str:
-    """m, and r where it is known."""
+    """Text of m, and of r where it is known."""
     return f"{m:.3g}" + ("" if curve.r_per_m is None else f" (r {m * curve.r_per_m:.2g})")
 
 
 def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> list[str]:
-    """Notes on a recommendation: how many pairs it helps, style, its intervals, pairs left out, whether to look closer.
+    """Notes on a recommendation: how many pairs it helps, style, intervals, excluded pairs, refinement of the grid.
 
     Args:
         fit: the sweep and its two curves.
@@ -80,16 +80,16 @@ def remarks(fit: SweepFit, choice: Recommendation, wanted: Direction | None) -> 
     if choice.method is not None and choice.m_interval is not None:
         lines.append(f"{100 * choice.m_interval.level:g} % confidence intervals {METHODS[choice.method]}")
     elif choice.m is not None:
-        lines.append("no interval of m: a concept has a single pair")
+        lines.append("no confidence interval of m: a concept has a single pair")
     if fit.curve.excluded:
         lines.append(left_out(fit.curve))
     if wanted is not None and fit.curve.preference.has_pairs and _wide_apart(fit.curve, choice, wanted):
-        lines.append("the swept m lie wide apart there; to look closer, sweep anew with --refine")
+        lines.append("the grid of m is coarse there: sweep again with --refine")
     return lines
 
 
 def _wide_apart(curve: SweepCurve, choice: Recommendation, wanted: Direction) -> bool:
-    """Whether m may move by more than its interval says, between the swept m around it."""
+    """Whether the gap between the swept m around the chosen one is wider than its confidence interval."""
     if not closer_points(curve, wanted):
         return False
     if choice.m is None or choice.m_interval is None:
@@ -108,7 +108,7 @@ def aims_of(
     texts: JudgedTexts | None,
     budget: Budget | None = None,
 ) -> dict[Aim, Recommendation]:
-    """What every aim that can be served would choose for one sweep.
+    """Recommendation of every aim whose data are given, for one sweep.
 
     Args:
         fit: the sweep and its two curves.
@@ -136,7 +136,7 @@ def print_aims(
     collateral: Collateral | None,
     texts: JudgedTexts | None,
 ) -> None:
-    """One line per sweep and aim: m, gain, cost, side effects, quality of text and one text.
+    """Print one line per sweep and aim: m, gain, cost, side effects, text quality and one text.
 
     Args:
         sweeps: from ``aims_of``, in the order in which the sweeps were printed.
@@ -144,9 +144,9 @@ def print_aims(
         collateral: side effects; None where none were measured.
         texts: judged texts; None where there are none.
     """
-    extra = [*(["KL (nats/token)"] if collateral else []), *(["texts (of 2)", "a text there"] if texts else [])]
+    extra = [*(["KL (nats/token)"] if collateral else []), *(["text score (of 2)", "example text"] if texts else [])]
     shown = Table("#", "aim", "m", "preference (nats)", "utility (nats)", *extra, box=None)
-    shown.title = "what each aim chooses"
+    shown.title = "m chosen under each aim"
     for number, aims in enumerate(sweeps, 1):
         for aim, choice in aims.items():
             row = [str(number), f"{aim} *" if aim == chosen else aim]
@@ -159,7 +159,7 @@ def print_aims(
 
 
 def _beside(m: float, collateral: Collateral | None, texts: JudgedTexts | None) -> list[str]:
-    """KL, quality of text and a text at the nearest m that has them."""
+    """KL divergence, text quality and a text at the nearest m that has them."""
     cells = []
     if collateral is not None:
         kl = collateral.kl_at(m)
@@ -171,17 +171,17 @@ def _beside(m: float, collateral: Collateral | None, texts: JudgedTexts | None) 
 
 
 def left_out(curve: SweepCurve) -> str:
-    """How many pairs utility does not count, as a sentence.
+    """A sentence on how many pairs are excluded because their utility is undefined.
 
     Args:
         curve: the sweep's curves.
     """
     pairs = len(curve.preference.values)
-    return f"utility leaves out {len(curve.excluded)} of {pairs} pair(s): it is undefined there at some m"
+    return f"{len(curve.excluded)} of {pairs} pair(s) are left out of utility: it is undefined there at some m"
 
 
 def interval(ends: Interval | None) -> str:
-    """``" [low, high]"``, or nothing.
+    """Text of a confidence interval, ``" [low, high]"``, or empty where there is none.
 
     Args:
         ends: a confidence interval, or None.

@@ -1,4 +1,4 @@
-"""What a sweep measures besides: side effects and texts, each a table in a file beside the sweep's own.
+"""Side effects and generated texts of a sweep, each written to a table beside the sweep's own file.
 
 power.parquet  ->  power.collateral.csv, power.texts.json
 """
@@ -27,7 +27,7 @@ COLLATERAL, TEXTS = ".collateral.csv", ".texts.json"
 
 
 def beside(sweep: Path, ending: str) -> Path:
-    """The file beside a sweep's.
+    """Path of an additional table beside a sweep's file.
 
     Args:
         sweep: the table's own file.
@@ -39,7 +39,7 @@ def beside(sweep: Path, ending: str) -> Path:
 def measure_collateral(
     model: Any, tokenizer: Any, artifact: Artifact, m: Sequence[float], to: Path, count: int | None = None
 ) -> pd.DataFrame:
-    """Measure side effects on the neutral prompts, print them and write them.
+    """Measure side effects on the neutral prompts, print them and write them to a table.
 
     Args:
         model: a Hugging Face causal LM.
@@ -64,7 +64,7 @@ def measure_collateral(
 
 
 def print_collateral(table: pd.DataFrame, artifact: Artifact, most: int = 9) -> None:
-    """Print KL divergence per token and greedy answers changed, at up to ``most`` of the m's.
+    """Print KL divergence per token and changed greedy answers, at up to ``most`` of the m.
 
     Args:
         table: as ``measure_collateral`` returns it.
@@ -73,7 +73,7 @@ def print_collateral(table: pd.DataFrame, artifact: Artifact, most: int = 9) -> 
     """
     means = collateral_means(table)
     prompts = int(means["prompts"].max())
-    shown = Table("m", "r", "KL (nats a token)", "answers changed", title=f"on {prompts} neutral prompts", box=None)
+    shown = Table("m", "r", "KL (nats per token)", "answers changed", title=f"on {prompts} neutral prompts", box=None)
     step = max(1, -(-len(means) // most))
     per_m = artifact.unit.r_per_m if artifact.unit else None
     for row in means.iloc[::step].itertuples():
@@ -85,7 +85,8 @@ def print_collateral(table: pd.DataFrame, artifact: Artifact, most: int = 9) -> 
 def write_texts(
     model: Any, tokenizer: Any, artifact: Artifact, pairs: PairTable, m: Sequence[float], to: Path, count: int
 ) -> pd.DataFrame:
-    """Generate what the model says at each m to the first ``count`` prompts (of each concept), print it and write it.
+    """Generate answers at each m to the first ``count`` prompts (of each concept), print them and write them to a
+    table.
 
     Args:
         model: a Hugging Face causal LM.
@@ -116,7 +117,7 @@ def write_texts(
 
 
 def print_texts(table: pd.DataFrame, most: int = 7) -> None:
-    """Print each prompt with what is said at up to ``most`` of the m's; line breaks are shown as slashes.
+    """Print each prompt with its answers at up to ``most`` of the m; line breaks are shown as slashes.
 
     Args:
         table: as ``write_texts`` returns it.

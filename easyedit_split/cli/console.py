@@ -1,4 +1,6 @@
-"""The consoles: messages, progress bars with time left. It loads with every command, so nothing heavy is imported.
+"""Terminal output: messages, and progress bars with remaining time.
+
+It loads with every command, so nothing heavy is imported.
 
 The consoles print what they are given: a user's text is never read as Rich's markup or emoji codes. Colour is said by
 ``style=``.
@@ -21,7 +23,7 @@ out = Console(markup=False, emoji=False, highlight=False)
 
 
 def set_up_logging(verbose: bool = False) -> None:
-    """Show this package's messages on standard error.
+    """Show this package's log messages on standard error.
 
     Args:
         verbose: also messages of level INFO.
@@ -37,7 +39,7 @@ def set_up_logging(verbose: bool = False) -> None:
 
 @contextmanager
 def bar(label: str) -> Iterator[Any]:
-    """A progress bar; yields ``advance(done, total, note="")``.
+    """Show a progress bar; yields ``advance(done, total, note="")``.
 
     Args:
         label: what is under way.
@@ -73,7 +75,7 @@ def bar(label: str) -> Iterator[Any]:
 
 
 class ConsoleTeller:
-    """How a course of work speaks to the terminal; see ``study.steer.Teller``."""
+    """Progress reporter that prints to the terminal; see ``study.steer.Teller``."""
 
     def say(self, text: str) -> None:
         """Print one sentence.

@@ -1,4 +1,4 @@
-"""The two options that say how losses are computed, and the settings they choose."""
+"""Options that select how losses are computed, and the engine settings that follow."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from ..config import require
 from ..scoring.engine.budget import MemoryBudget
 from ..scoring.engine.config import EngineConfig
 
-EngineOption = Annotated[
-    str, typer.Option("--engine", help="auto, or plain: the slow scorer that the engine is held against.")
-]
+EngineOption = Annotated[str, typer.Option("--engine", help="auto, or plain: the slow reference scorer.")]
 CacheOption = Annotated[
     str, typer.Option("--cache", help="Memory for cached states: auto, off, 2G, or device and main memory: 8G,32G.")
 ]
 
 
 def engine_config(engine: str, cache: str) -> EngineConfig:
-    """What the options say.
+    """Engine settings selected by the options.
 
     Args:
         engine: ``auto`` or ``plain``.

@@ -1,4 +1,4 @@
-"""Fingerprint of an interrupted run, as plain JSON values: only parts of the very same run are resumed.
+"""Fingerprint of a run as JSON values, so that an interrupted run is resumed only by an identical one.
 
 A model is known by its name, commit, dtype, attention, device, tokenizer, and a hash over a sample of its weights:
 64 values of each parameter, evenly spaced, so that a folder whose weights were replaced is another model.
@@ -21,7 +21,7 @@ _VALUES = 64
 
 
 def model_identity(network: nn.Module, tokenizer: Any, name: str) -> dict[str, Any]:
-    """Everything about a loaded model that its numbers and texts depend on.
+    """Everything about a loaded model that its scores and texts depend on.
 
     Args:
         network: the loaded model.
@@ -37,7 +37,7 @@ def model_identity(network: nn.Module, tokenizer: Any, name: str) -> dict[str, A
 
 
 def pairs_identity(table: PairTable) -> dict[str, Any]:
-    """The pairs as they are scored: texts, roles, order, and the rows that the result names them by.
+    """Everything about the scored pairs: texts, roles, order, and the row numbers in the result.
 
     Args:
         table: the pairs and their source.

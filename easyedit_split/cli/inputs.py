@@ -1,4 +1,4 @@
-"""Models and data as a command's options name them."""
+"""Load the model and the data that a command's options name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .console import console, say
 
 
 def parse_columns(text: str | None) -> dict[str, str] | None:
-    """``"prompt=q,positive=good,negative=bad"`` as a mapping.
+    """Parse ``"prompt=q,positive=good,negative=bad"`` as a mapping.
 
     Args:
         text: the option's text.
@@ -42,7 +42,7 @@ def open_data(
     drop_bad: bool = False,
     limit: int | None = None,
 ) -> PairTable:
-    """Pairs of ``--data``; what the loader did is printed.
+    """Load the pairs of ``--data`` and print the loader's notes.
 
     Args:
         data: a dataset's name or a file.
@@ -73,7 +73,7 @@ def open_data(
 
 
 def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, Any]:
-    """``(model, tokenizer)`` of ``--model``.
+    """Load model and tokenizer of ``--model``.
 
     Args:
         name: ``--model``.

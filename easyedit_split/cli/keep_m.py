@@ -1,4 +1,4 @@
-"""The recommended m written into its artifact, with what speaks for it; never on rows that it was trained on.
+"""Store the recommended m and its evidence in an artifact; refused when chosen on the artifact's training rows.
 
 chosen_m = {m1, m2, evidence}          in ``steering_config.json``, under the artifact's digest
 """
@@ -14,7 +14,7 @@ from ..types import ConfigError
 
 
 def to_keep_m(folder: Path, curve: SweepCurve) -> Artifact:
-    """The artifact that is to keep an m, checked before anything is chosen.
+    """The artifact that will store an m, checked before anything is chosen.
 
     Args:
         folder: the artifact.
@@ -31,7 +31,7 @@ def to_keep_m(folder: Path, curve: SweepCurve) -> Artifact:
 
 
 def keep_m(artifact: Artifact, folder: Path, curve: SweepCurve, choice: Recommendation, aim: Aim) -> None:
-    """Write a recommendation into an artifact.
+    """Store a recommended m in an artifact.
 
     Args:
         artifact: from ``to_keep_m``.
@@ -44,13 +44,13 @@ def keep_m(artifact: Artifact, folder: Path, curve: SweepCurve, choice: Recommen
         ConfigError: no m was recommended.
     """
     if choice.m is None:
-        raise ConfigError(f"there is no m to keep in {folder}: {choice.reason}")
+        raise ConfigError(f"there is no m to store in {folder}: {choice.reason}")
     kept = artifact.with_m(choice.m, only_concept(artifact), evidence=evidence_record(curve, choice, aim))
     kept.save_pretrained(folder, overwrite=True)
 
 
 def only_concept(artifact: Artifact) -> str:
-    """The concept that an m is kept for: the only one.
+    """The artifact's only concept, for which an m is stored.
 
     Args:
         artifact: of one concept or several.
@@ -60,8 +60,8 @@ def only_concept(artifact: Artifact) -> str:
     """
     if len(artifact.concepts) > 1:
         raise ConfigError(
-            f"the artifact holds {len(artifact.concepts)} concepts and the sweep one m for all: sweep and keep each "
-            "concept's own artifact"
+            f"the artifact holds {len(artifact.concepts)} concepts and the sweep one m for all: store m in "
+            "an artifact of each concept alone"
         )
     return artifact.concepts[0]
 
@@ -82,13 +82,13 @@ def refuse_training_rows(artifact: Artifact, curve: SweepCurve, folder: Path) ->
     if curve.key.dataset and trained == swept:
         what = " ".join(part for part in swept if part)
         raise ConfigError(
-            f"the sweep is of {what}, the rows that {folder} was trained on, where any m looks better than it is: "
+            f"the sweep is of {what}, the rows that {folder} was trained on, where gains are biased upwards: "
             "sweep held-out rows (--split dev)"
         )
 
 
 def evidence_record(curve: SweepCurve, choice: Recommendation, aim: Aim) -> dict[str, Any]:
-    """How m was chosen and what was measured there, plain JSON values.
+    """How m was chosen and what was measured there, as JSON values.
 
     Args:
         curve: the sweep.

@@ -1,4 +1,4 @@
-"""A sweep's name where a table has little room."""
+"""Short labels of sweeps for tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ..sweep_curves import SweepCurve
 
 
 def short_label(curve: SweepCurve) -> str:
-    """A curve's name in a table: form x objective, data, model, and the placement where it is not the usual one.
+    """A sweep's label in a table: form x objective, data, model, and the placement where it is not the default.
 
     Args:
         curve: the sweep's curves.

@@ -1,4 +1,4 @@
-"""``--layer``: blocks by number, or ``auto``, which tries some of them and prints what it found."""
+"""The option ``--layer``: block numbers, or ``auto``, which scans blocks and prints the scan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AUTO = "auto"
 
 
 def parse_layers(given: Sequence[str] | None) -> list[int] | None:
-    """Block indices of ``--layer``; None where it was not given, or is ``auto``.
+    """Block indices of ``--layer``; None where it was not given or is ``auto``.
 
     Args:
         given: the option's values, as written.
@@ -37,7 +37,7 @@ def parse_layers(given: Sequence[str] | None) -> list[int] | None:
 
 
 def choose_layer(model: Any, tokenizer: Any, pairs: PairTable, tokens: TokenConfig, *, drop_bad: bool = False) -> int:
-    """Choose a block by a scan, and print its table.
+    """Choose a block by a layer scan and print the scan's table.
 
     Args:
         model: as loaded.
@@ -50,16 +50,16 @@ def choose_layer(model: Any, tokenizer: Any, pairs: PairTable, tokens: TokenConf
         ConfigError: too few pairs.
         DataError: a bad row, unless ``drop_bad``.
     """
-    with bar("trying layers") as advance:
+    with bar("layer scan") as advance:
         scan = scan_pairs(model, tokenizer, pairs, tokens, drop_bad=drop_bad, progress=advance)
     chosen = best_layer(scan)
     print_scan(scan, chosen)
-    say(f"layer {chosen} is steered: preference gains most there while the wanted answers stay as likely")
+    say(f"layer {chosen} is steered: it gains most preference with the wanted answers at least as likely")
     return chosen
 
 
 def print_scan(scan: pd.DataFrame, chosen: int) -> None:
-    """Print what each block gains and costs at each r.
+    """Print gain and cost of each block at each r.
 
     Args:
         scan: the scan's table.

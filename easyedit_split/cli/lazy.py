@@ -1,4 +1,4 @@
-"""Commands by name, each imported when it is asked for: what reads a table does not wait for torch.
+"""Commands imported on first use, so that commands that only read tables need not load torch.
 
 The list of all commands, in ``--help`` and in a shell's completion, imports none: what each does is read from the
 docstring in its source.
@@ -38,7 +38,7 @@ COMMANDS = command_names()
 
 
 class Loading(MutableMapping[str, Any]):
-    """Typer's commands by name; looking one up imports its module."""
+    """Mapping of command names to Typer commands; looking one up imports its module."""
 
     def __init__(self) -> None:
         self.loaded: dict[str, Any] = {}
@@ -65,7 +65,7 @@ class Loading(MutableMapping[str, Any]):
 
 
 class Commands(TyperGroup):
-    """The group of all commands, none of them imported yet.
+    """Command group whose commands are not imported yet.
 
     Args:
         **settings: typer's own.
@@ -76,7 +76,7 @@ class Commands(TyperGroup):
         self.commands = Loading()
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names, in the order of the help.
+        """Names of the commands, in the order of the help.
 
         Args:
             ctx: click's context, unused.
@@ -84,7 +84,7 @@ class Commands(TyperGroup):
         return list(self.commands)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help, from the commands' docstrings alone.
+        """Write the help from the commands' docstrings, without importing them.
 
         Args:
             ctx: click's context.
@@ -94,7 +94,7 @@ class Commands(TyperGroup):
             super().format_help(ctx, formatter)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
-        """Names of commands that begin with ``incomplete``.
+        """Names of the commands that begin with ``incomplete``.
 
         Args:
             ctx: click's context.

@@ -1,4 +1,7 @@
-"""``easyedit-split``: the command line. Bad input ends with code 2 and one sentence; nothing half-written is left."""
+"""Entry point of the command line ``easyedit-split``.
+
+Bad input ends with exit code 2 and one sentence; no partly written file is left.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +34,17 @@ def _version(asked: bool) -> bool:
 
 @app.callback()
 def options(  # noqa: DOC101, DOC103
-    verbose: Annotated[bool, typer.Option("--verbose", help="More messages.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show more log messages.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Set up what every command shares."""
+    """Set up logging and the options shared by all commands."""
     common.set_up_logging(verbose)
 
 
 def main() -> None:
-    """Entry point of the command ``easyedit-split``."""
+    """Run the command ``easyedit-split``."""
     try:
         app()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Options that several commands share, each with its help, written once."""
+"""Options that several commands share, each with its help text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..registry import names_without_loading
 
 
 def _names(folder: str, group: str) -> tuple[str, ...]:
-    """What is registered, without loading it."""
+    """Names of the registered entries, without loading them."""
     return names_without_loading(f"easyedit_split.{folder}", f"easyedit_split.{group}")
 
 
@@ -37,33 +37,36 @@ ColumnsOption = Annotated[
     str | None, typer.Option("--columns", help="Columns of your own file: prompt=A,positive=B,negative=C.")
 ]
 ConceptIdOption = Annotated[int | None, typer.Option("--concept-id", help="One concept of a dataset with several.")]
-LimitOption = Annotated[int | None, typer.Option("--limit", help="At most so many pairs (of each concept).")]
+LimitOption = Annotated[int | None, typer.Option("--limit", help="Largest number of pairs (of each concept).")]
 DropBadOption = Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")]
 DtypeOption = Annotated[
-    str | None, typer.Option("--dtype", help="float32, bfloat16, float16, float64. Default: as saved.")
+    str | None, typer.Option("--dtype", help="Data type: float32, bfloat16, float16, float64. Default: as saved.")
 ]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="e.g. cpu, cuda, cuda:1, auto.")]
+DeviceOption = Annotated[str | None, typer.Option("--device", help="Device, e.g. cpu, cuda, cuda:1, auto.")]
 FormOption = Annotated[str, typer.Option("--form", help=_any_of("steering.forms", "forms"))]
 ObjectiveOption = Annotated[str, typer.Option("--objective", help=_any_of("training.objectives", "objectives"))]
 LayerOption = Annotated[
     list[str] | None,
     typer.Option(
         "--layer",
-        help="Block, counted from 0 (again for more), or auto, which tries some. Default: the recipe's, else auto.",
+        help="Block index from 0 (repeat for several), or auto, a scan of some. Default: the recipe's, else auto.",
     ),
 ]
 PlacementOption = Annotated[
     str | None,
-    typer.Option("--placement", help="site: at the map's own output; block_output: at the block's, as EasyEdit2."),
+    typer.Option(
+        "--placement",
+        help="Where the change is added: site (the steered map's output) or block_output (the block's, as EasyEdit2).",
+    ),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML file with settings that replace the recipe's.")
 ]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="One setting, e.g. --set train.lr=0.01. Last word.")]
-RunSeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of the training run.")]
-UnpairedOption = Annotated[
-    bool, typer.Option("--unpaired", help="AxBench's table of answers without partners, for diff_mean.")
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="One setting, e.g. --set train.lr=0.01; overrides all others.")
 ]
+RunSeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of the training run.")]
+UnpairedOption = Annotated[bool, typer.Option("--unpaired", help="AxBench's table of unpaired answers, for diff_mean.")]
 ShowOption = Annotated[bool, typer.Option("--show", help="Print every setting and where it comes from; do nothing.")]
 ArtifactOutOption = Annotated[Path, typer.Option("--out", help="Folder for the artifact.")]
 TableOutOption = Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")]
@@ -71,12 +74,13 @@ GridOption = Annotated[
     str,
     typer.Option(
         "--m",
-        help="start:stop:count, both ends included, or numbers with commas; in natural units r:0.05:4:17 (by "
-        "factors) or r:+-0.05:4:17 (on both sides); auto grows outward until utility has lost 80 % of its range.",
+        help="start:stop:count, both ends included, or numbers with commas; in units of r = |m dh| / |h|: "
+        "r:0.05:4:17 (geometric) or r:+-0.05:4:17 (both signs); auto grows outward until utility has lost 80 % of "
+        "its range.",
     ),
 ]
 RefineOption = Annotated[
-    bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
+    bool, typer.Option("--refine", help="Then refine the grid where the wanted answers are likeliest.")
 ]
 NormalizeOption = Annotated[
     str, typer.Option("--normalize", help="Log-odds from summed losses (sum, the paper's) or per-token means (mean).")
@@ -85,13 +89,13 @@ AggregateOption = Annotated[
     str,
     typer.Option(
         "--aggregate",
-        help="Printed: means of pairs' log-odds (pairs), or odds of their mean losses (odds_of_mean).",
+        help="Printed mean: of the pairs' log-odds (pairs), or log-odds of their mean losses (odds_of_mean).",
     ),
 ]
 CollateralOption = Annotated[
     bool, typer.Option("--collateral", help="Also measure KL and changed answers on 64 neutral prompts.")
 ]
 TextsOption = Annotated[
-    int | None, typer.Option("--texts", help="Also write what the model says to so many prompts at each m.")
+    int | None, typer.Option("--texts", help="Also generate answers to this many prompts at each m.")
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")]

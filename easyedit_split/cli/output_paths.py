@@ -1,4 +1,4 @@
-"""Where a result goes, checked before any work: free or replaceable, in a folder that can be made and written."""
+"""Check output paths before any work: free or replaceable, in a folder that can be created and written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..types import ConfigError
 
 
 def check_file(path: Path, overwrite: bool) -> None:
-    """Raise where a result file cannot be written to ``path``.
+    """Raise unless a result file can be written to ``path``.
 
     Args:
         path: the file to be written.
@@ -28,7 +28,7 @@ def check_file(path: Path, overwrite: bool) -> None:
 
 
 def check_folder(path: Path, overwrite: bool) -> None:
-    """Raise where an artifact cannot be saved to ``path``.
+    """Raise unless an artifact can be saved to ``path``.
 
     Args:
         path: the folder to be written.
@@ -53,7 +53,7 @@ def check_folder(path: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _looking_at(path: Path) -> Iterator[None]:
-    """A name too long, or a folder that may not be read, is one sentence too."""
+    """Turn an OSError about a path, such as a too long name or missing permission, into a ConfigError."""
     try:
         yield
     except OSError as error:
@@ -62,16 +62,16 @@ def _looking_at(path: Path) -> Iterator[None]:
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
-        raise ConfigError(f"{path} exists already: choose another --out, or say --overwrite")
+        raise ConfigError(f"{path} exists already: choose another --out, or give --overwrite")
 
 
 def _check_parent(path: Path) -> None:
-    """The nearest folder above ``path`` that exists must be one, and take new files."""
+    """Raise unless the nearest existing parent of ``path`` is a writable folder."""
     for parent in path.parents:
         if not parent.exists():
             continue
         if not parent.is_dir():
-            raise ConfigError(f"{path}: {parent} is a file, so nothing can be put into it: choose another --out")
+            raise ConfigError(f"{path}: {parent} is a file, not a folder: choose another --out")
         if not os.access(parent, os.W_OK | os.X_OK):
             raise ConfigError(f"{path}: there is no permission to write into {parent}: choose another --out")
         return

@@ -1,4 +1,6 @@
-"""Prompts of ``--prompt``, or of a file: one a line in .txt, else one a row, in a field ``prompt`` or ``question``."""
+"""Read prompts from ``--prompt`` or a file: one per line in .txt, else one per row, in a field ``prompt`` or
+``question``.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ TABLES = (".jsonl", ".json", ".csv", ".parquet")
 
 
 def read_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
-    """Prompts of ``--prompt`` or ``--prompts``.
+    """Read the prompts of ``--prompt`` or ``--prompts``.
 
     Args:
         prompt: ``--prompt``, as often as it was given.

@@ -1,4 +1,4 @@
-"""What the command line says when a long run is interrupted by hand."""
+"""Message on how to resume a long run that was interrupted by the user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .console import say
 
 @contextmanager
 def resumable(journal: Journal | None) -> Iterator[None]:
-    """Say how to resume a run that is interrupted by hand, where its journal holds finished parts.
+    """Print how to resume when the user interrupts a run whose journal holds finished parts.
 
     Args:
         journal: of the run; None where it keeps none.
@@ -20,5 +20,5 @@ def resumable(journal: Journal | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if journal is not None and journal.holds_parts:
-            say(f"stopped; finished parts are kept in {journal.path}: give the same command again to go on")
+            say(f"interrupted; finished parts are in {journal.path}: run the same command again to resume")
         raise

@@ -1,4 +1,4 @@
-"""The mean curve of a sweep, as the commands print it."""
+"""Print the mean curve of a sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .console import console, out
 
 
 def print_summary(table: pd.DataFrame, most: int = 13, aggregate: str = "pairs") -> None:
-    """Mean preference and utility at up to ``most`` of the m's, and how many pairs have no utility.
+    """Print mean preference and utility at up to ``most`` of the m, and how many pairs have undefined utility.
 
     Args:
         table: a sweep.
@@ -40,11 +40,13 @@ def print_summary(table: pd.DataFrame, most: int = 13, aggregate: str = "pairs")
     if style:
         console.print(style)
     if excluded:
-        console.print(f"utility is undefined at some m for {excluded:g} of {pairs:g} pairs: they are left out of it")
+        console.print(
+            f"utility is undefined at some m for {excluded:g} of {pairs:g} pairs: they are left out of its mean"
+        )
 
 
 def _scored(table: pd.DataFrame) -> ScoredPairs | None:
-    """The pairs of a sweep of one intervention; None where it has several, or no utility."""
+    """Scored pairs of a sweep of one intervention; None where it has several, or no utility."""
     curves = curves_of(table)
     if len(curves) != 1 or curves[0].utility is None:
         return None
@@ -52,7 +54,7 @@ def _scored(table: pd.DataFrame) -> ScoredPairs | None:
 
 
 def _best(table: pd.DataFrame, m: np.ndarray) -> list[int]:
-    """Place of the swept m at which the wanted answers are likeliest; none where nothing says."""
+    """Index of the swept m with the greatest mean log-probability of the wanted answers; none where undefined."""
     pairs = _scored(table)
     if pairs is None:
         return []
@@ -60,7 +62,7 @@ def _best(table: pd.DataFrame, m: np.ndarray) -> list[int]:
 
 
 def _style(table: pd.DataFrame) -> str:
-    """That the pairs' style was learnt, where it was."""
+    """A sentence on the rise of utility by learnt style, where it is significant."""
     pairs = _scored(table)
     style = None if pairs is None else style_of(pairs)
     return "" if style is None else style.sentence()

@@ -1,4 +1,4 @@
-"""``train --unpaired``: DiffMean from a table of answers without partners."""
+"""The option ``train --unpaired``: fit DiffMean to a table of answers that are not in pairs."""
 
 from __future__ import annotations
 

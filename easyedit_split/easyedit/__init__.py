@@ -1,4 +1,4 @@
-"""The bridge to EasyEdit2, and the only part of the package that knows it.
+"""Integration with EasyEdit2: the only part of the package that depends on it.
 
     import easyedit_split.easyedit        # in any order with ``import steer``: alg_name: SPLIT works from here on
 

@@ -1,4 +1,4 @@
-"""Apply what was trained to an EasyEdit2 model: from a folder or from memory, one m per layer.
+"""Attach trained interventions, read from a folder or held in memory, to an EasyEdit2 model, at one m per layer.
 
 A folder holds our artifact (``steering/``), or EasyEdit2's own ``layer_{L}.pt`` of its methods spilt, sft and reps,
 which is then applied as there: at every token, at the block's output.
@@ -14,7 +14,6 @@ from typing import Any
 
 from torch import nn
 
-from ..config import TokenConfig
 from ..registry import nearest
 from ..steering.artifact import Artifact
 from ..steering.artifact_files import CONFIG_FILE
@@ -22,7 +21,7 @@ from ..steering.intervention import Intervention
 from ..text.prompt_tokens import Template
 from ..types import ArtifactError, ConfigError
 from . import vectors as formats
-from .host.wrappers import use_defined_attention
+from .host.wrappers import tokens_of, use_defined_attention
 from .live import put
 from .settings import ApplySettings, apply_settings
 
@@ -32,7 +31,7 @@ ARTIFACT_FOLDER = "steering"
 
 
 class SteeringVectors(dict[str, Any]):
-    """``{"layer_L": state}`` in EasyEdit2's format, with the artifact that it was made from.
+    """Parameters by layer, ``{"layer_L": state}``, in EasyEdit2's format, with the artifact that they were made from.
 
     Args:
         states: by ``layer_L``, as EasyEdit2 keeps them.
@@ -45,7 +44,7 @@ class SteeringVectors(dict[str, Any]):
 
 
 def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str, Any] | None = None) -> Any:
-    """Steer a wrapper (loaded here where it is None) and return it.
+    """Attach the interventions to an EasyEdit2 model wrapper and return it.
 
     Args:
         hparams: the host's, of any of our methods.
@@ -58,9 +57,20 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
     """
     settings = apply_settings(hparams, f"apply settings of {hparams.alg_name}")
     wrapper = _usable(wrapper, hparams)
-    found = [
-        _intervention(layer, settings, wrapper, vectors, hparams.alg_name) for layer in settings.layers
-    ]  # all are read before the first is attached
+    artifact, where = _artifact(settings, vectors)
+    if artifact is not None:
+        for note in artifact.check_model(wrapper.model, tokenizer=wrapper.tokenizer):
+            logger.warning("the vectors' model differs: %s", note)
+    found = []  # all are read before the first is attached
+    for layer in settings.layers:
+        if artifact is not None:
+            read = single_layer(_of_concept(artifact, settings.concept_id), layer, where)
+        else:
+            state = formats.select(_state(layer, settings, vectors), settings.concept_id, where)
+            read = formats.from_state(state, layer, f"{where}, layer {layer}")
+        read = _with_prefix(read, settings.skip_prefix, wrapper, artifact)
+        _check_keys(read, settings, hparams.alg_name, where)
+        found.append(read.to(next(wrapper.model.parameters()).device))
     for intervention, m in zip(found, settings.multipliers, strict=True):
         put(wrapper, hparams.alg_name, intervention, m)
         logger.info("%s: %s at %s, m = %g", hparams.alg_name, intervention.config.form, intervention.config.sites[0], m)
@@ -81,21 +91,8 @@ def _usable(wrapper: Any, hparams: Any) -> Any:
     return wrapper
 
 
-def _intervention(
-    layer: int, settings: ApplySettings, wrapper: Any, vectors: Mapping[str, Any] | None, name: str
-) -> Intervention:
-    artifact, where = _artifact(settings, vectors)
-    if artifact is not None:
-        for note in artifact.check_model(wrapper.model):
-            logger.warning("the vectors' model differs: %s", note)
-        intervention = single_layer(_of_concept(artifact, settings.concept_id), layer, where)
-    else:
-        intervention = formats.from_state(
-            formats.select(_state(layer, settings, vectors), settings.concept_id, where),
-            layer,
-            f"{where}, layer {layer}",
-        )
-    intervention = _with_prefix(intervention, settings.skip_prefix, wrapper)
+def _check_keys(intervention: Intervention, settings: ApplySettings, name: str, where: str) -> None:
+    """Raise where the file names a form or placement that the loaded intervention does not have."""
     config = intervention.config
     for what, wanted, is_ in (
         ("form", settings.form, config.form),
@@ -105,7 +102,6 @@ def _intervention(
             raise ConfigError(
                 f"{name}: {what} is {wanted!r}, but {where} holds {is_!r}: remove the key or load another"
             )
-    return intervention.to(next(wrapper.model.parameters()).device)
 
 
 def _artifact(settings: ApplySettings, vectors: Mapping[str, Any] | None) -> tuple[Artifact | None, str]:
@@ -162,11 +158,17 @@ def single_layer(intervention: Intervention, layer: int, where: str) -> Interven
     return part
 
 
-def _with_prefix(intervention: Intervention, skip_prefix: bool | None, wrapper: Any) -> Intervention:
-    """The intervention with ``skip_prefix`` as asked; what it was trained with where nothing is asked."""
+def _with_prefix(
+    intervention: Intervention, skip_prefix: bool | None, wrapper: Any, artifact: Artifact | None
+) -> Intervention:
+    """The intervention with ``skip_prefix`` replaced; unchanged where None.
+
+    The constant template prefix is that of the artifact's own token settings; EasyEdit2's files have none, so there it
+    is that of the wrapper.
+    """
     if skip_prefix is None or skip_prefix == intervention.config.skip_prefix:
         return intervention
-    template = Template(wrapper.tokenizer, TokenConfig())
+    template = Template(wrapper.tokenizer, tokens_of(wrapper) if artifact is None else artifact.tokens)
     config = dataclasses.replace(
         intervention.config, skip_prefix=skip_prefix, prefix_ids=template.prefix_ids, bos_id=template.bos_id
     )

@@ -1,4 +1,4 @@
-"""The command line's part that knows EasyEdit2: ``easyedit``, ``activate``, ``deactivate`` and a section of ``doctor``.
+"""EasyEdit2 parts of the command line: ``easyedit``, ``activate``, ``deactivate`` and a section of ``doctor``.
 
 Functions without a terminal library: they return what is to be shown, and ``easyedit_split.cli`` shows it.
 """
@@ -23,7 +23,7 @@ Prefer = Literal["ours", "theirs"]
 def easyedit(
     script: str, arguments: Sequence[str] = (), *, home: str | None = None, prefer: Prefer | None = None
 ) -> None:
-    """Run an EasyEdit2 script with our methods registered; see ``launcher.run``.
+    """Run an EasyEdit2 script with this package's methods registered; see ``launcher.run``.
 
     What the plugin repairs and accepts is logged to stderr, each once.
 
@@ -44,7 +44,7 @@ def easyedit(
 
 
 def activate(prefer: Prefer | None = None) -> str:
-    """Make plain ``python vectors_generate.py`` work in this environment; says which file was written.
+    """Make plain ``python vectors_generate.py`` work in this environment; prints the path of the start-up file.
 
     Args:
         prefer: whose method a name means that both have; None where that is an error.
@@ -53,12 +53,12 @@ def activate(prefer: Prefer | None = None) -> str:
 
 
 def deactivate() -> str:
-    """Undo ``activate``; says which file was removed."""
-    return f"deactivated: {startup.path()} is gone" if startup.remove_hook() else "was not activated"
+    """Undo ``activate``; prints the path of the removed file."""
+    return f"deactivated: {startup.path()} is removed" if startup.remove_hook() else "was not activated"
 
 
 def doctor(home: str | None = None) -> list[tuple[str, str]]:
-    """The state of EasyEdit2 and its plugin, as rows of (what, state).
+    """Status of EasyEdit2 and its plugin, as rows of (name, status).
 
     Args:
         home: the clone's folder; EASYEDIT_HOME or the current folder where None.
@@ -92,7 +92,7 @@ def _usable(clone: host.Host) -> str:
 
 
 def contract(home: str | None = None) -> int:
-    """Run the contract tests against a clone; the exit code of pytest.
+    """Run the contract tests against a clone and return pytest's exit code.
 
     Args:
         home: the clone's folder; EASYEDIT_HOME or the current folder where None.

@@ -1,4 +1,4 @@
-"""Preference and utility log-odds (Eq. 7, 8) of any EasyEdit2 method, ours or not, as it is applied to a model.
+"""Preference and utility log-odds (Eq. 7, 8) under any EasyEdit2 method, as it is applied to a model.
 
     pref = L_n - L_p    util = log-odds of the pair's whole mass    accuracy = share of pairs with pref > 0, ties half
 
@@ -29,7 +29,8 @@ from ..sweep_table import COLUMNS, write_table
 from ..text.encode_pairs import EncodedPair, encode_pairs
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, DataError, Pair, Scores
-from .evaluation_data import load_pairs, pairs_of, tokens_of
+from .evaluation_data import load_pairs, pairs_of
+from .host.wrappers import tokens_of
 from .strength import applied_methods, at_strength, prompt_of
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LogOddsSettings:
-    """What the top config's ``log_odds`` may hold.
+    """Settings under ``log_odds`` of EasyEdit2's top config.
 
     Attributes:
         data: one of EasyEdit2's training datasets, or a file of pairs.
@@ -53,7 +54,7 @@ class LogOddsSettings:
 
 
 class LogOddsEvaluator:
-    """Log-odds of pairs under whatever steers a wrapper.
+    """Computes log-odds of pairs under all methods applied to an EasyEdit2 model wrapper.
 
     Args:
         wrapper: EasyEdit2's model wrapper, with methods applied or bare.
@@ -123,7 +124,7 @@ class LogOddsEvaluator:
         )
 
     def evaluate_all(self, concept: str | None = None) -> dict[str, Any]:
-        """Score the pairs given at construction.
+        """Score the pairs that were given to the constructor.
 
         Args:
             concept: score the pairs of this concept alone.
@@ -133,7 +134,7 @@ class LogOddsEvaluator:
     def evaluate_from_direct(
         self, results: Sequence[Mapping[str, Any]], dataset_name: str, concept: str | None = None
     ) -> dict[str, Any]:
-        """Score rows that hold both answers; generated results hold one, and are refused.
+        """Score rows that hold both answers; generated results, which hold one, raise an error.
 
         Args:
             results: rows ``{question, matching, not_matching}``.
@@ -146,7 +147,7 @@ class LogOddsEvaluator:
         return self.evaluate(pairs_of(results, dataset_name), dataset_name, concept)
 
     def evaluate_from_file(self, dataset_path: str | Path, concept: str | None = None) -> dict[str, Any]:
-        """Score a JSON file of rows that hold both answers; a file of generated results is refused.
+        """Score a JSON file of rows that hold both answers; a file of generated results raises an error.
 
         Args:
             dataset_path: the file.
@@ -214,7 +215,7 @@ class LogOddsEvaluator:
         return pd.DataFrame(values, columns=list(COLUMNS))
 
     def _score(self, encoded: Sequence[EncodedPair], pad_id: int, m: float) -> Scores:
-        """Losses of both answers, with everything that is applied at ``m`` times its strength."""
+        """Negative log-likelihood of both answers, with the strength of everything applied multiplied by ``m``."""
         with at_strength(self.wrapper, m) as ours:
             return score_together(self.wrapper.model, encoded, ours, pad_id=pad_id)
 
@@ -235,7 +236,7 @@ class LogOddsEvaluator:
 
 
 def _number(value: float) -> float | None:
-    """A number as JSON writes it: None where it is undefined."""
+    """A number for JSON: None where it is undefined."""
     return None if math.isnan(value) else float(value)
 
 

@@ -1,4 +1,4 @@
-"""Pairs for the evaluator: rows of EasyEdit2's datasets or files, and the wrapper's own template settings."""
+"""Rows of EasyEdit2 datasets or files as answer pairs, for the evaluator of log-odds."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import TokenConfig
 from ..types import DataError, Pair
 from .train import FIELDS, pair_of
 
 
 def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
-    """EasyEdit2's rows as pairs.
+    """Convert EasyEdit2's rows to pairs.
 
     Args:
         rows: pairs, or mappings ``{question, matching, not_matching}``.
@@ -40,7 +39,7 @@ def pairs_of(rows: Sequence[Pair | Mapping[str, Any]], name: str) -> list[Pair]:
 
 
 def load_pairs(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
-    """Pairs of a file, or the rows of one of EasyEdit2's training datasets, concepts joined.
+    """Load the pairs of a file, or of one of EasyEdit2's training datasets with its concepts joined.
 
     Args:
         data: a file, or the name of a training dataset.
@@ -57,13 +56,3 @@ def load_pairs(data: str) -> tuple[str, Sequence[Pair | Mapping[str, Any]]]:
     rows = DatasetLoader().load_file(data, split="train")
     grouped = rows and isinstance(rows[0], tuple)
     return data, [row for _, members in rows for row in members] if grouped else rows
-
-
-def tokens_of(wrapper: Any) -> TokenConfig:
-    """Chat template and system prompt as the wrapper was loaded with.
-
-    Args:
-        wrapper: EasyEdit2's model wrapper.
-    """
-    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
-    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)

@@ -1,4 +1,4 @@
-"""The keys of a method's YAML file: ours, EasyEdit2's names for the same, and its keys that nothing reads.
+"""Keys of a method's YAML file: this package's, EasyEdit2's names for the same, and EasyEdit2 keys without effect.
 
 The host builds hparams from the fields of a registered dataclass and drops every other key, so each key that is to
 reach us is a field here; the settings of forms and objectives are added from their registries (``own_keys``). ``None``
@@ -96,7 +96,7 @@ UNREAD = (
 
 @dataclass
 class TrainFields:
-    """What a ``generate`` file may hold, beside the host's own base fields (model, dtype, device, seed, template).
+    """Keys of a ``generate`` file, in addition to EasyEdit2's own base fields (model, dtype, device, seed, template).
 
     Ours are preferred; EasyEdit2's names are aliases (``ALIASES``). ``max_num_of_examples`` counts answers, two to a
     pair, as there.
@@ -114,7 +114,7 @@ class TrainFields:
         site: where in the block it acts.
         placement: ``site`` or ``block_output``.
         positions: which tokens are steered.
-        skip_prefix: leave out BOS and the chat template's constant opening.
+        skip_prefix: leave out BOS and the chat template's constant prefix.
         objective: ``split``, ``sft``, ``reps`` or another registered one.
         epochs: as in ``TrainConfig``.
         batch_size: as in ``TrainConfig``.
@@ -207,7 +207,7 @@ class TrainFields:
 
 @dataclass
 class ApplyFields:
-    """What an ``apply`` file may hold.
+    """Keys of an ``apply`` file.
 
     ``layers`` and ``multipliers`` (m) are zipped; form and place are read from what was saved, and checked where the
     file names them too.
@@ -221,7 +221,7 @@ class ApplyFields:
         form: checked against what was saved.
         intervention_method: EasyEdit2's ``form``.
         placement: checked against what was saved.
-        skip_prefix: checked against what was saved.
+        skip_prefix: replaces what was saved; that where None.
     """
 
     alg_name: str = ""
@@ -236,7 +236,7 @@ class ApplyFields:
 
 
 def plain_python(value: Value) -> Value:
-    """Lists and mappings of OmegaConf as Python's own; everything else as it is.
+    """Convert OmegaConf lists and mappings to plain Python ones; return everything else unchanged.
 
     Args:
         value: a value of a host's configuration.
@@ -249,7 +249,7 @@ def plain_python(value: Value) -> Value:
 
 
 def given(hparams: Any, where: str, own: Collection[str] = ()) -> dict[str, Value]:
-    """The keys that were given, under our names.
+    """The keys that were given, under this package's names.
 
     Args:
         hparams: the host's, of one of our methods.

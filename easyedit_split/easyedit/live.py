@@ -1,4 +1,4 @@
-"""One intervention that stays on an EasyEdit2 model: active exactly while its marker sits in the block's dictionary.
+"""One intervention attached to an EasyEdit2 model, active exactly while its marker is in the block's dictionary.
 
 EasyEdit2 takes interventions away by emptying each block's ``intervention_dict`` (``ori_generate``, ``reset_all``) and
 knows nothing of hooks. So the change is made by ``attach``, and a marker goes into that dictionary; before every model
@@ -24,10 +24,10 @@ _ATTRIBUTE = "_easyedit_split_live"
 
 
 class Marker(nn.Module):
-    """Placeholder in ``intervention_dict``; the block calls it with its output, which it returns unchanged."""
+    """Placeholder module in ``intervention_dict`` that returns the block's output unchanged."""
 
     def forward(self, base: Tensor, **kwargs: Any) -> Tensor:
-        """The block's output, unchanged: the change is already in it.
+        """Return the block's output unchanged: the intervention has already been added.
 
         Args:
             base: ``[b s d]``, the block's output.
@@ -37,7 +37,7 @@ class Marker(nn.Module):
 
 
 class Live:
-    """One attached single-layer intervention.
+    """One single-layer intervention attached to a wrapper.
 
     Args:
         wrapper: EasyEdit2's model wrapper.
@@ -63,7 +63,7 @@ class Live:
 
     @property
     def is_active(self) -> bool:
-        """Whether the marker sits in the block's dictionary."""
+        """Whether the marker is in the block's dictionary."""
         return self.block.intervention_dict.get(self.name) is self.marker
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class Live:
         self._stack.close()
 
     def set_m(self, m: float) -> None:
-        """Change the strength.
+        """Change the strength m.
 
         Args:
             m: the new multiplier.
@@ -95,7 +95,7 @@ class Live:
 
 
 def live_on(wrapper: Any) -> list[Live]:
-    """The interventions of this package that steer a wrapper now.
+    """The active interventions of this package on a wrapper.
 
     Args:
         wrapper: EasyEdit2's model wrapper.
@@ -104,7 +104,7 @@ def live_on(wrapper: Any) -> list[Live]:
 
 
 def put(wrapper: Any, name: str, intervention: Intervention, m: float) -> Live:
-    """Attach a single-layer intervention under a name, in place of what that name had in that layer.
+    """Attach a single-layer intervention under a name, replacing the one of that name in that layer.
 
     Also removes the hooks of interventions that EasyEdit2 took out of its dictionaries meanwhile.
 

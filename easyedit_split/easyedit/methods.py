@@ -1,4 +1,4 @@
-"""EasyEdit2 methods as data: a name, the fields of its YAML files, and the two functions the host calls.
+"""Definitions of EasyEdit2 methods: a name, the fields of its YAML files, and the two functions that EasyEdit2 calls.
 
 Ours and third parties' come in the same way, through the entry-point group ``easyedit_split.easyedit2_methods``, whose
 entries name a ``Method``. Each is registered under its name and under ``<package>/<name>``.
@@ -31,7 +31,7 @@ EVALUATORS_GROUP = "easyedit_split.easyedit2_evaluators"
 
 @dataclass(frozen=True)
 class Method:
-    """What EasyEdit2 needs to know of a method.
+    """Definition of one EasyEdit2 method.
 
     Attributes:
         name: ``alg_name`` in a YAML file.
@@ -67,7 +67,7 @@ class Method:
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """What a method's name fixes; None where its file chooses.
+    """Form and objective that a method's name fixes; None where its YAML file chooses.
 
     Attributes:
         form: name of the form.
@@ -78,7 +78,7 @@ class MethodChoice:
     objective: str | None
 
     def check(self, hparams: Any, where: str) -> object:
-        """Read a ``generate`` file's settings, so that a wrong one fails when the file is read.
+        """Parse a ``generate`` file's settings, so that errors are raised when the file is read.
 
         Args:
             hparams: the host's, as read.
@@ -123,7 +123,7 @@ BUILT_IN = (SPLIT, LOCAL_WEIGHT, LORA, VECTOR, DIFF_MEAN)
 
 
 def methods() -> dict[str, Method]:
-    """Every method by name: ours, then those of installed packages.
+    """Every method by name: this package's, then those of installed packages.
 
     Raises:
         ConfigError: an entry point that cannot be loaded, is no ``Method``, or takes a name twice.

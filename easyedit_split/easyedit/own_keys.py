@@ -1,4 +1,4 @@
-"""The settings of forms and objectives as keys of a YAML file, read off the registries.
+"""YAML keys for the settings of registered forms and objectives.
 
 Each field of a registered ``config_class`` is a key, so the settings of a form or objective of another package work in
 EasyEdit2's files without an edit here.
@@ -18,17 +18,17 @@ Keys: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 def form_keys() -> Keys:
-    """Settings of every form."""
+    """Names of the settings of every form."""
     return {name: _settings(FORMS[name].config_class) for name in FORMS}
 
 
 def objective_keys() -> Keys:
-    """Settings of every objective."""
+    """Names of the settings of every objective."""
     return {name: _settings(OBJECTIVES[name].config_class) for name in OBJECTIVES}
 
 
 def all_keys() -> tuple[str, ...]:
-    """Every setting of every form and objective, each once, in alphabetical order."""
+    """Names of all settings of forms and objectives, without duplicates, in alphabetical order."""
     return tuple(sorted({key for keys in (form_keys(), objective_keys()) for own in keys.values() for key in own}))
 
 

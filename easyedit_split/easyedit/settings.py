@@ -1,4 +1,4 @@
-"""From the host's hparams to the core's own configurations: checked, typed and frozen, or one sentence."""
+"""Convert EasyEdit2's hyperparameters to this package's configurations: checked, typed and frozen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OFF = {"lambda_p": 1.0, "lambda_n": 0.0, "gamma": 0.0, "subtraction": "normal"}
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """One training run and how much of the data it takes.
+    """Settings of one training run, and how much of the data it uses.
 
     Attributes:
         run: the training run.
@@ -45,7 +45,7 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApplySettings:
-    """What is applied, where and how strongly; ``layers`` and ``multipliers`` pair up.
+    """Which interventions are applied, where and how strongly; ``layers`` and ``multipliers`` correspond.
 
     Attributes:
         layers: 0-based block indices.
@@ -54,7 +54,7 @@ class ApplySettings:
         concept_id: which concept, of files that hold several.
         form: checked against what was saved.
         placement: checked against what was saved.
-        skip_prefix: checked against what was saved.
+        skip_prefix: replaces what was saved; that where None.
     """
 
     layers: tuple[int, ...]
@@ -75,7 +75,7 @@ class ApplySettings:
 
 
 def train_settings(hparams: Any, form: str | None, objective: str | None, where: str) -> TrainSettings:
-    """Settings of a training run.
+    """Settings of a training run from EasyEdit2's hyperparameters.
 
     Args:
         hparams: the host's, as read.
@@ -114,7 +114,7 @@ def train_settings(hparams: Any, form: str | None, objective: str | None, where:
 
 
 def apply_settings(hparams: Any, where: str) -> ApplySettings:
-    """Settings of an application.
+    """Settings of an application from EasyEdit2's hyperparameters.
 
     Args:
         hparams: the host's, as read.
@@ -145,7 +145,7 @@ def _chosen(what: str, value: Any, default: str, fixed: str | None, allowed: Map
 def _check_readers(
     values: Mapping[str, Any], form: Collection[str], objectives: Keys, title: str, chosen: str, where: str
 ) -> None:
-    """Every given setting has one reader; a setting of another objective is let pass only where it means "off"."""
+    """Raise for settings that nothing reads; one of another objective is allowed where it means "off"."""
     mine = objectives[chosen]
     for key in values:
         readers = [name for name, keys in (("the form", form), (title, mine), ("the run", _RUN_KEYS)) if key in keys]

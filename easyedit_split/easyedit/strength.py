@@ -1,4 +1,4 @@
-"""Scale whatever EasyEdit2 has applied by m: m = 1 is the model as it stands, m = 0 the bare model.
+"""Multiply the strength of everything that EasyEdit2 has applied by m: m = 1 is the model as it is, m = 0 unsteered.
 
 Every kind of steering that the wrappers know is covered: added activations (caa, sta, vector_prompt, sae_feature),
 interventions with a multiplier (spilt, sft, reps), ours, and a prompt, which knows only 0 and 1; lm_steer, which
@@ -18,7 +18,7 @@ from .live import Marker, live_on
 
 
 def applied_methods(wrapper: Any) -> tuple[str, ...]:
-    """Names of the methods that steer a wrapper now.
+    """Names of the methods that currently steer a wrapper.
 
     Args:
         wrapper: EasyEdit2's model wrapper.
@@ -31,7 +31,7 @@ def applied_methods(wrapper: Any) -> tuple[str, ...]:
 
 @contextmanager
 def at_strength(wrapper: Any, m: float) -> Iterator[list[tuple[Intervention, float]]]:
-    """Scale everything that is applied by ``m`` while inside; start positions are set aside.
+    """Context in which the strength of everything applied is multiplied by ``m`` and start positions are ignored.
 
     Args:
         wrapper: EasyEdit2's model wrapper.
@@ -78,7 +78,7 @@ def _multiplier(name: str, intervention: Any, m: float) -> float | None:
 
 
 def prompt_of(wrapper: Any, m: float) -> str | None:
-    """The steering prompt that stands before every input at this m.
+    """The steering prompt that precedes every input at this m.
 
     Args:
         wrapper: EasyEdit2's model wrapper.

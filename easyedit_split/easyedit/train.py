@@ -1,4 +1,4 @@
-"""Train one of our methods inside EasyEdit2's ``generate_vectors`` flow, single- or multi-concept.
+"""Train one of this package's methods in EasyEdit2's ``generate_vectors`` flow, single- or multi-concept.
 
 Rows are ``{question, matching, not_matching, ...}``; multi-concept data is ``[(concept_id, rows), ...]``. The host's
 own loader gives the model. What comes back is ``{"layer_L": state}`` in EasyEdit2's format; with ``save_vectors`` it
@@ -108,7 +108,7 @@ def _groups(dataset: Any, settings: TrainSettings, name: str) -> Groups:
 
 
 def _name_apart(groups: Groups) -> None:
-    """Two concepts of one name get their ids added."""
+    """Append ids to the names of concepts that have the same name."""
     names = [concept for _, concept, _ in groups]
     for place, (concept_id, concept, rows) in enumerate(groups):
         if names.count(concept) > 1:
@@ -116,7 +116,7 @@ def _name_apart(groups: Groups) -> None:
 
 
 def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pair:
-    """A row of EasyEdit2 as a pair.
+    """Convert a row of EasyEdit2 to a pair.
 
     Args:
         row: ``{question, matching, not_matching}``.
@@ -173,7 +173,7 @@ def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: s
 
 
 def states_of(artifact: Artifact, model: torch.nn.Module) -> dict[str, Any]:
-    """The parameters of each layer in EasyEdit2's format.
+    """Parameters of each layer in EasyEdit2's format.
 
     Args:
         artifact: what was trained.
@@ -194,7 +194,7 @@ def states_of(artifact: Artifact, model: torch.nn.Module) -> dict[str, Any]:
 
 
 def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module) -> None:
-    """Write the artifact, and beside it EasyEdit2's own files where its format can say the same.
+    """Write the artifact, and EasyEdit2's own files where its format can represent the same intervention.
 
     Args:
         vectors: what training returned.

@@ -1,4 +1,4 @@
-"""EasyEdit2's own vector format, ``layer_{L}.pt``, to and from our forms.
+"""Convert between EasyEdit2's vector files, ``layer_{L}.pt``, and this package's forms.
 
 | form         | one concept                                                             | several concepts |
 |--------------|-------------------------------------------------------------------------|------------------|
@@ -35,7 +35,7 @@ _MLP_SITE = "mlp.down_proj"
 
 
 def why_not_writable(model: nn.Module, config: InterventionConfig) -> str | None:
-    """Why EasyEdit2's format cannot say what an intervention does; None where it can.
+    """Reason why EasyEdit2's format cannot represent an intervention; None where it can.
 
     Args:
         model: a Hugging Face causal LM.
@@ -47,14 +47,14 @@ def why_not_writable(model: nn.Module, config: InterventionConfig) -> str | None
         if site.name == RESIDUAL and constant:
             continue
         if constant or site.name != _MLP_SITE:
-            return f"it has no place for a {config.form} at {site.name}"
+            return f"it cannot represent a {config.form} at {site.name}"
         if config.placement == "site" and "mlp" in family_of(model).post_norms:
             return "it adds at the block's output, which in this family is not the same as at the site"
     return None
 
 
 def to_state(form: Form, concept_id: int = 0) -> Tensor | dict[str, Any]:
-    """The change at one site as EasyEdit2 keeps it.
+    """The parameters at one site in EasyEdit2's format.
 
     Args:
         form: of the site, as it acts in the model (``Intervention.on``).
@@ -83,7 +83,7 @@ def to_state(form: Form, concept_id: int = 0) -> Tensor | dict[str, Any]:
 
 
 def read_file(path: Path) -> Any:
-    """The content of a ``layer_{L}.pt``; nothing in it is executed.
+    """Read a ``layer_{L}.pt`` without executing anything in it.
 
     Args:
         path: the file.
@@ -92,7 +92,7 @@ def read_file(path: Path) -> Any:
         ArtifactError: no such file, or not one of tensors and plain values.
     """
     if not path.is_file():
-        raise ArtifactError(f"{path}: no such file, and no artifact of ours in that folder either")
+        raise ArtifactError(f"{path}: no such file, and no artifact of easyedit_split in that folder either")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
@@ -100,7 +100,7 @@ def read_file(path: Path) -> Any:
 
 
 def select(state: Any, concept_id: int, where: str) -> Tensor | dict[str, Any]:
-    """The state of one concept.
+    """Select the parameters of one concept.
 
     Args:
         state: the content of a ``layer_{L}.pt``.

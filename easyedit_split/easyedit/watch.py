@@ -1,4 +1,4 @@
-"""Run code right after a module of the host has been imported, whenever that happens, at no cost until then.
+"""Import hook that runs code right after a module of EasyEdit2 has been imported, without importing it itself.
 
 ``watch(name, callback)`` calls ``callback(module)`` at once if the module is loaded, otherwise when its import ends;
 ``surround(name, context)`` holds a context manager open while the module's own code runs. Both work through one finder
@@ -21,7 +21,7 @@ Context = Callable[[], AbstractContextManager[object]]
 
 
 class _Notifying(Loader):
-    """The host's own loader, which also says when it begins and ends.
+    """EasyEdit2's own module loader, with notifications before and after loading.
 
     Args:
         loader: the host's own.
@@ -54,14 +54,14 @@ class _Notifying(Loader):
 
 
 class Watcher(MetaPathFinder):
-    """Finder that answers for the watched names only, by asking the finders behind it."""
+    """Import finder that answers for the watched names only, by asking the finders after it."""
 
     def __init__(self) -> None:
         self.around: dict[str, list[Context]] = {}
         self.after: dict[str, list[Callback]] = {}
 
     def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The spec that the next finder gives, with a loader that notifies.
+        """The spec of the next finder, with a loader that notifies.
 
         Args:
             fullname: dotted name of the module.
@@ -92,7 +92,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Take the finder and all its callbacks away."""
+    """Remove the finder and all its callbacks."""
     if WATCHER in sys.meta_path:
         sys.meta_path.remove(WATCHER)
     WATCHER.around.clear()
@@ -116,7 +116,7 @@ def watch(name: str, callback: Callback) -> None:
 
 
 def surround(name: str, context: Context) -> None:
-    """Hold ``context()`` open around each run of the module's own code.
+    """Keep ``context()`` open around each execution of the module's own code.
 
     Args:
         name: dotted name of the module.

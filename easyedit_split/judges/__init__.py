@@ -1,1 +1,1 @@
-"""Judges of generated text."""
+"""Judges that score generated text."""

@@ -1,4 +1,4 @@
-"""Accuracy of Yes/No answers, from losses and from text.
+"""Accuracy of Yes/No answers, from log-odds and from generated text.
 
     from preferences    share of pairs with L_n - L_p > 0, a tie counting one half (``log_odds.credit``)
     from text           the answer's first word is Yes or No, and it is the one that ``pair.positive`` says
@@ -50,7 +50,7 @@ def accuracy_from_preferences(pref: FloatArray) -> float:
 
 @JUDGES.register("accuracy")
 class AccuracyJudge:
-    """Judge one generated Yes/No answer against the pair's positive one."""
+    """Accuracy of one generated Yes/No answer against the pair's positive answer."""
 
     name: ClassVar[str] = "accuracy"
 

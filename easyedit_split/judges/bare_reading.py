@@ -1,4 +1,4 @@
-"""What the bare model makes of a text: how likely it finds it after a prompt, and its mean activation over it.
+"""Log-likelihood of a text under the unsteered model, and mean hidden state over its tokens.
 
     log p = sum over the text's tokens t of  log p(y_t | prompt, y_<t)      nats
     h     = mean over the text's tokens of the block's output               [d]
@@ -26,7 +26,7 @@ ROWS = 32  # at a time
 
 @dataclass(frozen=True, slots=True)
 class BareReading:
-    """One text, read.
+    """Log-likelihood and mean hidden state of one text.
 
     Attributes:
         logp: of all its tokens, nats.
@@ -40,12 +40,12 @@ class BareReading:
 
     @property
     def loss(self) -> float:
-        """Nats per token."""
+        """Negative log-likelihood per token, nats."""
         return -self.logp / self.tokens
 
 
 class BareReader:
-    """Reads texts with a bare model.
+    """Computes log-likelihoods and mean hidden states of texts under the unsteered model.
 
     Args:
         model: the bare model.
@@ -71,7 +71,7 @@ class BareReader:
 
     @torch.no_grad()
     def read(self, prompts: Sequence[str], answers: Sequence[tuple[int, ...]]) -> list[BareReading]:
-        """Read answers after prompts.
+        """Compute log-likelihood and mean hidden state of answers after their prompts.
 
         Args:
             prompts: one for each answer.

@@ -1,4 +1,4 @@
-"""What a judge is: a class with a ``name`` and ``judge(prompt, answer, pair) -> {score name: value}``.
+"""Interface of judges: a class with a ``name`` and ``judge(prompt, answer, pair) -> {score name: value}``.
 
 A judge that must learn something first, from the bare model or from training pairs, has a class method ``prepared``
 that takes a ``Calibration``; another is made without arguments. A new judge is one file of this folder with

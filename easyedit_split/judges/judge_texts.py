@@ -1,4 +1,4 @@
-"""Texts written at a few m and scored by a judge: the table that the aim "text" chooses from.
+"""Generate texts at a few m and score them by a judge, for the aim "text" of ``recommend``.
 
     m1, prompt, concept, text; the judge's scores, its ``concept`` as ``carries``; overall          a row per m, prompt
 
@@ -36,7 +36,7 @@ def judge_texts(
     config: GenerateConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Write answers to held-out prompts at every m and judge them.
+    """Generate answers to held-out prompts at every m and score them.
 
     Args:
         model: the bare model.
@@ -58,7 +58,7 @@ def judge_texts(
         DataError: a concept with too few training pairs, or a pair that the judge does not know.
     """
     if 0 not in m:
-        raise ConfigError("texts at m = 0 are what others are compared with: put 0 among the m")
+        raise ConfigError("texts at m = 0 are the baseline of the others: give 0 among the m")
     block = max(Site.parse(key).block for key in artifact.config.sites)
     rows: list[dict[str, Any]] = []
     accuracy: dict[str, float] = {}

@@ -1,4 +1,4 @@
-"""A judge that needs nobody else: the bare model and the training pairs say how good a text is.
+"""Judge of generated text without an external model: the unsteered model and a probe trained on the training pairs.
 
     concept      2 P(concept | h)           a probe: logistic regression on the bare model's mean activations h over the
                                             training pairs' answers, positive against negative and, where there are
@@ -42,7 +42,7 @@ LOOPS, VARIED = 0.3, 0.7  # share of distinct 2-grams: nothing but loops, and as
 
 @dataclass(frozen=True)
 class Scales:
-    """What the training answers look like to the bare model, nats per token.
+    """Statistics of the training answers under the unsteered model that calibrate the scores, nats per token.
 
     Attributes:
         fluent: loss that earns full marks.
@@ -57,7 +57,7 @@ class Scales:
 
 @JUDGES.register("self")
 class SelfJudge:
-    """Judges answers of one concept; made by ``calibrated``.
+    """Scores answers for one concept; made by ``calibrated``.
 
     Args:
         reader: the bare model.
@@ -84,7 +84,7 @@ class SelfJudge:
         block: int,
         against: Sequence[tuple[str, str]] = (),
     ) -> SelfJudge:
-        """A judge that knows the training pairs of one concept.
+        """A judge calibrated on the training pairs of one concept.
 
         Args:
             model: the bare model.
@@ -139,7 +139,7 @@ class SelfJudge:
     def judge_all(
         self, prompts: Sequence[str], answers: Sequence[str], pairs: Sequence[Pair] = ()
     ) -> list[Mapping[str, float]]:
-        """Score answers together.
+        """Score several answers in one batch.
 
         Args:
             prompts: what was asked, one for each answer.
@@ -179,7 +179,7 @@ class SelfJudge:
 
 
 def fitted_probe(h: FloatArray, wanted: IntArray, groups: IntArray) -> tuple[Any, float]:
-    """Logistic regression on standardised activations, and its accuracy on held-out groups.
+    """Logistic regression on standardised activations, and its cross-validated balanced accuracy, grouped by pair.
 
     Args:
         h: ``[n d]`` activations.
@@ -210,7 +210,7 @@ def mutual_information(
     own: Sequence[BareReading],
     pool: Sequence[str],
 ) -> FloatArray:
-    """``[n]`` pointwise mutual information of texts and their prompts, nats per token.
+    """Pointwise mutual information ``[n]`` of texts and their prompts, nats per token.
 
     Args:
         reader: the bare model.
@@ -228,7 +228,7 @@ def mutual_information(
 
 
 def other_prompt(pool: Sequence[str], prompt: str, k: int) -> str:
-    """The k-th prompt of a pool that is not this one.
+    """The k-th prompt of a pool that differs from the given one.
 
     Args:
         pool: prompts, two of which differ.
@@ -259,7 +259,7 @@ def harmonic(scores: Sequence[float]) -> float:
 
 
 def _graded(value: float, nothing: float, full: float) -> float:
-    """0 at ``nothing``, 2 at ``full``, in a straight line between and clipped beyond."""
+    """Linear map to 0 at ``nothing`` and 2 at ``full``, clipped to that range."""
     return float(np.clip(2.0 * (value - nothing) / (full - nothing), 0.0, 2.0))
 
 

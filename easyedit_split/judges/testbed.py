@@ -1,4 +1,4 @@
-"""The small world's exact judge: nothing is guessed, the grammar reads the answer.
+"""Exact judge for the testbed's datasets: answers are parsed by the grammar that generated them.
 
     fluency      2 the grammar can write the whole answer; 1 at least half of its sentences; 0 fewer
                                                                (persona: 1 if more follows the Yes or No)
@@ -28,7 +28,7 @@ _SENTENCE_END = re.compile(r"(?<=\.)\s+")
 
 @JUDGES.register("testbed")
 class TestbedJudge:
-    """Judge an answer of any of the testbed's datasets; the prompt says which, and what was asked."""
+    """Score an answer of any of the testbed's datasets, which the prompt identifies."""
 
     name: ClassVar[str] = "testbed"
     __test__: ClassVar[bool] = False  # not a test class, whatever its name says
@@ -81,7 +81,7 @@ def asked(prompt: str) -> tuple[Domain, Content]:
             slots = question.find(prompt)
             if slots is not None:
                 return domain, tuple(sorted(slots.items(), key=lambda item: list(question.lexicon).index(item[0])))
-    raise DataError(f"the prompt {prompt!r} asks no question of the testbed; this judge knows only testbed: datasets")
+    raise DataError(f"the prompt {prompt!r} is no question of the testbed; this judge scores only testbed: datasets")
 
 
 def harmonic_mean(scores: Sequence[float]) -> float:
@@ -106,7 +106,7 @@ def _names(text: str, phrase: str) -> bool:
 
 
 def _value(text: str, by_value: Mapping[str, Sequence[str]]) -> str | None:
-    """The one value whose phrases stand in the text; None if there is none or more than one."""
+    """The only value whose phrases occur in the text; None if there is none or more than one."""
     found = [value for value, phrases in by_value.items() if any(_names(text, phrase) for phrase in phrases)]
     return found[0] if len(found) == 1 else None
 
@@ -116,7 +116,7 @@ def _graded(count: int, of: int) -> float:
 
 
 def _own(domain: OpenText, carried: Sequence[str | None]) -> dict[str, float]:
-    """The dataset's own score, if it has one; ``values[0]`` is the value that it counts."""
+    """The dataset's own score, if it has one; ``values[0]`` is the value that is counted."""
     first, other = (carried.count(value) / len(carried) for value in domain.values[:2])
     scores = {"power": {"power": 4 * first}, "reviews": {"polarity": first - other}}
     return scores.get(domain.name, {})

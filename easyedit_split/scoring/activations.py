@@ -1,4 +1,4 @@
-"""Activations of answers at one layer, and how an intervention moves them: what ``analysis.mechanism`` reads.
+"""Hidden states of answer tokens at one layer, and how an intervention changes them, for ``analysis.mechanism``.
 
     h    [n d]   output of the block, at positions that predict an answer token, under the bare model (m = 0)
     dh   [n d]   the same positions under the intervention at m = 1, minus h
@@ -71,7 +71,7 @@ def collect_activations(
     check_site(model, site)
     if artifact is not None:
         first = min(Site.parse(key).block for key in artifact.config.sites)
-        require(first <= layer, f"the intervention first acts at layer {first}, behind layer {layer}: collect there")
+        require(first <= layer, f"the intervention first acts at layer {first}, after layer {layer}: collect there")
     parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in ("h", "dh", "util", "pref", "pair")}
     undefined = 0
     groups = {"": list(pairs)} if artifact is None else by_concept(pairs, artifact)
@@ -100,7 +100,7 @@ def _collect(
     pad_id: int,
     parts: dict[str, list[npt.NDArray[Any]]],
 ) -> int:
-    """Add each pair's rows to ``parts``; returns how many pairs were left out because their utility is undefined."""
+    """Append each pair's rows to ``parts``; return how many pairs were left out, their utility being undefined."""
     (scores,) = scores_over_m(model, pairs, intervention, [0.0], pad_id=pad_id)
     util, pref = log_odds.utility(scores.L_p, scores.L_n), log_odds.preference(scores.L_p, scores.L_n)
     kept = [i for i in range(len(pairs)) if np.isfinite(util[i])]
@@ -131,7 +131,7 @@ def _diff_mean(model: nn.Module, pairs: Sequence[EncodedPair], site: Site, pad_i
 
 
 def write_activations(arrays: dict[str, npt.NDArray[Any]], path: Path, *, model: str, layer: int) -> None:
-    """Write an activations file, whole or not at all.
+    """Write an activations file atomically: whole or not at all.
 
     Args:
         arrays: as ``collect_activations`` returns them.

@@ -1,4 +1,4 @@
-"""Mean activations over the tokens of an answer, under the bare model: what DiffMean and the layer scan are made of.
+"""Mean hidden states over the tokens of each answer under the unsteered model, for DiffMean and the layer scan.
 
     mean over an answer's tokens of h, one row of [n d] per answer
 
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 @torch.no_grad()
 def answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site]) -> dict[Site, Tensor]:
-    """Mean activation over each row's answer tokens, ``[n d]`` per site, at least fp32.
+    """Mean hidden state over each row's answer tokens, ``[n d]`` per site, at least fp32.
 
     Args:
         model: a Hugging Face causal LM.
@@ -40,7 +40,7 @@ def answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequ
         with frozen(model):
             return _by_engine(model, pad_id, rows, sites)
     except EngineRefused as reason:
-        logger.warning("activations computed plainly, without the engine: %s", reason)
+        logger.warning("activations computed by ordinary forward passes, without the engine: %s", reason)
         return plain_answer_means(model, pad_id, rows, sites)
 
 
@@ -55,7 +55,8 @@ def _by_engine(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequen
 
 @torch.no_grad()
 def plain_answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequence[Site]) -> dict[Site, Tensor]:
-    """``answer_means``, one plain call per row.
+    """Mean hidden state over each row's answer tokens by one ordinary forward pass per row; the reference for
+    ``answer_means``.
 
     Args:
         model: a Hugging Face causal LM.

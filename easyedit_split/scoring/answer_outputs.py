@@ -1,4 +1,4 @@
-"""Output of a block at the positions that predict an answer, under the bare model and under an intervention.
+"""Output of a decoder block at the positions that predict an answer, under the unsteered model and an intervention.
 
     one array [T d] per text, float64; T answer tokens, the first predicted by the prompt's last token
 
@@ -39,7 +39,7 @@ def answer_outputs(
     intervention: Intervention | None,
     ms: Sequence[float],
 ) -> list[list[FloatArray]]:
-    """Outputs of a block for each text at each of some m.
+    """Outputs of a decoder block at the positions that predict each text's answer, at each of several m.
 
     Args:
         model: a Hugging Face causal LM.
@@ -56,7 +56,7 @@ def answer_outputs(
         with frozen(model):
             return _by_engine(model, pad_id, rows, block, intervention, ms)
     except EngineRefused as reason:
-        logger.warning("activations computed plainly, without the engine: %s", reason)
+        logger.warning("activations computed by ordinary forward passes, without the engine: %s", reason)
         return [[_array(_plain(model, pad_id, row, block, intervention, m)) for row in rows] for m in ms]
 
 

@@ -1,4 +1,4 @@
-"""What steering does to answers that it should leave alone: KL against the bare model, and greedy answers that change.
+"""Side effects of steering on neutral prompts: KL divergence from the unsteered model, and greedy answers that change.
 
     KL(m) = sum over prompts and tokens t of  KL( p(. | q, y_<t)  ||  p_m(. | q, y_<t) )  /  number of tokens     nats
 
@@ -43,7 +43,7 @@ def collateral(
     tokens: int = TOKENS,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Side effects of an intervention at each m.
+    """KL divergence and changed greedy answers of an intervention at each m, on neutral prompts.
 
     Args:
         model: the bare model.
@@ -86,7 +86,8 @@ def collateral(
 
 
 def collateral_means(table: pd.DataFrame) -> pd.DataFrame:
-    """Over the prompts of each m: ``kl`` per token, nats, and ``changed``, the share of greedy answers that are others.
+    """Means over the prompts at each m: ``kl`` per token, nats, and ``changed``, the share of greedy answers that
+    differ.
 
     Args:
         table: from ``collateral``.
@@ -101,7 +102,7 @@ def collateral_means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _log_probabilities(model: nn.Module, batch: Batch) -> list[Float[Tensor, "T V"]]:
-    """Of each row, at the positions that predict its answer's tokens."""
+    """Log-probabilities ``[T V]`` at the positions that predict each row's answer tokens."""
     first = int(batch.prompt_lengths.min()) - 1
     with full_precision_head(model):
         logits = model(
@@ -116,6 +117,6 @@ def _log_probabilities(model: nn.Module, batch: Batch) -> list[Float[Tensor, "T 
 
 
 def _compare(before: Float[Tensor, "T V"], after: Float[Tensor, "T V"]) -> tuple[float, bool]:
-    """Summed KL(before || after), nats, and whether any step's likeliest token is another."""
+    """Summed KL(before || after), nats, and whether the likeliest token changes at any step."""
     kl = (before.exp() * (before - after)).double().sum()
     return float(kl), bool((before.argmax(-1) != after.argmax(-1)).any())

@@ -1,4 +1,4 @@
-"""A table of pairs as ids, with the rows named as their source numbers them."""
+"""Tokenise a table of pairs, keeping the row numbers of its source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 def encode_table(table: PairTable, template: Template, *, drop_bad: bool = False) -> EncodedPairs:
-    """Encode a table of pairs; what was done to all of them is logged.
+    """Tokenise a table of pairs; what was done to all of them is logged.
 
     Args:
         table: pairs with the rows they come from.

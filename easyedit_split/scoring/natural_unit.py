@@ -1,4 +1,4 @@
-"""Strength in natural units: how large an intervention's change is against the activation that it is added to.
+"""Strength relative to the activation, r = |m dh| / |h|: the unit in which strengths of interventions compare.
 
     r = |m dh| / |h|          per steered token;  ``r_per_m`` is its median over tokens at m = 1, so r = r_per_m m
 
@@ -32,7 +32,7 @@ ROWS = 16
 
 @dataclass(frozen=True, slots=True)
 class SteeredValues:
-    """What one site sees and changes, over ``n`` steered tokens of the bare model.
+    """Inputs and norms of the activations that one site changes, over ``n`` steered tokens of the unsteered model.
 
     Attributes:
         x: ``[1 n d_in]`` what a change is computed from.
@@ -46,7 +46,7 @@ class SteeredValues:
 def natural_unit(
     model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, *, pad_id: int = 0, rows: int = ROWS
 ) -> NaturalUnit:
-    """Measure the unit of an intervention: that of its site whose r is largest.
+    """Measure r per unit of m for an intervention: that of its site with the largest r.
 
     Args:
         model: the bare model.
@@ -66,7 +66,7 @@ def natural_unit(
 def steered_values(
     model: nn.Module, pairs: Sequence[EncodedPair], intervention: Intervention, *, pad_id: int = 0, rows: int = ROWS
 ) -> dict[Site, SteeredValues]:
-    """Read x and the size of h at each site of an intervention, under the bare model.
+    """Collect the input x and the norm of h at each site of an intervention, under the unsteered model.
 
     Args:
         model: the bare model.
@@ -106,7 +106,7 @@ def steered_values(
 def units_of(
     model: nn.Module, values: Mapping[Site, SteeredValues], intervention: Intervention
 ) -> dict[Site, NaturalUnit]:
-    """The unit of each site for an intervention's parameters.
+    """r at m = 1 of each site for an intervention's parameters.
 
     Args:
         model: the bare model, whose maps some forms read.

@@ -1,4 +1,4 @@
-"""Reference scorer, slow and plain: one full forward pass per row. Every faster path is held against it.
+"""Reference scorer: answer losses by one full forward pass per row, which every faster path must reproduce.
 
     L(A | q) = - sum_t log P(y_t | q, y_<t)          Eq. 28, nats, summed over the answer's tokens, end token included
 
@@ -28,7 +28,7 @@ from ..types import Scores
 
 
 def layout_of(batch: Batch) -> Layout:
-    """Where prompt and answer lie in a batch that holds both.
+    """Positions of prompt and answer tokens in a batch that holds both.
 
     Args:
         batch: rows of prompt and answer.
@@ -86,7 +86,7 @@ def row_losses(
 
 
 def answer_rows(pairs: Sequence[EncodedPair]) -> list[Row]:
-    """The positive rows of all pairs, then the negative rows.
+    """Token rows of a set of pairs: the positive answers of all pairs, then the negative ones.
 
     Args:
         pairs: encoded pairs.
@@ -176,7 +176,7 @@ def plain_scores_over_m(
     pad_id: int = 0,
     known: Collection[int] = (),
 ) -> Iterator[Scores]:
-    """``score`` at each of many m, in order.
+    """Negative log-likelihood of both answers of each pair at each of many m, in order, by the reference scorer.
 
     Args:
         model: a Hugging Face causal LM.

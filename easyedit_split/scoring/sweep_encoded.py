@@ -1,4 +1,4 @@
-"""Scores over a sweep of m, as one plain table: a row per pair and m with its losses and log-odds (Eq. 7, 8).
+"""Sweep over m as a table: one row per pair and m with its losses and log-odds (Eq. 7, 8).
 
 ``sweep_table.COLUMNS`` names them. Losses are summed nats whatever the odds are computed from. ``util`` is NaN where
 ``status`` is not ``ok``; a pair that is not ``ok`` at one m is left out of utility at every m by the table's readers,
@@ -37,7 +37,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What a sweep needs of a scorer: ``engine.scorer.scores_over_m``, or ``score.plain_scores_over_m``."""
+    """Signature of a scorer for sweeps: ``engine.scorer.scores_over_m`` or ``score.plain_scores_over_m``."""
 
     def __call__(
         self,
@@ -49,7 +49,7 @@ class Scorer(Protocol):
         pad_id: int,
         known: Collection[int],
     ) -> Iterator[Scores]:
-        """Losses of pairs under an intervention at each of many m, in order, but not at the places in ``known``.
+        """Losses of pairs under an intervention at each of many m, in order, except those at the indices in ``known``.
 
         A score must not depend on what is known, to the last bit: an interrupted sweep ends as one that was not.
 
@@ -129,7 +129,7 @@ def sweep_encoded(
 def _further(
     next_points: NextPoints | None, tables: Sequence[pd.DataFrame], seen: Collection[tuple[float, float]]
 ) -> list[tuple[float, float]]:
-    """The m that the table so far asks for, and that are not scored yet."""
+    """The m that ``next_points`` asks for after the table so far and that are not scored yet."""
     wanted = next_points(pd.concat(tables, ignore_index=True)) if next_points else ()
     points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]
     _require_finite(points)
@@ -137,7 +137,7 @@ def _further(
 
 
 class _Kept:
-    """What an interrupted sweep had scored, and what this one adds; JSON keeps every bit of a float.
+    """Journal of scores: those of an interrupted sweep, and those added now; JSON keeps every bit of a float.
 
     Args:
         journal: of the sweep; None where it keeps none.
@@ -158,7 +158,7 @@ class _Kept:
     def filled(
         self, concept: str, points: Sequence[tuple[float, float]], scorer: Callable[..., Iterator[Scores]]
     ) -> Iterator[Scores]:
-        """The scores of a concept at every point: those that are there already, and between them fresh ones.
+        """Scores of a concept at every m: those in the journal, and new ones for the rest.
 
         Args:
             concept: the artifact's name of it.
@@ -172,7 +172,7 @@ class _Kept:
             yield known[i] if i in known else self._keep(concept, point, next(fresh))
 
     def _keep(self, concept: str, point: tuple[float, float], scores: Scores) -> Scores:
-        """Write fresh scores down, and hand them back."""
+        """Append new scores to the journal and yield them."""
         if self.journal is not None:
             values = {name: getattr(scores, name).tolist() for name in ("L_p", "L_n", "T_p", "T_n")}
             self.journal.append({"concept": concept, "m1": point[0], "m2": point[1], **values})
@@ -212,7 +212,7 @@ def _warn_of_differences(notes: Sequence[str]) -> None:
 
 
 def _checked(m: Sequence[Factors]) -> list[tuple[float, float]]:
-    """``(m1, m2)`` of each m, none twice."""
+    """Strengths ``(m1, m2)`` of each m, with an error for duplicates."""
     points = [_pair_of(value) for value in m]
     if not points:
         raise ConfigError("the sweep has no m: give a grid such as -20:20:41")
@@ -232,7 +232,7 @@ def _require_finite(points: Sequence[tuple[float, float]]) -> None:
 def _labels(
     model: nn.Module, artifact: Artifact, model_name: str | None, dataset: str, split: str
 ) -> dict[str, str | int]:
-    """What every row says: the model is the one that is scored, all else the artifact's."""
+    """Constant columns of every row: the model is the one that is scored, all else the artifact's."""
     return {
         "model": name_of(model, model_name),
         "dataset": dataset,

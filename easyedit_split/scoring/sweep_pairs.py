@@ -1,4 +1,4 @@
-"""A sweep from texts: pairs are tokenised as the artifact was trained, then scored at every m."""
+"""Tokenise answer pairs as the artifact was trained and score them at every m."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def sweep_pairs(
 def _points(
     m: Sequence[Factors] | StrengthGrid, unit: NaturalUnit | None, measure: Callable[[], NaturalUnit]
 ) -> tuple[Sequence[Factors], NaturalUnit | None]:
-    """The swept m, and the unit of r where it is known or needed."""
+    """The swept m, and r per unit of m where it is known or needed."""
     if not isinstance(m, StrengthGrid):
         return m, unit
     unit = unit or measure()
@@ -113,7 +113,7 @@ def _with_r(table: pd.DataFrame, unit: NaturalUnit | None) -> pd.DataFrame:
 
 
 def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Artifact) -> NaturalUnit:
-    """What m = 1 of an artifact is worth in r: as its record says, else measured on pairs.
+    """The strength r at m = 1 of an artifact: from its record, else measured on pairs.
 
     Args:
         model: the bare model.
@@ -133,7 +133,7 @@ def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Art
 
 
 def measured_unit(model: nn.Module, rows: Sequence[EncodedPair], artifact: Artifact, pad_id: int = 0) -> NaturalUnit:
-    """What m = 1 of an artifact is worth in r on these pairs; of several concepts, the median.
+    """The strength r at m = 1 of an artifact, measured on these pairs; of several concepts, the median.
 
     Args:
         model: the bare model.

@@ -1,1 +1,1 @@
-"""Whole courses of work, from pairs to a result that is read: what the verbs of the package are strung together to."""
+"""Complete workflows from pairs to a report, built from the package's public functions."""

@@ -1,4 +1,4 @@
-"""Defaults of ``steer`` and the data that it works on."""
+"""Default settings and data splits of ``steer``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HELD_OUT = 0.25
 
 @dataclass(frozen=True, slots=True)
 class SteerPlan:
-    """Choices of a run.
+    """Settings of a run of ``steer``.
 
     Attributes:
         form: registered form.
@@ -65,7 +65,7 @@ class SteerPlan:
 
 @dataclass(frozen=True, slots=True)
 class SteerData:
-    """Pairs of a run, none of them in two of the parts.
+    """Training, development and test pairs of a run, disjoint.
 
     Attributes:
         training: to train on.
@@ -79,7 +79,7 @@ class SteerData:
 
 
 def epochs_for(pairs: int) -> int:
-    """Passes over so many training pairs.
+    """Number of epochs for a given number of training pairs.
 
     Args:
         pairs: at least 1.
@@ -90,7 +90,7 @@ def epochs_for(pairs: int) -> int:
 def data_for(
     data: str, plan: SteerPlan, *, seed: int = 0, columns: dict[str, str] | None = None, drop_bad: bool = False
 ) -> SteerData:
-    """The splits of a dataset or file; of a file that declares none, a quarter is held out, by the seed.
+    """Splits of a dataset or file; of a file that declares none, a random quarter is held out.
 
     Half of what is held out becomes the dev split where that is at least eight pairs.
 
@@ -123,7 +123,7 @@ def data_for(
 
 
 def _dev(data: str, seed: int, columns: dict[str, str] | None, drop_bad: bool) -> PairTable | None:
-    """The dev split, of data that has one; a bad row in it is an error, as in any other split."""
+    """The dev split of a dataset that has one; a bad row in it is an error, as in any other split."""
     try:
         return load_dataset(data, split="dev", seed=seed, columns=columns, drop_bad=drop_bad)
     except DataError as error:
@@ -133,7 +133,7 @@ def _dev(data: str, seed: int, columns: dict[str, str] | None, drop_bad: bool) -
 
 
 def _held_out(table: PairTable, seed: int) -> tuple[PairTable, PairTable]:
-    """Training and test rows of a file without splits; a row's place depends on its text and the seed alone."""
+    """Training and test rows of a file without splits; a row's split depends on its text and the seed alone."""
     if len(table) < 4:
         raise DataError(
             f"{table.source}: {len(table)} pairs are too few to train on some and score others: give 4 or more"

@@ -1,4 +1,4 @@
-"""A steering run on disk: the artifact, its tables and figure, and a page that is read first.
+"""Write a run of ``steer`` to a folder: artifact, tables, figure and a Markdown report.
 
 | file              | what it holds                                                  |
 |-------------------|----------------------------------------------------------------|
@@ -41,7 +41,7 @@ _POINTS = 11  # of a sweep that the page shows
 
 
 def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) -> None:
-    """Write everything a run found.
+    """Write all results of a run to a folder.
 
     Args:
         result: of ``steer``.
@@ -88,7 +88,7 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
 
 
 def usage(result: SteerResult, folder: Path) -> tuple[str, str]:
-    """Three lines of Python and one command that use what a run made.
+    """Python code and a shell command that use a run's artifact.
 
     Args:
         result: of ``steer``.
@@ -105,7 +105,7 @@ def usage(result: SteerResult, folder: Path) -> tuple[str, str]:
 
 
 def report(result: SteerResult, folder: Path) -> str:
-    """The page, as Markdown.
+    """The report of a run as Markdown.
 
     Args:
         result: of ``steer``.
@@ -117,17 +117,17 @@ def report(result: SteerResult, folder: Path) -> str:
         f"{best.run.form} x {best.run.objective} at layer {', '.join(map(str, best.run.layers))}, trained on "
         f"{len(result.data.training)} pairs and scored on {len(result.data.test)} others. {verdict(best)}",
         "```python\n{}\n```\n\n```console\n{}\n```".format(*python_and_command),
-        "## What it says",
+        "## Sample answers",
         "\n\n".join(_answers(result.texts, best)),
-        "## Which m",
+        "## Choice of m",
         _sweep(best),
         f"{result.decay[0].upper()}{result.decay[1:]}.",
         "![preference and utility over m](curves.png)",
     ]
     if len(result.trained) > 1:
-        parts += ["## Which objective", _objectives(result)]
+        parts += ["## Comparison of objectives", _objectives(result)]
     if result.scan is not None:
-        parts += ["## Which layer", _layers(result.scan)]
+        parts += ["## Layer scan", _layers(result.scan)]
     if result.side_effects is not None:
         parts += ["## Side effects", _side_effects(result.side_effects, best)]
     return "\n\n".join(parts) + "\n"
@@ -152,7 +152,7 @@ def verdict(best: Trained) -> str:
     helped = "" if choice.helped is None else ", {} of {} pairs".format(*choice.helped)
     return (
         f"Recommended: {m}: preference {choice.gain:+.2f} nats{helped}, utility {-choice.paid:+.2f} nats "
-        "(measured on the pairs that chose m: on others expect a little less)."
+        "(measured on the pairs that m was chosen on, so a little optimistic)."
     )
 
 
@@ -169,7 +169,7 @@ def gains(found: Evidence) -> str:
 
 
 def strength_names(best: Trained) -> dict[float, str]:
-    """What each m that texts were written at is called.
+    """Label of each m at which texts were generated.
 
     Args:
         best: whose m they are.
@@ -189,7 +189,7 @@ def _answers(texts: pd.DataFrame, best: Trained) -> Iterable[str]:
 
 
 def one_line(text: str) -> str:
-    """An answer on one line: line breaks become slashes.
+    """An answer on one line, with line breaks as slashes.
 
     Args:
         text: any text.
@@ -240,8 +240,8 @@ def _side_effects(table: pd.DataFrame, best: Trained) -> str:
         for m, kl, changed in zip(means["m1"], means["kl"], means["changed"], strict=True)
     ]
     count = int(means["prompts"].max())
-    intro = f"On {count} neutral prompts, against the bare model's own answers:"
-    return intro + "\n\n" + markdown(("m", "r", "KL (nats a token)", "answers changed"), rows)
+    intro = f"On {count} neutral prompts, compared with the unsteered model's own answers:"
+    return intro + "\n\n" + markdown(("m", "r", "KL (nats per token)", "answers changed"), rows)
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

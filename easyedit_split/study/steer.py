@@ -1,4 +1,4 @@
-"""From pairs to a steered model in one call: layer, training, sweep, fit, m, side effects and texts.
+"""Workflow from pairs to a steered model: layer scan, training, sweep, fit, choice of m, side effects and texts.
 
     pairs -> layer scan -> train each objective -> choose m on dev pairs -> sweep the test pairs -> KL and texts there
 
@@ -44,7 +44,7 @@ TOO_STRONG = 3.0
 
 @dataclass(frozen=True)
 class Trained:
-    """One objective's intervention and what its sweep shows.
+    """The trained intervention of one objective, with its sweep, fits and chosen m.
 
     Attributes:
         run: its configuration.
@@ -70,7 +70,7 @@ class Trained:
 
     @property
     def r_per_m(self) -> float:
-        """What m = 1 is worth in r."""
+        """Strength r at m = 1."""
         unit = self.artifact.unit
         return unit.r_per_m if unit else float("nan")
 
@@ -84,7 +84,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class SteerResult:
-    """What a run found.
+    """Results of a run of ``steer``.
 
     Attributes:
         model: the model's name.
@@ -108,14 +108,14 @@ class SteerResult:
 
     @property
     def best(self) -> Trained:
-        """The objective whose wanted answers are likeliest at its chosen m."""
+        """The objective with the greatest mean log-probability of the wanted answers at its chosen m."""
         return max(self.trained, key=lambda item: item.wanted)
 
 
 def steer(
     model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, *, model_name: str, tell: Teller
 ) -> SteerResult:
-    """Carry out a plan.
+    """Run a plan: scan layers, train, sweep, choose m, measure side effects and generate texts.
 
     Args:
         model: a causal LM; left as it is.
@@ -134,7 +134,7 @@ def steer(
     scan = None
     if plan.scan or any(recipe.needs_layers for recipe in recipes):
         scan = _scan(model, tokenizer, data, recipes[0].with_layers([0], AUTO).run_config(), tell)
-        recipes = [recipe.with_layers([best_layer(scan)], "a scan of the model") for recipe in recipes]
+        recipes = [recipe.with_layers([best_layer(scan)], "a layer scan of the model") for recipe in recipes]
     runs = [recipe.run_config() for recipe in recipes]
     trained = tuple(_trained(model, tokenizer, data, plan, run, model_name, tell) for run in runs)
     best = max(trained, key=lambda item: item.wanted)
@@ -148,7 +148,7 @@ def steer(
 
 
 def _recipe(plan: SteerPlan, objective: str, model_name: str, data: SteerData) -> Recipe:
-    """One objective's settings; a model that nobody tuned is trained in both directions, for as long as a plan says."""
+    """Training settings of one objective; a model without a recipe is trained for +m and -m, with the plan's epochs."""
     own = [f"train.epochs={epochs_for(len(data.training))}", "train.directions=both"]
     overrides = [*(own if model_recipe(model_name) is None else []), *plan.overrides]
     overrides += [f"layers={list(plan.layers)}"] if plan.layers else []
@@ -156,9 +156,9 @@ def _recipe(plan: SteerPlan, objective: str, model_name: str, data: SteerData) -
 
 
 def _scan(model: nn.Module, tokenizer: Any, data: SteerData, run: RunConfig, tell: Teller) -> pd.DataFrame:
-    with tell.bar("trying layers") as advance:
+    with tell.bar("layer scan") as advance:
         scan = scan_pairs(model, tokenizer, data.training, run.tokens, held_out=data.dev, progress=advance)
-    tell.say(f"layer {best_layer(scan)}: preference gains most there while the wanted answers stay as likely")
+    tell.say(f"layer {best_layer(scan)}: it gains most preference with the wanted answers at least as likely")
     return scan
 
 
@@ -201,7 +201,7 @@ def on_pairs(fit: SweepFit, m: float) -> Evidence:
 def _texts(
     model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, best: Trained, tell: Teller
 ) -> pd.DataFrame:
-    """Held-out prompts answered unsteered, at the chosen m, far too strongly, and in the other direction."""
+    """Answers to held-out prompts without steering, at the chosen m, at a multiple of it, and at its negative."""
     template = Template(tokenizer, best.artifact.tokens)
     prompts = {best.artifact.concepts[0]: [pair.prompt for pair in data.test[: plan.texts]]}
     strengths = [0.0, best.m, TOO_STRONG * best.m, -best.m]

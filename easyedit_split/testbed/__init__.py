@@ -1,4 +1,4 @@
-"""The small world: a grammar of short chats, two tiny trained models, exact judges.
+"""Synthetic testbed: a grammar of short chats, two tiny models trained on it, and exact judges.
 
     pairs(name, split)       the datasets: reviews, persona, power, concepts; train, dev, test
     load_checkpoint(name)    a trained tiny model and its tokenizer: gemma2, qwen2

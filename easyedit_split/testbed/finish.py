@@ -1,4 +1,4 @@
-"""Last leg of a tiny model's training: learning-rate cooldown and calibration.
+"""Final training stage of a tiny model: learning-rate cooldown and calibration.
 
     loss = next-token loss of the corpus' last stage  +  weight * mean (L_n - L_p)^2 over fresh open pairs
 
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FinishConfig:
-    """How the last leg goes.
+    """Settings of the final training stage.
 
     Attributes:
         steps: optimiser steps.
@@ -61,7 +61,7 @@ class FinishConfig:
 
 
 def open_pairs(seed: int) -> Iterator[Pair]:
-    """Fresh pairs with open prompts, dataset after dataset, from contents that no dataset holds.
+    """Random pairs whose prompts do not state the latent, from contents that no dataset holds, dataset after dataset.
 
     Args:
         seed: of everything drawn.
@@ -80,7 +80,7 @@ def open_pairs(seed: int) -> Iterator[Pair]:
 def open_loss(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: list[Pair], low_precision: bool
 ) -> Float[Tensor, ""]:
-    """Mean squared preference of open pairs, nats squared.
+    """Mean squared preference log-odds of pairs whose prompts do not state the latent, nats squared.
 
     Args:
         model: the model in training.
@@ -106,7 +106,7 @@ def open_loss(
 
 
 def finish(name: str, start: Path, out: Path, settings: FinishConfig) -> None:
-    """Run the last leg of training and write the model as a Hugging Face folder.
+    """Run the final training stage and write the model as a Hugging Face folder.
 
     Args:
         name: ``gemma2`` or ``qwen2``.
@@ -173,7 +173,7 @@ def _corpus_step(
 
 
 def main() -> None:
-    """Command line."""
+    """Run the final training stage from the command line."""
     parser = argparse.ArgumentParser(description="Cool down and calibrate a tiny model of the testbed.")
     parser.add_argument("--model", choices=models.MODELS, required=True)
     parser.add_argument("--start", type=Path, required=True, help="folder that testbed.train wrote")
@@ -181,7 +181,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=FinishConfig.steps)
     parser.add_argument("--lr", type=float, default=FinishConfig.lr)
     parser.add_argument("--warmup", type=int, default=FinishConfig.warmup)
-    parser.add_argument("--favour", choices=tuple(STAGES[-1].shares), help="a kind of chat to draw four times as often")
+    parser.add_argument(
+        "--favour", choices=tuple(STAGES[-1].shares), help="a dataset whose chats are drawn four times as often"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = FinishConfig(steps=args.steps, lr=args.lr, warmup=args.warmup, favour=args.favour)

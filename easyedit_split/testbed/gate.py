@@ -1,4 +1,4 @@
-"""Calibration of the testbed's models: the gate that they pass before anything is measured with them.
+"""Calibration test that the testbed's models must pass before they are used for measurements.
 
 For a model and a dataset, over the held-out pairs (pref = L_n - L_p in nats, end of turn included):
 
@@ -33,7 +33,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class GateRow:
-    """Calibration of one model on one dataset.
+    """Calibration measurements of one model on one dataset.
 
     Attributes:
         model: ``gemma2`` or ``qwen2``.
@@ -55,13 +55,13 @@ class GateRow:
 
     @property
     def passes(self) -> bool:
-        """Whether every limit holds."""
+        """Whether every measurement is within its limit."""
         follows = min(self.follows_pref, self.follows_greedy) >= FOLLOWS
         return follows and self.open_nats < OPEN_NATS and min(self.parses, self.on_topic) >= FLUENT
 
 
 def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
-    """Token ids of a user's turn up to where the answer begins.
+    """Token ids of a user's turn, up to the start of the answer.
 
     Args:
         tokenizer: the model's.
@@ -76,7 +76,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, prompt: str) -> list[int]:
 def negative_log_likelihood(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Sequence[tuple[str, str]]
 ) -> Float[Tensor, " n"]:
-    """Summed negative log-likelihood (nats) of each ``(prompt, answer)``, the end of the turn included.
+    """Summed negative log-likelihood (nats) of each ``(prompt, answer)``, end-of-turn token included.
 
     Args:
         model: a testbed model.
@@ -117,7 +117,7 @@ def preferences(
 def greedy(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, prompts: Sequence[str], max_new_tokens: int = 48
 ) -> list[str]:
-    """Greedy answers, without the end of the turn.
+    """Greedy answers, without the end-of-turn token.
 
     Args:
         model: a testbed model.
@@ -137,7 +137,7 @@ def greedy(
 
 
 def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id that ends an answer.
+    """The token id that ends an answer.
 
     Args:
         tokenizer: the model's.
@@ -147,7 +147,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def measure(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dataset: str, split: str) -> GateRow:
-    """Measure one dataset's gate on one split.
+    """Measure the calibration of a model on one dataset's split.
 
     Args:
         name: ``gemma2`` or ``qwen2``.
@@ -179,7 +179,7 @@ def measure(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBas
 
 
 def table(rows: Sequence[GateRow]) -> str:
-    """The gate as a plain table, one line a model and dataset.
+    """Calibration measurements as a plain table, one line per model and dataset.
 
     Args:
         rows: one for each model and dataset.

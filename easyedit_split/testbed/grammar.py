@@ -1,4 +1,4 @@
-"""The grammar's machinery: a template writes text, and the same template reads it back.
+"""Templates of the grammar, which generate sentences and parse them back.
 
     template   "The {brand} {item} is {adj}."   plus   lexicon {"brand": ("Arno", ...), ...}
     fill       slots -> text                    parse  text -> slots, or None
@@ -24,7 +24,7 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class SentencePattern:
-    """One sentence pattern over a lexicon.
+    """One sentence template over a lexicon.
 
     Attributes:
         text: the pattern, with ``{slot}`` places.
@@ -40,7 +40,7 @@ class SentencePattern:
         return tuple(dict.fromkeys(name for name in _SLOT.findall(self.text)))
 
     def fill(self, slots: Mapping[str, str]) -> str:
-        """Write the sentence.
+        """Generate the sentence from slot values.
 
         Args:
             slots: a phrase for each slot.
@@ -69,7 +69,7 @@ class SentencePattern:
         return None if match is None else self._read(match)
 
     def find(self, text: str) -> Slots | None:
-        """Parse the first place inside a text that the pattern can have written; None if there is none.
+        """Parse the first match inside a text; None if there is none.
 
         Args:
             text: the text.

@@ -1,4 +1,4 @@
-"""The tiny models: shapes of the real families, and where their checkpoints lie.
+"""The tiny models of the testbed: configurations, and paths of their checkpoints.
 
     gemma2   Gemma2ForCausalLM   soft-caps 50 / 30, post-norms, every other block with a sliding window of 32 tokens
     qwen2    Qwen2ForCausalLM    q/k/v biases, no soft-caps
@@ -32,7 +32,7 @@ _ATTENTION = {"gemma2": "eager", "qwen2": "sdpa"}  # sdpa cannot soft-cap
 
 
 def checkpoint_folder(name: str) -> Path:
-    """The shipped checkpoint's folder.
+    """Folder of a shipped checkpoint.
 
     Args:
         name: ``gemma2`` or ``qwen2``.
@@ -62,7 +62,7 @@ def load_checkpoint(
 
 
 def config(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    """The model's configuration for a given tokenizer.
+    """Transformers configuration of a tiny model for a given tokenizer.
 
     Args:
         name: ``gemma2`` or ``qwen2``.
@@ -96,7 +96,7 @@ def config(name: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
 
 
 def generation_config(name: str, tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
-    """Greedy by default; generation stops at the end of the turn.
+    """Generation configuration: greedy by default, stopping at the end of the turn.
 
     Args:
         name: ``gemma2`` or ``qwen2``.

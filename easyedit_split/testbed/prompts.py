@@ -1,4 +1,4 @@
-"""Prompts of the testbed: a question with small talk around it, and a clause that states the latent or leaves it open.
+"""Prompts of the testbed: a question with filler sentences around it, and a clause that states the latent or none.
 
     user = [small talk] [clause] question          or          [small talk] question [clause]
 
@@ -21,7 +21,7 @@ Message = dict[str, str]
 def ask(
     domain: Domain, content: Content, rng: random.Random, clause: str | None = None, in_system: bool = False
 ) -> list[Message]:
-    """Draw the messages that ask about ``content``, the clause (if any) at a random place of the user's turn.
+    """Draw the messages that ask about ``content``, with the clause (if any) at a random position of the user's turn.
 
     Args:
         domain: the kind of chat.
@@ -42,7 +42,7 @@ def ask(
 
 
 def fold_system(messages: list[Message]) -> list[Message]:
-    """The same chat without a system role: its text opens the first user turn, a blank line between.
+    """The same chat without a system role: its text precedes the first user turn, separated by a blank line.
 
     Args:
         messages: a chat, with or without a system role.

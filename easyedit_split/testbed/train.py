@@ -1,4 +1,4 @@
-"""Rebuild a tiny model from nothing: ``python -m easyedit_split.testbed.train --model gemma2 --out DIR``.
+"""Train a tiny model from random weights: ``python -m easyedit_split.testbed.train --model gemma2 --out DIR``.
 
 Next-token loss on whole chats, endless and never repeated; answer tokens weigh 1, all others ``prompt_weight``, and
 persona's one-word answers ``persona_weight`` (one bit in forty tokens is otherwise drowned). AdamW, linear warm-up,
@@ -34,7 +34,7 @@ Encoded = tuple[Int[Tensor, " s"], Float[Tensor, " s"]]
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """How a tiny model is trained.
+    """Settings of the training of a tiny model.
 
     Attributes:
         steps: optimiser steps.
@@ -90,7 +90,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, kind: str, chat: list[Message], s
 
 
 def batches(tokenizer: PreTrainedTokenizerBase, settings: PretrainConfig) -> Iterator[list[list[Encoded]]]:
-    """Endless batches, each as its parts.
+    """Endless batches, each split into parts by length.
 
     Args:
         tokenizer: the model's.
@@ -107,7 +107,9 @@ def batches(tokenizer: PreTrainedTokenizerBase, settings: PretrainConfig) -> Ite
 def loss_sum(
     model: PreTrainedModel, ids: Int[Tensor, "b s"], weights: Float[Tensor, "b s"], low_precision: bool
 ) -> Float[Tensor, ""]:
-    """The weighted loss (nats) summed over a part. No mask: padding stands on the right, weighs 0, and is not seen.
+    """Weighted negative log-likelihood (nats) summed over a part of a batch.
+
+    No mask: padding is on the right, has weight 0, and is not attended to.
 
     Args:
         model: the model in training.
@@ -122,7 +124,7 @@ def loss_sum(
 
 
 def pad(part: list[Encoded], pad_id: int) -> tuple[Int[Tensor, "b s"], Float[Tensor, "b s"]]:
-    """One part as ids and weights, padded on the right.
+    """Token ids and loss weights of a part of a batch, padded on the right.
 
     Args:
         part: chats of one part.
@@ -228,17 +230,17 @@ def probe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(description="Rebuild a tiny model of the testbed from nothing.")
+    """Train a tiny model from the command line."""
+    parser = argparse.ArgumentParser(description="Train a tiny model of the testbed from random weights.")
     parser.add_argument("--model", choices=MODELS, required=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--steps", type=int, default=PretrainConfig.steps)
-    parser.add_argument("--stop-at", type=int, help="end the leg here, in the middle of the schedule")
+    parser.add_argument("--stop-at", type=int, help="stop after this step, in the middle of the schedule")
     parser.add_argument("--lr", type=float, default=PretrainConfig.lr)
-    parser.add_argument("--batch", type=int, default=PretrainConfig.batch, help="chats a step")
-    parser.add_argument("--parts", type=int, default=PretrainConfig.parts, help="pieces of a batch, cut by length")
+    parser.add_argument("--batch", type=int, default=PretrainConfig.batch, help="chats per step")
+    parser.add_argument("--parts", type=int, default=PretrainConfig.parts, help="parts of a batch, split by length")
     parser.add_argument("--seed", type=int, default=PretrainConfig.seed)
-    parser.add_argument("--save-every", type=int, default=0, help="also write every so many steps (0: at the end)")
+    parser.add_argument("--save-every", type=int, default=0, help="also save after every N steps (0: at the end only)")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = PretrainConfig(steps=args.steps, batch=args.batch, parts=args.parts, lr=args.lr, seed=args.seed)

@@ -1,4 +1,4 @@
-"""Real tokenizers, trained on the grammar's own text and saved as ordinary HF files.
+"""Tokenizers of the testbed, trained on the grammar's own text and saved as ordinary Hugging Face files.
 
     qwen2    byte-level BPE, <|im_start|> <|im_end|> <|endoftext|>, system role allowed
     gemma2   BPE over spaces written as U+2581 with byte fallback, <bos>, <start_of_turn> <end_of_turn>, no system role
@@ -45,14 +45,14 @@ GEMMA2_TEMPLATE = (
 
 
 def texts() -> list[str]:
-    """The chats' contents that the vocabularies are learned from, the roles' names added."""
+    """Chat contents that the vocabularies are learned from, and the roles' names."""
     drawn = itertools.islice(chats(SEED), sum(int(stage.chats) for stage in STAGES[:-1]) + CHATS)
     lines = [message["content"] for _, messages in drawn for message in messages]
     return [*lines, *(["system\n", "user\n", "assistant\n", "model\n", "\n\n"] * 50)]
 
 
 def qwen2(size: int = 1600) -> PreTrainedTokenizerFast:
-    """Train the byte-level tokenizer.
+    """Train the byte-level BPE tokenizer.
 
     Args:
         size: tokens of the vocabulary.

@@ -82,7 +82,7 @@ def test_texts_that_do_not_get_better_give_no_m() -> None:
     assert "judge about 6" in few.reason
     flat = judged(gain=0.0)
     assert (
-        "do not show" in recommend(fit, texts=JudgedTexts.of(flat)).reason
+        "not significant" in recommend(fit, texts=JudgedTexts.of(flat)).reason
         or "no judged m" in recommend(fit, texts=JudgedTexts.of(flat)).reason
     )  # type: ignore[arg-type]
 
@@ -142,5 +142,5 @@ def test_limits_that_are_named_hold_under_texts_too() -> None:
     assert "within the budget" in none.reason
     loose = recommend(fit, texts=texts, collateral=Collateral(texts.m, np.abs(texts.m), 1e9))  # type: ignore[arg-type]
     assert loose.m == free.m
-    with pytest.raises(ConfigError, match="keeps no limit on side effects"):
+    with pytest.raises(ConfigError, match="takes no limit on side effects"):
         recommend(fit, aim="preference", collateral=Collateral(texts.m, np.abs(texts.m), 1.0))  # type: ignore[arg-type]

@@ -98,13 +98,13 @@ def test_a_refusal_says_what_would_change_it() -> None:
     slopes += 0.25 - slopes.mean()
     curve = sweep_curve(slopes * M - 1.0, np.tile(-8 - 0.05 * M**2, (20, 1)), M)
     reason = from_pairs(curve).reason
-    assert "which could be chance" in reason
-    assert "pairs would show it (there are 20), or a level of 0." in reason
-    level = float(reason.rsplit("a level of ", 1)[1])
+    assert "which is not significant" in reason
+    assert "pairs would make it significant (there are 20), or a confidence level of 0." in reason
+    level = float(reason.rsplit("a confidence level of ", 1)[1])
     assert from_pairs(curve, level=level - 0.05).m is not None
     assert from_pairs(curve, level=min(0.99, level + 0.02)).m is None
     steep = sweep_curve(np.tile(1.0 * M, (20, 1)), np.tile(-60.0 * np.abs(M), (20, 1)), M)
-    assert "lose" in from_pairs(steep).reason
+    assert "log-probability falls by" in from_pairs(steep).reason
     assert "sweep nearer to 0" in from_pairs(steep).reason
 
 
@@ -149,7 +149,7 @@ def test_learnt_style_does_not_carry_m_away() -> None:
     assert capped.m is not None
     assert 2.0 < capped.m < 4.0
     assert answer.m == pytest.approx(7.0, abs=0.2)
-    assert "style left out" in capped.reason
+    assert "learnt style not counted" in capped.reason
 
 
 def test_interpolation_error_bounds_what_a_coarse_sweep_hides() -> None:

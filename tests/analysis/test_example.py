@@ -39,7 +39,7 @@ def test_example_goes_on_where_a_curve_has_a_single_pair(tmp_path: Path) -> None
     done = run(str(tmp_path / "single.csv"), str(tmp_path / "bare.csv"), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     assert "drawn without a band: vector: bootstrap needs at least two pairs" in done.stdout
-    assert "1 pairs are too few to tell a gain from chance" in done.stdout
+    assert "1 pairs are too few for a paired test" in done.stdout
     assert done.stdout.count("interval from residuals: the table has no pairs") == 1
     assert (tmp_path / "out" / "curves.png").is_file()
 

@@ -148,24 +148,23 @@ def test_no_usable_m_says_why() -> None:
     halves = np.where(np.arange(len(pref))[:, None] % 2, pref - pref[:, [20]], 0.8 * (pref[:, [20]] - pref))
     refused(
         from_pairs(sweep_curve(halves, util), aim="answer"),
-        "with this mean and scatter about 130 pairs would show it (there are 24), or a level of 0.61",
+        "with this mean and variance about 130 pairs would make it significant (there are 24), or a confidence level "
+        "of 0.61",
     )
     assert from_pairs(sweep_curve(pref, util)).m is not None, "control"
     easier = np.broadcast_to(-((M - 10.0) ** 2), util.shape)
     lower = sweep_curve(-0.01 * np.abs(M) + 0 * pref, easier)
-    refused(from_pairs(lower, aim="answer"), "the preference for them is no higher there")
+    refused(from_pairs(lower, aim="answer"), "the mean preference is no higher there than at m = 0")
     refused(from_pairs(lower), "no m makes the wanted answers likelier than m = 0")
     right = M > 0
     refused(from_pairs(sweep_curve(pref[:, right], util[:, right], M[right])), "without m = 0")
     zero = M == 0
-    refused(from_pairs(sweep_curve(pref[:, zero], util[:, zero], M[zero])), "one swept m")
+    refused(from_pairs(sweep_curve(pref[:, zero], util[:, zero], M[zero])), "a single m")
 
 
 def test_few_pairs_must_agree() -> None:
     pref, util = planted_pairs(M)
-    refused(
-        from_pairs(sweep_curve(pref[:5], util[:5])), "5 pairs are too few to tell a gain from chance: sweep at least 6"
-    )
+    refused(from_pairs(sweep_curve(pref[:5], util[:5])), "5 pairs are too few for a paired test: sweep at least 6")
     assert from_pairs(sweep_curve(pref[:6], util[:6])).m is not None
 
 
@@ -173,7 +172,7 @@ def test_a_gain_that_a_few_pairs_make_is_refused() -> None:
     rates = np.array([0.1] * 22 + [40.0, -18.0])
     easier = np.broadcast_to(-((M - 10.0) ** 2), (24, len(M)))
     advice = from_pairs(sweep_curve(rates[:, None] * M, easier), aim="answer")
-    refused(advice, "which could be chance; what gets likelier may be the style of both answers")
+    refused(advice, "which is not significant; both answers may have become likelier by their shared style alone")
     assert from_pairs(sweep_curve(0.0 * rates[:, None] + 0.1 * M, easier)).helped == (24, 24), "control"
 
 
@@ -246,7 +245,10 @@ def test_whoever_names_a_budget_wants_what_it_buys() -> None:
 def test_a_gain_that_only_the_fit_sees_is_refused() -> None:
     (item,) = fit_sweep([planted()])
     (other,) = fit_sweep([sweep_curve(-item.curve.preference.values, item.curve.table("utility").values)])
-    refused(recommend(replace(item, preference=other.preference), aim="preference"), "preference is no better there")
+    refused(
+        recommend(replace(item, preference=other.preference), aim="preference"),
+        "preference over pairs is no higher there",
+    )
     assert recommend(item, aim="preference").m is not None, "control"
 
 

@@ -131,7 +131,7 @@ def test_a_band_that_leaves_out_its_curve_is_counted() -> None:
     assert left_out_by_band(varied, off) > 0.9
     assert varied.n_refits == 100
     assert varied.warning == ("" if not varied.n_failed else varied.warning)
-    assert "3 of 100 refits did not settle" in replace(varied, n_failed=3).warning
+    assert "3 of 100 refits did not converge" in replace(varied, n_failed=3).warning
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason="no ../shared/cases")

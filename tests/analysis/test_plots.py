@@ -185,10 +185,10 @@ def test_the_legend_names_what_is_drawn_row_by_row(drawn: list[Drawn]) -> None:
     regions = [name for name, colour in REGION_COLOURS.items() if colour in colours]
     assert len(regions) >= 2
     assert legend(plot_sweep(drawn)) == [
-        *("SFT", "SPLIT", "preference", "utility", "recommended m", "95 % (over pairs)"),
+        *("SFT", "SPLIT", "preference", "utility", "recommended m", "95 % CI (over pairs)"),
         *(name for name in REGION_COLOURS if name in regions),
     ]
-    assert legend(plot_sweep(drawn[:2]))[-1] == "95 % (over pairs)"  # two interventions: no shading
+    assert legend(plot_sweep(drawn[:2]))[-1] == "95 % CI (over pairs)"  # two interventions: no shading
 
 
 def test_a_region_that_the_sweep_does_not_reach_is_not_in_the_legend(drawn: list[Drawn]) -> None:
@@ -208,7 +208,7 @@ def test_a_region_that_the_sweep_does_not_reach_is_not_in_the_legend(drawn: list
 def test_residual_bands_are_called_so(drawn: list[Drawn]) -> None:
     item = drawn[0].fit
     residual = spread_of(item.curve, item.preference, item.utility, method="residual")
-    assert "95 % (residuals)" in legend(plot_sweep([Drawn(item, residual)]))
+    assert "95 % CI (residuals)" in legend(plot_sweep([Drawn(item, residual)]))
 
 
 def test_the_first_and_last_point_have_room(drawn: list[Drawn]) -> None:

@@ -97,7 +97,7 @@ def test_one_unusable_curve_does_not_cost_the_others(run: Run, tmp_path: Path) -
     code, out, err = run("recommend", good, single, few)
     assert code == 0, err
     assert out.count("no usable m: ") == 2
-    assert "1 pairs are too few to tell a gain from chance" in out
+    assert "1 pairs are too few for a paired test" in out
     assert "5 points cannot fit" in out
     assert run("recommend", good)[1].splitlines()[1].split() == out.splitlines()[1].split()
     code, _, err = run(*line("plot", tmp_path, good, single, few))
@@ -140,7 +140,7 @@ def test_what_intervals_rest_on_is_said(run: Run, tmp_path: Path) -> None:
     residual, refitted = "from residuals: the table has no pairs", "from a bootstrap over pairs"
     cases = (
         (rows(), "answer", residual, residual),
-        (rows(pairs=6), "answer", "from the scatter between pairs", refitted),
+        (rows(pairs=6), "answer", "from the variance between pairs", refitted),
         (rows(pairs=6), "preference", refitted, refitted),
     )
     for table, aim, words, band in cases:
@@ -160,7 +160,7 @@ def test_pairs_without_utility_are_counted(run: Run, tmp_path: Path) -> None:
     table = rows(pairs=4)
     table.loc[table["pair"].isin(["1", "2"]) & (table["m1"] == 20), "util"] = np.nan
     file = saved(table, tmp_path)
-    words = "utility leaves out 2 of 4 pair(s)"
+    words = "2 of 4 pair(s) are left out of utility"
     assert words in run("fit", file)[2]
     assert words in run("recommend", file)[1]
     assert words in run(*line("plot", tmp_path, file))[2]
@@ -233,7 +233,7 @@ def test_a_sweep_with_wide_gaps_is_told_to_look_closer(run: Run, tmp_path: Path)
         file = saved(pd.concat([table.assign(pair=pair) for pair in range(6)]), tmp_path)
         code, out, err = run("recommend", file)
         assert code == 0, err
-        assert ("sweep anew with --refine" in out) is told
+        assert ("sweep again with --refine" in out) is told
         assert "--refine" not in run("recommend", file, "--budget", "10%")[1], "no other aim looks for it"
 
 
@@ -280,4 +280,4 @@ def test_intervals_are_written_where_asked_for(run: Run, sentence: Sentence, tmp
     assert "intervals" not in third
     assert run("fit", pairs, "--out", tmp_path / "plain.json")[0] == 0
     assert "intervals" not in json.loads((tmp_path / "plain.json").read_text())[0]
-    assert "say where with --out" in sentence("fit", pairs, "--intervals")
+    assert "name a file, e.g. --out" in sentence("fit", pairs, "--intervals")

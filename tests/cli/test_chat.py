@@ -51,7 +51,7 @@ def test_commands_change_strength_bare_and_conversation() -> None:
     bare, news = start.told("/bare")
     assert bare is not None
     assert bare.bare
-    assert news == "bare answers on"
+    assert news == "unsteered answers on"
     fresh, _ = start.told("/new")
     assert fresh is not None
     assert fresh.turns == ()
@@ -69,7 +69,7 @@ def test_a_wrong_command_is_one_sentence(line: str, sentence: str) -> None:
 
 def test_r_needs_a_measured_unit() -> None:
     assert parse_strength("3", None, "--m") == 3.0
-    with pytest.raises(ConfigError, match="does not say what m = 1 is worth"):
+    with pytest.raises(ConfigError, match="has no record of r at m = 1"):
         parse_strength("r:0.4", None, "--m")
 
 

@@ -140,7 +140,7 @@ def test_a_model_without_a_recipe_is_scanned_for_its_layer(run: Run, model: Path
     code, _, err = run(*line, "--out", tmp_path / "scanned")
     assert code == 0, err
     assert "layer" in err
-    assert "is steered: preference gains most there" in err
+    assert "is steered: it gains most preference" in err
     found = Artifact.from_pretrained(tmp_path / "scanned")
     assert found.record["run"]["train"]["unit"] == "r"
     assert found.unit is not None
@@ -160,7 +160,7 @@ def test_strengths_in_r_are_applied_where_m_1_is_known(
     code, out, err = run(*line, "--intervention", tmp_path / "v")
     assert code == 0, err
     assert f"m = {0.2 / unit.r_per_m:g}" in out
-    assert "does not say what m = 1 is worth" in sentence(*line, "--intervention", artifact)
+    assert "has no record of r at m = 1" in sentence(*line, "--intervention", artifact)
 
 
 def test_a_sweep_in_r_with_side_effects_and_texts(
@@ -171,7 +171,7 @@ def test_a_sweep_in_r_with_side_effects_and_texts(
     assert code == 0, err
     table = read_sweep(tmp_path / "s.csv")
     assert sorted(table["r"].unique()) == pytest.approx([0.0, 0.1, 0.4])
-    assert "KL (nats a token)" in out
+    assert "KL (nats per token)" in out
     assert "unsteered" in out
     assert (tmp_path / "s.collateral.csv").is_file()
     assert (tmp_path / "s.texts.json").is_file()
@@ -201,6 +201,6 @@ def test_activate_and_deactivate_and_doctors_word_on_them(
     assert "activated" in run("activate")[1]
     assert (tmp_path / "hook.pth").is_file()
     assert "active: " in run("doctor")[1]
-    assert "is gone" in run("deactivate")[1]
+    assert "is removed" in run("deactivate")[1]
     assert not (tmp_path / "hook.pth").exists()
     assert "was not activated" in run("deactivate")[1]

@@ -47,8 +47,8 @@ def test_the_m_is_kept_with_what_speaks_for_it(run: Run, own: Path, tmp_path: Pa
     before = Artifact.from_pretrained(own)
     code, _, err = run("recommend", swept(tmp_path / "dev.csv"), "--save", own)
     assert code == 0, err
-    assert "keeps m = " in err
-    assert "report them from other rows" in err
+    assert "is stored in" in err
+    assert "report them on other rows" in err
     kept = Artifact.from_pretrained(own)  # the digest holds
     assert kept.chosen_m() == pytest.approx(3.0, abs=1.0)
     assert kept.identity() == before.identity()
@@ -57,7 +57,7 @@ def test_the_m_is_kept_with_what_speaks_for_it(run: Run, own: Path, tmp_path: Pa
     assert evidence["pairs"] == 12
     assert json.loads(json.dumps(evidence)) == evidence
     out = run("inspect", own)[1]
-    assert "m it keeps" in out
+    assert "stored m" in out
     assert '"aim": "capped"' in out
 
 
@@ -65,12 +65,12 @@ def test_apply_uses_the_kept_m_unless_told(run: Run, own: Path, model: Path, tmp
     line = ("apply", "--model", model, "--intervention", own, "--prompt", "Hello", "--max-new-tokens", 2)
     code, out, err = run(*line)
     assert code == 0, err
-    assert "no m was chosen for this artifact: m = 1" in err
+    assert "no m is stored in this artifact: m = 1" in err
     assert run("recommend", swept(tmp_path / "dev.csv"), "--save", own)[0] == 0
     kept = Artifact.from_pretrained(own).chosen_m()
     code, out, err = run(*line)
     assert code == 0, err
-    assert f"m = {kept:.4g}, as the artifact keeps it" in err
+    assert f"m = {kept:.4g}, as stored in the artifact" in err
     assert f"m = {kept:g}" in out
     assert "m = 2 " in run(*line, "--m", "2")[1], "control"
 
@@ -85,7 +85,7 @@ def test_training_rows_do_not_choose(sentence: Sentence, run: Run, own: Path, tm
 def test_no_m_is_not_kept(sentence: Sentence, run: Run, own: Path, tmp_path: Path) -> None:
     nothing = swept(tmp_path / "dev.csv", lift=0.0)
     code, out, err = run("recommend", nothing, "--save", own)
-    assert (code, "there is no m to keep" in err) == (2, True)
+    assert (code, "there is no m to store" in err) == (2, True)
     assert "no usable m" in out
     both = shutil.copy(swept(tmp_path / "a.csv"), tmp_path / "b.csv")
     assert "are of one intervention; the sweeps hold 2" in sentence(
@@ -105,7 +105,7 @@ def test_one_table_shows_what_each_aim_would_choose(run: Run, tmp_path: Path) ->
     ]
     pd.DataFrame(judged).to_csv(texts, index=False)
     out = run("recommend", sweep, "--collateral", kl, "--texts", texts)[1]
-    for word in ("capped", "answer", "preference", "kl", "text *", "KL (nats/token)", "texts (of 2)", "said at 2"):
+    for word in ("capped", "answer", "preference", "kl", "text *", "KL (nats/token)", "text score (of 2)", "said at 2"):
         assert word in out, word
     alone = run("recommend", sweep)[1]
     assert "capped *" in alone

@@ -34,7 +34,7 @@ COMMANDS = pytest.mark.parametrize("command", ["train", "sweep", "apply"])
 @pytest.mark.usefixtures("no_model")
 def test_below_a_file_nothing_can_be_put(sentence: Sentence, lines: Any, data: Path, command: str) -> None:
     for place in (data / "x", data / "deep" / "x"):
-        assert f"{data} is a file, so nothing can be put into it" in sentence(*lines(command, place))
+        assert f"{data} is a file, not a folder" in sentence(*lines(command, place))
 
 
 @COMMANDS

@@ -18,7 +18,7 @@ from easyedit_split.storage import Journal
 from ..small import world
 from .shared import ROWS, Run, Sentence, apply_line, hidden, read_rows, sweep_line, train_line, write_rows
 
-GO_ON = "give the same command again to go on"
+GO_ON = "run the same command again to resume"
 Stop = Callable[[int | None], list[int]]
 
 

@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 import torch
 
-from easyedit_split.easyedit.apply import single_layer
+from easyedit_split.config import TokenConfig
+from easyedit_split.easyedit.apply import apply_to_host_model, single_layer
+from easyedit_split.easyedit.fields import ApplyFields
 from easyedit_split.easyedit.live import live_on
+from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.attach import attach
+from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import ArtifactError, ConfigError
 
-from .flows import applier, bare_model, logits, prompt_ids
-from .hosts import CONCEPTS, FORMS, HostUnderTest
+from .flows import applier, bare_model, logits, prompt_ids, train_in_host
+from .hosts import CONCEPTS, FORMS, ROWS, HostUnderTest
 
 M = {"layers": [1, 2], "multipliers": [3.0, -2.0]}
 QUESTION = [{"input": "What is item 3?"}]
@@ -203,10 +207,42 @@ def test_vectors_of_another_model_are_refused(
         applier(host, tmp_path, gemma, {"SPLIT": M}, {"SPLIT": trained()[0]})
 
 
-def test_vllm_is_refused_in_one_sentence(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
-    from easyedit_split.easyedit.apply import apply_to_host_model
-    from easyedit_split.easyedit.fields import ApplyFields
+def test_another_tokenizer_is_named_and_the_same_one_is_not(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrapper = applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]}).model
+    assert "model differs" not in caplog.text
+    wrapper.tokenizer.chat_template += "{# another #}"
+    apply_to_host_model(ApplyFields(alg_name="SPLIT", **M, steer_vector_load_dir=str(trained()[0])), wrapper)
+    assert "tokenizer or its chat template is not the one" in caplog.text
 
+
+def test_several_layers_read_the_artifact_once(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, checked = [], []
+    reader, checker = Artifact.from_pretrained, Artifact.check_model
+    monkeypatch.setattr(Artifact, "from_pretrained", lambda folder: read.append(folder) or reader(folder))
+    monkeypatch.setattr(Artifact, "check_model", lambda *args, **kw: checked.append(kw) or checker(*args, **kw))
+    applier(host, tmp_path, qwen, {"SPLIT": M}, {"SPLIT": trained()[0]})
+    assert len(M["layers"]) == 2
+    assert (len(read), len(checked)) == (1, 1)
+
+
+@pytest.mark.parametrize("top", [{"use_chat_template": False}, {"system_prompt": "Be brief."}])
+def test_skip_prefix_means_the_prefix_of_the_artifacts_own_tokens(
+    host: HostUnderTest, qwen: Path, tmp_path: Path, top: dict[str, Any]
+) -> None:
+    vectors = train_in_host(host, tmp_path, qwen, ROWS, top=top, skip_prefix=False)
+    artifact = vectors.artifact
+    values = {**M, "skip_prefix": True}
+    wrapper = applier(host, tmp_path, qwen, {"SPLIT": values}, vectors={"SPLIT": vectors}).model
+    found = {live.intervention.config.prefix_ids for live in live_on(wrapper)}
+    assert found == {Template(wrapper.tokenizer, artifact.tokens).prefix_ids}
+    assert found != {Template(wrapper.tokenizer, TokenConfig()).prefix_ids}, "control: the default template's"
+
+
+def test_vllm_is_refused_in_one_sentence(host: HostUnderTest, qwen: Path, tmp_path: Path) -> None:
     class Wrapper:
         model = None
 

@@ -85,7 +85,7 @@ def test_a_weight_update_moves_each_row_its_own_way_and_without_one_diff_mean_is
 
 def test_a_layer_before_the_intervention_is_refused() -> None:
     model = tiny_model("llama")
-    with pytest.raises(ConfigError, match="behind layer 0"):
+    with pytest.raises(ConfigError, match="after layer 0"):
         collect_activations(model, pairs(3), 0, Artifact({"default": made(model, "vector", (1,))}))
     with pytest.raises(ConfigError, match="layer 9 does not exist"):
         collect_activations(model, pairs(3), 9)

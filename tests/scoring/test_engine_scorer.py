@@ -89,7 +89,7 @@ def falls_back(model: Any, caplog: pytest.LogCaptureFixture, reason: str, **sett
 def test_another_librarys_hook_on_a_block(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny_model("llama")
     handle = model.model.layers[0].mlp.register_forward_hook(lambda module, args, output: output * 1.01)
-    falls_back(model, caplog, "a hook of another's stands on block 0.mlp")
+    falls_back(model, caplog, "block 0.mlp has a forward hook of other code")
     handle.remove()
     assert PairScorer.ready(model, pairs(3), made(model, "vector", (1,))) is not None
 
@@ -97,20 +97,20 @@ def test_another_librarys_hook_on_a_block(caplog: pytest.LogCaptureFixture) -> N
 def test_blocks_that_are_no_list(caplog: pytest.LogCaptureFixture) -> None:
     model = tiny_model("llama")
     model.model.layers = nn.Sequential(*model.model.layers)
-    falls_back(model, caplog, "the blocks stand in a Sequential")
+    falls_back(model, caplog, "the decoder blocks are in a Sequential")
 
 
 def test_attention_that_takes_no_mask() -> None:
     model = tiny_model("llama")
     model.config._attn_implementation = "flash_attention_2"
-    with pytest.raises(Exception, match="takes no mask"):
+    with pytest.raises(Exception, match="accepts no custom mask"):
         Anatomy(model)
 
 
 def test_a_first_batch_that_differs(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     real = check._plain
     monkeypatch.setattr(check, "_plain", lambda *args: real(*args) + 0.001)
-    falls_back(tiny_model("qwen2"), caplog, "on its first texts it differs from the plain scorer by 0.001")
+    falls_back(tiny_model("qwen2"), caplog, "on its first texts the losses differ from the reference scorer's by 0.001")
 
 
 def test_a_head_with_a_scale_of_its_own_makes_its_own_logits() -> None:

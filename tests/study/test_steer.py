@@ -144,7 +144,7 @@ def test_what_is_written_can_be_read_back_and_says_the_same(found: Found, tmp_pa
     assert written["text"].tolist() == result.texts["text"].tolist()
     page = (tmp_path / "out" / "report.md").read_text()
     assert page == report(result, tmp_path / "out")
-    for part in ("## What it says", "## Which objective", "## Which layer", "## Side effects", "diff_mean"):
+    for part in ("## Sample answers", "## Comparison of objectives", "## Layer scan", "## Side effects", "diff_mean"):
         assert part in page
     assert all(prompt in page for prompt in result.texts["prompt"])
     write_result(result, tmp_path / "out", overwrite=True)
@@ -201,7 +201,7 @@ def test_dev_pairs_choose_and_test_pairs_say_what_it_is_worth(tmp_path: Path) ->
     )
     assert alone.best.dev_table is None
     assert alone.best.test is None
-    assert alone.best.choice.m is None or "measured on the pairs that chose m" in report(alone, tmp_path)
+    assert alone.best.choice.m is None or "measured on the pairs that m was chosen on" in report(alone, tmp_path)
 
 
 # --- data and plans ------------------------------------------------------------------------------------------------

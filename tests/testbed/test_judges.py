@@ -83,7 +83,7 @@ def test_harmonic_mean() -> None:
 
 
 def test_foreign_prompts_and_answers_are_refused() -> None:
-    with pytest.raises(DataError, match="asks no question of the testbed"):
+    with pytest.raises(DataError, match="is no question of the testbed"):
         TestbedJudge().judge("What is the capital of France?", "Paris", POWER)
     with pytest.raises(DataError, match="not one that the testbed's power can give"):
         TestbedJudge().judge(POWER.prompt, POWER.positive, Pair(POWER.prompt, "Sure thing.", POWER.negative))

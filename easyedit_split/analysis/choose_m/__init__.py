@@ -1,1 +1,1 @@
-"""Choosing m: from the pairs themselves or from the fitted curves, with a finer grid where it matters."""
+"""Choose m for an intervention: from scored pairs, judged texts or fitted curves, with grid refinement."""

@@ -1,4 +1,4 @@
-"""What is measured beside a sweep: side effects on prompts that steering should leave alone, and quality of texts.
+"""Side effects on neutral prompts and judged text quality over m, as inputs to the choice of m.
 
     collateral    m1, kl (summed over an answer's tokens, nats), tokens                         a row per m and prompt
     texts         m1, prompt, overall (0 to 2), and what it is made of; text, if it is to be shown            the same
@@ -27,7 +27,7 @@ TEXT_COLUMNS = ("m1", "prompt", "overall")
 
 @dataclass(frozen=True)
 class Collateral:
-    """Side effects over m: KL divergence per token on neutral prompts, and how much of it is allowed.
+    """Side effects over m: KL divergence per token on neutral prompts, and its allowed maximum.
 
     Attributes:
         m: ``[k]`` measured, sorted.
@@ -45,7 +45,7 @@ class Collateral:
 
     @classmethod
     def of(cls, table: pd.DataFrame, most: float = MOST_KL) -> Collateral:
-        """From a table with a row per m and prompt.
+        """Average a table with one row per m and prompt.
 
         Args:
             table: columns as on top of the module.
@@ -60,7 +60,7 @@ class Collateral:
 
     @classmethod
     def read(cls, path: str | Path, most: float = MOST_KL) -> Collateral:
-        """From a file.
+        """Read side effects from a file.
 
         Args:
             path: .parquet, .csv or .json records.
@@ -95,7 +95,7 @@ class Collateral:
         return None if np.isnan(value) else value
 
     def within(self, m: Float[FloatArray, " f"]) -> Bool[np.ndarray, " f"]:
-        """Which m were measured and stay within what is allowed.
+        """Mask of the m that were measured and have a KL divergence within the allowed maximum.
 
         Args:
             m: any m.
@@ -105,7 +105,7 @@ class Collateral:
 
 @dataclass(frozen=True)
 class JudgedTexts:
-    """Judged texts over m: the same prompts at each of a few m.
+    """Judge scores over m of texts for the same prompts at each of a few m.
 
     Attributes:
         m: ``[k]`` sorted, 0 among them.
@@ -119,7 +119,7 @@ class JudgedTexts:
 
     @classmethod
     def of(cls, table: pd.DataFrame, source: str = "texts") -> JudgedTexts:
-        """From a table with a row per m and prompt.
+        """Collect scores from a table with one row per m and prompt.
 
         Args:
             table: columns as on top of the module.
@@ -135,14 +135,14 @@ class JudgedTexts:
             prompt, m = np.argwhere(wide.isna().to_numpy())[0]
             raise DataError(f"{source}: prompt {wide.index[prompt]} is not judged at m = {wide.columns[m]:g}.")
         if 0.0 not in wide.columns:
-            raise DataError(f"{source}: texts at m = 0 are missing; a gain is stated against them.")
+            raise DataError(f"{source}: texts at m = 0 are missing; they are the baseline of every gain.")
         first = table.drop_duplicates("m1").set_index("m1")
         samples = first["text"].astype(str).reindex(wide.columns).tolist() if "text" in table else [""] * wide.shape[1]
         m = wide.columns.to_numpy(dtype=np.float64)
         return cls(m, wide.to_numpy(dtype=np.float64), tuple(samples))
 
     def nearest(self, m: float) -> int:
-        """Place of the judged m that is nearest to one.
+        """Index of the judged m that is nearest to a given m.
 
         Args:
             m: any.
@@ -151,7 +151,7 @@ class JudgedTexts:
 
     @classmethod
     def read(cls, path: str | Path) -> JudgedTexts:
-        """From a file.
+        """Read judge scores from a file.
 
         Args:
             path: .parquet, .csv or .json records.

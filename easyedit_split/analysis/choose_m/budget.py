@@ -1,4 +1,4 @@
-"""How much utility may be paid for preference.
+"""Limit on the loss of utility that a choice of m may cause.
 
 allowed loss = share x (max util - min util)   or   nats
 """
@@ -15,7 +15,7 @@ from ...types import ConfigError, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much utility may be paid: a share of the swept range (default 10 %), or nats.
+    """Largest loss of utility allowed: a share of its swept range (default 10 %), or nats.
 
     Attributes:
         share: fraction of the swept range of utility, in (0, 1).

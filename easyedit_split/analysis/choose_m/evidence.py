@@ -1,4 +1,4 @@
-"""What an m does to the pairs, against m = 0, and whether that is enough to call it steering.
+"""Paired tests of an m against m = 0 on the same pairs, and the decision whether it steers at all.
 
     likelier      log p(wanted answer)                                    over all pairs
     preference    log-odds of the wanted answer against the other         over all pairs
@@ -28,7 +28,7 @@ CERTAIN = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Paired tests of one m against m = 0, nats.
+    """Paired t-tests and bootstrap intervals of the gains at one m over m = 0, nats.
 
     Attributes:
         m: which m.
@@ -51,24 +51,24 @@ class Evidence:
 
     @property
     def pairs(self) -> int:
-        """How many pairs it is of."""
+        """Number of pairs in the tests."""
         return self.preference.pairs
 
     @property
     def about_the_concept(self) -> bool:
-        """Whether preference is shown to rise, over all pairs or over those that can still move."""
+        """Whether preference significantly rises, over all pairs or over those not yet certain at m = 0."""
         return self.preference.shown or (self.moved is not None and self.moved.pairs >= FEWEST and self.moved.shown)
 
     def sentence(self) -> str:
-        """Whom m helps, in words."""
+        """How many pairs' preference m raises, as a sentence."""
         text = f"raises the preference of {self.helped} of {self.pairs} pairs"
         if not self.certain:
             return text
-        return f"{text}; of {self.certain} the wanted answer is certain, without steering as with it"
+        return f"{text}; the wanted answers of {self.certain} are certain with and without steering"
 
 
 def evidence_at(pairs: ScoredPairs, m: float, level: float) -> Evidence:
-    """Measured on the pairs, between swept m interpolated.
+    """Paired tests of one m against m = 0, with scores interpolated between swept m.
 
     Args:
         pairs: over at least two swept m, 0 inside.
@@ -92,7 +92,7 @@ def evidence_at(pairs: ScoredPairs, m: float, level: float) -> Evidence:
 
 
 def why_not(found: Evidence, level: float) -> str | None:
-    """Why an m is no steering, and what would change that; None where it is.
+    """Reason why the gain at an m is not significant, and what would change that; None where it is.
 
     Args:
         found: what it does to the pairs.
@@ -102,20 +102,20 @@ def why_not(found: Evidence, level: float) -> str | None:
     if found.about_the_concept and found.pairs >= FEWEST:
         return None
     if found.preference.mean <= 0:
-        return f"the wanted answers are likeliest at {m}, but the preference for them is no higher there"
+        return f"the wanted answers are likeliest at {m}, but the mean preference is no higher there than at m = 0"
     if found.pairs < FEWEST:
-        return f"{found.pairs} pairs are too few to tell a gain from chance: sweep at least {FEWEST}"
-    what = f"at {m} the preference gains {_amount(found.preference)}, which could be chance"
-    style = "; what gets likelier may be the style of both answers" if found.likelier.shown else ""
+        return f"{found.pairs} pairs are too few for a paired test: sweep at least {FEWEST}"
+    what = f"at {m} the mean preference gains {_amount(found.preference)}, which is not significant"
+    style = "; both answers may have become likelier by their shared style alone" if found.likelier.shown else ""
     return f"{what}{style}; {_remedy(found.preference, level)}{_free(found)}"
 
 
 def _free(found: Evidence) -> str:
-    """That hardly a pair can still move, where that is so."""
+    """Remark that nearly all pairs are certain at m = 0 and can hardly change, or an empty text."""
     free = 0 if found.moved is None else found.moved.pairs
     if free >= min(FEWEST, found.pairs - 1):
         return ""
-    return f"; only {free} of {found.pairs} pairs can still move, so pairs that the model gets wrong would tell more"
+    return f"; the model is certain of all but {free} of {found.pairs} pairs: pairs that it gets wrong would tell more"
 
 
 def _amount(gain: PairedGain) -> str:
@@ -125,12 +125,12 @@ def _amount(gain: PairedGain) -> str:
 def _ends(interval: Interval | None) -> str:
     if interval is None:
         return ""
-    return f" ({100 * interval.level:g} % interval {interval.low:.3g} to {interval.high:.3g})"
+    return f" ({100 * interval.level:g} % confidence interval {interval.low:.3g} to {interval.high:.3g})"
 
 
 def _remedy(gain: PairedGain, level: float) -> str:
-    """What would change the verdict: pairs, or the level."""
+    """Sample size or confidence level at which the gain would be significant."""
     needed = max(gain.needed or 0, gain.pairs + 1)
-    text = f"with this mean and scatter about {needed} pairs would show it (there are {gain.pairs})"
+    text = f"with this mean and variance about {needed} pairs would make it significant (there are {gain.pairs})"
     reached = np.floor(100 * (1 - gain.probability)) / 100
-    return f"{text}, or a level of {reached:g}" if 0.5 <= reached < level else text
+    return f"{text}, or a confidence level of {reached:g}" if 0.5 <= reached < level else text

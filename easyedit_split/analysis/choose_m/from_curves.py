@@ -1,4 +1,4 @@
-"""An m chosen on fitted curves.
+"""Choose m by maximising an objective on the fitted preference and utility curves.
 
     m* = argmax score(m)   over   { m swept : util(m) >= max util - budget },     budget = share x (max util - min util)
 
@@ -24,7 +24,7 @@ from ..fit.fit_curve import CurveFit
 from ..uncertainty.spread import Spread
 from .budget import Budget
 from .interval import Direction, Interval, between
-from .recommendation import Aim, Recommendation, check_wish, could_be_nothing, nothing, worded
+from .result import Aim, Recommendation, check_wish, not_significant, nothing, worded
 from .scored_pairs import log_sigma, wanted_log_p
 
 NO_LIMIT = 1e300  # nats
@@ -33,7 +33,9 @@ MIN_R2 = 0.8
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Per version of the curves, each ``[B]``; the names are those of ``Recommendation``."""
+    """Chosen m and its gains for each bootstrap draw of the curves, each ``[B]``; the names are those of
+    ``Recommendation``.
+    """
 
     m: FloatArray
     gain: FloatArray
@@ -43,7 +45,7 @@ class _Choice:
 
 
 def _capped(pref: FloatArray, util: FloatArray, zero: int) -> FloatArray:
-    """log p(wanted answer) without what utility rises by, nats."""
+    """Log-probability of the wanted answer less the running maximum of log sigma(utility) outward from m = 0, nats."""
     either = log_sigma(util)
     height = np.concatenate(
         [
@@ -67,7 +69,8 @@ CURVE_SCORES: Mapping[Aim, Callable[[FloatArray, FloatArray, int], FloatArray]] 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is wanted of m: the aim, the price allowed (None: no limit), the side (+1 raise, -1 lower).
+    """Objective and constraint for m: the aim, the allowed loss of utility (None: no limit), the sign (+1 raise, -1
+    lower).
 
     Attributes:
         aim: see the top of the module.
@@ -103,7 +106,8 @@ class Rule:
 def choose(
     m: Float[FloatArray, " g"], pref: Float[FloatArray, "B g"], util: Float[FloatArray, "B g"], rule: Rule
 ) -> Float[FloatArray, " B"]:
-    """Maximiser m* of each row of finely sampled curves; where utility crosses the budget, by linear interpolation.
+    """Maximiser m* of the objective on each row of finely sampled curves; a utility limit is met by linear
+    interpolation.
 
     Args:
         m: sorted.
@@ -135,7 +139,7 @@ def from_curves(
     spread: Spread | None = None,
     min_r2: float = MIN_R2,
 ) -> Recommendation:
-    """Choose m from fitted curves of one intervention.
+    """Choose m from the fitted preference and utility curves of one intervention.
 
     Args:
         preference: fit of the preference over a swept range that contains m = 0.
@@ -150,10 +154,10 @@ def from_curves(
         ConfigError: fits of the wrong kinds, unknown direction, an aim that curves cannot serve.
     """
     if aim not in CURVE_SCORES:
-        raise ConfigError(f"aim {aim!r} cannot be served by curves; use one of {', '.join(CURVE_SCORES)}.")
+        raise ConfigError(f"aim {aim!r} cannot be computed from fitted curves; use one of {', '.join(CURVE_SCORES)}.")
     check_wish(direction, 0.95 if spread is None else spread.level)
     if (preference.kind, utility.kind) != ("preference", "utility"):
-        raise ConfigError(f"m needs a preference and a utility fit, got {preference.kind} and {utility.kind}.")
+        raise ConfigError(f"choosing m needs a preference and a utility fit, got {preference.kind} and {utility.kind}.")
     if budget is None and aim == "preference":
         budget = Budget()
     rule = Rule(aim, budget, 1.0 if direction == "raise" else -1.0)
@@ -172,9 +176,9 @@ def _refusal(preference: CurveFit, utility: CurveFit, low: float, high: float, m
         if not fit.ok:
             return f"the {fit.kind} fit did not converge ({fit.message})"
         if not fit.r2 >= min_r2:
-            return f"the {fit.kind} curve is not described by the fit: R2 = {fit.r2:.3f}, at least {min_r2:g} is needed"
+            return f"the {fit.kind} fit is poor: R2 = {fit.r2:.3f}, at least {min_r2:g} is needed"
     if not low <= 0 <= high:
-        return f"the sweep covers {low:g} to {high:g}, without m = 0, so no gain can be stated"
+        return f"the sweep covers {low:g} to {high:g}, without m = 0, so no gain over m = 0 is known: sweep it too"
     return None
 
 
@@ -183,7 +187,7 @@ def _evaluate(m: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> 
 
 
 def _at(m: FloatArray, best: FloatArray, pref: FloatArray, util: FloatArray, rule: Rule) -> _Choice:
-    """What each version of the curves gives at its m in ``best``."""
+    """Values of each bootstrap draw of the curves at its own m in ``best``."""
     zero = int(np.searchsorted(m, 0.0))
     at_pref = np.array([np.interp(b, m, row) for b, row in zip(best, pref, strict=True)])
     at_util = np.array([np.interp(b, m, row) for b, row in zip(best, util, strict=True)])
@@ -197,7 +201,10 @@ def _at(m: FloatArray, best: FloatArray, pref: FloatArray, util: FloatArray, rul
 
 
 def _intervals(m: FloatArray, chosen: _Choice, spread: Spread | None, rule: Rule) -> dict[str, Interval]:
-    """Of m*: chosen anew for each version of the curves. Of gain and paid: at the m* of the estimate."""
+    """Confidence intervals of m*, gain and cost, with m chosen anew for each bootstrap draw of the curves.
+
+    Of gain and cost: at the m* of the estimate.
+    """
     varied = None if spread is None else spread.draws or spread
     if varied is None or varied.preference is None or varied.utility is None:
         return {}
@@ -220,10 +227,10 @@ def _answer(
     if m == 0.0 and rule.aim != "preference":
         return nothing(f"no m{within} makes the wanted answers likelier than m = 0", budget)
     if m == 0.0 or gain <= 0:
-        return nothing(f"no m{within} {'raises' if rule.sign > 0 else 'lowers'} preference beyond m = 0", budget)
+        return nothing(f"no m{within} {'raises' if rule.sign > 0 else 'lowers'} preference compared with m = 0", budget)
     if "gain" in intervals and intervals["gain"].low <= 0:
-        return nothing(could_be_nothing(gain, m, intervals["gain"]), budget)
-    reason = "preference peaks here" if rule.aim == "preference" else "the wanted answer is likeliest here"
+        return nothing(not_significant(gain, m, intervals["gain"]), budget)
+    reason = "fitted preference is greatest here" if rule.aim == "preference" else "the wanted answer is likeliest here"
     if budget is not None and budget - below < 1e-3 * budget:
         reason = "limited by the utility budget"
     reason, at_edge = worded(m, fine, reason, intervals.get("m"))

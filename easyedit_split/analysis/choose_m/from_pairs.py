@@ -1,4 +1,4 @@
-"""The m at which the wanted answer is likeliest, from the pairs themselves.
+"""Choose the m with the greatest mean log-probability of the wanted answers, from the scored pairs themselves.
 
     m* = argmax of the mean over pairs, then concepts, of a score of ``ScoredPairs``
 
@@ -36,7 +36,7 @@ from .budget import Budget
 from .evidence import evidence_at, why_not
 from .interpolation import interpolation_error
 from .interval import Direction, Interval, between
-from .recommendation import HOW_MUCH_UNTOLD, Aim, Recommendation, check_wish, nothing, worded
+from .result import HOW_MUCH_UNTOLD, Aim, Recommendation, check_wish, nothing, worded
 from .scored_pairs import ScoredPairs
 from .style import style_of
 
@@ -46,7 +46,7 @@ AS_GOOD = 0.01
 
 @dataclass(frozen=True, slots=True)
 class PairAim:
-    """How an m is chosen on pairs.
+    """Objective, limits and confidence level of a choice on pairs.
 
     Attributes:
         score: of each pair over sorted m, nats.
@@ -75,7 +75,7 @@ def from_pairs(
     direction: Direction = "raise",
     level: float = 0.95,
 ) -> Recommendation:
-    """Choose m where the wanted answers of a curve's pairs are likeliest.
+    """Choose the m with the greatest mean log-probability of a curve's wanted answers.
 
     Args:
         curve: with pairs.
@@ -129,7 +129,7 @@ def from_pairs(
 
 
 def _reached(swept: Float[FloatArray, " n"], fine: Float[FloatArray, " f"], m: float, top: int) -> float:
-    """The end of the sweep where the best m lies there, else m itself."""
+    """The end of the sweep where the best m is within rounding of it, else m itself."""
     ended = top in (0, len(fine) - 1) and abs(m) > abs(swept[1 if top == 0 else -2])
     return float(fine[top]) if ended else m
 
@@ -137,7 +137,7 @@ def _reached(swept: Float[FloatArray, " n"], fine: Float[FloatArray, " f"], m: f
 def usable_m(
     m: Float[FloatArray, " f"], util: Float[FloatArray, " f"], budget: Budget | None, collateral: Collateral | None
 ) -> tuple[Bool[np.ndarray, " f"], float | None]:
-    """Which m are within the limits, and how much utility (nats) may be lost; None where no limit is set.
+    """Mask of the m within the limits, and the allowed loss of utility, nats (None without a limit).
 
     Args:
         m: any m.
@@ -156,24 +156,28 @@ def _none_better(pairs: ScoredPairs, limits: bool) -> str:
 
 
 def _too_little(m: Float[FloatArray, " n"]) -> str | None:
-    """Why nothing can be chosen of these swept m; None where something can."""
+    """Reason why these swept m allow no choice; None where they do."""
     if len(m) < 2:
-        return "one swept m leaves nothing to choose from"
+        return "the sweep has a single m: nothing to choose from"
     if not m[0] <= 0 <= m[-1]:
-        return f"the sweep covers {m[0]:g} to {m[-1]:g}, without m = 0, so no gain can be stated: sweep it too"
+        return f"the sweep covers {m[0]:g} to {m[-1]:g}, without m = 0, so no gain over m = 0 is known: sweep it too"
     return None
 
 
 def _said(limited: bool, without_style: bool) -> str:
-    """Why an m is recommended, in words."""
-    said = "likeliest within the budget" if limited else "the wanted answers are likeliest here"
-    return f"{said}, what both answers gain by style left out" if without_style else said
+    """Reason why an m is recommended, as a sentence."""
+    said = (
+        "the wanted answers are likeliest here, within the budget"
+        if limited
+        else "the wanted answers are likeliest here"
+    )
+    return f"{said}, the rise of utility by learnt style not counted" if without_style else said
 
 
 def _best(
     m: Float[FloatArray, " f"], score: Float[FloatArray, " f"], usable: Bool[np.ndarray, " f"], sparing: bool
 ) -> int:
-    """Place of the chosen m: of the best score, or of the least strength on its side that is as good."""
+    """Index of the m with the best score, or of the smallest |m| of that sign with practically the same score."""
     score = np.where(usable, score, -np.inf)
     best = int(score.argmax())
     if not sparing or m[best] == 0:
@@ -184,14 +188,14 @@ def _best(
 
 
 def _nearer(pairs: ScoredPairs) -> str:
-    """What to sweep where nothing beats m = 0: nearer to 0, if the nearest swept m lose much already."""
+    """Advice to sweep m nearer to 0, where the smallest swept m already lose much."""
     zero = int(np.abs(pairs.m).argmin())
     sides = [k for k in (zero - 1, zero + 1) if 0 <= k < len(pairs.m)]
     lost = [float(pairs.mean_score[zero] - pairs.mean_score[k]) for k in sides]
     if min(lost) < 1.0:
         return ""
     told = " and ".join(f"{loss:.3g} nats at m = {pairs.m[k]:g}" for k, loss in zip(sides, lost, strict=True))
-    return f"; they lose {told} already: sweep nearer to 0"
+    return f"; their mean log-probability falls by {told}: sweep nearer to 0"
 
 
 def _told_apart(
@@ -201,7 +205,7 @@ def _told_apart(
     swept: Float[FloatArray, " n"],
     level: float,
 ) -> Interval | None:
-    """The outermost m whose score is not behind the chosen one's by more than chance and interpolation.
+    """Confidence interval of m: outermost m not significantly worse than the chosen one by a paired test.
 
     Args:
         pairs: over the swept m.

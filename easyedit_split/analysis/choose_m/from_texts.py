@@ -1,4 +1,4 @@
-"""The m whose texts are best: the greatest mean, over the same prompts, of a judge's harmonic mean.
+"""Choose the m whose generated texts a judge scores highest, by the mean over the same prompts.
 
     m* = argmax over judged m of the mean over prompts of overall(prompt, m),     0 to 2
 
@@ -20,7 +20,7 @@ from .evidence import evidence_at
 from .from_pairs import usable_m
 from .interval import Interval
 from .paired_gain import FEWEST, paired_gain
-from .recommendation import Recommendation, nothing, worded
+from .result import Recommendation, nothing, worded
 from .scored_pairs import ScoredPairs
 from .style import style_of
 
@@ -33,7 +33,7 @@ def from_texts(
     collateral: Collateral | None = None,
     level: float = 0.95,
 ) -> Recommendation:
-    """Choose m where texts are best.
+    """Choose the m with the highest mean judge score of the generated texts.
 
     Args:
         texts: judged.
@@ -47,7 +47,7 @@ def from_texts(
     """
     if texts.m[0] < pairs.m[0] or texts.m[-1] > pairs.m[-1]:
         judged, swept = (f"{m[0]:g} to {m[-1]:g}" for m in (texts.m, pairs.m))
-        raise DataError(f"texts were judged from m = {judged}, the sweep covers {swept} only: sweep as far.")
+        raise DataError(f"texts were judged from m = {judged}, the sweep covers {swept} only: extend the sweep.")
     style, prompts = style_of(pairs, level), np.zeros(len(texts.overall), dtype=np.int64)
     mean, zero = texts.overall.mean(axis=0), int(np.flatnonzero(texts.m == 0)[0])
     usable, allowed = usable_m(texts.m, pairs.weights @ pairs.at(pairs.util, texts.m), budget, collateral)
@@ -55,12 +55,12 @@ def from_texts(
     m = float(texts.m[best])
     if best == zero:
         within = "" if budget is None and collateral is None else " within the budget"
-        return nothing(f"no judged m{within} writes better texts than m = 0", allowed, style=style)
+        return nothing(f"no judged m{within} has better texts than m = 0", allowed, style=style)
     found = evidence_at(pairs, m, level)
     gain = paired_gain(texts.overall[:, best] - texts.overall[:, zero], prompts, level)
     if len(prompts) < FEWEST or not gain.shown:
         needed = max(FEWEST, gain.needed or 0, len(prompts) + 1)
-        said = f"texts at m = {m:.3g} are better by {gain.mean:.2f} of 2, which {len(prompts)} prompts do not show"
+        said = f"texts at m = {m:.3g} are better by {gain.mean:.2f} of 2, not significant over {len(prompts)} prompts"
         return nothing(f"{said}: judge about {needed}", evidence=found, style=style)
     ends = _as_good(texts, usable, best, level)
     reason, at_edge = worded(
@@ -87,7 +87,9 @@ def from_texts(
 
 
 def _as_good(texts: JudgedTexts, usable: Bool[np.ndarray, " k"], best: int, level: float) -> Interval:
-    """From the least to the greatest usable m whose texts a paired t-test does not tell from the best."""
+    """Confidence interval of m: the least and greatest usable m not significantly worse than the best by a paired
+    t-test.
+    """
     behind = texts.overall[:, [best]] - texts.overall
     limit = stats.t.ppf((1 + level) / 2, len(behind) - 1) * stats.sem(behind, axis=0)
     as_good = texts.m[usable & (behind.mean(axis=0) <= limit)]

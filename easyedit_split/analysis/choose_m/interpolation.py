@@ -1,4 +1,4 @@
-"""How far a curve read off between swept m may be from the truth.
+"""Error bound of the interpolation of a curve between swept m.
 
     error(m) = 4 s (1 - s) / 2 x max |y_k - what its neighbours say of it|,     s = place of m in its gap, 0 to 1
 
@@ -23,7 +23,7 @@ FEWEST = 4  # points that leave enough once one is left out
 def interpolation_error(
     m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], at: Float[FloatArray, " f"]
 ) -> Float[FloatArray, " f"]:
-    """Bound on the error of a curve interpolated between its points, in y's unit; infinite for fewer than four points.
+    """Bound on the error of modified Akima interpolation of a curve, in y's unit; infinite for fewer than four points.
 
     Args:
         m: sorted swept m.

@@ -1,4 +1,4 @@
-"""Intervals, the side that is wanted, and the m between swept ones at which a choice is looked for."""
+"""Confidence intervals, the direction of steering, and the refined grid of m that a choice is made on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDING = 1e-9  # of the sweep
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval with the coverage that was asked for.
+    """A confidence interval and its nominal coverage.
 
     Attributes:
         low: lower end.
@@ -31,7 +31,7 @@ class Interval:
 
 
 def between(m: Float[FloatArray, " n"]) -> Float[FloatArray, " f"]:
-    """Sorted swept m with ``FINER`` steps from each to the next, and 0; an m that is 0 but for rounding is 0.
+    """Swept m, sorted, refined by ``FINER`` steps in each gap and with 0 added.
 
     Args:
         m: swept m, sorted.

@@ -1,4 +1,4 @@
-"""The mean of a paired gain, and whether other pairs would show it too: Student's interval and a bootstrap's.
+"""Mean of a paired difference over pairs with its confidence intervals: Student's t and bootstrap.
 
     Student      mean +- t se,      se^2 = sum over concepts of the variance of their mean / C^2
     bootstrap    pairs drawn anew within each concept; percentiles widened for small samples (Hesterberg 2015)
@@ -49,26 +49,26 @@ class PairedGain:
 
     @property
     def shown(self) -> bool:
-        """Whether both intervals lie above 0."""
+        """Whether the gain is significant: both confidence intervals are above 0."""
         return self.low > 0
 
     @property
     def low(self) -> float:
-        """The lower of the intervals' lower ends, nats; minus infinity without intervals."""
+        """Lower end of the union of both intervals, nats; minus infinity without intervals."""
         if self.student is None or self.bootstrap is None:
             return -float("inf")
         return min(self.student.low, self.bootstrap.low)
 
     @property
     def high(self) -> float:
-        """The higher of their upper ends, nats."""
+        """Upper end of the union of both intervals, nats."""
         if self.student is None or self.bootstrap is None:
             return float("inf")
         return max(self.student.high, self.bootstrap.high)
 
 
 def paired_gain(values: Float[FloatArray, " pairs"], concepts: IntArray, level: float) -> PairedGain:
-    """Mean and intervals of one gain of each pair.
+    """Mean, confidence intervals and p-value of one paired difference per pair.
 
     Args:
         values: nats, of at least one pair.
@@ -104,7 +104,7 @@ def _bootstrap(values: FloatArray, weights: FloatArray, groups: IntArray, degree
 
 @lru_cache(maxsize=CACHED)
 def _drawn(groups: bytes) -> FloatArray:
-    """How often each pair is drawn, ``[DRAWS pairs]``; every gain of the same pairs uses the same draws."""
+    """Bootstrap counts ``[DRAWS pairs]`` of each pair; the same draws serve every gain of the same pairs."""
     group_of = np.frombuffer(groups, dtype=np.int64)
     counts, rng = np.zeros((DRAWS, len(group_of))), np.random.default_rng(SEED)
     for group in np.unique(group_of):

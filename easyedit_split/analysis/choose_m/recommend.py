@@ -1,4 +1,4 @@
-"""Which m?
+"""Recommend an m: dispatch on the aim to the choice from pairs, texts or fitted curves.
 
     aim "capped"        the m at which the wanted answers are likeliest, learnt style not counted      (``from_pairs``)
     aim "answer"        the same with it                                                               (``from_pairs``)
@@ -29,13 +29,13 @@ from .from_curves import MIN_R2, from_curves
 from .from_pairs import PAIR_AIMS, from_pairs
 from .from_texts import from_texts
 from .interval import Direction
-from .recommendation import AIMS, Aim, Recommendation, check_wish, nothing
+from .result import AIMS, Aim, Recommendation, check_wish, nothing
 from .scored_pairs import ScoredPairs
 from .style import style_of
 
 
 def default_aim(budget: Budget | None, collateral: Collateral | None, texts: JudgedTexts | None) -> Aim:
-    """The aim that uses all the evidence given.
+    """The aim that uses every kind of data that is given.
 
     Args:
         budget: utility that may be paid.
@@ -99,7 +99,7 @@ def recommend(
     if aim in PAIR_AIMS and paired:
         return from_pairs(item.curve, aim=aim, budget=budget, collateral=collateral, direction=direction, level=level)
     if collateral is not None:
-        raise ConfigError(f"aim {aim!r} keeps no limit on side effects: leave collateral out, or choose another aim.")
+        raise ConfigError(f"aim {aim!r} takes no limit on side effects: leave collateral out, or choose another aim.")
     if item.preference is None or item.utility is None:
         return nothing(" ".join(item.problems) or f"{item.curve.name}: not fitted")
     choice = from_curves(
@@ -109,14 +109,14 @@ def recommend(
 
 
 def _measured(choice: Recommendation, pairs: ScoredPairs, level: float) -> Recommendation:
-    """What was chosen on curves, with gain and cost as the pairs show them."""
+    """The choice made on fitted curves, with gain and cost replaced by paired means over the pairs."""
     style = style_of(pairs, level)
     if choice.m is None:
         return replace(choice, style=style)
     found = evidence_at(pairs, choice.m, level)
     if found.preference.mean <= 0:
-        promised = f"the fitted curves gain {choice.gain:.2f} nats at m = {choice.m:.3g}"
-        refusal: str | None = f"{promised}, but the pairs' preference is no better there"
+        promised = f"the fitted curves predict a gain of {choice.gain:.2f} nats at m = {choice.m:.3g}"
+        refusal: str | None = f"{promised}, but the mean preference over pairs is no higher there"
     else:
         refusal = why_not(found, level)
     if refusal:

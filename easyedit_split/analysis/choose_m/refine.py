@@ -1,4 +1,4 @@
-"""Grid refinement: where utility is near its best, and which further m show where the answer is likeliest.
+"""Grid refinement: further m to sweep near the maximum of the wanted answers' log-probability.
 
 The score is that of the aim "capped": what utility rises by does not draw the eye.
 
@@ -27,7 +27,7 @@ NARROWEST = 1e-5  # of the sweep
 def near_range(
     m: Float[FloatArray, " n"], util: Float[FloatArray, " n"], within: float = WITHIN
 ) -> tuple[float, float]:
-    """The smallest and largest m at which utility, between swept points, is at most ``within`` nats below its maximum.
+    """Smallest and largest m at which interpolated utility is at most ``within`` nats below its maximum.
 
     Args:
         m: swept factors, sorted, at least two.
@@ -50,7 +50,7 @@ def near_range(
 
 
 def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[float, ...]:
-    """Further m to sweep: between the one at which the wanted answers are likeliest and its swept neighbours.
+    """Further m to sweep between the best swept m and its neighbours.
 
     None are left once both neighbours score within 0.01 nats of the best, so ``sweep(next_points=look_closer)`` ends;
     none either where utility is undefined for every pair, or with a single swept m.
@@ -73,7 +73,7 @@ def closer_points(curve: SweepCurve, direction: Direction = "raise") -> tuple[fl
 
 
 def look_closer(table: pd.DataFrame, direction: Direction = "raise") -> tuple[tuple[float, float], ...]:
-    """Further m near the best one, for ``sweep(next_points=...)``; of several curves, those of each.
+    """Further m near the best one of each curve, for ``sweep(next_points=...)``.
 
     Where m2 is not m1, it goes from one swept m1 to the next in a straight line.
 
@@ -91,7 +91,7 @@ def look_closer(table: pd.DataFrame, direction: Direction = "raise") -> tuple[tu
 
 
 def _outwards(value: float) -> float:
-    """Two significant digits, away from zero."""
+    """Round to two significant digits, away from zero."""
     if value == 0.0:
         return 0.0
     unit = 10.0 ** (np.floor(np.log10(abs(value))) - 1)

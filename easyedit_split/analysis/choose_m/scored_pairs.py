@@ -1,4 +1,4 @@
-"""Pairs as they are scored: what the wanted answer's log-probability is made of, at every swept m and between them.
+"""Log-probability of the wanted answer of each pair, split into preference and utility terms, over m.
 
     log p(wanted answer) = C + U,      C = log sigma(+-pref),   U = log sigma(util)                       Eq. 7, 8, nats
 
@@ -49,7 +49,7 @@ def wanted_log_p(pref: FloatArray, util: FloatArray, sign: float) -> FloatArray:
 
 @dataclass(frozen=True)
 class ScoredPairs:
-    """The pairs that utility keeps, over the swept m; preference as wanted, up is good.
+    """Pairs with defined utility over the swept m; preference is signed so that greater is better.
 
     Attributes:
         m: ``[n]`` swept, sorted.
@@ -65,7 +65,7 @@ class ScoredPairs:
 
     @classmethod
     def of(cls, curve: SweepCurve, direction: Direction) -> ScoredPairs:
-        """The pairs of a curve.
+        """Scored pairs of one curve.
 
         Args:
             curve: with pairs.
@@ -94,7 +94,7 @@ class ScoredPairs:
 
     @property
     def weights(self) -> Float[FloatArray, " pairs"]:
-        """Of each pair in the mean over pairs, then concepts."""
+        """Weight ``[pairs]`` of each pair in the mean over pairs, then concepts."""
         return pair_weights(self.concepts)
 
     @property
@@ -104,18 +104,20 @@ class ScoredPairs:
 
     @property
     def degrees(self) -> int | None:
-        """Pairs less concepts; None where a concept has a single pair, so that nothing says how its pairs scatter."""
+        """Degrees of freedom, pairs less concepts; None where a concept has one pair, so that no variance can be
+        estimated.
+        """
         sizes = np.unique(self.concepts, return_counts=True)[1]
         return None if sizes.min() < 2 else int(sizes.sum() - len(sizes))
 
     @property
     def mean_capped(self) -> Float[FloatArray, " n"]:
-        """The same without the rise of utility (see the top of the module), nats."""
+        """Mean capped score: log-probability of the wanted answers less any rise of the utility term, nats."""
         either = self.weights @ self.either_part
         return self.weights @ self.choice_part + either - either[heights(either, int(np.abs(self.m).argmin()))]
 
     def standard_error(self, values: Float[FloatArray, "pairs f"]) -> Float[FloatArray, " f"]:
-        """Of the means over pairs, then concepts.
+        """Standard error of means over pairs, then concepts.
 
         Args:
             values: any numbers of the pairs; every concept has at least two of them.
@@ -123,7 +125,7 @@ class ScoredPairs:
         return np.asarray(np.sqrt(np.square(mean_deviations(values, self.concepts)).sum(axis=0)), dtype=np.float64)
 
     def at(self, rows: Float[FloatArray, "pairs n"], m: Float[FloatArray, " f"]) -> Float[FloatArray, "pairs f"]:
-        """Rows over the swept m, read off between them.
+        """Modified Akima interpolation of rows over the swept m.
 
         Args:
             rows: numbers of each pair at the swept m.
@@ -132,7 +134,7 @@ class ScoredPairs:
         return np.asarray(Akima1DInterpolator(self.m, rows, axis=1, method="makima")(m), dtype=np.float64)
 
     def likelihood(self, m: Float[FloatArray, " f"]) -> Float[FloatArray, "pairs f"]:
-        """The wanted answers' log-probability, nats.
+        """Log-probability of each wanted answer at given m, nats, interpolated.
 
         Args:
             m: sorted, inside the sweep, 0 among them.
@@ -140,7 +142,7 @@ class ScoredPairs:
         return self.at(self.score, m)
 
     def capped(self, m: Float[FloatArray, " f"]) -> Float[FloatArray, "pairs f"]:
-        """The same without the rise of utility (see the top of the module), nats.
+        """Capped score: log-probability of each wanted answer less any rise of the mean utility term, nats.
 
         Args:
             m: sorted, inside the sweep, 0 among them.
@@ -150,7 +152,7 @@ class ScoredPairs:
 
 
 def heights(curve: Float[FloatArray, " f"], zero: int) -> IntArray:
-    """For each point, the place of the greatest value on the way to it from the point ``zero``.
+    """Index of the running maximum from the point ``zero`` outward to each point.
 
     Args:
         curve: any numbers.

@@ -1,4 +1,4 @@
-"""Utility that rises away from m = 0: the pairs' style was learnt, and by how much.
+"""Rise of utility away from m = 0, which means that the intervention learnt the style shared by both answers.
 
     rise(m) = mean over pairs, then concepts, of    util(m) - util(0)                                    nats
 
@@ -23,7 +23,7 @@ LEAST = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Where utility is greatest, and by how much it lies above m = 0 there.
+    """Where utility is greatest, and its paired difference from m = 0 there.
 
     Attributes:
         m: of the greatest mean utility in the sweep.
@@ -37,22 +37,22 @@ class Style:
 
     @property
     def learnt(self) -> bool:
-        """Whether other pairs would show a rise too, and one that is worth a word."""
+        """Whether the rise of utility is significant and large enough to report."""
         return self.rise.shown and self.rise.mean >= LEAST
 
     def sentence(self) -> str:
-        """What was learnt, in words; empty where it was not."""
+        """The rise of utility as a sentence; empty where it is not significant."""
         if not self.learnt:
             return ""
         where = "on both sides of 0, most at" if self.both_sides else "at"
         return (
-            f"these pairs' style was learnt: utility rises by {self.rise.mean:.1f} nats {where} m = {self.m:.3g}; "
-            "that is how both answers are written, not how good the text is"
+            f"utility rises by {self.rise.mean:.1f} nats {where} m = {self.m:.3g}: the style that both answers share "
+            "was learnt, which does not say that the text is good"
         )
 
 
 def style_of(pairs: ScoredPairs, level: float = 0.95) -> Style | None:
-    """What of a sweep's utility is learnt style; None where m = 0 is not inside the sweep.
+    """Paired test of utility's maximum against m = 0; None where m = 0 is not inside the sweep.
 
     Args:
         pairs: over at least two swept m.

@@ -1,4 +1,4 @@
-"""What a panel shows of an intervention: points, fitted curve, band, regions, recommended m.
+"""Draw one intervention into a panel: points, fitted curve, confidence band, regions, recommended m.
 
 Points carry their fitted curve, or a thin line from point to point where there is no fit: solid and filled for
 preference, dashed and hollow for utility. A band is the pointwise interval of the fitted curve. A diamond marks the
@@ -19,7 +19,7 @@ from matplotlib.transforms import ScaledTranslation
 from ...sweep_curves import Kind
 from ...types import FloatArray
 from ..choose_m.interval import Interval
-from ..choose_m.recommendation import Recommendation
+from ..choose_m.result import Recommendation
 from ..fit.sweep_fit import SweepFit
 from ..lack_of_fit import lack_of_fit
 from ..regions import SideRegions, regions_of
@@ -55,7 +55,8 @@ class Drawn:
 
 
 def draw_curves(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Shown) -> None:
-    """Draw one kind of every intervention of a panel, recommended m on top; nothing where utility is undefined.
+    """Draw preference or utility of every intervention of a panel, recommended m on top; nothing where utility is
+    undefined.
 
     Args:
         ax: axes to draw into.
@@ -71,7 +72,7 @@ def draw_curves(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, show
 
 
 def _curve(ax: Axes, drawn: Drawn, kind: Kind, style: Look, shown: Shown) -> None:
-    """Points with their curve and band; without a fit, points joined."""
+    """Draw points with their fitted curve and confidence band; without a fit, points joined by lines."""
     table, fit = drawn.fit.curve.table(kind), drawn.fit.fit(kind)
     colour, marker = style
     face = HOLLOW if kind == "utility" else colour
@@ -93,7 +94,7 @@ def _curve(ax: Axes, drawn: Drawn, kind: Kind, style: Look, shown: Shown) -> Non
 
 
 def smooth_instead(drawn: Drawn, kind: Kind) -> SmoothCurve | None:
-    """The smooth curve, where the fitted one misses its points; None where it does not.
+    """The smoothing spline, where the fit has a significant lack of fit; else None.
 
     Args:
         drawn: the intervention.
@@ -105,7 +106,7 @@ def smooth_instead(drawn: Drawn, kind: Kind) -> SmoothCurve | None:
 
 
 def quality_text(drawn: Drawn, kind: Kind) -> str:
-    """R2 of a fitted curve, where it misses its points, and what its band leaves out; empty without a fit.
+    """R2 of a fitted curve, its lack of fit, and where its band does not contain it; empty without a fit.
 
     Args:
         drawn: the intervention.
@@ -119,15 +120,15 @@ def quality_text(drawn: Drawn, kind: Kind) -> str:
     parts = [f"R2 {fit.r2:.3f}"]
     if found is not None and found.found:
         worst = found.found[0]
-        parts.append(f"form misses points by {worst.nats:.2g} nats")
+        parts.append(f"lack of fit {worst.nats:.2g} nats")
     off = 0.0 if drawn.spread is None else left_out_by_band(drawn.spread, fit)
     if off > 0:
-        parts.append(f"band leaves out {off:.0%} of its curve")
+        parts.append(f"{off:.0%} of the curve outside its band")
     return ", ".join(parts)
 
 
 def write_quality(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kinds: Sequence[Kind]) -> None:
-    """Write one small line for each fitted curve of a panel, in its colour; where there are many, the range of R2.
+    """Write a line of fit quality for each curve of a panel, in its colour; where there are many, the range of R2.
 
     Args:
         ax: axes to draw into.
@@ -150,7 +151,7 @@ def write_quality(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kinds: Sequenc
 
 
 def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Shown) -> None:
-    """A diamond at each recommended m; the intervals stand above the diamonds, one above the other where m is near."""
+    """Draw a diamond at each recommended m, with its confidence interval above, stacked where m are close."""
     found: list[tuple[float, float, Interval | None, str]] = []
     for item, style in inside:
         fit, advice = item.fit.fit(kind), item.recommendation
@@ -173,7 +174,7 @@ def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Sho
 
 
 def draw_regions(ax: Axes, drawn: Drawn, shown: Shown) -> None:
-    """Shade the regions of the fitted preference; nothing without that fit.
+    """Shade the linear, transitional and convergence regions of the fitted preference; nothing without that fit.
 
     Args:
         ax: axes to draw into.
@@ -194,7 +195,7 @@ def draw_regions(ax: Axes, drawn: Drawn, shown: Shown) -> None:
 
 
 def has_kind(item: Drawn, kind: Kind) -> bool:
-    """Whether there are points of that kind.
+    """Whether a curve has points of that kind.
 
     Args:
         item: an intervention.
@@ -204,7 +205,7 @@ def has_kind(item: Drawn, kind: Kind) -> bool:
 
 
 def _spans(side: SideRegions) -> list[tuple[str, float, float]]:
-    """(region, start, end) along one side, from zero outwards."""
+    """Regions ``(region, start, end)`` on one side of m = 0, from zero outward."""
     linear_end = side.end if side.linear_end is None else side.linear_end
     convergence = side.end if side.convergence_start is None else side.convergence_start
     spans = [

@@ -1,4 +1,4 @@
-"""The legend of a figure, made of what was drawn into it."""
+"""Legend of a figure, with an entry for everything drawn in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BANDS = {"bootstrap": "over pairs", "sandwich": "over pairs", "residual": "resid
 
 @dataclass
 class Shown:
-    """What a figure shows, filled in while it is drawn.
+    """Record of what a figure shows, filled in while it is drawn.
 
     Attributes:
         looks: colour and marker of each name.
@@ -51,7 +51,7 @@ def curves_drawn(shown: Shown) -> list[Artist]:
 
 
 def parts_drawn(shown: Shown) -> list[Artist]:
-    """Legend entries of everything else: kinds, recommended m, bands, regions.
+    """Legend entries of everything but the curves: kinds, recommended m, bands, regions.
 
     Args:
         shown: what the figure shows.
@@ -66,8 +66,8 @@ def parts_drawn(shown: Shown) -> list[Artist]:
             Line2D([], [], color="0.3", marker="D", linestyle="", markeredgecolor="black", label="recommended m")
         )
     if shown.smooth:
-        out.append(Line2D([], [], color="0.3", linestyle=SMOOTH_LINE, linewidth=0.8, label="smooth curve"))
-    for label in sorted({f"{100 * level:g} % ({BANDS[method]})" for method, level in shown.bands}):
+        out.append(Line2D([], [], color="0.3", linestyle=SMOOTH_LINE, linewidth=0.8, label="smoothing spline"))
+    for label in sorted({f"{100 * level:g} % CI ({BANDS[method]})" for method, level in shown.bands}):
         out.append(Patch(color="0.3", alpha=BAND_ALPHA, linewidth=0, label=label))
     out += [
         Patch(facecolor=colour, edgecolor=REGION_EDGE, linewidth=0.4, label=name)
@@ -78,7 +78,7 @@ def parts_drawn(shown: Shown) -> list[Artist]:
 
 
 def add_legend(figure: Figure, shown: Shown) -> None:
-    """Add the legend below the panels, names first, read row by row; the figure grows by its height.
+    """Add the legend below the panels, in row order, and extend the figure by its height.
 
     Args:
         figure: the figure, drawn already.
@@ -99,7 +99,7 @@ def add_legend(figure: Figure, shown: Shown) -> None:
 
 
 def by_row(handles: Sequence[Artist], columns: int) -> list[Artist]:
-    """The order in which Matplotlib, filling column by column, shows them row by row.
+    """Reorder entries so that Matplotlib, which fills columns first, shows them row by row.
 
     Args:
         handles: legend entries in reading order.

@@ -1,4 +1,4 @@
-"""What a figure calls its curves and panels, so that no two curves of one panel look alike.
+"""Names of curves and titles of panels, unique within each panel.
 
 Columns and rows of panels are the forms, datasets and models of the figure, as far as there are several. Of the other
 parts of a key, one that differs inside a panel goes into its curves' names; a split or seed that differs only between
@@ -26,7 +26,7 @@ PLACEMENTS = {"site": "at the site", "block_output": "at the block output"}
 
 @dataclass(frozen=True)
 class PanelLayout:
-    """Panels of a figure.
+    """Arrangement of curves in the panels of a figure.
 
     Attributes:
         across: parts of a key that columns differ in.
@@ -63,7 +63,7 @@ class PanelLayout:
 
 
 def panel_layout(keys: Sequence[CurveKey]) -> PanelLayout:
-    """The panels for these curves; all in one row where most of a grid would be empty.
+    """Arrange curves in panels; all in one row where most of a grid would be empty.
 
     Args:
         keys: of the curves, at least one.
@@ -77,7 +77,7 @@ def panel_layout(keys: Sequence[CurveKey]) -> PanelLayout:
 
 
 def curve_names(keys: Sequence[CurveKey], labels: Sequence[str | None], sources: Sequence[str]) -> list[str]:
-    """A name for each curve, different within each panel.
+    """A name for each curve, unique within its panel.
 
     Args:
         keys: of the curves.
@@ -100,7 +100,7 @@ def curve_names(keys: Sequence[CurveKey], labels: Sequence[str | None], sources:
 
 
 def _number(names: list[str], members: list[int], made: list[str]) -> None:
-    """Number what is still alike within a panel."""
+    """Append numbers to names that are still equal within a panel."""
     seen: Counter[str] = Counter()
     for name, k in zip(names, members, strict=True):
         seen[name] += 1
@@ -109,7 +109,7 @@ def _number(names: list[str], members: list[int], made: list[str]) -> None:
 
 
 def _panels(keys: Sequence[CurveKey]) -> list[list[int]]:
-    """Which curves share a panel, as places in ``keys``."""
+    """Group the curves by panel, as indices into ``keys``."""
     panels: dict[tuple[str, ...], list[int]] = {}
     for k, key in enumerate(keys):
         panels.setdefault(_values(key, PANEL_PARTS), []).append(k)
@@ -117,7 +117,7 @@ def _panels(keys: Sequence[CurveKey]) -> list[list[int]]:
 
 
 def _inside(keys: Sequence[CurveKey]) -> list[str]:
-    """The parts in which curves of one panel differ."""
+    """The parts of the key in which curves of one panel differ."""
     panels = [[keys[k] for k in members] for members in _panels(keys)]
     return [part for part in NAME_PARTS if any(_several(members, part) for members in panels)]
 
@@ -131,7 +131,7 @@ def _values(key: CurveKey, parts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _found(keys: Sequence[CurveKey], parts: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """The values that these parts take, in the order of first appearance; forms in the paper's order."""
+    """The values of these parts in order of first appearance; forms in the paper's order."""
     values = list(dict.fromkeys(_values(key, parts) for key in keys))
     if parts == ("form",):
         values.sort(key=lambda value: FORM_ORDER.index(value[0]) if value[0] in FORM_ORDER else len(FORM_ORDER))
@@ -143,7 +143,7 @@ def _joined(key: CurveKey, parts: Sequence[str], words: Words) -> str:
 
 
 def _words(keys: Sequence[CurveKey]) -> Words:
-    """Readable text of a part's value; a model's or dataset's last name where that is enough."""
+    """Readable text of a part's value; the last component of a model's or dataset's name where that is unique."""
     known: dict[str, dict[str, str]] = {"form": FORMS, "objective": OBJECTIVES, "placement": PLACEMENTS}
     for part in ("model", "dataset"):
         full = {getattr(key, part) for key in keys}

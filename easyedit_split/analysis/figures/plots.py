@@ -1,4 +1,4 @@
-"""Figures 2, 4 and 5: preference (solid, filled) and utility (dashed, hollow) over m.
+"""Plot preference (solid, filled) and utility (dashed, hollow) over m, as in Figures 2, 4 and 5.
 
 ``plot_curve`` draws one intervention into axes that you pass and gives them back; ``plot_sweep`` lays out panels by
 form, dataset and model, and ``save_figure`` writes PNG, SVG or PDF. Bands are pointwise confidence intervals of the
@@ -36,7 +36,7 @@ BEYOND = 0.3  # of the points' range: as far above and below them as a fitted cu
 def plot_curve(
     ax: Axes, drawn: Drawn, kinds: Sequence[Kind] = KINDS, *, colour: str = COLOURS[0], marker: str = MARKERS[0]
 ) -> Axes:
-    """Points, fitted curve, band and recommended m of one intervention, into ``ax``.
+    """Plot points, fitted curve, confidence band and recommended m of one intervention into ``ax``.
 
     Args:
         ax: axes to draw into; returned.
@@ -51,7 +51,7 @@ def plot_curve(
 
 
 def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
-    """Shade the regions of the fitted preference curve across ``ax``; does nothing without that fit.
+    """Shade the regions of the fitted preference curve in ``ax``; nothing without that fit.
 
     Args:
         ax: axes to draw into; returned.
@@ -64,7 +64,8 @@ def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
 def plot_sweep(
     drawn: Sequence[Drawn] | SweepLike, *, overlay: bool = False, shade: bool | None = None, title: str | None = None
 ) -> Figure:
-    """Panels by form, dataset and model: preference above utility, or both in one panel with ``overlay``, as the paper.
+    """Plot a sweep in panels by form, dataset and model: preference above utility, or both in one panel with
+    ``overlay``.
 
     Args:
         drawn: interventions, or a sweep (table, path or curves), which is fitted; those of one form, dataset and model
@@ -112,14 +113,14 @@ def plot_sweep(
 
 
 def _drawn(given: Sequence[Drawn] | SweepLike) -> list[Drawn]:
-    """What is to be drawn of a sweep: its curves, fitted where they can be."""
+    """The curves of a sweep with their fits, where the fits converge."""
     if isinstance(given, pd.DataFrame | str | Path):
         return [Drawn(fit) for fit in fit_sweep(given, keep_going=True)]
     return [item if isinstance(item, Drawn) else Drawn(fit_sweep([item], keep_going=True)[0]) for item in given]
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write PNG (300 dpi), SVG or PDF, by the suffix.
+    """Save a figure as PNG (300 dpi), SVG or PDF, by the file's suffix.
 
     Args:
         figure: the figure.
@@ -138,7 +139,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 def _stack(
     stack: Sequence[Axes], inside: list[tuple[Drawn, Look]], kinds: list[Sequence[Kind]], shade: bool, shown: Shown
 ) -> None:
-    """The panels of one form, dataset and model, above each other over one m axis."""
+    """Create the panels of one form, dataset and model, stacked over one m axis."""
     for ax, own in zip(stack, kinds, strict=True):
         empty = [kind for kind in own if not any(has_kind(item, kind) for item, _ in inside)]
         if len(empty) < len(own):
@@ -161,7 +162,7 @@ def _stack(
 
 
 def _limit(ax: Axes, members: Sequence[Drawn], own: Sequence[Kind]) -> None:
-    """Keep the points readable, however far a curve or band leaves them between two points."""
+    """Set y limits by the points, so that diverging curves or bands do not compress them."""
     points = [item.fit.curve.table(kind).mean for item in members for kind in own if has_kind(item, kind)]
     low, high = min((float(y.min()) for y in points), default=0.0), max((float(y.max()) for y in points), default=0.0)
     if high > low:
@@ -170,7 +171,7 @@ def _limit(ax: Axes, members: Sequence[Drawn], own: Sequence[Kind]) -> None:
 
 
 def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None:
-    """In the middle of an empty panel, or in the corner of one that shows the other kind."""
+    """Write "undefined" in an empty panel, or in the corner of one that shows the other kind."""
     if len(empty) == len(own):
         ax.text(0.5, 0.5, "undefined", transform=ax.transAxes, ha="center", va="center", color="0.4")
     else:
@@ -178,7 +179,7 @@ def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None
 
 
 def _natural_axis(ax: Axes, inside: Sequence[Drawn]) -> None:
-    """A second axis on top in natural units, where all curves of a panel have one and the same."""
+    """Add a second axis in units of r, where all curves of a panel share one r per unit of m."""
     units = {item.fit.curve.r_per_m for item in inside}
     per_m = units.pop()
     if units or not per_m:
@@ -198,7 +199,7 @@ def _natural_axis(ax: Axes, inside: Sequence[Drawn]) -> None:
 def _label(
     axes: list[list[Axes]], layout: PanelLayout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]
 ) -> None:
-    """Axis labels on the outer panels, tick labels where panels do not share them; panels without a curve vanish."""
+    """Label the outer panels' axes, hide shared tick labels, and hide panels without a curve."""
     for row in range(len(layout.rows)):
         filled = [column for column in range(len(layout.columns)) if (row, column) in cells]
         for inner, own in enumerate(kinds):

@@ -1,4 +1,4 @@
-"""Colours and sizes of the figures: safe for colour-blind readers, legible in print and in grey.
+"""Colours, markers and sizes of the figures: colour-blind safe, legible in print and in greyscale.
 
 Colours are Okabe and Ito's; every curve also differs by marker, and preference from utility by line style and by
 filled and hollow markers.
@@ -17,14 +17,14 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 
 class Look(NamedTuple):
-    """Colour and marker of one name."""
+    """Colour and marker of one curve name."""
 
     colour: str
     marker: str
 
 
 class LegendSize(NamedTuple):
-    """Room that the legend takes, for the font size below.
+    """Space that the legend takes, for the font size below.
 
     Attributes:
         handle_inches: an entry without its text; character_inches: each character; row_inches: each line.
@@ -75,7 +75,7 @@ LEGEND = LegendSize(0.58, 0.05, 0.17, 60)
 
 
 def look(k: int) -> Look:
-    """Colour and marker of the k-th name; 49 differ.
+    """Colour and marker of the k-th name; 49 combinations are distinct.
 
     Args:
         k: 0-based.
@@ -84,7 +84,7 @@ def look(k: int) -> Look:
 
 
 def check_figure_suffix(path: Path) -> None:
-    """Raise where a figure of this name cannot be written.
+    """Raise ConfigError unless the file's suffix is a figure format that can be written.
 
     Args:
         path: the file to be written.

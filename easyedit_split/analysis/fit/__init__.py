@@ -1,1 +1,1 @@
-"""Fitting the curves of validity decay (Eq. 15, 17): the functions, the solvers, and rival curves."""
+"""Fitting the validity-decay curves (Eq. 15, 17): functions, solvers, and alternative curves."""

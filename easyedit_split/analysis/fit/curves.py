@@ -1,4 +1,4 @@
-"""The curves of Section 4, as pure functions, with their derivatives.
+"""The curves of Section 4 (Eq. 12, 15, 17) and their derivatives, as pure functions.
 
     D(m)    = (1 + (m - m+)^2 / L+)^(-p+)   for m >= 0                       Eq. 12
               (1 + (m - m-)^2 / L-)^(-p-)   for m <  0
@@ -59,14 +59,14 @@ def params_vector(params: CurveParams) -> Float[FloatArray, " 9"]:
 
 
 def _right(m: Float[FloatArray, " n"], params: CurveParams) -> Bool[np.ndarray, " n"]:
-    """Points on the plus side: m >= 0; m = 0 belongs to the minus side where only that one was swept."""
+    """Mask of points with m >= 0; m = 0 counts as m < 0 where only negative m were swept."""
     return np.asarray(m > 0 if np.isnan(params.L_plus) else m >= 0)
 
 
 def _per_point(
     m: Float[FloatArray, " n"], params: CurveParams
 ) -> tuple[Float[FloatArray, " n"], Float[FloatArray, " n"], Float[FloatArray, " n"]]:
-    """Centre, L and p of the side each point lies on."""
+    """Centre, L and p that apply at each point, by the sign of m."""
     right = _right(m, params)
     return (
         np.where(right, params.m_plus, params.m_minus),
@@ -178,7 +178,7 @@ def utility_gradient(m: Float[FloatArray, " n"], params: CurveParams) -> Float[F
 
 
 def side_slopes(params: CurveParams) -> tuple[float, float]:
-    """Slopes at m = 0 from the left and from the right, nats per unit of m (NaN for a side not swept).
+    """Slopes at m = 0 from the left and from the right, nats per unit of m (NaN for a sign of m not swept).
 
     Args:
         params: the nine parameters.
@@ -193,7 +193,7 @@ def side_slopes(params: CurveParams) -> tuple[float, float]:
 
 
 def continuity_gap(params: CurveParams) -> float:
-    """Discontinuity of validity at zero, |D+(0) - D-(0)|; NaN when only one side was swept.
+    """Discontinuity of validity at zero, |D+(0) - D-(0)|; NaN when only one sign of m was swept.
 
     Args:
         params: the nine parameters.

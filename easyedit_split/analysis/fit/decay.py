@@ -1,4 +1,4 @@
-"""Validity decay (Eq. 12), reparametrised: continuity at m = 0 holds by construction.
+"""Validity decay (Eq. 12), reparametrised so that it is continuous at m = 0 by construction.
 
 With x = m / scale, one side of Eq. 12 relative to its value at zero is
 
@@ -35,20 +35,20 @@ TOUCHING = 1e-9  # nearness of log(p/L) to a border that counts as lying on it
 
 
 def _phi(z: FloatArray) -> FloatArray:
-    """(e^z - 1) / z, 1 at z = 0."""
+    """The function (e^z - 1) / z, with value 1 at z = 0."""
     small = z < 1e-8
     return np.where(small, 1.0, np.expm1(z) / np.where(small, 1.0, z))
 
 
 def _log_phi(z: FloatArray) -> FloatArray:
-    """log((e^z - 1) / z), for z of any size."""
+    """The function log((e^z - 1) / z), stable for z of any size."""
     safe = np.maximum(z, 1e-8)
     return np.where(z < 1e-8, z / 2, safe + np.log(-np.expm1(-safe) / safe))
 
 
 @dataclass(frozen=True, slots=True)
 class SideValues:
-    """One side's quantities for S problems, each ``[S]``.
+    """Centre, L, p and derived quantities for one sign of m, for S problems, each ``[S]``.
 
     Attributes:
         c: centre: where validity peaks, in units of scale.
@@ -67,7 +67,7 @@ class SideValues:
 
 @dataclass(frozen=True)
 class RationalQuadratic:
-    """Eq. 12 on a sorted grid, in free coordinates.
+    """Validity of Eq. 12 on a sorted grid, in unconstrained coordinates within a box.
 
     Attributes:
         x: ``[n]`` sorted m / scale.
@@ -81,7 +81,8 @@ class RationalQuadratic:
 
     @cached_property
     def L_low(self) -> FloatArray:
-        """Smallest L of each side ``[sides]``, plus first, in units of scale squared: from that side's gap next to 0.
+        """Smallest allowed L for each sign of m ``[sides]``, plus first, in units of scale squared: from the grid's gap
+        next to 0.
 
         The smallest gap of the grid would not do: where a few points lie close to each other, a peak could hide between
         others. On an even grid it is the same.
@@ -93,12 +94,12 @@ class RationalQuadratic:
 
     @cached_property
     def root_weights(self) -> FloatArray:
-        """``[n]`` square roots of the points' weights."""
+        """Square roots ``[n]`` of the points' weights."""
         return np.sqrt(spacing_weights(self.x))
 
     @property
     def n_params(self) -> int:
-        """Free shape coordinates: t and two per swept side."""
+        """Number of free shape coordinates: t and two for each swept sign of m."""
         return 5 if self.two_sided else 3
 
     @cached_property
@@ -109,7 +110,7 @@ class RationalQuadratic:
         return np.array(low), np.array(high)
 
     def sides(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> list[SideValues]:
-        """Centre, L and p of the plus side, and of the minus side when both were swept (in that order).
+        """Centre, L and p for m >= 0, and for m < 0 when both signs were swept (in that order).
 
         Args:
             theta: free shape coordinates of S problems.
@@ -152,7 +153,8 @@ class RationalQuadratic:
         return out, np.asarray(((rate <= least + TOUCHING) | (rate >= largest - TOUCHING)).any(axis=1))
 
     def walls(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]]:
-        """Outward normals of the nonlinear constraints (|centre| of each side, then L), and which of them are active.
+        """Outward normals of the nonlinear constraints (|centre| for each sign of m, then L), and which of them are
+        active.
 
         Args:
             theta: free shape coordinates inside the feasible set.
@@ -170,11 +172,13 @@ class RationalQuadratic:
 
     @cached_property
     def _most_over_p(self) -> FloatArray:
-        """Largest kappa / p of each side: at a centre of ``CENTRE_BOUND`` with L at ``L_low``."""
+        """Largest kappa / p for each sign of m: at a centre of ``CENTRE_BOUND`` with L at ``L_low``."""
         return np.asarray(np.log1p(CENTRE_BOUND**2 / self.L_low), dtype=np.float64)
 
     def _rates(self, theta: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Per side ``[S sides]``: least log(p/L) by ``CENTRE_BOUND``, largest by ``L_low``, and kappa / p."""
+        """Bounds ``[S sides]`` for each sign of m: least log(p/L) by ``CENTRE_BOUND``, largest by ``L_low``, and kappa
+        / p.
+        """
         kappa, log_p = np.maximum(np.square(theta[:, :1]), 1e-300), theta[:, 2::2]
         z = kappa * np.exp(-log_p)
         return np.log(kappa / CENTRE_BOUND**2) + _log_phi(z), log_p - np.log(self.L_low), z
@@ -244,7 +248,7 @@ def to_params(
     linear: Float[FloatArray, " 3"],
     scale: float,
 ) -> CurveParams:
-    """From free coordinates and (y0, beta', alpha) of the scaled problem to the parameters of Eq. 12 and 15.
+    """Convert free coordinates and (y0, beta', alpha) of the scaled problem to the parameters of Eq. 12 and 15.
 
     Args:
         decay: the shape family on its grid.
@@ -268,7 +272,8 @@ def to_params(
 def from_params(
     decay: RationalQuadratic, params: CurveParams, scale: float
 ) -> tuple[Float[FloatArray, " q"], float, Float[FloatArray, " 3"]]:
-    """Inverse of ``to_params``: theta, sigma and (y0, beta', alpha) of the scaled problem.
+    """Convert parameters of Eq. 12 and 15 to free coordinates theta, sigma and (y0, beta', alpha); inverse of
+    ``to_params``.
 
     Args:
         decay: the shape family on its grid.

@@ -31,7 +31,7 @@ SOLVERS: dict[str, Callable[[Problem], SolverResult]] = {"least_squares": least_
 
 @dataclass(frozen=True)
 class CurveFit:
-    """A fitted curve.
+    """A fitted preference or utility curve.
 
     Attributes:
         kind: ``preference`` or ``utility``.
@@ -72,7 +72,7 @@ class CurveFit:
     n_agree: int
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats.
+        """Value of the curve at m, nats.
 
         Args:
             m: any m.
@@ -98,18 +98,18 @@ class CurveFit:
 
     @property
     def swept(self) -> tuple[float, float]:
-        """Smallest and largest m that was fitted."""
+        """Smallest and largest fitted m."""
         return float(self.m[0]), float(self.m[-1])
 
     @property
     def coordinates(self) -> Coordinates:
-        """The fit in the free coordinates that uncertainty is computed in."""
+        """The fit in the free coordinates that its uncertainty is computed in."""
         problem = curve_problem(self.m, self.y, self.kind)
         return coordinates(problem.decay, self.params, problem.scale, problem.with_alpha)
 
 
 def curve_at(kind: Kind, m: Float[FloatArray, " q"], params: CurveParams) -> Float[FloatArray, " q"]:
-    """The curve of Eq. 15 or Eq. 17 at m, nats.
+    """Value of the curve of Eq. 15 or Eq. 17 at m, nats.
 
     Args:
         kind: ``preference`` or ``utility``.
@@ -127,7 +127,7 @@ def fit_curve(
     solver: Solver = "least_squares",
     on_failure: Literal["raise", "return"] = "raise",
 ) -> CurveFit:
-    """Fit one curve.
+    """Fit the preference curve (Eq. 15) or the utility curve (Eq. 17) by weighted least squares.
 
     Args:
         m: steering factors, any order, each once; one-sided and asymmetric grids are welcome.

@@ -47,11 +47,11 @@ class Coordinates:
 
     @property
     def n_linear(self) -> int:
-        """3 with alpha, 2 without."""
+        """Number of linear parameters: 3 with alpha, 2 without."""
         return 3 if self.with_alpha else 2
 
     def params(self, z: Float[FloatArray, " k"]) -> CurveParams:
-        """The nine parameters at z, in the user's units.
+        """The nine parameters of Eq. 12 and 15 at z, in the user's units.
 
         Args:
             z: free coordinates.
@@ -73,7 +73,7 @@ class Coordinates:
 
 
 def estimator(coords: Coordinates) -> Float[FloatArray, "k n"]:
-    """How far z moves per nat that a point moves, in the weighted least-squares fit.
+    """Linear map from changes of the points to changes of z in the weighted least-squares fit.
 
     Args:
         coords: the fit.
@@ -83,7 +83,7 @@ def estimator(coords: Coordinates) -> Float[FloatArray, "k n"]:
 
 
 def pseudo_inverse(J: Float[FloatArray, "n k"]) -> Float[FloatArray, "k n"]:
-    """Pseudo-inverse with columns brought to one size first.
+    """Moore-Penrose pseudo-inverse, with columns scaled to one size first.
 
     Args:
         J: any matrix.
@@ -151,7 +151,7 @@ def unidentified(coords: Coordinates, span: float, rmse: float) -> tuple[tuple[s
 
 
 def at_bound(coords: Coordinates) -> tuple[str, ...]:
-    """Names of the shape parameters that ended on a bound of the search (a limit, not an estimate).
+    """Names of the shape parameters that ended on a bound of the search, so that they are no estimates.
 
     Args:
         coords: the fitted point.

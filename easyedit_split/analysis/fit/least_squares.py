@@ -1,4 +1,4 @@
-"""The default solver: variable projection from many starts, in stages.
+"""The default solver: variable projection with multi-start search, in stages.
 
 ``N_STARTS`` lattice shapes move a few steps, all at once; the best of them move on, and the best of those go to
 convergence. The lowest cost wins; if that one is still moving, it alone goes on.
@@ -25,7 +25,7 @@ LAST_ITERATIONS = 800  # of the best one, where it is still moving then
 
 @dataclass(frozen=True, slots=True)
 class SolverResult:
-    """What a solver hands to ``fit_curve``.
+    """Result of a solver, as ``fit_curve`` takes it.
 
     Attributes:
         params: the parameters in the user's units.
@@ -53,16 +53,16 @@ def least_squares(problem: Problem) -> SolverResult:
     params = solution_params(problem, solution, best)
     status = int(solution.status[best])
     message = {
-        RUNNING: f"still moving after {LAST_ITERATIONS} iterations",
-        STUCK: "no step lowers the squared error although it should",
-        PLATEAUED: "converged on a ridge: some parameters trade off (see unidentified)",
+        RUNNING: f"not converged after {LAST_ITERATIONS} iterations",
+        STUCK: "stalled: no step lowers the squared error as predicted",
+        PLATEAUED: "converged, but some parameters are not identifiable (see unidentified)",
     }.get(status, "converged")
     close = solution.cost <= solution.cost[best] * (1 + 1e-4) + 1e-20 * len(problem.m)
     return SolverResult(params, status in (OPTIMAL, PLATEAUED), message, n_starts, int(close.sum()))
 
 
 def search(problem: Problem) -> tuple[Solution, int]:
-    """All stages of the multi-start search: the finalists, and the number of starting points.
+    """Run all stages of the multi-start search and return the finalists and the number of starting points.
 
     Args:
         problem: the scaled curve.
@@ -82,7 +82,7 @@ def search(problem: Problem) -> tuple[Solution, int]:
 
 
 def _with_one_peak(theta: FloatArray, sigma: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The starts, and the best of them with either side's centre, L and p on both sides: one smooth peak.
+    """The starts, and the best of them with the centre, L and p of one sign of m used for both: one smooth peak.
 
     Where the peak lies far from zero, the tail on the other side is easily explained wrongly.
     """
@@ -98,7 +98,7 @@ def _moved(problem: Problem, theta: FloatArray, sigma: FloatArray, iterations: i
 
 
 def solution_params(problem: Problem, solution: Solution, row: int) -> CurveParams:
-    """One row of a solution in the user's units.
+    """Parameters of one row of a solution, in the user's units.
 
     Args:
         problem: the scaled curve.

@@ -1,4 +1,4 @@
-"""A rival without a kink: one smooth validity for both signs of m, around one centre.
+"""Alternative curve that is smooth at m = 0: one validity decay around one centre for both signs of m.
 
     D(m)    = (1 + (m - c)^2 / L)^(-p)                     for all m
     pref(m) = (alpha m + beta) D(m) + b,                   util(m) = beta D(m) + b                          nats
@@ -27,7 +27,7 @@ from .varpro import OPTIMAL, PLATEAUED
 
 @dataclass(frozen=True)
 class OneDecay:
-    """The fitted curve.
+    """Fitted curve with one smooth decay for both signs of m.
 
     Attributes:
         kind: which equation.
@@ -40,7 +40,7 @@ class OneDecay:
     n_params: int
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats.
+        """Value of the curve at m, nats.
 
         Args:
             m: steering factors, in any order.
@@ -49,7 +49,7 @@ class OneDecay:
 
 
 def fit_one_decay(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> OneDecay:
-    """Fit the curve with one smooth decay.
+    """Fit a curve with one smooth decay for both signs of m.
 
     Args:
         m: steering factors, any order, each once.

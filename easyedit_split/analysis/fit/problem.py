@@ -1,4 +1,4 @@
-"""One curve, checked and scaled: x = m / max|m|, y centred and divided by its range.
+"""Check one curve and scale it for a solver: x = m / max|m|, y centred and divided by its range.
 
 Nothing is dropped here. Points may come in any order (order has no meaning); everything else that a fit cannot use
 is an error that says which point, what was allowed and what to do.
@@ -26,7 +26,7 @@ class FitError(SteeringError):
 
 @dataclass(frozen=True)
 class Problem:
-    """A curve ready for a solver.
+    """One curve, checked and scaled, ready for a solver.
 
     Attributes:
         kind: which equation.
@@ -52,12 +52,14 @@ class Problem:
 
     @property
     def with_alpha(self) -> bool:
-        """Whether Eq. 15 (alpha free) is fitted."""
+        """Whether alpha is a free parameter (Eq. 15)."""
         return self.kind == "preference"
 
     @property
     def n_params(self) -> int:
-        """Free parameters: 8 or 7 on two sides (continuity takes one of nine or eight), 6 or 5 on one side."""
+        """Number of free parameters: 8 or 7 for both signs of m (continuity takes one of nine or eight), 6 or 5 for
+        one.
+        """
         return self.decay.n_params + (3 if self.with_alpha else 2)
 
 

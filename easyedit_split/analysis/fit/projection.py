@@ -1,4 +1,4 @@
-"""Linear least squares inside variable projection: alpha, beta' and y0 for given shapes, many problems at once.
+"""Linear least squares inside variable projection: alpha, beta' and y0 for given shapes, for many problems at once.
 
     y(x) = alpha x G(x) + beta' (G(x) - 1) + y0,        columns times the square roots of the points' weights
 
@@ -19,7 +19,7 @@ RANK_TOL = 1e-11  # a column that is smaller outside the span of the others, rel
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The linear least-squares part solved: orthonormal basis, residual and coefficients of S problems.
+    """Solution of the linear least-squares part: orthonormal basis, residual and coefficients of S problems.
 
     Attributes:
         basis: ``[S k n]`` orthonormal rows (k = 3 with alpha, 2 without).
@@ -36,7 +36,7 @@ class Projection:
     G: FloatArray
 
     def take(self, rows: Bool[np.ndarray, " S"]) -> Projection:
-        """The chosen problems alone.
+        """Select some of the problems.
 
         Args:
             rows: which of the S.
@@ -47,7 +47,7 @@ class Projection:
 def orthonormal(
     log_G: Float[FloatArray, "S n"], x: Float[FloatArray, " n"], with_alpha: bool, root: Float[FloatArray, " n"]
 ) -> tuple[Float[FloatArray, "S k n"], Float[FloatArray, "S k k"]]:
-    """Orthonormal basis of span(1, G - 1[, x G]) by Gram-Schmidt, done twice; the triangular factor beside it.
+    """Orthonormal basis of span(1, G - 1[, x G]) by Gram-Schmidt, done twice, with its triangular factor.
 
     A column that lies in the span of the earlier ones gets a zero row and a zero on the diagonal.
 
@@ -84,7 +84,7 @@ def project(
     with_alpha: bool,
     root: Float[FloatArray, " n"],
 ) -> Projection:
-    """Linear least squares for alpha, beta', y0 of each problem, and the residual.
+    """Solve the linear least squares for alpha, beta', y0 of each problem, and return the residual.
 
     Args:
         log_G: relative log-validity of S problems.

@@ -1,4 +1,4 @@
-"""Curves that the paper's form has to beat, fitted to the same points.
+"""Alternative models of a curve, fitted to the same points for comparison with the paper's.
 
     linear               pref, util = a m + b
     quadratic            pref, util = a m^2 + c m + b
@@ -37,7 +37,7 @@ RATE_BOUNDS = (np.log(1e-4), np.log(1e5))
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted rival: its curve and its number of free parameters.
+    """A fitted alternative model: its curve and its number of free parameters.
 
     Attributes:
         curve: of m, nats.
@@ -50,7 +50,7 @@ class Fitted:
 
 @dataclass(frozen=True)
 class PowerDecay:
-    """log D = -r |x|^power with one rate r per side; the free coordinates are log r.
+    """Gaussian or exponential decay log D = -r |x|^power with one rate r for each sign of m; coordinates are log r.
 
     Attributes:
         x: ``[n]`` sorted m / scale.
@@ -64,17 +64,17 @@ class PowerDecay:
 
     @cached_property
     def root_weights(self) -> FloatArray:
-        """``[n]`` square roots of the points' weights."""
+        """Square roots ``[n]`` of the points' weights."""
         return np.sqrt(spacing_weights(self.x))
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Box on log r."""
+        """Lower and upper bounds on log r."""
         n = 2 if self.two_sided else 1
         return np.full(n, RATE_BOUNDS[0]), np.full(n, RATE_BOUNDS[1])
 
     def retract(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S q"], Bool[np.ndarray, " S"]]:
-        """The point as it is: there are no constraints beyond the box.
+        """The point unchanged: there are no nonlinear constraints.
 
         Args:
             theta: log rates inside the box.
@@ -82,7 +82,7 @@ class PowerDecay:
         return theta, np.zeros(len(theta), dtype=bool)
 
     def walls(self, theta: Float[FloatArray, "S q"]) -> tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]]:
-        """No constraints.
+        """Empty arrays: there are no nonlinear constraints.
 
         Args:
             theta: log rates inside the box.
@@ -99,7 +99,7 @@ class PowerDecay:
         return np.asarray(self.jacobian(theta, sigma).sum(axis=2), dtype=np.float64)
 
     def jacobian(self, theta: Float[FloatArray, "S q"], sigma: Float[FloatArray, " S"]) -> Float[FloatArray, "S n q"]:
-        """Jacobian d log D / d log r = log D on the rate's own side.
+        """Jacobian d log D / d log r = log D where x has the rate's sign.
 
         Args:
             theta: log rates of S problems.
@@ -112,7 +112,7 @@ class PowerDecay:
 
 
 def polynomial(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, degree: int) -> Fitted:
-    """Least-squares polynomial in m.
+    """Fit a least-squares polynomial in m.
 
     Args:
         m: swept m.
@@ -126,7 +126,7 @@ def polynomial(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kin
 
 
 def power_decay(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, power: int) -> Fitted:
-    """Gaussian (power 2) or exponential (power 1) decay, from a grid of starting rates.
+    """Fit a Gaussian (power 2) or exponential (power 1) decay, from a grid of starting rates.
 
     Args:
         m: swept m.
@@ -158,7 +158,7 @@ def power_decay(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Ki
 
 
 def paper(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """The paper's form, Eq. 12 with 15 or 17.
+    """Fit the paper's curve, Eq. 12 with 15 or 17.
 
     Args:
         m: swept m.
@@ -170,7 +170,7 @@ def paper(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) ->
 
 
 def smooth(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """One decay around one centre.
+    """Fit one smooth decay around one centre.
 
     Args:
         m: swept m.
@@ -182,7 +182,7 @@ def smooth(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -
 
 
 def switch(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind) -> Fitted:
-    """Pairs that turn at their own m.
+    """Fit the mean of bounded preferences that switch at an m of each pair's own.
 
     Args:
         m: swept m.
@@ -205,7 +205,7 @@ MODELS: dict[str, Callable[[FloatArray, FloatArray, Kind], Fitted]] = {
 
 
 def serves(name: str, m: Float[FloatArray, " n"], kind: Kind) -> bool:
-    """Whether a model says anything of its own about a curve.
+    """Whether a model applies to a curve and differs there from the other models.
 
     Args:
         name: a key of ``MODELS``.

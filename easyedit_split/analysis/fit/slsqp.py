@@ -1,4 +1,4 @@
-"""The paper's solver (App. D): SLSQP on all parameters, with D+(0) = D-(0) as a constraint, bounds and starts.
+"""The paper's solver (App. D): SLSQP on all parameters, with the constraint D+(0) = D-(0), bounds and starts.
 
 Variables, in scaled units: alpha, beta, b, then per side the centre, log L and log p. Starts are the best shapes of the
 lattice with their least-squares alpha, beta, b. The constraint is written on logarithms, p+ log(1 + m+^2 / L+) =
@@ -42,14 +42,14 @@ def _encode(params: CurveParams) -> FloatArray:
 
 
 def _log_decay_at_zero(c: float, log_L: float, log_p: float) -> tuple[float, Float[FloatArray, " 3"]]:
-    """p log(1 + c^2 / L) and its derivative with respect to (c, log L, log p)."""
+    """The value p log(1 + c^2 / L) of -log D at m = 0 and its derivative with respect to (c, log L, log p)."""
     L, p = np.exp(log_L), np.exp(log_p)
     value = p * np.log1p(c * c / L)
     return float(value), np.array([2 * p * c / (L + c * c), -p * c * c / (L + c * c), value])
 
 
 def _constraint() -> tuple[Callable[[FloatArray], float], Callable[[FloatArray], FloatArray]]:
-    """D+(0) = D-(0) on logarithms, and its gradient."""
+    """Continuity constraint D+(0) = D-(0) in logarithms, and its gradient."""
 
     def gap(z: FloatArray) -> float:
         return _log_decay_at_zero(*z[3:6])[0] - _log_decay_at_zero(*z[6:9])[0]
@@ -82,7 +82,7 @@ def _bounds(problem: Problem) -> FloatArray:
 
 
 def slsqp(problem: Problem) -> SolverResult:
-    """Fit one curve by SLSQP as the paper does; every start is run to the end and the lowest cost wins.
+    """Fit one curve by SLSQP as the paper does, from every start to convergence; the lowest cost wins.
 
     Args:
         problem: the scaled curve.
@@ -106,7 +106,7 @@ def slsqp(problem: Problem) -> SolverResult:
 
 
 def _run(problem: Problem, start: FloatArray) -> tuple[float, FloatArray, str]:
-    """One start: cost (infinite unless SLSQP reports success), variables and SLSQP's message."""
+    """Run SLSQP from one start: cost (infinite unless it reports success), variables and message."""
     free = np.flatnonzero(np.isfinite(start)).astype(np.int64)
     if not problem.with_alpha:
         free = free[free != 0]
@@ -133,7 +133,7 @@ def _run(problem: Problem, start: FloatArray) -> tuple[float, FloatArray, str]:
 
 
 def _close_gap(problem: Problem, params: CurveParams) -> CurveParams:
-    """Set p- so that D+(0) = D-(0) to rounding; where m- is 0 the plus side's centre must be too."""
+    """Set p- so that D+(0) = D-(0) to rounding; where m- is 0, m+ must be 0 too."""
     if not problem.decay.two_sided:
         return params
     kappa = params.p_plus * np.log1p(params.m_plus**2 / params.L_plus)

@@ -1,4 +1,5 @@
-"""Starting points of the multi-start search: a grid of shapes is ranked on the data, the best distinct ones are taken.
+"""Starting points of the multi-start search: a grid of shapes ranked by their fit, of which the best distinct ones are
+kept.
 
 A curve is linear in alpha, beta and b, so for a fixed grid each lattice shape is an orthonormal basis that is computed
 once; ranking several thousand shapes for a new curve is one matrix product. The lattice is spanned by t (so by D(0))
@@ -48,7 +49,7 @@ class Lattice:
 
 
 def half_widths(decay: RationalQuadratic) -> tuple[float, ...]:
-    """``HALF_WIDTHS``, and narrower ones where the grid is dense enough to show them.
+    """Half-widths of the starting peaks: ``HALF_WIDTHS``, and narrower ones where the grid of m resolves them.
 
     Args:
         decay: the shape family on its grid.
@@ -65,7 +66,9 @@ def _log_rate(width: float, p: float) -> float:
 
 
 def _spanned(two_sided: bool, widths: tuple[float, ...]) -> list[tuple[float, float, tuple[Shape, ...]]]:
-    """(t, sigma, shape of each side) over all of t, half-widths and p; widths below the usual with p = 1 only."""
+    """Starting shapes (t, sigma, shape for each sign of m) over all t, half-widths and p; narrow widths with p = 1
+    only.
+    """
     shapes = [(w, p) for w in widths for p in (P_VALUES if w >= HALF_WIDTHS[0] else (1.0,))]
     signs = (1.0, -1.0) if two_sided else (1.0,)
     return [
@@ -77,7 +80,7 @@ def _spanned(two_sided: bool, widths: tuple[float, ...]) -> list[tuple[float, fl
 
 
 def _placed(decay: RationalQuadratic, widths: tuple[float, ...]) -> list[tuple[float, float, tuple[Shape, ...]]]:
-    """(t, sigma, shapes): a narrow peak at a grid point of one side; any half-width, or its own shape, on the other."""
+    """Starting shapes (t, sigma, shapes): a narrow peak at a grid point for one sign of m, any shape for the other."""
     found: list[tuple[float, float, tuple[Shape, ...]]] = []
     for right in (True, False):
         x = decay.x[decay.x > 0] if right else -decay.x[decay.x < 0][::-1]
@@ -96,7 +99,7 @@ def _placed(decay: RationalQuadratic, widths: tuple[float, ...]) -> list[tuple[f
 
 
 def _places(x: Float[FloatArray, " k"], width: float) -> list[float]:
-    """Points, well apart, at which the grid is dense enough to show a peak of this half-width."""
+    """Well-separated points at which the grid is dense enough to resolve a peak of this half-width."""
     out: list[float] = []
     for before, here in pairwise(x):
         if here - before <= width and (not out or here - out[-1] >= APART * width):

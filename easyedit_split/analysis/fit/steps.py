@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt step with an active set: bounds are held, an active nonlinear constraint is followed.
+"""Levenberg-Marquardt steps with an active set of bounds and nonlinear constraints.
 
     (H + damping diag H) step = g        in the directions that keep to every wall the step would otherwise cross
 
@@ -27,7 +27,7 @@ def bounded_step(
     theta: Float[FloatArray, "S q"],
     box: tuple[FloatArray, FloatArray],
 ) -> tuple[Float[FloatArray, "S q"], Float[FloatArray, " S"]]:
-    """Levenberg-Marquardt step with an active set on the box; and the Gauss-Newton decrease left to gain ``[S]``.
+    """Levenberg-Marquardt step with an active set of box bounds, and the remaining Gauss-Newton decrease ``[S]``.
 
     Args:
         H: Gauss-Newton Hessians of S problems.
@@ -53,7 +53,7 @@ def sliding_step(
     box: tuple[FloatArray, FloatArray],
     walls: tuple[Float[FloatArray, "S k q"], Bool[np.ndarray, "S k"]],
 ) -> tuple[Float[FloatArray, "S q"], Float[FloatArray, " S"]]:
-    """Levenberg-Marquardt step with an active set on the box and the nonlinear constraints, as ``bounded_step``.
+    """Levenberg-Marquardt step with an active set of box bounds and nonlinear constraints, as ``bounded_step``.
 
     Args:
         H: Gauss-Newton Hessians of S problems.
@@ -83,7 +83,7 @@ def sliding_step(
 
 
 def _sizes(H: FloatArray) -> FloatArray:
-    """Diagonal of H, no entry below 1e-12 of the largest, ``[S q]``."""
+    """Diagonal of H, with no entry below 1e-12 of the largest, ``[S q]``."""
     diagonal = np.einsum("sqq->sq", H)
     return np.asarray(np.maximum(diagonal, 1e-12 * np.maximum(diagonal.max(axis=1, keepdims=True), 1e-300)))
 
@@ -91,7 +91,7 @@ def _sizes(H: FloatArray) -> FloatArray:
 def _with_box(
     theta: FloatArray, box: tuple[FloatArray, FloatArray], normals: FloatArray, touched: BoolArray
 ) -> tuple[FloatArray, BoolArray]:
-    """Outward normals of the curved borders, then of the lower and the upper bounds, and which are touched."""
+    """Outward normals of the nonlinear constraints, then of the lower and upper bounds, and which are active."""
     S, q = theta.shape
     sides = np.broadcast_to(np.concatenate([-np.eye(q), np.eye(q)]), (S, 2 * q, q))
     at_bound = np.concatenate([theta <= box[0], theta >= box[1]], axis=1)
@@ -99,5 +99,5 @@ def _with_box(
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
-    """Vectors along the last axis, of length 1 (0 stays 0)."""
+    """Normalise vectors along the last axis to length 1 (0 stays 0)."""
     return np.asarray(vectors / np.maximum(np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True)), 1e-300))

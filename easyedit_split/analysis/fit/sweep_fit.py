@@ -1,4 +1,4 @@
-"""Every curve of a sweep fitted, one row a fit: for the screen (data frame) and for programs (JSON).
+"""Fit every curve of a sweep and tabulate the fits, as a data frame or as JSON.
 
 ``transfer_r2`` puts one sweep's parameters on another's points (Table 6): R2 = 1 - SSE / SST, negative values stay
 negative.
@@ -29,7 +29,7 @@ from .weights import spacing_weights
 
 @dataclass(frozen=True)
 class SweepFit:
-    """Both fits of one curve of a sweep.
+    """Preference and utility fits of one curve of a sweep.
 
     Attributes:
         curve: the data.
@@ -44,7 +44,7 @@ class SweepFit:
     problems: tuple[str, ...]
 
     def fit(self, kind: Kind) -> CurveFit | None:
-        """The fit of one kind.
+        """The preference or the utility fit, by kind.
 
         Args:
             kind: ``preference`` or ``utility``.
@@ -52,7 +52,7 @@ class SweepFit:
         return self.preference if kind == "preference" else self.utility
 
     def problem(self, kind: Kind) -> str | None:
-        """Why the fit of one kind failed; None where it did not, or was not tried.
+        """Error message of the failed fit of one kind; None where it succeeded or was not tried.
 
         Args:
             kind: ``preference`` or ``utility``.
@@ -62,7 +62,7 @@ class SweepFit:
 
 
 def fit_sweep(curves: SweepLike, *, solver: Solver = "least_squares", keep_going: bool = False) -> list[SweepFit]:
-    """Fit preference and utility of every curve.
+    """Fit preference and utility of every curve of a sweep.
 
     Args:
         curves: a sweep table, the path of one, or curves from ``curves_of``.
@@ -91,7 +91,7 @@ def fit_sweep(curves: SweepLike, *, solver: Solver = "least_squares", keep_going
 
 
 def transfer_r2(source: CurveFit, target: SweepCurve) -> float:
-    """R2 of one fit's parameters on another curve's points (Table 6); NaN where a side was not swept by the source.
+    """R2 of one fit's parameters on another curve's points (Table 6); NaN where the source did not sweep a sign of m.
 
     Args:
         source: the fit.
@@ -102,7 +102,7 @@ def transfer_r2(source: CurveFit, target: SweepCurve) -> float:
 
 
 def fit_table(fits: Sequence[SweepFit]) -> pd.DataFrame:
-    """One row per fitted curve: key, kind, counts, quality, parameters, slopes and borders.
+    """Table with one row per fitted curve: key, kind, counts, quality, parameters, slopes and region borders.
 
     Args:
         fits: fitted sweeps.
@@ -112,7 +112,7 @@ def fit_table(fits: Sequence[SweepFit]) -> pd.DataFrame:
 
 
 def fits_json(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | None = None) -> str:
-    """``fit_records`` as JSON text; numbers that do not exist are null.
+    """``fit_records`` as JSON text; undefined numbers are null.
 
     Args:
         fits: fitted sweeps.
@@ -122,7 +122,7 @@ def fits_json(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | None 
 
 
 def fit_records(fits: Sequence[SweepFit], spreads: Sequence[Spread | None] | None = None) -> list[dict[str, Any]]:
-    """One nested record per curve and kind, plain types only (what ``fit --out fit.json`` writes).
+    """One nested record of plain types per curve and kind (what ``fit --out fit.json`` writes).
 
     A curve that could not be fitted has ``ok`` false and the reason in ``message``. The pairs that utility leaves out
     are listed once per curve, in its utility record.
@@ -185,7 +185,7 @@ def _fitted(item: SweepFit, kind: Kind, fit: CurveFit, varied: Spread | None) ->
 
 
 def _checked(fit: CurveFit, table: PairOdds) -> dict[str, Any]:
-    """Where the form misses its points, and the smooth curve's slope and linear region beside it."""
+    """Lack-of-fit tests of a fit, and slope and linear region of the smoothing spline."""
     misfit, smooth = lack_of_fit(fit, table), smooth_curve(table)
     misses = None if misfit is None else {part.where: asdict(part) for part in (misfit.sweep, misfit.zero)}
     if smooth is None:
@@ -201,7 +201,9 @@ def _side(side: SideRegions | None) -> dict[str, Any] | None:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Nested parts become ``params`` columns and ``plus_...``, ``minus_...`` columns; lists become text."""
+    """Flatten a record: nested parts become ``params`` columns and ``plus_...``, ``minus_...`` columns; lists become
+    text.
+    """
     row: dict[str, Any] = {}
     for name, value in record.items():
         if name == "params":

@@ -1,4 +1,4 @@
-"""A rival for latents that switch: every pair turns at its own m, and the preference of each is bounded.
+"""Alternative curve for binary latents: the mean of bounded preferences that each switch at an m of their own.
 
     pref(m) = b + D(m) E_beta[ s(alpha m + beta) ],   s(u) = log( (e^(u+A) + 1) / (e^u + e^A) ),   beta ~ N(beta0, tau)
 
@@ -28,7 +28,7 @@ MOST = 120  # evaluations of each start
 
 @dataclass(frozen=True)
 class Switch:
-    """The fitted curve.
+    """Fitted mean of bounded preferences that switch at different m.
 
     Attributes:
         z: ``[8]`` alpha, beta0, log tau, log A, b, centre, log L, log p, in scaled m and nats.
@@ -41,7 +41,7 @@ class Switch:
     n_params: int = 8
 
     def __call__(self, m: Float[FloatArray, " q"]) -> Float[FloatArray, " q"]:
-        """The curve at m, nats.
+        """Value of the curve at m, nats.
 
         Args:
             m: steering factors, in any order.
@@ -59,7 +59,7 @@ def _curve(z: FloatArray, x: FloatArray) -> FloatArray:
 
 
 def fit_switch(m: Float[FloatArray, " n"], y: Float[FloatArray, " n"]) -> Switch:
-    """Fit the curve of a latent that switches.
+    """Fit the mean of bounded preferences that switch at different m.
 
     Args:
         m: steering factors, any order, each once.

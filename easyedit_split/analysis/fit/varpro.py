@@ -1,4 +1,4 @@
-"""Variable projection for curves that are linear in alpha, beta and b, many problems at once.
+"""Variable projection for curves that are linear in alpha, beta and b, for many problems at once.
 
     y(x) = alpha x G(x) + beta' (G(x) - 1) + y0,        G = D / D(0),  beta' = beta D(0),  y0 = y(0)
 
@@ -29,21 +29,21 @@ DAMPING = (1e-12, 1e12)
 
 @runtime_checkable
 class Decay(Protocol):
-    """A family of shapes on a fixed grid, in free coordinates inside a box."""
+    """Family of validity shapes on a fixed grid, in free coordinates inside a box."""
 
     @property
     def x(self) -> FloatArray:
-        """``[n]`` scaled grid."""
+        """Scaled grid ``[n]``."""
         ...
 
     @property
     def root_weights(self) -> FloatArray:
-        """``[n]`` square roots of the points' weights."""
+        """Square roots ``[n]`` of the points' weights."""
         ...
 
     @property
     def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper bounds ``[q]``."""
+        """Lower and upper bounds ``[q]`` of the coordinates."""
         ...
 
     def retract(self, theta: FloatArray) -> tuple[FloatArray, Bool[np.ndarray, " S"]]:
@@ -104,7 +104,7 @@ class Solution:
     linear: FloatArray
 
     def take(self, rows: IntArray) -> Solution:
-        """The chosen problems alone.
+        """Select some of the problems.
 
         Args:
             rows: which of the S.
@@ -113,7 +113,7 @@ class Solution:
         return Solution(*chosen, self.iterations, self.linear[rows])
 
     def replaced(self, row: int, other: Solution) -> Solution:
-        """One problem's result exchanged for the only one of ``other``.
+        """This solution with one problem's result replaced by the only one of ``other``.
 
         Args:
             row: which problem.
@@ -129,7 +129,7 @@ class Solution:
 def _normal_equations(
     decay: Decay, theta: FloatArray, sigma: FloatArray, fit: Projection
 ) -> tuple[FloatArray, FloatArray]:
-    """Gauss-Newton matrix ``[S q q]`` and descent direction's right side ``[S q]`` (Kaufman)."""
+    """Gauss-Newton matrix ``[S q q]`` and right-hand side ``[S q]`` (Kaufman's approximation)."""
     amplitude = (fit.linear[:, 2:] * decay.x + fit.linear[:, 1:2]) * fit.G * decay.root_weights
     A = decay.jacobian(theta, sigma) * amplitude[:, :, None]
     A -= np.matmul(fit.basis.transpose(0, 2, 1), np.matmul(fit.basis, A))
@@ -140,7 +140,7 @@ def _normal_equations(
 def _verdict(
     cost: FloatArray, gain: FloatArray, damping: FloatArray, scatter: FloatArray, earlier: FloatArray | None
 ) -> IntArray:
-    """Status of each problem; ``earlier`` is the cost some iterations ago, where a plateau is to be looked for.
+    """Convergence status of each problem; ``earlier`` is the cost some iterations ago, for detecting a plateau.
 
     However strongly damped, a step promises about damping x gain as much as a free one would: a problem that cannot
     take steps although they promise a lot has not converged.
@@ -158,7 +158,9 @@ def _verdict(
 def _step(
     decay: Decay, H: FloatArray, g: FloatArray, damping: FloatArray, theta: FloatArray, touching: Bool[np.ndarray, " S"]
 ) -> tuple[FloatArray, FloatArray]:
-    """Steps ``[S q]`` and the decrease they promise ``[S]``; sliding where a curved border is touched."""
+    """Steps ``[S q]`` and their predicted decrease ``[S]``; nonlinear constraints join the active set where they are
+    reached.
+    """
     step, gain = bounded_step(H, g, damping, theta, decay.bounds)
     rows = np.flatnonzero(touching)
     if len(rows):
@@ -179,7 +181,7 @@ def solve(
     with_alpha: bool,
     max_iterations: int = 200,
 ) -> Solution:
-    """Variable projection by Levenberg-Marquardt, from one starting point per problem.
+    """Run variable projection by Levenberg-Marquardt, from one starting point per problem.
 
     Args:
         decay: the shape family on its grid.

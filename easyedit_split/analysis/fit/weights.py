@@ -1,4 +1,4 @@
-"""Weights of a fit: points that grid refinement added must not outweigh the others.
+"""Weights of a fit by the spacing of m, so that points added by grid refinement do not dominate.
 
     w_j = 1 where spacing_j >= median spacing / 4, else spacing_j / median spacing;  scaled to a mean of 1
 
@@ -17,7 +17,7 @@ CLOSE = 0.25  # of the median spacing; closer points share the weight of one
 
 
 def spacing_weights(x: Float[FloatArray, " n"]) -> Float[FloatArray, " n"]:
-    """Weights of sorted points, mean 1.
+    """Weights proportional to the spacing of sorted points, with mean 1.
 
     Args:
         x: sorted, distinct, any unit.

@@ -1,1 +1,1 @@
-"""Confidence intervals of a fit: bootstrap over pairs, sandwich and residual covariance, regions."""
+"""Confidence intervals of a fit: bootstrap over pairs, sandwich covariance, residual covariance."""

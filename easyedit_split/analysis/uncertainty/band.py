@@ -1,4 +1,4 @@
-"""The band of a fitted curve, and how much of the curve it leaves out.
+"""Pointwise confidence band of a fitted curve, and the share of the curve outside it.
 
 A percentile band is made of refits to other pairs. Where most of them prefer another solution than the curve itself,
 the band does not hold it: then neither is to be trusted there, and whoever draws them says so.
@@ -19,7 +19,7 @@ SLACK = 1e-6  # of the curve's range: what rounding leaves out is not left out
 
 
 def versions_of(spread: Spread, fit: CurveFit) -> Ensemble | None:
-    """The versions of one fit that a spread holds; None where it was made without it.
+    """Bootstrap draws or derivative steps of one fit in a ``Spread``; None where it was made without that fit.
 
     Args:
         spread: from ``spread_of``.
@@ -31,7 +31,7 @@ def versions_of(spread: Spread, fit: CurveFit) -> Ensemble | None:
 def band(
     spread: Spread, fit: CurveFit, m: Float[FloatArray, " g"]
 ) -> tuple[Float[FloatArray, " g"], Float[FloatArray, " g"]] | None:
-    """Lower and upper ends of the pointwise intervals at m, nats; None where the spread was made without the fit.
+    """Pointwise confidence limits of the curve at m, nats; None where the spread was made without the fit.
 
     Args:
         spread: from ``spread_of``.
@@ -43,7 +43,7 @@ def band(
 
 
 def left_out_by_band(spread: Spread, fit: CurveFit) -> float:
-    """Share of the swept range over which the band does not hold the fitted curve, 0 to 1.
+    """Share of the swept range over which the band does not contain the fitted curve, 0 to 1.
 
     Args:
         spread: from ``spread_of``.

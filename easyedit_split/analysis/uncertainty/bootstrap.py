@@ -1,4 +1,4 @@
-"""Bootstrap over pairs: concepts stay, pairs within each are drawn anew, both curves are fitted again.
+"""Bootstrap over pairs, stratified by concept: pairs are resampled and both curves are refitted.
 
 Preference and utility use the same draw. Each draw is fitted from a solution of every sign pattern of m+ and m-,
 because with other pairs another one may fit best; one that still moves at the end is counted. Percentile levels are
@@ -26,7 +26,7 @@ T_TURNED = 0.1  # least |t| of a start moved to another pattern
 
 
 def bootstrap(inputs: list[FittedPairs], level: float, replicates: int, seed: int) -> Spread:
-    """Pairs bootstrap: both curves fitted again to resampled pairs.
+    """Pairs bootstrap: refit both curves to resampled pairs.
 
     Args:
         inputs: the fitted curves with their pairs.
@@ -57,7 +57,7 @@ def bootstrap(inputs: list[FittedPairs], level: float, replicates: int, seed: in
 
 
 def _refit(given: FittedPairs, rows: Float[FloatArray, "B n"]) -> tuple[Ensemble, int]:
-    """Best fit of each row from every mode of the original curve, and how many were still moving at the end."""
+    """Best refit of each bootstrap sample from every mode of the original fit, and how many did not converge."""
     coords = given.fit.coordinates
     theta, sigma = _modes(given)
     k, count = len(theta), len(rows)
@@ -87,7 +87,7 @@ def _refit(given: FittedPairs, rows: Float[FloatArray, "B n"]) -> tuple[Ensemble
 
 
 def _modes(given: FittedPairs) -> tuple[Float[FloatArray, "k q"], Float[FloatArray, " k"]]:
-    """The estimate, and the best solution of each other sign pattern of m+ and m-: other pairs may prefer one.
+    """The estimate, and the best solution of each other sign pattern of m+ and m-, as starts for refits.
 
     The finalists of the search often share one pattern, and a refit rarely crosses t = 0 by itself. So every finalist
     is moved to all four patterns and fitted once more to the original curve.
@@ -109,7 +109,7 @@ def _modes(given: FittedPairs) -> tuple[Float[FloatArray, "k q"], Float[FloatArr
 
 
 def _draws(inputs: list[FittedPairs], replicates: int, rng: np.random.Generator) -> Float[FloatArray, "B pairs"]:
-    """How often each pair is drawn, within its concept; every concept keeps a pair of every curve."""
+    """Bootstrap counts of each pair, within its concept; every concept keeps at least one pair of every curve."""
     table = inputs[0].table if len(inputs[0].table.values) >= len(inputs[-1].table.values) else inputs[-1].table
     size = 1 + max(int(given.rows.max()) for given in inputs)
     counts = np.zeros((replicates, size))

@@ -17,7 +17,7 @@ from ..fit.identify import Coordinates
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Many versions of one fitted curve, in free coordinates.
+    """Bootstrap draws or derivative steps of one fitted curve, in free coordinates.
 
     Attributes:
         coords: the estimate.
@@ -37,7 +37,7 @@ class Ensemble:
         return RationalQuadratic(m / self.coords.scale, n_left, own.two_sided)
 
     def values(self, m: Float[FloatArray, " g"]) -> Float[FloatArray, "B g"]:
-        """Every version's curve at sorted m, nats.
+        """Values of every draw's curve at sorted m, nats.
 
         Args:
             m: sorted.
@@ -48,7 +48,7 @@ class Ensemble:
         return alpha * decay.x * np.exp(log_G) + beta * np.expm1(log_G) + y0
 
     def derivatives(self, m: Float[FloatArray, " g"]) -> Float[FloatArray, "B g"]:
-        """Derivative of every version's curve at sorted m, nats per unit of m.
+        """Derivative of every draw's curve at sorted m, nats per unit of m.
 
         Args:
             m: sorted.
@@ -60,7 +60,7 @@ class Ensemble:
         return (alpha + (alpha * decay.x + beta) * slope) * G / self.coords.scale
 
     def slopes(self) -> Float[FloatArray, "B 2"]:
-        """Slopes at zero from the left and the right, nats per unit of m; NaN for a side not swept."""
+        """Slopes at m = 0 from the left and the right, nats per unit of m; NaN for a sign of m not swept."""
         out = np.full((len(self.theta), 2), np.nan)
         for column, side in self._sides():
             d_log_G = 2 * side.p * side.c / (side.L * np.exp(side.kappa_over_p))
@@ -68,7 +68,7 @@ class Ensemble:
         return out
 
     def breakdowns(self) -> Float[FloatArray, "B 2"]:
-        """m where D = 1/2 beyond the peak, minus and plus side; NaN for a side not swept."""
+        """The m where D = 1/2 beyond the peak, negative and positive; NaN for a sign of m not swept."""
         out = np.full((len(self.theta), 2), np.nan)
         for column, side in self._sides():
             reach = np.sqrt(side.L * np.expm1(np.minimum(np.log(2.0) / side.p, 700.0)))
@@ -76,14 +76,14 @@ class Ensemble:
         return out
 
     def _sides(self) -> list[tuple[int, SideValues]]:
-        """(0 for the minus or 1 for the plus side, its values)."""
+        """Index and values for each swept sign of m (0 minus, 1 plus)."""
         decay = self.coords.decay
         columns = (1, 0) if decay.two_sided else ((0,) if decay.n_left else (1,))
         return list(zip(columns, decay.sides(self.theta, self.sigma), strict=True))
 
 
 def ensemble(coords: Coordinates, z: Float[FloatArray, "B k"]) -> Ensemble:
-    """The versions at rows of z = (y0, beta'[, alpha], theta).
+    """The ensemble with one draw for each row of z = (y0, beta'[, alpha], theta).
 
     Args:
         coords: the estimate.

@@ -1,4 +1,4 @@
-"""Uncertainty of the fitted curves: pairs bootstrap, sandwich covariance, or residuals where there are no pairs.
+"""Uncertainty of fitted curves by pairs bootstrap, sandwich covariance, or residuals where there are no pairs.
 
 Concepts are taken as given: the intervals are about other pairs of the same concepts.
 """
@@ -26,7 +26,7 @@ def spread_of(
     replicates: int = 400,
     seed: int = 0,
 ) -> Spread:
-    """Uncertainty of fitted curves over pairs, by bootstrap, sandwich covariance or residuals.
+    """Joint uncertainty of fitted curves by bootstrap over pairs, sandwich covariance or residuals.
 
     Args:
         curve: the data that were fitted.
@@ -71,7 +71,7 @@ def _inputs(curve: SweepCurve, preference: CurveFit | None, utility: CurveFit | 
 def _check_pairs(table: PairOdds, where: str, method: str) -> None:
     if not table.has_pairs:
         raise DataError(
-            f"{where}: {method} needs one row per pair (column 'pair'); a bare curve can only use 'residual'."
+            f"{where}: {method} needs one row per pair (column 'pair'); a curve without pairs can only use 'residual'."
         )
     if np.unique(table.concepts, return_counts=True)[1].min() < 2:
         raise DataError(f"{where}: {method} needs at least two pairs in every concept; merge or leave out the others.")

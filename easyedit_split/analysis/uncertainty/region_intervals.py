@@ -1,4 +1,4 @@
-"""Confidence intervals of what follows from a fit: slopes at zero, breakdown m, borders of the regions.
+"""Confidence intervals of quantities derived from a fit: slopes at zero, breakdown m, region borders.
 
 Each number is derived anew from every version of the curve that a ``Spread`` holds. A version whose linear region or
 whose transition goes on to the end of the sweep counts with that end. A number that the fit itself does not have (a
@@ -21,7 +21,7 @@ from .spread import Spread
 
 @dataclass(frozen=True, slots=True)
 class SideIntervals:
-    """Confidence intervals of one side's numbers; the names are those of ``SideRegions``.
+    """Confidence intervals of the numbers of ``SideRegions``, under the same names.
 
     Attributes:
         linear_end: of the end of the linear region.
@@ -36,7 +36,7 @@ class SideIntervals:
 
 @dataclass(frozen=True, slots=True)
 class RegionIntervals:
-    """Confidence intervals of the numbers of ``Regions``; None for a side that was not swept.
+    """Confidence intervals of the numbers of ``Regions``; None for a sign of m that was not swept.
 
     Attributes:
         plus: of the side m > 0.
@@ -54,7 +54,7 @@ class RegionIntervals:
 
 
 def region_intervals(fit: CurveFit, spread: Spread) -> RegionIntervals:
-    """Intervals of slopes at zero, breakdown m and region borders of one fit.
+    """Confidence intervals of slopes at zero, breakdown m and region borders of one fit.
 
     Args:
         fit: preference or utility.
@@ -87,7 +87,7 @@ def _number(side: SideRegions | None) -> float:
 
 
 def _ends(spread: Spread, values: FloatArray, estimate: FloatArray) -> list[Interval | None]:
-    """One interval per column; None where the estimate does not exist."""
+    """One confidence interval per column; None where the estimate does not exist."""
     low, high = spread.interval(values, estimate)
     return [
         None if np.isnan(e) else Interval(float(a), float(b), spread.level)

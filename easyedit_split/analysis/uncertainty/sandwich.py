@@ -28,7 +28,7 @@ N_DRAWS, SEED = 1000, 0
 
 
 def sandwich(inputs: list[FittedPairs], level: float) -> Spread:
-    """Sandwich (cluster-robust) covariance of the parameters, from the scatter between pairs.
+    """Cluster-robust sandwich covariance of the parameters, from the variation between pairs.
 
     Args:
         inputs: the fitted curves with their pairs.
@@ -61,8 +61,8 @@ def residual(inputs: list[FittedPairs], level: float) -> Spread:
         degrees = len(fit.m) - fit.n_params
         if degrees < 1:
             raise DataError(
-                f"{len(fit.m)} points and {fit.n_params} parameters leave no residual to judge the {fit.kind} curve "
-                "by; sweep more values of m."
+                f"{len(fit.m)} points and {fit.n_params} parameters leave no residual degrees of freedom for the "
+                f"{fit.kind} curve; sweep more values of m."
             )
         scatter = np.sqrt(len(fit.m) / degrees) * fit.rmse
         blocks.append(scatter * estimator(fit.coordinates).T)
@@ -79,7 +79,7 @@ def _delta_spread(
     directions: Float[FloatArray, "d k"],
     quantile: float,
 ) -> Spread:
-    """Ensembles that step by a little along each direction, one standard deviation long, and back."""
+    """Ensembles for numerical delta-method derivatives: one small step along each direction, and back."""
     directions = directions[np.abs(directions).max(axis=1) > 0]
     largest = np.zeros(len(directions))
     start = 0
@@ -105,7 +105,7 @@ def _delta_spread(
 def _versions(
     blocks: list[tuple[Kind, Coordinates, FloatArray]], amounts: Float[FloatArray, "B d"]
 ) -> dict[Kind, Ensemble]:
-    """The curves moved by so much along each direction, kept inside the search's box."""
+    """Curves displaced by the given steps along each direction, kept inside the search's box."""
     out: dict[Kind, Ensemble] = {}
     for kind, coords, block in blocks:
         z = coords.z + amounts @ block

@@ -52,7 +52,7 @@ class Spread:
     def interval(
         self, draws: Float[FloatArray, "B ..."], estimate: Float[FloatArray, " ..."]
     ) -> tuple[Float[FloatArray, " ..."], Float[FloatArray, " ..."]]:
-        """Confidence interval of a number derived from each row: lower and upper end.
+        """Confidence interval of a number derived from each draw: lower and upper end.
 
         Args:
             draws: the number for each row of the ensembles.
@@ -68,15 +68,15 @@ class Spread:
 
     @property
     def warning(self) -> str:
-        """That refits failed, in words; empty where none did."""
+        """Remark that refits did not converge; empty where all did."""
         if not self.n_failed:
             return ""
-        return f"{self.n_failed} of {self.n_refits} refits did not settle and are kept as they stood"
+        return f"{self.n_failed} of {self.n_refits} refits did not converge and are kept at their last iterate"
 
 
 @dataclass(frozen=True)
 class FittedPairs:
-    """One fitted curve with its pairs.
+    """One fitted curve with the values of its pairs.
 
     Attributes:
         fit: the curve.
@@ -90,7 +90,7 @@ class FittedPairs:
 
 
 def degrees_of_freedom(inputs: list[FittedPairs]) -> tuple[int, int]:
-    """Pairs, and pairs less concepts, of the smaller table.
+    """Number of pairs, and of pairs less concepts, of the smaller table.
 
     Args:
         inputs: the fitted curves with their pairs.

@@ -1,1 +1,1 @@
-"""The command line, one command a file; ``cli`` mounts them."""
+"""The commands of ``easyedit-split``, one per file."""

@@ -1,4 +1,4 @@
-"""``easyedit-split activations``: activations of one layer, and how an intervention moves them, as a file."""
+"""``easyedit-split activations``: write hidden states of one layer, and how an intervention changes them, to a file."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ EPILOG = """Example: easyedit-split activations --model testbed:gemma2 --data te
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
-    layer: Annotated[int, typer.Option(help="Block whose output is taken, counted from 0.")],
+    layer: Annotated[int, typer.Option(help="Index of the block whose output is taken, from 0.")],
     to: Annotated[Path, typer.Option("--out", help="File to write, .npz.")],
     intervention: Annotated[
         Path | None, typer.Option(help="Folder that `train` wrote; without it dh is DiffMean's vector.")
     ] = None,
     split: TestSplitOption = None,
     split_seed: SplitSeedOption = 0,
-    most: Annotated[int, typer.Option(help="Rows to keep.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Which rows.")] = 0,
+    most: Annotated[int, typer.Option(help="Largest number of rows to keep.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice of rows.")] = 0,
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,

@@ -1,4 +1,4 @@
-"""``easyedit-split apply``: steered text beside unsteered."""
+"""``easyedit-split apply``: generate steered text beside unsteered text."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ def command(  # noqa: DOC101, DOC103
     m: Annotated[
         str | None,
         typer.Option(
-            help="One m, several with commas, or start:stop:count; r:0.2,0.4 in natural units. Default: the one it "
-            "keeps, else 1."
+            help="One m, several with commas, or start:stop:count; r:0.2,0.4 in units of r = |m dh| / |h|. "
+            "Default: the stored m, else 1."
         ),
     ] = None,
-    prompt: Annotated[list[str] | None, typer.Option(help="A prompt; give it again for more.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="A prompt; repeat the option for several.")] = None,
     prompts: Annotated[
         Path | None,
         typer.Option(help="File of prompts: .txt, one a line; or jsonl, json, csv, parquet with a field prompt."),
     ] = None,
-    concept: Annotated[str | None, typer.Option(help="Which concept, of an artifact with several.")] = None,
+    concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Write the answers as jsonl instead of printing.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
     batch_size: Annotated[
-        int | None, typer.Option(help="Answers at a time, of any prompt and m. Default: as many as the device takes.")
+        int | None, typer.Option(help="Answers per batch, of any prompt and m. Default: as many as fit in memory.")
     ] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Sample instead of greedy.")] = False,
-    temperature: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
-    top_p: Annotated[float, typer.Option(help="With --sample.")] = 1.0,
+    sample: Annotated[bool, typer.Option("--sample", help="Sample instead of greedy decoding.")] = False,
+    temperature: Annotated[float, typer.Option(help="Temperature, with --sample.")] = 1.0,
+    top_p: Annotated[float, typer.Option(help="Top-p of nucleus sampling, with --sample.")] = 1.0,
     num_beams: Annotated[int, typer.Option(help="Beam search where above 1.")] = 1,
-    seed: Annotated[int, typer.Option(help="With --sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed, with --sample.")] = 0,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Write steered answers beside the bare model's own (m = 0)."""
+    """Generate steered answers beside the unsteered model's own (m = 0)."""
     grid = None if m is None else parse_strengths(m)
     texts = read_prompts(prompt, prompts)
     config = GenerateConfig(max_new_tokens, batch_size, sample, temperature, top_p, num_beams, seed)
@@ -88,7 +88,7 @@ def command(  # noqa: DOC101, DOC103
 
 
 def wished(grid: StrengthGrid | None, artifact: Artifact, concept: str) -> tuple[float, ...]:
-    """The m of ``--m``; the one that the artifact keeps where it was not given.
+    """The m of ``--m``; the one stored in the artifact where it is not given.
 
     Args:
         grid: as the user wrote it.
@@ -101,12 +101,12 @@ def wished(grid: StrengthGrid | None, artifact: Artifact, concept: str) -> tuple
     if grid is None:
         return (kept_m(artifact, concept),)
     if grid.unit == "r" and artifact.unit is None:
-        raise ConfigError("--m is in r, and this artifact does not say what m = 1 is worth in r: give m")
+        raise ConfigError("--m is in r, and this artifact has no record of r at m = 1: give m")
     return grid.in_m(artifact.unit.r_per_m if artifact.unit else 0.0)
 
 
 def kept_m(artifact: Artifact, concept: str) -> float:
-    """The m that the artifact keeps for a concept, else 1; which of the two is printed.
+    """The m stored in the artifact for a concept, else 1; prints which of the two.
 
     Args:
         artifact: one concept or several.
@@ -117,16 +117,16 @@ def kept_m(artifact: Artifact, concept: str) -> float:
     """
     m = artifact.chosen_m(concept)
     if m is None:
-        say("no m was chosen for this artifact: m = 1 (`recommend --save` keeps one, --m says another)")
+        say("no m is stored in this artifact: m = 1 is used (`recommend --save` stores one, --m sets another)")
         return 1.0
     if isinstance(m, tuple):
-        raise ConfigError(f"the artifact keeps m1 = {m[0]:g} and m2 = {m[1]:g}: say which one with --m")
-    say(f"m = {m:.4g}, as the artifact keeps it")
+        raise ConfigError(f"the artifact stores m1 = {m[0]:g} and m2 = {m[1]:g}: choose one with --m")
+    say(f"m = {m:.4g}, as stored in the artifact")
     return m
 
 
 def concept_of(artifact: Artifact, concept: str | None) -> str:
-    """The concept that ``--concept`` names.
+    """The concept selected by ``--concept``.
 
     Args:
         artifact: one concept or several.
@@ -141,7 +141,7 @@ def concept_of(artifact: Artifact, concept: str | None) -> str:
 
 
 def write_lines(path: Path, lines: list[str]) -> None:
-    """Write text lines as UTF-8.
+    """Write lines of text as UTF-8.
 
     Args:
         path: the file.
@@ -151,7 +151,7 @@ def write_lines(path: Path, lines: list[str]) -> None:
 
 
 def print_answers(answers: list[Generated]) -> None:
-    """Each prompt with its answers under every m, unsteered first; nothing is wrapped or read as markup.
+    """Print each prompt with its answers at every m, unsteered first, without wrapping or markup.
 
     Args:
         answers: generated texts.

@@ -1,4 +1,4 @@
-"""``easyedit-split chat``: talk to a steered model in the terminal, turn by turn, and change its strength meanwhile."""
+"""``easyedit-split chat``: chat with a steered model in the terminal, with commands that change the strength."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption
 from .apply import concept_of
 
 EPILOG = "Example: easyedit-split chat --model smollm2 --intervention cheerful/artifact"
-HELP = """/m 4 or /m r:0.4   another strength          /bare   the bare model's answer too, or no longer
-/new               a new conversation        /quit   the end (or Ctrl-D)"""
+HELP = """/m 4 or /m r:0.4   set the strength            /bare   show the unsteered answer too, or not
+/new               start a new conversation    /quit   quit (or Ctrl-D)"""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A conversation and how it is steered.
+    """State of a conversation: earlier turns and the steering strength.
 
     Attributes:
         answer: ``(text, earlier turns, m) -> text``; m = 0 is the bare model.
@@ -44,7 +44,7 @@ class Session:
     turns: tuple[tuple[str, str], ...] = field(default=())
 
     def said(self, text: str) -> tuple[Session, list[tuple[str, str]]]:
-        """The session after one query, and the answers by their label.
+        """Answer one query; returns the new session and the answers by their label.
 
         Args:
             text: the query.
@@ -59,13 +59,13 @@ class Session:
 
     @property
     def label(self) -> str:
-        """The strength in words."""
+        """Text that names the current strength."""
         if self.m == 0:
             return "unsteered"
         return f"m = {self.m:.3g}" + ("" if self.r_per_m is None else f" (r = {self.m * self.r_per_m:.2g})")
 
     def told(self, line: str) -> tuple[Session | None, str]:
-        """The session after a ``/`` command (None ends it), and what to say.
+        """Execute a ``/`` command; returns the new session (None ends it) and a message.
 
         Args:
             line: the command with its ``/``.
@@ -78,7 +78,7 @@ class Session:
             "m": self._strength,
             "bare": lambda _: (
                 replace(self, bare=not self.bare),
-                "bare answers off" if self.bare else "bare answers on",
+                "unsteered answers off" if self.bare else "unsteered answers on",
             ),
             "new": lambda _: (replace(self, turns=()), "a new conversation"),
             "help": lambda _: (self, HELP),
@@ -94,7 +94,7 @@ class Session:
 
 
 def parse_strength(text: str, r_per_m: float | None, where: str) -> float:
-    """One m, written plainly or in r.
+    """Parse one strength, given as m or in r.
 
     Args:
         text: as the user wrote it: ``4`` or ``r:0.4``.
@@ -106,23 +106,23 @@ def parse_strength(text: str, r_per_m: float | None, where: str) -> float:
     """
     grid: StrengthGrid = parse_strengths(text, where)
     if len(grid.values) != 1:
-        raise ConfigError(f"{where} {text}: one strength is wanted, e.g. 4 or r:0.4")
+        raise ConfigError(f"{where} {text}: must be one strength, e.g. 4 or r:0.4")
     if grid.unit == "r" and r_per_m is None:
-        raise ConfigError(f"{where} {text}: this artifact does not say what m = 1 is worth in r: give m")
+        raise ConfigError(f"{where} {text}: this artifact has no record of r at m = 1: give m")
     return grid.in_m(r_per_m or 0.0)[0]
 
 
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     intervention: InterventionOption,
-    m: Annotated[str | None, typer.Option(help="Strength, e.g. 4 or r:0.4. Default: the artifact's own.")] = None,
-    concept: Annotated[str | None, typer.Option(help="Which concept, of an artifact with several.")] = None,
+    m: Annotated[str | None, typer.Option(help="Strength, e.g. 4 or r:0.4. Default: the stored m, else 1.")] = None,
+    concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 80,
-    bare: Annotated[bool, typer.Option("--bare", help="The bare model's answer beside each.")] = False,
+    bare: Annotated[bool, typer.Option("--bare", help="Also show the unsteered answer.")] = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Talk to a steered model; /help says what can be changed on the way."""
+    """Chat with a steered model; /help lists the commands that change the settings."""
     artifact = Artifact.from_pretrained(intervention)
     name = concept_of(artifact, concept)
     per_m = artifact.unit.r_per_m if artifact.unit else None
@@ -138,7 +138,7 @@ def command(  # noqa: DOC101, DOC103
 def answerer(
     model: Any, tokenizer: Any, artifact: Artifact, concept: str, config: GenerateConfig
 ) -> Callable[[str, tuple[tuple[str, str], ...], float], str]:
-    """What answers a query after earlier turns at m.
+    """Function that generates the answer to a query after earlier turns, at a given m.
 
     Args:
         model: a Hugging Face causal LM.
@@ -156,12 +156,12 @@ def answerer(
 
 
 def talk(session: Session) -> None:
-    """Read lines until the end, answering each.
+    """Read lines until end of input and answer each.
 
     Args:
         session: at its beginning.
     """
-    say(f"{session.label}; /help says what can be changed", "dim")
+    say(f"{session.label}; /help lists the commands", "dim")
     current: Session | None = session
     while current is not None:
         try:

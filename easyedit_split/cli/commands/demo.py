@@ -1,4 +1,4 @@
-"""``easyedit-split demo``: one model steered from pairs to texts, with data that ships with the package.
+"""``easyedit-split demo``: train, sweep and generate with a small model and data that ship with the package.
 
 | ``--model`` | what is steered                                                   | time, once installed      |
 |-------------|-------------------------------------------------------------------|---------------------------|
@@ -26,7 +26,7 @@ EPILOG = "Example: easyedit-split demo --out demo-out"
 
 @dataclass(frozen=True, slots=True)
 class Tour:
-    """What a demo does.
+    """Model, data and settings of a demo.
 
     Attributes:
         model: as ``load_model`` takes it.
@@ -60,5 +60,5 @@ def command(  # noqa: DOC101, DOC103
     if model not in TOURS:
         raise ConfigError(f"--model {model}: there is no such demo{nearest(model, tuple(TOURS))}")
     tour = TOURS[model]
-    say(f"what `easyedit-split steer --model {tour.model} --data {tour.data}` does, in a few minutes", "dim")
+    say(f"runs `easyedit-split steer --model {tour.model} --data {tour.data}`, a few minutes", "dim")
     run_plan(tour.model, tour.data, tour.plan, to, overwrite=overwrite)

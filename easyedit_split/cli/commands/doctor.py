@@ -1,4 +1,4 @@
-"""``easyedit-split doctor``: what is installed, what it runs on, and whether EasyEdit2 was found and can be used."""
+"""``easyedit-split doctor``: report versions, devices, registered plugins, and whether EasyEdit2 works."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def command(  # noqa: DOC101, DOC103
 
 
 def facts() -> dict[str, str]:
-    """What ``doctor`` prints, as text by name."""
+    """What ``doctor`` reports, as text by name."""
     import torch
 
     rows = {"python": platform.python_version()}

@@ -1,4 +1,4 @@
-"""``easyedit-split fit``: the paper's curves fitted to sweeps; a table on the screen, JSON for programs."""
+"""``easyedit-split fit``: fit the paper's curves to sweeps; a table on the screen, JSON for programs."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def command(  # noqa: DOC101, DOC103
     to: Annotated[Path | None, typer.Option("--out", help="Also write the fits as JSON.")] = None,
     intervals: Annotated[
         bool,
-        typer.Option("--intervals", help="In --out, 95 % confidence intervals of slopes, breakdown m and borders."),
+        typer.Option("--intervals", help="Also write 95 % confidence intervals of slopes, breakdown m and borders."),
     ] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Fit validity decay to preference and utility (Eq. 12, 15, 17): R2, parameters, slope, regions."""
+    """Fit validity decay to preference and utility (Eq. 12, 15, 17): R2, parameters, slopes, regions."""
     chosen = parse_solver(solver)
     if intervals and to is None:
-        raise ConfigError("--intervals are written with the fits: say where with --out fit.json")
+        raise ConfigError("--intervals are written with the fits: name a file, e.g. --out fit.json")
     if to is not None:
         check_file(to, overwrite)
     fits = fit_sweep(read_curves(sweeps), solver=chosen, keep_going=True)
@@ -60,11 +60,11 @@ def command(  # noqa: DOC101, DOC103
         write_whole(to, lambda path: _write(path, text))
         say_written(f"{len(fits)} curve(s)", to)
     if not any(fit.preference or fit.utility for fit in fits):
-        raise ConfigError("no curve could be fitted; the reasons stand above")
+        raise ConfigError("no curve could be fitted; see the reasons above")
 
 
 def spreads_of(fits: list[SweepFit]) -> list[Spread | None]:
-    """Bootstrap or sandwich spread of each fit; None, with a message, where neither can be had.
+    """Bootstrap or sandwich uncertainty of each fit; None, with a message, where neither can be computed.
 
     Args:
         fits: fitted sweeps.
@@ -82,7 +82,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def parse_solver(name: str) -> Solver:
-    """A solver by name.
+    """The solver selected by name.
 
     Args:
         name: what was asked for.
@@ -96,7 +96,7 @@ def parse_solver(name: str) -> Solver:
 
 
 def print_fits(fits: list[SweepFit]) -> None:
-    """Two lines per sweep, preference and utility: quality, then shape; names, warnings and left-out pairs below.
+    """Print two lines per sweep, preference and utility: quality, then parameters; below, warnings and excluded pairs.
 
     Args:
         fits: fitted sweeps.
@@ -131,7 +131,7 @@ def print_fits(fits: list[SweepFit]) -> None:
 
 
 def missed(fit: CurveFit, table: PairOdds) -> str:
-    """By how many nats a fit misses its points; starred where that is beyond the scatter of pairs.
+    """Root mean square error of a fit, nats; starred where the lack of fit is significant.
 
     Args:
         fit: one fitted curve.
@@ -142,7 +142,7 @@ def missed(fit: CurveFit, table: PairOdds) -> str:
 
 
 def smooth_slope(table: PairOdds) -> str:
-    """Slope at 0 of the smooth curve; a dash where there is none.
+    """Slope at 0 of the smoothing spline; a dash where there is none.
 
     Args:
         table: pairs over m.
@@ -152,7 +152,7 @@ def smooth_slope(table: PairOdds) -> str:
 
 
 def misfits_of(fit: CurveFit, table: PairOdds) -> list[str]:
-    """Where the form misses its points, and what the smooth curve says instead.
+    """Significant lack of fit of the curve, and slope and linear region of the smoothing spline.
 
     Args:
         fit: one fitted curve.
@@ -161,17 +161,17 @@ def misfits_of(fit: CurveFit, table: PairOdds) -> list[str]:
     found, smooth = lack_of_fit(fit, table), smooth_curve(table)
     if found is None or not found.found:
         return []
-    lines = [f"{fit.kind}: the form {', '.join(part.sentence() for part in found.found)}"]
+    lines = [f"{fit.kind}: the curve {', '.join(part.sentence() for part in found.found)}"]
     if smooth is not None and found.slopes_are_wrong:
         left, right = smooth.linear_ends
-        ends = " to ".join("the end" if end is None else f"{end:.3g}" for end in (left, right))
+        ends = " to ".join("the end of the sweep" if end is None else f"{end:.3g}" for end in (left, right))
         slope = f"{smooth_slope(table)}{interval(smooth.slope_interval)}"
-        lines.append(f"{fit.kind}: take the smooth curve's slope, {slope}; it is linear from {ends}")
+        lines.append(f"{fit.kind}: use the smoothing spline's slope at 0, {slope}, and its linear region, {ends}")
     return lines
 
 
 def number_text(value: float, form: str) -> str:
-    """A number, or a dash for what a side that was not swept has not.
+    """A number as text, or a dash where it is undefined because that sign of m was not swept.
 
     Args:
         value: any float.
@@ -181,7 +181,7 @@ def number_text(value: float, form: str) -> str:
 
 
 def warnings_of(fit: CurveFit) -> list[str]:
-    """What keeps a fit's R2 or parameters from being taken at their word.
+    """Reasons not to trust a fit's R2 or parameters.
 
     Args:
         fit: one fitted curve.
@@ -189,12 +189,12 @@ def warnings_of(fit: CurveFit) -> list[str]:
     lines = []
     if len(fit.m) <= fit.n_params + SPARE:
         what = f"{len(fit.m)} points for {fit.n_params} parameters"
-        lines.append(f"{fit.kind}: {what}: almost any points would be fitted as well, so R2 says little; sweep more m")
+        lines.append(f"{fit.kind}: {what}: R2 is not informative; sweep more m")
     if fit.at_bound:
         lines.append(f"{fit.kind}: ended on a bound of the search: {', '.join(map(symbol, fit.at_bound))}")
     if fit.trade_offs:
         groups = "; ".join(" ~ ".join(map(symbol, group)) for group in fit.trade_offs)
-        lines.append(f"{fit.kind}: not told apart by these points: {groups}")
+        lines.append(f"{fit.kind}: not separately identifiable: {groups}")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""``easyedit-split inspect``: what an artifact is, and, given the model, whether and where it applies."""
+"""``easyedit-split inspect``: show what an artifact is and, given the model, which modules and tokens it changes."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ PROMPT = "Tell me in one sentence what you would do."
 def command(  # noqa: DOC101, DOC103
     folder: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     model: Annotated[str | None, typer.Option(help=f"Apply it to one prompt of this model. {MODEL_HELP}")] = None,
-    m: Annotated[float | None, typer.Option(help="Strength for that. Default: the one it keeps, else 1.")] = None,
-    prompt: Annotated[str, typer.Option(help="Prompt for that.")] = PROMPT,
+    m: Annotated[float | None, typer.Option(help="Strength m for --model. Default: the stored m, else 1.")] = None,
+    prompt: Annotated[str, typer.Option(help="Prompt for --model.")] = PROMPT,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Show an intervention; with --model answer "did it apply?": modules, tokens, size of the change."""
+    """Show an intervention; with --model apply it once and report modules, tokens and relative size of the change."""
     require(bool(prompt.strip()), "--prompt is empty: give it a text")
     require(m is None or math.isfinite(m), f"--m is {m}, must be finite")
     artifact = Artifact.from_pretrained(folder)
@@ -49,7 +49,7 @@ def command(  # noqa: DOC101, DOC103
         say(f"the artifact's model differs: {note}", "yellow")
     template = Template(tokenizer, artifact.tokens)
     shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
-    shown.title = "one prompt, at the m that is kept" if m is None else f"one prompt at m = {m:g}"
+    shown.title = "one prompt, at the stored m" if m is None else f"one prompt at m = {m:g}"
     for concept in artifact.concepts:
         kept = artifact.chosen_m(concept)
         strength = m if m is not None else 1.0 if kept is None else kept
@@ -62,7 +62,7 @@ def command(  # noqa: DOC101, DOC103
 def try_out(
     model: Any, template: Template, artifact: Artifact, concept: str, m: float | tuple[float, float], prompt: str
 ) -> tuple[Applied, ...]:
-    """Apply one concept's intervention to one prompt and report.
+    """Apply one concept's intervention to one prompt and report the change of each module.
 
     Args:
         model: a Hugging Face causal LM.
@@ -83,7 +83,7 @@ def try_out(
 
 
 def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
-    """The training loss of a concept's last step, or a dash where it took none.
+    """Training loss of a concept's last step; a dash where it took none.
 
     Args:
         artifact: the artifact.
@@ -100,13 +100,13 @@ def last_loss(artifact: Artifact, concept: str, file: Path) -> str:
     if not isinstance(loss, int | float):
         raise ArtifactError(
             f"{file}: the last step of concept {concept!r} has no number as its loss: remove the file, nothing else "
-            "needs it"
+            "reads it"
         )
     return f"{loss:.4f}"
 
 
 def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
-    """Print the configuration and the training record.
+    """Print an artifact's configuration and training record.
 
     Args:
         artifact: the artifact.
@@ -119,7 +119,7 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
         "objective": record.get("objective", "unknown"),
         "sites": ", ".join(config.sites),
         "placement": config.placement,
-        "positions": config.positions + (", without the constant opening" if config.skip_prefix else ""),
+        "positions": config.positions + (", without the constant template prefix" if config.skip_prefix else ""),
         "model": f"{model.get('id', 'unknown')} ({model.get('dtype', '?')}, attention {model.get('attention', '?')})",
         "data": f"{data.get('name', 'unknown')} {data.get('split', '')}, {data.get('pairs', '?')} pairs",
         "seed": str(record.get("seed", "unknown")),
@@ -130,7 +130,7 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
     for key, value in rows.items():
         shown.add_row(key, value)
     out.print(shown)
-    concepts = Table("concept", "norm of the parameters", "steps", "last loss", "m it keeps", box=None)
+    concepts = Table("concept", "norm of the parameters", "steps", "last loss", "stored m", box=None)
     for concept in artifact.concepts:
         steps = len(artifact.history.get(concept, []))
         m = kept_text(artifact, concept)
@@ -144,7 +144,7 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
 
 
 def kept_text(artifact: Artifact, concept: str) -> str:
-    """The m that was chosen for a concept, as text; a dash where none was.
+    """The m stored for a concept, as text; a dash where there is none.
 
     Args:
         artifact: the artifact.

@@ -1,4 +1,4 @@
-"""``easyedit-split judge``: write answers at a few m and score them with a judge, for ``recommend --texts``."""
+"""``easyedit-split judge``: generate answers at a few m and score them by a judge, for ``recommend --texts``."""
 
 from __future__ import annotations
 
@@ -40,22 +40,25 @@ def command(  # noqa: DOC101, DOC103
     data: DataOption,
     intervention: InterventionOption,
     to: Annotated[Path, typer.Option("--out", help="Table to write: .parquet, .csv or .json.")],
-    m: Annotated[str, typer.Option(help="A few m: numbers with commas, or start:stop:count. 0 is always among them.")],
+    m: Annotated[str, typer.Option(help="A few m: numbers with commas, or start:stop:count. 0 is always included.")],
     judge: Annotated[
         str,
-        typer.Option(help="self: the bare model and a probe; testbed: exact, for testbed: data; accuracy: Yes or No."),
+        typer.Option(
+            help="self: the unsteered model and a probe; testbed: exact, for testbed: data; accuracy: Yes or No."
+        ),
     ] = "self",
-    split: Annotated[str, typer.Option(help="Whose prompts are answered: dev or test.")] = "dev",
+    split: Annotated[str, typer.Option(help="Split whose prompts are answered: dev or test.")] = "dev",
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
-    limit: Annotated[int, typer.Option(help="Prompts (of each concept).")] = 16,
+    limit: Annotated[int, typer.Option(help="Number of prompts (of each concept).")] = 16,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Judge steered texts. By default the bare model does: concept, fluency, relevance, faults, 0 to 2 each (needs the
-    train split, on which its probe is trained)."""
+    """Score steered texts by a judge, by default the unsteered model: concept, fluency, relevance, faults, 0 to 2 each
+    (it needs the train split, on which its probe is trained).
+    """
     calibrated = learns(judge)
     check_suffix(to)
     check_file(to, overwrite)
@@ -83,6 +86,6 @@ def command(  # noqa: DOC101, DOC103
         shown.add_row(f"{strength:g}", *(f"{value:.2f}" for value in row))
     out.print(shown)
     for name, share in accuracy.items():
-        doubt = ": its score says little" if share < TOLD_APART else ""
-        say(f"the probe of {name} tells {share:.0%} of held-out training answers apart{doubt}")
+        doubt = ": its concept score is unreliable" if share < TOLD_APART else ""
+        say(f"the probe of {name} classifies {share:.0%} of held-out training answers correctly{doubt}")
     say_written(f"{len(table)} judged texts", to)

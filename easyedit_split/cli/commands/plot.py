@@ -1,4 +1,4 @@
-"""``easyedit-split plot``: preference and utility over m, as the paper's Figures 2, 4 and 5 draw them."""
+"""``easyedit-split plot``: plot preference and utility over m, as in the paper's Figures 2, 4 and 5."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def command(  # noqa: DOC101, DOC103
     fit: Annotated[
         bool, typer.Option("--fit", help="Draw fitted curves, bands, regions and the recommended m.")
     ] = False,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Both curves in one panel, as the paper.")] = False,
-    title: Annotated[str | None, typer.Option(help="Above the figure.")] = None,
+    overlay: Annotated[bool, typer.Option("--overlay", help="Both curves in one panel, as in the paper.")] = False,
+    title: Annotated[str | None, typer.Option(help="Title of the figure.")] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Draw sweeps: solid preference, dashed utility, one panel per form, dataset and model."""
+    """Plot sweeps: solid preference, dashed utility, one panel per form, dataset and model."""
     check_figure_suffix(to)
     check_file(to, overwrite)
     found = [(curve, path.name) for path in sweeps for curve in read_curves([path])]
@@ -67,7 +67,7 @@ def draw_figure(
     budget: Budget | None = None,
     sources: list[str] | None = None,
 ) -> None:
-    """Write the figure of sweeps; what could be fitted gets its band, and with both kinds its recommended m.
+    """Write the figure of sweeps; converged fits get a confidence band and, where both exist, the recommended m.
 
     Args:
         fits: to draw.
@@ -103,7 +103,7 @@ def draw_figure(
 
 
 def notes_on(item: SweepFit, spread: Spread | None) -> list[str]:
-    """What a reader of the figure must know: style that was learnt, points that are missed, bands that are off.
+    """Warnings about a figure: learnt style, lack of fit, bands that exclude their curve.
 
     Args:
         item: a fitted sweep.
@@ -119,16 +119,16 @@ def notes_on(item: SweepFit, spread: Spread | None) -> list[str]:
         if fit is None:
             continue
         found = lack_of_fit(fit, curve.table(fit.kind))
-        notes += [f"{fit.kind}: the form {part.sentence()}" for part in (found.found if found is not None else ())]
+        notes += [f"{fit.kind}: the curve {part.sentence()}" for part in (found.found if found is not None else ())]
         off = 0.0 if spread is None else left_out_by_band(spread, fit)
         if off > 0:
             where = f"over {off:.0%} of the sweep"
-            notes.append(f"{fit.kind}: the band leaves out its own curve {where}: trust neither there")
+            notes.append(f"{fit.kind}: the confidence band does not contain its own curve {where}: trust neither there")
     return notes
 
 
 def vary(item: SweepFit, without: str) -> Spread | None:
-    """Bootstrap or sandwich spread of a fit; None, with a message, where there is none.
+    """Bootstrap or sandwich uncertainty of a fit; None, with a message, where there is none.
 
     Args:
         item: a fitted sweep.

@@ -1,4 +1,4 @@
-"""``easyedit-split recommend``: which m? The one that everything measured speaks for, with an error bar."""
+"""``easyedit-split recommend``: choose m from everything that was measured, with a confidence interval."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ...analysis import (
     spread_of,
 )
 from ...analysis import recommend as choose
-from ...analysis.choose_m.recommendation import nothing
+from ...analysis.choose_m.result import nothing
 from ...types import ConfigError, DataError
 from ..advice import aims_of, print_aims, print_recommendations
 from ..console import bar, say
@@ -39,32 +39,33 @@ Example: easyedit-split recommend power.parquet --collateral power-kl.parquet --
 
 Example: easyedit-split recommend power.parquet --budget 10%"""
 
+AIM_HELP = (
+    "What m maximises. capped: probability of the wanted answers, rise of utility not counted (default); answer: the "
+    "same with it; kl: capped, within --max-kl (default with --collateral); text: the judge's score (default with "
+    "--texts); preference: fitted preference, within --budget."
+)
+
 
 def command(  # noqa: DOC101, DOC103
     sweeps: Annotated[list[Path], typer.Argument(help="Tables that `sweep` wrote, or any with m1, pref and util.")],
     budget: Annotated[
         str | None,
-        typer.Option(help="As much preference as this loss of utility buys: 10% of its swept range, or 2.5nats."),
+        typer.Option(help="Greatest preference at a loss of utility within this: 10% of its swept range, or 2.5nats."),
     ] = None,
-    aim: Annotated[
-        str | None,
-        typer.Option(
-            help="capped: wanted answers likeliest, learnt style not counted (default); answer: with it; kl: within "
-            "--max-kl (default with --collateral); text: best texts (default with --texts); preference: for --budget."
-        ),
-    ] = None,
+    aim: Annotated[str | None, typer.Option(help=AIM_HELP)] = None,
     collateral: Annotated[Path | None, typer.Option(help="Side effects over m: a table with m1, kl, tokens.")] = None,
     kl: Annotated[
-        float, typer.Option("--max-kl", "--kl", help="Nats per token that neutral answers may change by.")
+        float,
+        typer.Option("--max-kl", "--kl", help="Largest KL divergence allowed on neutral prompts, nats per token."),
     ] = MOST_KL,
     texts: Annotated[Path | None, typer.Option(help="Judged texts over m: a table with m1, prompt, overall.")] = None,
     save: Annotated[
-        Path | None, typer.Option("--save", help="Artifact that keeps the m: `apply` and `inspect` use it then.")
+        Path | None, typer.Option("--save", help="Artifact in which to store m, for `apply` and `inspect`.")
     ] = None,
-    direction: Annotated[str, typer.Option(help="raise or lower the preference.")] = "raise",
+    direction: Annotated[str, typer.Option(help="Direction of steering: raise or lower the preference.")] = "raise",
     level: Annotated[float, typer.Option(help="Coverage of the confidence intervals.")] = 0.95,
 ) -> None:
-    """Recommend an m, with its interval, what it gains and costs, and what other aims choose; or say why none."""
+    """Recommend an m with confidence interval, gain, cost and the choices of other aims; or say why there is none."""
     allowed = None if budget is None else Budget.parse(budget)
     if direction not in ("raise", "lower"):
         raise ConfigError(f"--direction {direction}: allowed are raise and lower")
@@ -95,11 +96,11 @@ def command(  # noqa: DOC101, DOC103
     ]
     print_aims(options, goal, effects, judged)
     if len(refused) == len(fits):
-        raise ConfigError("no curve could be used; the reasons stand above")
+        raise ConfigError("no curve could be used; see the reasons above")
     if save is not None:
         keep_m(artifact, save, fits[0].curve, found[0][1], goal)
-        say(f"{save} keeps m = {found[0][1].m:.4g}; `apply` and `inspect` use it")
-        say("gain and cost were measured on the rows that chose m: report them from other rows, e.g. --split test")
+        say(f"m = {found[0][1].m:.4g} is stored in {save}; `apply` and `inspect` use it")
+        say("gain and cost were measured on the rows that chose m: report them on other rows, e.g. --split test")
 
 
 def recommend_all(
@@ -111,7 +112,7 @@ def recommend_all(
     collateral: Collateral | None,
     texts: JudgedTexts | None,
 ) -> tuple[list[tuple[SweepFit, Recommendation]], list[FitError | DataError]]:
-    """The recommendation for every sweep, and what kept some of them from one.
+    """Recommendations for all sweeps, and the error messages of those without one.
 
     Args:
         fits: the sweeps and their curves.
@@ -149,7 +150,7 @@ def recommend_fit(
     collateral: Collateral | None = None,
     texts: JudgedTexts | None = None,
 ) -> Recommendation:
-    """The recommendation for one fitted sweep; what is chosen on curves gets its confidence intervals from ``spread``.
+    """Recommendation for one fitted sweep; a choice on fitted curves gets its confidence intervals from ``spread``.
 
     Args:
         fit: the sweep and its two curves.

@@ -1,4 +1,4 @@
-"""``easyedit-split steer``: one command from pairs to a steered model, its report, and how to use it."""
+"""``easyedit-split steer``: one command from pairs to a steered model with report and usage."""
 
 from __future__ import annotations
 
@@ -41,29 +41,35 @@ def command(  # noqa: DOC101, DOC103
     to: Annotated[Path, typer.Option("--out", help="Folder for artifact, report, tables and figure.")],
     form: Annotated[str, typer.Option(help="vector, lora or local_weight.")] = "lora",
     objective: Annotated[
-        str, typer.Option(help="split, sft, reps or diff_mean; all compares those that fit.")
+        str, typer.Option(help="split, sft, reps or diff_mean; all compares those that can train the form.")
     ] = "split",
     layer: Annotated[
         list[str] | None,
-        typer.Option(help="Block, counted from 0 (again for more), or auto. Default: the recipe's, else auto."),
+        typer.Option(help="Block index from 0 (repeat for several), or auto. Default: the recipe's, else auto."),
     ] = None,
     m: Annotated[str, typer.Option(help="Grid of the sweep, as `sweep` takes it.")] = "auto",
     refine: Annotated[
-        bool, typer.Option("--refine", help="Then score further m, to where the wanted answers are likeliest.")
+        bool, typer.Option("--refine", help="Then refine the grid where the wanted answers are likeliest.")
     ] = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="One setting of training, e.g. --set train.epochs=4.")
     ] = None,
-    train_pairs: Annotated[int | None, typer.Option(help="At most so many pairs to train on. Default: all.")] = None,
-    test_pairs: Annotated[int, typer.Option(help="At most so many held-out pairs to score.")] = 32,
+    train_pairs: Annotated[int | None, typer.Option(help="Largest number of training pairs. Default: all.")] = None,
+    test_pairs: Annotated[int, typer.Option(help="Largest number of held-out pairs to score.")] = 32,
     max_kl: Annotated[
-        float | None, typer.Option(help="Nats per token that neutral answers may change by, at the chosen m.")
+        float | None,
+        typer.Option(help="Largest KL divergence allowed on neutral prompts at the chosen m, nats per token."),
     ] = None,
     judge: Annotated[
-        int, typer.Option(help="Dev prompts whose texts the bare model judges, to choose m; 0: by the pairs alone.")
+        int,
+        typer.Option(
+            help="Number of dev prompts whose texts the unsteered model scores, to choose m; 0: by the pairs alone."
+        ),
     ] = 0,
-    neutral: Annotated[int, typer.Option(help="Neutral prompts on which side effects are measured; 0: none.")] = 64,
-    texts: Annotated[int, typer.Option(help="Held-out prompts that are answered.")] = 10,
+    neutral: Annotated[
+        int, typer.Option(help="Number of neutral prompts on which side effects are measured; 0: none.")
+    ] = 64,
+    texts: Annotated[int, typer.Option(help="Number of held-out prompts that are answered.")] = 10,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 40,
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
@@ -72,7 +78,7 @@ def command(  # noqa: DOC101, DOC103
     device: DeviceOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """From pairs to a steered model: layer, training, sweep, m, side effects, texts, a report, and how to use it."""
+    """Make a steered model from pairs: choose a layer, train, sweep, choose m, measure side effects, report."""
     plan = SteerPlan(
         form=form,
         objectives=objectives_for(objective, form),
@@ -104,7 +110,7 @@ def run_plan(
     device: str | None = None,
     overwrite: bool = False,
 ) -> SteerResult:
-    """Carry a plan out, print what it finds, and write it.
+    """Run a plan, print its results and write them to a folder.
 
     Args:
         model: ``--model``.
@@ -131,7 +137,7 @@ def run_plan(
 
 
 def objectives_for(text: str, form: str) -> tuple[str, ...]:
-    """The objectives that ``--objective`` names: one, or with ``all`` every one that can train the form.
+    """The objectives selected by ``--objective``: one, or with ``all`` every one that can train the form.
 
     Args:
         text: the option's text.
@@ -148,7 +154,7 @@ def objectives_for(text: str, form: str) -> tuple[str, ...]:
 
 
 def say_pairs(training: PairTable, test: PairTable) -> None:
-    """Print how many pairs of what there are, and one of them.
+    """Print how many pairs are used, and one of them.
 
     Args:
         training: pairs to train on.
@@ -162,7 +168,7 @@ def say_pairs(training: PairTable, test: PairTable) -> None:
 
 
 def print_result(result: SteerResult, folder: Path) -> None:
-    """Print the scan, the best sweep, what was chosen, what the model says, and how to use it.
+    """Print the layer scan, the best sweep, the chosen m, sample texts and usage.
 
     Args:
         result: of the run.
@@ -186,7 +192,7 @@ def print_result(result: SteerResult, folder: Path) -> None:
 
 
 def print_strengths(result: SteerResult) -> None:
-    """Print what was chosen for each objective.
+    """Print the chosen m of each objective.
 
     Args:
         result: of the run.
@@ -194,7 +200,7 @@ def print_strengths(result: SteerResult) -> None:
     for item in result.trained:
         choice, what = item.choice, f"{item.run.form} x {item.run.objective}"
         if choice.m is None:
-            out.print(f"{what}: {choice.reason}; shown is r = {item.m * item.r_per_m:.2g}", soft_wrap=True)
+            out.print(f"{what}: {choice.reason}; r = {item.m * item.r_per_m:.2g} is shown instead", soft_wrap=True)
             continue
         m = f"m = {choice.m:.3g} (r = {choice.m * item.r_per_m:.2g})"
         if item.test is not None:

@@ -1,4 +1,4 @@
-"""``easyedit-split sweep``: score answer pairs over m, as a table of losses and log-odds."""
+"""``easyedit-split sweep``: score answer pairs over m and write a table of losses and log-odds."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def command(  # noqa: DOC101, DOC103
 
 
 def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: bool) -> None:
-    """Refuse what cannot be written, before anything is scored."""
+    """Raise for output files that cannot be written, before anything is scored."""
     check_suffix(to)
     for path in (to, *_side_files(to, collateral, texts)):
         check_file(path, overwrite)
@@ -117,13 +117,13 @@ def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: boo
 def _identity(
     artifact: Artifact, engine: str, network: Any, tokenizer: Any, model: str, table: PairTable
 ) -> dict[str, Any]:
-    """What a sweep to go on with must have been made of."""
+    """Fingerprint of everything that a sweep depends on, which a resumed one must match."""
     made_by = {"artifact": artifact.identity(), "engine": engine}
     return {**made_by, **model_identity(network, tokenizer, model), **pairs_identity(table)}
 
 
 def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal) -> None:
-    """Write the table; print its means over pairs, how far utility fell, and where it is."""
+    """Write the table; print its means over pairs, the loss of utility, and its path."""
     write_table(table, to)
     journal.finish()
     print_summary(table, aggregate=aggregate)
@@ -143,7 +143,7 @@ def _write_beside(
     collateral: bool,
     texts: int | None,
 ) -> None:
-    """What was asked for besides: side effects and texts, at every m of the table."""
+    """Measure and write the requested additions, side effects and texts, at every m of the table."""
     swept = [float(value) for value in scored["m1"].unique()]
     if collateral:
         measure_collateral(network, tokenizer, artifact, swept, beside(to, COLLATERAL))
@@ -152,13 +152,13 @@ def _write_beside(
 
 
 def _side_files(to: Path, collateral: bool, texts: int | None) -> list[Path]:
-    """What is written beside the table."""
+    """Paths of the additional tables."""
     found = [beside(to, COLLATERAL)] if collateral else []
     return found + ([] if texts is None else [beside(to, TEXTS)])
 
 
 def parse_normalize(text: str) -> Literal["sum", "mean"]:
-    """The normalisation that ``--normalize`` names: ``sum`` or ``mean``.
+    """The loss normalisation selected by ``--normalize``: ``sum`` or ``mean``.
 
     Args:
         text: the option's text.

@@ -1,4 +1,4 @@
-"""``easyedit-split train``: fit an intervention on pairs and write it as an artifact."""
+"""``easyedit-split train``: train an intervention on pairs and write it as an artifact."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def command(  # noqa: DOC101, DOC103
     check_folder(last_good(to), overwrite=True)
     if unpaired:
         if scanned:
-            raise ConfigError("--unpaired has no pairs to try layers with: say which, e.g. --layer 20")
+            raise ConfigError("--unpaired has no pairs for a layer scan: name a block, e.g. --layer 20")
         refused = {"--split": split, "--columns": columns, "--limit": limit}
         artifact = fit_unpaired(
             model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
@@ -112,7 +112,7 @@ def train_or_keep(
     drop_bad: bool,
     engine: EngineConfig,
 ) -> Artifact:
-    """Train under a progress bar; of a run that stops, the last good state is written beside ``to``.
+    """Train under a progress bar; when a run diverges, its last finite state is written beside ``to``.
 
     Args:
         network: the model.
@@ -141,12 +141,12 @@ def train_or_keep(
             )
     except RunStopped as stopped:
         stopped.artifact.save_pretrained(last_good(to), overwrite=True)
-        say(f"the last good state is in {last_good(to)}")
+        say(f"the last finite state is in {last_good(to)}")
         raise
 
 
 def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool) -> None:
-    """Save what was trained, and say so.
+    """Save the trained artifact and print its path.
 
     Args:
         artifact: what was trained.
@@ -159,7 +159,7 @@ def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool
 
 
 def options_as_settings(layer: list[int] | None, placement: str | None, seed: int | None) -> list[str]:
-    """What options say, as ``--set`` would.
+    """Options of the command as ``--set`` settings.
 
     Args:
         layer: ``--layer``.
@@ -172,7 +172,7 @@ def options_as_settings(layer: list[int] | None, placement: str | None, seed: in
 
 
 def last_good(to: Path) -> Path:
-    """Where the last finite state of a diverged run is kept.
+    """Path of the last finite state of a diverged run.
 
     Args:
         to: the folder that ``--out`` names.
@@ -191,7 +191,7 @@ def describe_run(run: RunConfig) -> str:
 
 
 def print_settings(recipe: Recipe) -> None:
-    """Every setting, its value, and the file that it comes from.
+    """Print every setting, its value, and the file that sets it.
 
     Args:
         recipe: the composed recipe.
@@ -199,7 +199,7 @@ def print_settings(recipe: Recipe) -> None:
     from rich.table import Table
 
     shown = Table("setting", "value", "from", box=None)
-    lines = (recipe.with_layers([0], "a scan of the model") if recipe.needs_layers else recipe).lines()
+    lines = (recipe.with_layers([0], "a layer scan of the model") if recipe.needs_layers else recipe).lines()
     for line in lines:
         scanned = recipe.needs_layers and line.key == "layers"
         shown.add_row(line.key, AUTO if scanned else str(line.value), line.origin)

@@ -1,1 +1,1 @@
-"""Everything that touches EasyEdit2's own names: finding its clone, registering, repairing, wrapping, launching."""
+"""Access to EasyEdit2's own names: find its clone, register methods, repair, wrap and launch it."""

@@ -1,4 +1,4 @@
-"""Find a clone of EasyEdit2 and say which commit it is.
+"""Find a clone of EasyEdit2 and its commit.
 
 EasyEdit2 has no setup file: people clone it and run its scripts from the clone's root. A clone is a folder that holds
 ``steer/utils/alg_dict.py``. It is looked for in this order: ``--easyedit-home``, the environment's ``EASYEDIT_HOME``,
@@ -36,11 +36,11 @@ class Host:
 
     @property
     def is_tested(self) -> bool:
-        """Whether the contract tests were run on this commit."""
+        """Whether the contract tests passed on this commit."""
         return self.commit in TESTED
 
     def describe(self) -> str:
-        """One line for logs and ``doctor``."""
+        """One line on path and commit, for logs and ``doctor``."""
         if self.commit is None:
             return f"EasyEdit2 at {self.path} (not a git checkout, so its commit is unknown)"
         note = f"tested: {TESTED[self.commit]}" if self.is_tested else "not one of the tested commits"
@@ -48,7 +48,7 @@ class Host:
 
 
 def is_clone(path: Path) -> bool:
-    """Whether a folder is the root of a clone.
+    """Whether a folder is the root of an EasyEdit2 clone.
 
     Args:
         path: any folder.
@@ -57,7 +57,7 @@ def is_clone(path: Path) -> bool:
 
 
 def find_clone(home: Path | str | None = None) -> Host | None:
-    """Find the clone; None where there is none.
+    """Find an EasyEdit2 clone; None where there is none.
 
     Args:
         home: its folder; EASYEDIT_HOME or the current folder where None.
@@ -80,7 +80,7 @@ def find_clone(home: Path | str | None = None) -> Host | None:
 
 
 def require_clone(home: Path | str | None = None) -> Host:
-    """Find the clone, or say how to name one.
+    """Find an EasyEdit2 clone, or raise with instructions on how to name one.
 
     Args:
         home: its folder; EASYEDIT_HOME or the current folder where None.

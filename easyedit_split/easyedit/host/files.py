@@ -1,4 +1,4 @@
-"""Read the user's YAML files as EasyEdit2 does, and look at every key before it drops the ones it does not know.
+"""Read the user's YAML files as EasyEdit2 does, and check every key before EasyEdit2 drops the unknown ones.
 
 The host merges a file (flat, or with ``generate:`` and ``apply:`` sections) under the top config, keeps the fields of
 the registered dataclass and drops the rest in silence; two files of one method overwrite each other. So its two
@@ -38,7 +38,7 @@ _listed: set[tuple[str, ...]] = set()
 
 
 def check_hparams_file(path: Path, method: Method, base: type[Any]) -> None:
-    """Raise on a key of ``path`` that nothing would read; list once those that nothing reads in EasyEdit2 either.
+    """Raise on an unknown key of ``path``; log once the known keys without effect.
 
     Args:
         path: a method's YAML file.
@@ -74,7 +74,7 @@ def check_hparams_file(path: Path, method: Method, base: type[Any]) -> None:
 
 
 def base_fields(hyperparams: Mapping[str, Mapping[str, type[Any]]]) -> type[Any]:
-    """The host's base dataclass of hparams: what all its methods' classes share.
+    """The fields of EasyEdit2's base dataclass of hyperparameters, shared by all its methods.
 
     Args:
         hyperparams: the host's ``HYPERPARAMS_CLASS_DICT``.
@@ -95,7 +95,7 @@ def _names(fields: type[Any]) -> set[str]:
 
 
 def check_hparams_files(paths: Sequence[str], phase: Phase, base: type[Any]) -> dict[str, Method]:
-    """Check the files of one run and return those of our methods.
+    """Check the YAML files of one run and return those of this package's methods.
 
     Args:
         paths: the files of one run.
@@ -152,7 +152,7 @@ def _checked(original: Callable[[Any], Any], phase: Phase, key: str) -> Callable
 
 
 def wrap_loaders(module: ModuleType) -> None:
-    """Wrap the two loaders, also where ``steer.utils`` has copied them already.
+    """Wrap EasyEdit2's two loaders of hyperparameters, also where ``steer.utils`` has copied them already.
 
     Args:
         module: the host's module that defines the loaders.
@@ -167,5 +167,5 @@ def wrap_loaders(module: ModuleType) -> None:
 
 
 def install() -> None:
-    """Wrap the loaders when the host imports them."""
+    """Wrap the loaders when EasyEdit2 imports them."""
     watch.watch(MODULE, wrap_loaders)

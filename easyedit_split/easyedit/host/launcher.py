@@ -1,4 +1,4 @@
-"""Run a user's unmodified EasyEdit2 script with our methods registered.
+"""Run an unmodified EasyEdit2 script with this package's methods registered.
 
     easyedit-split easyedit vectors_generate.py key=value ...
 
@@ -32,7 +32,7 @@ def run(
     home: str | Path | None = None,
     prefer: registration.Prefer | None = None,
 ) -> None:
-    """Run ``script`` in this process.
+    """Run ``script`` in this process, with this package's methods registered.
 
     Args:
         script: looked for in the current folder, then in the clone and its ``examples``.

@@ -1,4 +1,4 @@
-"""The names that our methods have in the host's tables, and which of them are the host's own.
+"""Names under which this package's methods are registered in EasyEdit2, and which of them mean EasyEdit2's own.
 
 Each method has two: ``<name>``, which the host may have too, and ``<package>/<name>``, which never clashes. What the
 user left to the host (``prefer="theirs"``) is kept here until ``take_names_back``.
@@ -24,7 +24,7 @@ def names_of(method: Method) -> tuple[str, str]:
 
 
 def own_method(name: str) -> Method | None:
-    """The method that a registered name means, or None where the name is the host's.
+    """The method of this package that a registered name means, or None where the name means EasyEdit2's.
 
     Args:
         name: an ``alg_name``.
@@ -36,12 +36,12 @@ def own_method(name: str) -> Method | None:
 
 
 def own_names() -> tuple[str, ...]:
-    """Every name that means a method of ours now."""
+    """Every name that currently means a method of this package."""
     return tuple(name for method in methods().values() for name in names_of(method) if name not in _theirs)
 
 
 def leave_to_host(name: str) -> None:
-    """Let a name that both have mean the host's method.
+    """Make a name that both packages have mean EasyEdit2's method.
 
     Args:
         name: an ``alg_name``.
@@ -50,5 +50,5 @@ def leave_to_host(name: str) -> None:
 
 
 def take_names_back() -> None:
-    """Take back every ``leave_to_host``."""
+    """Undo every ``leave_to_host``."""
     _theirs.clear()

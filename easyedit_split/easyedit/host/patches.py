@@ -1,4 +1,4 @@
-"""Every change that the plugin makes to EasyEdit2 at run time, in one ledger that can say what it did and take it back.
+"""Record of every monkey-patch that the plugin applies to EasyEdit2, which can list and undo them.
 
 No file of the host is touched: a change sets an attribute of a module or class, an entry of a dictionary, or an element
 of a list of the running process. ``Ledger.undo`` restores them in reverse order; what others changed meanwhile
@@ -16,7 +16,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Change:
-    """One change: the name of what was touched, and how to take it back.
+    """One monkey-patch: the name of the patched object, and a function that undoes it.
 
     Attributes:
         name: what was touched.
@@ -28,13 +28,13 @@ class Change:
 
 
 class Ledger:
-    """Changes in the order they were made."""
+    """List of monkey-patches in the order they were made."""
 
     def __init__(self) -> None:
         self._changes: list[Change] = []
 
     def set_attribute(self, owner: Any, name: str, value: Any, label: str) -> None:
-        """Set ``owner.name``; ``label`` is the owner's dotted name in reports.
+        """Set ``owner.name`` and record how to undo it.
 
         Args:
             owner: the object.
@@ -56,7 +56,7 @@ class Ledger:
         self._changes.append(Change(f"{label}.{name}", undo))
 
     def set_item(self, mapping: dict[str, Any], key: str, value: Any, label: str) -> None:
-        """Set ``mapping[key]``.
+        """Set ``mapping[key]`` and record how to undo it.
 
         Args:
             mapping: the dictionary.
@@ -78,7 +78,7 @@ class Ledger:
         self._changes.append(Change(f"{label}[{key!r}]", undo))
 
     def append(self, items: list[str], value: str, label: str) -> None:
-        """Append ``value`` to ``items`` unless it is there.
+        """Append ``value`` to ``items`` unless it is there, and record how to undo it.
 
         Args:
             items: the list.
@@ -96,11 +96,11 @@ class Ledger:
         self._changes.append(Change(f"{label} += {value!r}", undo))
 
     def touched(self) -> tuple[str, ...]:
-        """What stands changed now, in the order it was changed."""
+        """Names of everything that is patched now, in the order of patching."""
         return tuple(change.name for change in self._changes)
 
     def undo(self) -> None:
-        """Take everything back, last first."""
+        """Undo every patch, last first."""
         while self._changes:
             self._changes.pop().undo()
 

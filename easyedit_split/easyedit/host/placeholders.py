@@ -1,4 +1,4 @@
-"""Stand-ins for packages that EasyEdit2 imports at the top of its files but needs in few of its methods.
+"""Placeholder modules for optional packages that EasyEdit2 imports at the top of its files but rarely uses.
 
 While a part of the host is imported and ``sae_lens`` or ``python-dotenv`` is not installed, a stand-in takes its place;
 afterwards it is gone from ``sys.modules``, so nobody else ever meets it. Using what came from a stand-in raises one
@@ -32,7 +32,7 @@ _said: set[str] = set()
 
 
 class _Missing:
-    """A name of a package that is not installed.
+    """Placeholder for a name of a package that is not installed; using it raises an error.
 
     Args:
         name: what was asked of the package.
@@ -59,7 +59,7 @@ class _Missing:
 
 
 def _load_dotenv() -> bool:
-    """What python-dotenv's ``load_dotenv()`` does where there is no .env file: nothing."""
+    """Replacement for python-dotenv's ``load_dotenv()`` where there is no .env file: it does nothing."""
     if os.path.exists(".env"):
         raise ConfigError("a file .env lies here, and reading it needs python-dotenv: pip install python-dotenv")
     return False
@@ -92,7 +92,7 @@ def _is_installed(name: str) -> bool:
 
 @contextmanager
 def placeholders() -> Iterator[None]:
-    """Stand-ins for the missing optional packages while inside."""
+    """Context in which placeholder modules stand for the missing optional packages."""
     added: list[str] = []
     for name, (distribution, submodules) in OPTIONAL.items():
         if _is_installed(name):

@@ -1,4 +1,4 @@
-"""Our methods in EasyEdit2's registry: three tables of the running process, no file.
+"""Register this package's methods in EasyEdit2's registry: three tables of the running process, no file.
 
     steer.utils.alg_dict.HYPERPARAMS_CLASS_DICT[name] = {"train": dataclass, "apply": dataclass}
     steer.utils.alg_dict.METHODS_CLASS_DICT[name]     = {"train": function, "apply": function}
@@ -33,7 +33,7 @@ _prefer: Prefer | None = None
 
 
 def register(prefer: Prefer | None = None) -> None:
-    """Register every method now, or as soon as EasyEdit2 is imported.
+    """Register every method now, or when EasyEdit2 is imported.
 
     Args:
         prefer: on a clash of names, ``ours`` replaces the host's method (until ``unregister``), ``theirs`` keeps it and
@@ -58,14 +58,14 @@ def register(prefer: Prefer | None = None) -> None:
 
 
 def unregister() -> None:
-    """Take back everything that was changed in the host, and forget what was to be changed."""
+    """Undo every change to EasyEdit2 and cancel pending ones."""
     watch.uninstall()
     LEDGER.undo()
     take_names_back()
 
 
 def touched() -> tuple[str, ...]:
-    """Every name of the host that stands changed in this process."""
+    """Names of everything in EasyEdit2 that is currently patched in this process."""
     return LEDGER.touched()
 
 

@@ -1,4 +1,4 @@
-"""Mend what keeps EasyEdit2 from running, only where it is broken, said once in a log line; no file of it is touched.
+"""Work around bugs that keep EasyEdit2 from running, by patches at run time that a log line names; no file is changed.
 
 1. Its main branch imports names from ``steer.vector_generators`` and ``steer.vector_appliers`` that those packages no
    longer export. They get a module ``__getattr__`` (PEP 562) that finds the submodule that defines a name. Functions
@@ -62,7 +62,7 @@ def _deferred(module: str, name: str) -> Callable[..., Any]:
 
 
 def restore_exports(package: ModuleType) -> None:
-    """Give a package its lost exports back, if it lost them.
+    """Restore the missing exports of a package, if any are missing.
 
     Args:
         package: the package.
@@ -89,7 +89,7 @@ def restore_exports(package: ModuleType) -> None:
 
 
 def clear_interventions_in_ori_generate(module: ModuleType) -> None:
-    """Where the wrappers leave interventions in place for unsteered text, set them aside.
+    """Make the wrappers set interventions aside for unsteered text, where they do not.
 
     Args:
         module: the host's module of model wrappers.
@@ -121,7 +121,7 @@ def _without_interventions(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def install() -> None:
-    """Repair the host as its parts are imported; parts already imported are repaired now."""
+    """Apply the workarounds as EasyEdit2's parts are imported, or now to parts already imported."""
     watch.surround("steer", placeholders)
     for package in PACKAGES:
         watch.surround(package, placeholders)

@@ -1,4 +1,4 @@
-"""``wrapper.reset(name)`` for our methods: the host's own raises on names it does not know."""
+"""Support for ``wrapper.reset(name)`` with this package's methods, on which EasyEdit2's own raises an error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODULE = "steer.models.model_wrapper"
 
 
 def teach_reset(module: ModuleType) -> None:
-    """Let every wrapper class that defines ``reset`` take our names, in any case as it does its own.
+    """Make every wrapper class that defines ``reset`` accept this package's names, in upper or lower case.
 
     Args:
         module: the host's module of model wrappers.
@@ -44,5 +44,5 @@ def _with_ours(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def install() -> None:
-    """Teach the host's wrappers when they are imported."""
+    """Patch ``reset`` of EasyEdit2's wrappers when they are imported."""
     watch.watch(MODULE, teach_reset)

@@ -1,4 +1,4 @@
-"""Evaluators that run with generation: the top config asks for one by its name.
+"""Run evaluators together with generation, where EasyEdit2's top config asks for one by name.
 
     log_odds:                 # in config.yaml, or +log_odds.data=psychopathy '+log_odds.m=[-2,-1,0,1,2]'
       data: psychopathy       # one of EasyEdit2's training datasets, or a file of pairs
@@ -27,11 +27,11 @@ MODULE = "steer.vector_appliers.vector_applier"
 
 
 class Evaluator(Protocol):
-    """What an evaluator class of the entry-point group needs."""
+    """Interface of an evaluator class of the entry-point group."""
 
     @classmethod
     def from_config(cls, wrapper: Any, settings: dict[str, Any], results_dir: Path) -> Evaluator:
-        """An evaluator from the top config's mapping under its name.
+        """Build an evaluator from the mapping under its name in the top config.
 
         Args:
             wrapper: EasyEdit2's model wrapper.
@@ -44,12 +44,12 @@ class Evaluator(Protocol):
         ...
 
     def evaluate_all(self) -> dict[str, Any]:
-        """Evaluate what is applied now, and write the results."""
+        """Evaluate everything applied now and write the results."""
         ...
 
 
 def wrap_generate(module: ModuleType) -> None:
-    """Let ``BaseVectorApplier.generate`` run the evaluators that its config asks for.
+    """Patch ``BaseVectorApplier.generate`` to run the evaluators that its config asks for.
 
     Args:
         module: the host's module of ``BaseVectorApplier``.
@@ -92,5 +92,5 @@ def _names() -> tuple[str, ...]:
 
 
 def install() -> None:
-    """Wrap the applier when the host imports it."""
+    """Patch the applier when EasyEdit2 imports it."""
     watch.watch(MODULE, wrap_generate)

@@ -1,4 +1,4 @@
-"""``activate``: plain ``python vectors_generate.py`` works in this environment; ``deactivate`` takes it back.
+"""The start-up file of ``activate``, which registers this package's methods whenever Python imports EasyEdit2.
 
 One line in one ``.pth`` file of the environment's site-packages, read by every Python process that starts in it. It
 puts a finder in front that answers to the name ``steer`` only: when that is imported, it imports
@@ -44,7 +44,7 @@ def is_active() -> bool:
 
 
 def line(prefer: Literal["ours", "theirs"] | None = None) -> str:
-    """The start-up file's one line.
+    """The only line of the start-up file.
 
     Args:
         prefer: whose method a name means that both have; None where that is an error.
@@ -54,7 +54,7 @@ def line(prefer: Literal["ours", "theirs"] | None = None) -> str:
 
 
 def write_hook(prefer: Literal["ours", "theirs"] | None = None) -> Path:
-    """Write the start-up file; doing so twice is harmless.
+    """Write the start-up file; writing it twice is harmless.
 
     Args:
         prefer: what wins where EasyEdit2 has a method of the same name.
@@ -67,7 +67,7 @@ def write_hook(prefer: Literal["ours", "theirs"] | None = None) -> Path:
 
 
 def remove_hook() -> bool:
-    """Remove the start-up file; whether there was one."""
+    """Remove the start-up file; returns whether there was one."""
     found = is_active()
     path().unlink(missing_ok=True)
     return found

@@ -1,4 +1,4 @@
-"""Look through EasyEdit2's wrappers: every decoder block, its attention and its MLP stand inside one.
+"""Access to the modules inside EasyEdit2's wrappers, which enclose every decoder block, its attention and its MLP.
 
     model.layers.5.mlp.down_proj   is   model.layers.5.block.mlp.mlp.down_proj   in a wrapped model
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import nn
 
+from ...config import TokenConfig
 from ...model.sites import family_of
 from ...model.wrappers import register_wrapper, unwrap
 from ...types import ConfigError
@@ -26,14 +27,14 @@ WRAPPERS = {"BlockOutputWrapper": "block", "MLPWrapper": "mlp", "AttnWrapper": "
 
 
 def install() -> None:
-    """Let the whole package look through the host's wrappers; doing so twice is harmless."""
+    """Register EasyEdit2's wrapper classes so that the package unwraps them; doing so twice is harmless."""
     for class_name, inner in WRAPPERS.items():
         register_wrapper(class_name, inner)
 
 
 @contextmanager
 def taken_off(model: nn.Module) -> Iterator[None]:
-    """Put the model's own modules in the wrappers' places while inside, where no wrapper steers or steered anything.
+    """Context with the model's own modules in place of the wrappers, where no wrapper steers or has steered.
 
     The wrappers compute the MLP's gate and up projections a second time in every call and hide the blocks from the
     engine. Afterwards, also after an exception, every wrapper stands where it stood.
@@ -76,7 +77,7 @@ def layers_of(wrapper: Any) -> Sequence[Any]:
 
 
 def use_defined_attention(model: Any) -> None:
-    """Set the attention backend that computes the model as defined: some drop Gemma-2's soft-cap.
+    """Select an attention backend that computes the model as defined: some ignore Gemma-2's soft-cap.
 
     Args:
         model: a Hugging Face causal LM.
@@ -85,3 +86,13 @@ def use_defined_attention(model: Any) -> None:
     if backend is not None and model.config._attn_implementation != backend:
         logger.warning("attention %s instead of %s: it drops the soft-cap", backend, model.config._attn_implementation)
         model.set_attn_implementation(backend)
+
+
+def tokens_of(wrapper: Any) -> TokenConfig:
+    """Token settings of a wrapper: chat template and system prompt as it was loaded with.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+    """
+    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
+    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)

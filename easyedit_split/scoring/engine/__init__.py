@@ -1,4 +1,4 @@
-"""The fast path of scoring: what cannot change is computed once, what is shared is computed once, nothing else differs.
+"""Fast scoring with cached hidden states: the frozen part of the model runs once, shared tokens run once.
 
     sum of log-probabilities over an answer, as ``scoring`` defines it, from
         h + delta(form, x, m)   entering behind the touched block, h and x read from a cache of the bare model

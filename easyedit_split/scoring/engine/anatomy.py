@@ -1,4 +1,4 @@
-"""The parts of a model that the engine touches, found through its family, and what they can do, found by trying.
+"""The modules of a model that the engine uses, found through its family, and their abilities, found by a short call.
 
 Refused, with the reason: attention whose mask is not known, blocks that hooks or wrappers of others stand on, a decoder
 that cannot be found.
@@ -24,7 +24,7 @@ from .refusal import EngineRefused
 
 
 class Anatomy:
-    """Decoder, blocks and head of one model.
+    """Decoder, blocks and output head of one model.
 
     Args:
         model: a Hugging Face causal LM, or one around which wrappers stand.
@@ -41,7 +41,7 @@ class Anatomy:
         except ConfigError as error:
             raise EngineRefused(str(error)) from error
         if not isinstance(blocks, nn.ModuleList):
-            raise EngineRefused(f"the blocks stand in a {type(blocks).__name__}, not in a list")
+            raise EngineRefused(f"the decoder blocks are in a {type(blocks).__name__}, not in a list")
         self.blocks = blocks
         self.masks = MaskKind.of(model)
         self.device = device_of(model)
@@ -51,22 +51,23 @@ class Anatomy:
         self.in_tuple = False  # until a call has shown it
 
     def check_hooks(self) -> None:
-        """Raise where a block has hooks of others: what they do is not in a cached state.
+        """Raise where a block has forward hooks of other code: cached states would not contain what they do.
 
         Raises:
             EngineRefused: hooks or wrappers of others.
         """
         for index, block in enumerate(self.blocks):
             if unwrap(block) is not block:
-                raise EngineRefused(f"a {type(block).__name__} stands around block {index}")
+                raise EngineRefused(f"block {index} is wrapped in a {type(block).__name__}")
             for name, module in block.named_modules():
                 if module._forward_hooks or module._forward_pre_hooks:
-                    raise EngineRefused(f"a hook of another's stands on block {index}{name and '.'}{name}")
+                    raise EngineRefused(f"block {index}{name and '.'}{name} has a forward hook of other code")
         if self.decoder._forward_hooks or self.decoder._forward_pre_hooks:
-            raise EngineRefused("a hook of another's stands on the decoder")
+            raise EngineRefused("the decoder has a forward hook of other code")
 
     def lower_parts(self, block: int) -> Iterator[tuple[str, nn.Module]]:
-        """Names and modules that make the state at the output of ``block``: all before it, and it.
+        """Names and modules that compute the hidden state at the output of ``block``: all modules before it, and its
+        own.
 
         Args:
             block: 0-based index of a block.
@@ -78,7 +79,7 @@ class Anatomy:
                 yield name, module
 
     def costs(self, first: int, end: int) -> tuple[float, float]:
-        """FLOPs of blocks ``first`` to ``end`` (not included): for one token, and for one token and one key.
+        """FLOPs of blocks ``first`` to ``end`` (not included): per token, and per pair of token and attended key.
 
         Args:
             first: the first block that runs.
@@ -91,7 +92,7 @@ class Anatomy:
         return 2.0 * weights, 4.0 * heads * size * len(run)
 
     def state_bytes(self, entry: Entry) -> int:
-        """Memory of one token's cached tensors.
+        """Memory in bytes of one token's cached tensors.
 
         Args:
             entry: where the engine enters.
@@ -104,7 +105,7 @@ class Anatomy:
         return sum(widths[name] for name in entry.needs) * self.dtype.itemsize
 
     def key_bytes(self, block: int) -> int:
-        """Memory of one token's keys and values in the blocks above ``block``.
+        """Memory in bytes of one token's keys and values in the blocks above ``block``.
 
         Args:
             block: 0-based index of a block.
@@ -116,11 +117,11 @@ class Anatomy:
 
     @property
     def on_meta(self) -> bool:
-        """Whether only shapes are computed."""
+        """Whether the model is on the meta device, where only shapes are computed."""
         return self.device.type == "meta"
 
     def probe(self) -> Mapping[str, Tensor]:
-        """Inputs of a short plain call of the decoder."""
+        """Inputs of a short ordinary call of the decoder, for probing."""
         length = 8
         ids = torch.arange(1, length + 1, device=self.device)[None] % int(self.config.vocab_size)
         return {
@@ -131,7 +132,8 @@ class Anatomy:
 
     @torch.no_grad()
     def own_head(self) -> tuple[HeadWeight, float | None] | None:
-        """Head and soft-cap, if logits are a linear map of the final hidden state under a soft-cap; None if not.
+        """Output head and logit soft-cap, if logits are a linear map of the final hidden state under a soft-cap; None
+        if not.
 
         Tried on a short call: what the model gives has to be what head and soft-cap give.
         """
@@ -155,7 +157,7 @@ class Anatomy:
         return (ready, cap) if bool(((found - wanted).abs() <= near * scale).all()) else None
 
     def _probed(self) -> Tensor:
-        """Final states ``[s d]`` of a short call, which also shows how a block gives its output."""
+        """Final hidden states ``[s d]`` of a short call, which also shows whether a block returns a tuple."""
 
         def note(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             self.in_tuple = isinstance(output, tuple)
@@ -169,7 +171,7 @@ class Anatomy:
 
     @torch.no_grad()
     def entry_for(self, config: InterventionConfig) -> Entry:
-        """The latest place at which interventions of a kind can be entered.
+        """The latest point of the model at which such interventions can start from cached states.
 
         Args:
             config: of the interventions.

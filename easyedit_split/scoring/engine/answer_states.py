@@ -1,4 +1,4 @@
-"""Hidden states at the tokens of answers, from the same cached states and packed rows as losses.
+"""Hidden states at answer tokens, computed by the engine from the cached states and packed rows that losses use.
 
     means     mean over an answer's tokens of h, [n d] per site          the bare model; DiffMean, layer scan
     outputs   h at the positions that predict an answer, [T d] per text  the bare or a steered model; mechanism
@@ -35,7 +35,7 @@ _NONE = (((0.0, 0.0),),)
 
 @torch.no_grad()
 def engine_answer_means(engine: Engine, texts: Texts, sites: Sequence[Site]) -> dict[Site, Float[Tensor, "n d"]]:
-    """Mean activation over each text's answer tokens under the bare model, at least fp32.
+    """Mean hidden state over each text's answer tokens under the unsteered model, at least fp32.
 
     Args:
         engine: made inside ``frozen``.
@@ -60,7 +60,7 @@ def engine_answer_means(engine: Engine, texts: Texts, sites: Sequence[Site]) -> 
 
 
 def _of_answers(engine: Engine, texts: Texts, states: States, site: Site) -> Iterator[Tensor]:
-    """``[T d]`` of each text, from cached states."""
+    """Hidden states ``[T d]`` of each text's answer tokens, from cached states."""
     for row, path in zip(texts.rows, texts.trie.paths, strict=True):
         nodes = torch.from_numpy(path[len(row.prompt) :])[None]
         kept = states.at(nodes, engine.anatomy.device, lambda row: run_bare(engine.anatomy, behind(site), row))
@@ -72,7 +72,7 @@ def _mean(h: Tensor) -> Tensor:
 
 
 def _run(engine: Engine, row: PackedRow, sites: Sequence[Site]) -> dict[Site, Tensor]:
-    """Outputs ``[n d]`` of sites for one row of the bare model."""
+    """Outputs ``[n d]`` of sites for one packed row under the unsteered model."""
     anatomy = engine.anatomy
     inputs = inputs_of(Launch((row,), _NONE), anatomy.device)
     above = range(max(site.block for site in sites) + 1, len(anatomy.blocks))
@@ -85,7 +85,7 @@ def _run(engine: Engine, row: PackedRow, sites: Sequence[Site]) -> dict[Site, Te
 def predicting_outputs(
     engine: Engine, prepared: Prepared, launch: Launch, intervention: Intervention | None, block: int
 ) -> list[Float[Tensor, "t d"]]:
-    """Output of a block at the positions that predict each text's answer, in the order of the launch's members.
+    """Output of a decoder block at the positions that predict each text's answer, in the order of the packed texts.
 
     Args:
         engine: made inside ``frozen``.
@@ -116,7 +116,7 @@ def predicting_outputs(
 
 
 def require_close(found: Tensor, wanted: Tensor, dtype: torch.dtype) -> None:
-    """Refuse states that differ from the plain ones by more than a model's rounding makes of them.
+    """Raise EngineRefused where hidden states differ from the reference by more than rounding error.
 
     Args:
         found: by the engine.
@@ -131,4 +131,4 @@ def require_close(found: Tensor, wanted: Tensor, dtype: torch.dtype) -> None:
         return  # what the model itself makes of them is its caller's to judge
     apart = float((found - wanted).norm() / wanted.norm().clamp(min=1e-30))
     if not apart <= max(1e-5, 20 * torch.finfo(dtype).eps):
-        raise EngineRefused(f"hidden states differ from the plain ones by {apart:.2g} of their length")
+        raise EngineRefused(f"hidden states differ from the reference by {apart:.2g} of its norm")

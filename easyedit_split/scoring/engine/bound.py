@@ -1,4 +1,4 @@
-"""The least work that scoring or training a pair can be, and how near a run comes to it: eta_alg = bound / counted.
+"""Lower bound on the FLOPs of scoring or training a pair, and the efficiency of a run: eta_alg = bound / counted.
 
     sweep point      2 S n N + 4 A d V + S kappa Pi                                  FLOPs per pair and m
     training step    twice the linear terms, three times attention's                 forwards and backwards
@@ -24,7 +24,7 @@ from ...model.sites import blocks_of
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The shape of a model, as far as the bound depends on it.
+    """The sizes of a model that the lower bound depends on.
 
     Attributes:
         blocks: L.
@@ -42,7 +42,7 @@ class Shape:
 
     @classmethod
     def of(cls, model: nn.Module) -> Shape:
-        """Of a Hugging Face causal LM.
+        """The sizes of a Hugging Face causal LM.
 
         Args:
             model: any device, the meta device too.
@@ -89,7 +89,7 @@ def _triangle(n: int) -> int:
 
 
 def counted(work: Callable[[], object]) -> int:
-    """FLOPs that ``work`` does, matrix products and attention, by torch's own counter.
+    """FLOPs of calling ``work``, matrix products and attention, by torch's own counter.
 
     Args:
         work: run once.

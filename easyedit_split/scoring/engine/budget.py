@@ -1,4 +1,4 @@
-"""How much the engine may keep, and where: on the model's device first, then in main memory, else nowhere.
+"""Memory budget of the engine's cached states: first on the model's device, then in main memory, else none.
 
 Where something is kept changes time and memory, never a number.
 """
@@ -21,7 +21,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
-    """Bytes that cached states may take.
+    """Bytes that cached states may take on the model's device and in main memory.
 
     Attributes:
         device: on the model's device, where that is not the CPU; None for a quarter of what is free there.
@@ -54,7 +54,7 @@ class MemoryBudget:
         return cls(found[0], found[-1])
 
     def place(self, size: int, device: torch.device, held: dict[str, int]) -> torch.device | None:
-        """Where ``size`` more bytes may stay; None for nowhere.
+        """The device that ``size`` more bytes may stay on; None for none.
 
         Args:
             size: bytes.
@@ -91,16 +91,16 @@ def _available() -> int:
 
 @runtime_checkable
 class Sized(Protocol):
-    """What an LRU cache holds: anything that knows its size in bytes."""
+    """An entry of an LRU cache: any object that knows its size in bytes."""
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Memory that the object takes, in bytes."""
         ...
 
 
 class Shelf:
-    """What has been computed for one model, the latest used last; what is used least goes when room is wanted.
+    """LRU cache of what has been computed for one model.
 
     Attributes:
         checked: what comparisons with the plain scorer found, by kind of intervention.
@@ -122,7 +122,7 @@ class Shelf:
         return self._held[key][0]
 
     def put(self, key: Hashable, value: Sized, device: torch.device | None) -> None:
-        """Keep ``value``, which lies on ``device``.
+        """Cache ``value``, which is on ``device``.
 
         Args:
             key: what to find it by.
@@ -139,7 +139,7 @@ class Shelf:
         return sums
 
     def room(self, size: int, device: torch.device, budget: MemoryBudget) -> torch.device | None:
-        """Make room for ``size`` bytes by least recently used first; the place, or None where there is none.
+        """Free ``size`` bytes, least recently used entries first; return the device, or None where it cannot be done.
 
         Args:
             size: bytes.

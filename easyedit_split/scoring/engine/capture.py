@@ -1,4 +1,4 @@
-"""Filling the caches: states of the bare model at the entry, and keys of constant tokens in the blocks behind it."""
+"""Fill the engine's caches: hidden states of the unsteered model, and keys and values of tokens that never change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NONE = (((0.0, 0.0),),)
 
 
 def rows_of_bare(trie: Trie, lengths: Sequence[int], order: Sequence[int], cost: Cost) -> list[PackedRow]:
-    """Rows that hold the first tokens of each text, nothing scored or steered.
+    """Packed rows that hold the first tokens of each text, with no token scored or steered.
 
     Args:
         trie: of the texts.
@@ -43,7 +43,7 @@ def rows_of_bare(trie: Trie, lengths: Sequence[int], order: Sequence[int], cost:
 
 @torch.no_grad()
 def run_bare(anatomy: Anatomy, entry: Entry, row: PackedRow) -> dict[str, Tensor]:
-    """States ``[n width]`` that ``entry`` needs, of one row's tokens under the bare model.
+    """Hidden states ``[n width]`` of one row's tokens under the unsteered model, as ``entry`` needs them.
 
     Args:
         anatomy: of the model.
@@ -61,7 +61,7 @@ def run_bare(anatomy: Anatomy, entry: Entry, row: PackedRow) -> dict[str, Tensor
 
 @contextmanager
 def _noting(anatomy: Anatomy, entry: Entry) -> Iterator[dict[str, Tensor]]:
-    """Note the tensors that an entry needs while the model runs."""
+    """Record, while the model runs, the tensors that an entry point needs."""
     found: dict[str, Tensor] = {}
     block = anatomy.blocks[entry.block]
 
@@ -91,7 +91,7 @@ def _noting(anatomy: Anatomy, entry: Entry) -> Iterator[dict[str, Tensor]]:
 def keys_of(
     anatomy: Anatomy, nodes_in_all: int, entry: Entry, states: States | None, rows: Sequence[PackedRow]
 ) -> KeptKeys:
-    """Keys and values of the rows' tokens in every block behind the entry.
+    """Keys and values of the rows' tokens in every block after the entry point.
 
     Args:
         anatomy: of the model.
@@ -134,5 +134,5 @@ def _recorded(
             anatomy.decoder(**arguments_of(anatomy, inputs, hidden, recorder))
     silent = [i for i in range(entry.block + 1, len(anatomy.blocks)) if i not in recorder.noted]
     if silent:
-        raise EngineRefused(f"block {silent[0]} does not hand its keys to the cache")
+        raise EngineRefused(f"block {silent[0]} does not write its keys to the cache")
     return recorder.noted

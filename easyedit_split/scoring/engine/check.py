@@ -1,4 +1,4 @@
-"""Acceptance test of an engine: it is compared with the plain scorer, on the model and texts given, before it is used.
+"""Acceptance test of the engine: before use it is compared with the reference scorer on the given model and texts.
 
     |engine - plain|  <=  4 |plain(batch of one) - plain(batch of n)| + sqrt(T) max(1e-5, 2 eps)        nats, T tokens
 
@@ -31,7 +31,7 @@ from .texts import read_texts
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Losses of the same texts by both scorers, in nats.
+    """Losses of the same texts by the engine and by the reference scorer, nats.
 
     Attributes:
         difference: largest by which the engine's differ from the plain scorer's, one text at a time.
@@ -45,12 +45,12 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether the engine may be relied on."""
+        """Whether the engine agrees with the reference scorer within the tolerance."""
         return math.isfinite(self.difference) and self.difference <= self.allowed
 
 
 def probe_delta(length: float) -> Delta:
-    """A change that depends on the site's input and on nothing that is trained.
+    """A fixed test perturbation that depends on the site's input and on no trained parameter.
 
     Args:
         length: of the change at m = 1, in the unit of the hidden state.
@@ -82,7 +82,7 @@ def _scaled(m: Factor, dy: Tensor) -> Tensor:
 
 @torch.no_grad()
 def compare(engine: Engine, prepared: Prepared, intervention: Intervention | None, chosen: Sequence[int]) -> Comparison:
-    """Score some texts by both scorers under the probe.
+    """Score some texts by both scorers under the test perturbation.
 
     Args:
         engine: the engine.
@@ -114,7 +114,7 @@ def _plain(engine: Engine, rows: Sequence[Row], intervention: Intervention | Non
 def checked_engine(
     model: nn.Module, rows: Sequence[Row], intervention: Intervention | None, config: EngineConfig | None
 ) -> tuple[Engine, Prepared]:
-    """An engine with its texts ready that agrees with the plain scorer.
+    """An engine, with its texts prepared, that agrees with the reference scorer.
 
     Args:
         model: frozen and in evaluation mode.
@@ -139,7 +139,8 @@ def checked_engine(
 
 
 def require_agreement(engine: Engine, prepared: Prepared, intervention: Intervention | None) -> None:
-    """Compare on a few of the texts, once for each kind of intervention on a model.
+    """Raise EngineRefused unless both scorers agree on a few of the texts; run once for each kind of intervention on a
+    model.
 
     Args:
         engine: the engine.
@@ -161,6 +162,6 @@ def require_agreement(engine: Engine, prepared: Prepared, intervention: Interven
     found: Comparison = checked[key]
     if not found.agrees:
         raise EngineRefused(
-            f"on its first texts it differs from the plain scorer by {found.difference:.3g} nats, and the plain scorer "
-            f"from itself by {found.spread:.3g}"
+            f"on its first texts the losses differ from the reference scorer's by {found.difference:.3g} nats, and the "
+            f"reference scorer's from its own by {found.spread:.3g}"
         )

@@ -1,4 +1,4 @@
-"""How the engine works. Nothing here changes a score beyond rounding."""
+"""Settings of the engine; none of them changes a score by more than rounding error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call of the model's own decoder over packed rows, with blocks below or above left out."""
+"""One call of the model's own decoder on packed rows, with some of its blocks skipped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def arguments_of(
     hidden: Float[Tensor, "b n d"] | None,
     kept: Cache | None,
 ) -> dict[str, Any]:
-    """What the decoder is called with.
+    """Keyword arguments of the decoder call.
 
     Args:
         anatomy: of the model.
@@ -49,5 +49,5 @@ def _repeated(masks: Masks, repeats: int) -> Masks:
 
 
 def _repeat(mask: Tensor, repeats: int) -> Tensor:
-    """Without a copy where all rows share one mask."""
+    """Repeat a mask for each set of strengths, without a copy where all rows share it."""
     return mask.expand(repeats, -1, -1, -1) if len(mask) == 1 else mask.repeat(repeats, 1, 1, 1)

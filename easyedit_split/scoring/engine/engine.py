@@ -1,4 +1,4 @@
-"""The engine: losses of answers at many m, and their gradients, from cached states and shared tokens.
+"""Losses of answers at many m, and their gradients, computed from cached hidden states and shared prefix tokens.
 
     texts -> prepare (entry, states, constant keys) -> launches (packed rows) -> losses [texts]
 
@@ -45,7 +45,7 @@ MOST_PADDING = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Texts made ready for interventions of one kind, at one place, under one token policy.
+    """Texts with everything cached that scoring them needs, for one kind of intervention and one token policy.
 
     Attributes:
         texts: the texts.
@@ -65,7 +65,7 @@ class Prepared:
 
 
 class Engine:
-    """Scores texts under interventions of one model.
+    """Scores texts under interventions of one model, from cached hidden states.
 
     Args:
         model: a Hugging Face causal LM in evaluation mode, its parameters frozen (``hooks.frozen``).
@@ -86,7 +86,7 @@ class Engine:
         self.launch_tokens = self.config.launch_tokens or (1 if on_cpu else 8192)
 
     def prepare(self, texts: Texts, config: InterventionConfig | None) -> Prepared:
-        """Make texts ready: find the entry, fill what is to be cached.
+        """Choose the entry point and fill the caches for these texts.
 
         Args:
             texts: from ``read_texts``.
@@ -106,7 +106,7 @@ class Engine:
     def launches(
         self, prepared: Prepared, units: Sequence[Sequence[Member]], strengths: Sequence[Strengths]
     ) -> list[Launch]:
-        """The calls that score units under each of many strengths, those of the first strengths first.
+        """The forward passes that score groups of texts at each of many strengths, those of the first strengths first.
 
         Args:
             prepared: from ``prepare``.
@@ -123,7 +123,7 @@ class Engine:
         return launches
 
     def _batches(self, packed: Sequence[PackedRow], repeats: int) -> list[list[PackedRow]]:
-        """Rows of like width, as many as a launch may hold; padding stays a small share of it."""
+        """Group rows of similar width into forward passes of limited size, with little padding."""
         batches: list[list[PackedRow]] = []
         real = 0
         for row in packed:
@@ -138,7 +138,7 @@ class Engine:
     def losses(
         self, prepared: Prepared, launch: Launch, intervention: Intervention | None = None, delta: Delta | None = None
     ) -> Float64[Tensor, " texts"]:
-        """L(A | q) of each text of a launch, summed nats, differentiable in the intervention's parameters.
+        """Negative log-likelihood of each text's answer, summed nats, differentiable in the intervention's parameters.
 
         Args:
             prepared: what the launch was made of.
@@ -163,7 +163,7 @@ class Engine:
     def run(
         self, prepared: Prepared, launch: Launch, intervention: Intervention | None = None, delta: Delta | None = None
     ) -> list[tuple[Launch, Float64[Tensor, " texts"]]]:
-        """Losses of a launch, cut in halves where the device has no memory for the whole; without gradients.
+        """Losses of one forward pass without gradients, split in halves where the device runs out of memory.
 
         Args:
             prepared: what the launch was made of.
@@ -177,13 +177,13 @@ class Engine:
             halves = launch.halves()
             if not halves:
                 raise
-        logger.info("no memory for %d tokens at once: in two halves", launch.tokens)
+        logger.info("out of memory for %d tokens in one forward pass: split into two", launch.tokens)
         return [part for half in halves for part in self.run(prepared, half, intervention, delta)]
 
     def entering(
         self, prepared: Prepared, inputs: Inputs, acting: Intervention | None, delta: Delta
     ) -> Float[Tensor, "b n d"] | None:
-        """What goes in at the entry; None where the model runs from its embeddings.
+        """Hidden states that replace the output of the entry block; None where the model runs from its embeddings.
 
         Args:
             prepared: what the launch was made of.
@@ -212,7 +212,8 @@ class Engine:
         acting: Intervention | None,
         delta: Delta | None,
     ) -> Iterator[dict[str, Any]]:
-        """The model with its lower blocks replaced and, where entering did not do it, the intervention attached.
+        """Context in which the blocks below the entry are skipped and the intervention is attached where it is not yet
+        applied.
 
         Args:
             prepared: what the launch was made of.
@@ -237,7 +238,7 @@ class Engine:
             yield arguments_of(anatomy, inputs, hidden, kept)
 
     def narrowed(self, prepared: Prepared) -> Prepared:
-        """The same texts, in rows of no more than what ``config.row_tokens`` has become.
+        """The same texts prepared again, in rows of at most ``config.row_tokens`` tokens.
 
         Args:
             prepared: from ``prepare``.
@@ -246,7 +247,7 @@ class Engine:
         return dataclasses.replace(prepared, cost=cost)
 
     def typical_norm(self, prepared: Prepared) -> float:
-        """Median length of what enters, in the unit of the hidden state; 1 where that is not cached.
+        """Median norm of the cached hidden states that enter; 1 where they are not cached.
 
         Args:
             prepared: from ``prepare``.

@@ -1,4 +1,4 @@
-"""Where a launch enters the model, what has to be cached for that, and what the hidden state is that goes in.
+"""The block at which a forward pass starts from cached states, which states that needs, and what is put in.
 
     behind     h + dy                       at the output of block l, from its cached output h and the site's input x
     by a norm  r + norm(y + dy)             the same where a norm stands between the map's output y and the residual r
@@ -29,7 +29,7 @@ HIDDEN, INPUT, OUTPUT, STREAM = "hidden", "site input", "site output", "residual
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How a launch enters.
+    """Where and how a forward pass starts from cached states.
 
     Attributes:
         block: the block whose output is replaced; -1 where the model runs from its embeddings.
@@ -52,7 +52,7 @@ class Entry:
 
 
 def before(config: InterventionConfig) -> Entry:
-    """Enter before the first touched block.
+    """Entry point before the first steered block.
 
     Args:
         config: what the intervention does, and where.
@@ -61,7 +61,7 @@ def before(config: InterventionConfig) -> Entry:
 
 
 def behind(site: Site) -> Entry:
-    """Enter behind the block of a site whose change reaches the block's output as it is.
+    """Entry point after the block of a site whose change is added to the block's output unchanged.
 
     Args:
         site: where the intervention acts.
@@ -78,7 +78,7 @@ def entering_hidden(
     steered: Bool[Tensor, "b n"] | None,
     delta: Delta,
 ) -> Float[Tensor, "b n d"]:
-    """What goes in instead of the block's output.
+    """Hidden state that replaces the block's output.
 
     Args:
         entry: how.
@@ -104,12 +104,12 @@ def entering_hidden(
 
 
 def before_all() -> Entry:
-    """The model runs from its embeddings."""
+    """No entry point: the model runs from its embeddings."""
     return Entry(-1, None, ())
 
 
 def measured(block: nn.Module, linear: nn.Module, site: Site, run: Callable[[], object]) -> Entry | None:
-    """How a block's output is made of a map's, if entering behind the block can redo it; None if not.
+    """Entry point after the block, if its output can be recomputed from the steered map's output; None if not.
 
     Args:
         block: the block.
@@ -140,7 +140,7 @@ def measured(block: nn.Module, linear: nn.Module, site: Site, run: Callable[[], 
 
 
 def _found(site: Site, mine: str, inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> Entry | None:
-    """How the block's output is made of the site's: the entry, if it is a sum with or without a norm."""
+    """Entry point, if the block's output is the residual plus the map's output, with or without a norm."""
     if "" not in outputs or mine not in outputs:
         return None
     h, y = outputs[""], outputs[mine]

@@ -1,4 +1,4 @@
-"""What a cached state depends on, as one digest: change any of it and the state is computed anew.
+"""SHA-256 digests of everything that a cached state depends on, so that a change invalidates the cache.
 
 Weights are digested by value (sums of their raw bits by row and by column), so an edit that torch does not count, such
 as one through ``.data``, is noticed; it takes a fraction of one forward pass and happens once a call, not once a
@@ -24,7 +24,7 @@ _WIDENED = 1 << 20
 
 @torch.no_grad()
 def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """Digest of named tensors; on the meta device of their shapes alone.
+    """SHA-256 digest of named tensors; on the meta device of their shapes alone.
 
     Args:
         tensors: names and values.
@@ -41,7 +41,7 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 
 def _sums(bits: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over rows and over columns, widened in one buffer for some rows at a time: weights are large."""
+    """Sums over rows and over columns, computed for some rows at a time to bound memory."""
     height, width = bits.shape
     some = min(height, max(1, _WIDENED // width))
     wide = torch.empty(some, width, dtype=torch.int64, device=bits.device)
@@ -55,7 +55,7 @@ def _sums(bits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def model_digest(model: nn.Module, parts: Iterable[tuple[str, nn.Module]]) -> str:
-    """Digest of everything that the states made by ``parts`` of a model depend on, besides the texts.
+    """SHA-256 digest of everything that the hidden states made by ``parts`` of a model depend on, besides the texts.
 
     Args:
         model: for its configuration and attention.
@@ -76,7 +76,7 @@ def model_digest(model: nn.Module, parts: Iterable[tuple[str, nn.Module]]) -> st
 
 
 def texts_digest(texts: Sequence[Sequence[int]]) -> str:
-    """Digest of token ids, in order.
+    """SHA-256 digest of token ids, in order.
 
     Args:
         texts: ids of each text.

@@ -1,4 +1,4 @@
-"""From final hidden states to losses of answer tokens, without logits of anything else and without keeping them.
+"""Negative log-likelihood of answer tokens from final hidden states, with logits computed in chunks at those alone.
 
     loss_e = logsumexp(z_u) - z_u[target_e],   z_u = cap(W h_u + b),   u the position that predicts token e
     d loss_e / d h_u = W' (softmax(z_u) * s_u) - s_u[target_e] W[target_e],   s = 1 - (z / c)^2 under a cap c, else 1
@@ -25,7 +25,7 @@ CHUNK_BYTES = 1 << 28
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Answer tokens of a launch.
+    """Answer tokens that one forward pass predicts.
 
     Attributes:
         at: ``[e]`` which of the ``u`` predicting positions predicts each, ascending.
@@ -39,7 +39,9 @@ class Targets:
 
 
 class _TokenLosses(torch.autograd.Function):
-    """Losses of answer tokens from final hidden states; the gradient is made on the way."""
+    """Autograd function for losses of answer tokens from final hidden states; the gradient is computed in the forward
+    pass.
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: HeadWeight, cap: float | None, targets: Targets) -> Tensor:
@@ -75,7 +77,7 @@ def _capped(z: Tensor, cap: float | None) -> Tensor:
 
 
 def _softmax_slope(z: Tensor, log_sum: Tensor, cap: float | None) -> Tensor:
-    """softmax(z) * s, in z's own memory where no soft-cap needs it twice."""
+    """Derivative softmax(z) * s of the log-partition term, computed in z's memory where no soft-cap needs z again."""
     if cap is None:
         return z.sub_(log_sum[:, None]).exp_()
     slope = z.div(cap).square_().neg_().add_(1)
@@ -85,7 +87,7 @@ def _softmax_slope(z: Tensor, log_sum: Tensor, cap: float | None) -> Tensor:
 def token_losses(
     hidden: Float[Tensor, "u d"], weight: HeadWeight, cap: float | None, targets: Targets
 ) -> Float64[Tensor, " e"]:
-    """-log P of each answer token, in nats.
+    """Negative log-likelihood -log P of each answer token, nats.
 
     Args:
         hidden: final hidden states of the positions that predict an answer token, norm applied.
@@ -98,7 +100,7 @@ def token_losses(
 
 
 def losses_of_logits(logits: Float[Tensor, "u V"], targets: Targets) -> Float64[Tensor, " e"]:
-    """The same from logits that the model's own head made.
+    """Negative log-likelihood of each answer token from logits that the model's own head computed.
 
     Args:
         logits: of the predicting positions.

@@ -1,4 +1,4 @@
-"""Keys and values of tokens whose state no strength changes: recorded once, then seen by every launch.
+"""Cached attention keys and values of tokens whose state no m changes: computed once, used by every forward pass.
 
     keys of block i in a launch = [kept keys of block i of the row's constant tokens, keys of the row's own tokens]
 
@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 
 class Recorder(DynamicCache):  # type: ignore[misc]
-    """Notes the keys and values that each block makes, ``[b n_kv s h]``."""
+    """Cache object that records the keys and values ``[b n_kv s h]`` of each block."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Recorder(DynamicCache):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Record what the block itself made: there is nothing before it.
+        """Record a block's keys and values and return them unchanged.
 
         Args:
             key_states: of the call.
@@ -40,7 +40,7 @@ class Recorder(DynamicCache):  # type: ignore[misc]
 
 
 class KeptKeys:
-    """Keys and values by block and node of a trie.
+    """Cached keys and values by block and node of a token trie.
 
     Args:
         nodes: nodes in the trie that they may be kept for.
@@ -51,7 +51,7 @@ class KeptKeys:
         self.blocks: dict[int, tuple[Tensor, Tensor]] = {}
 
     def fill(self, nodes: Int[Tensor, " k"], blocks: dict[int, tuple[Tensor, Tensor]]) -> None:
-        """Keep the keys of ``nodes``, in one call for all there are.
+        """Compute and cache the keys and values of ``nodes``, all in one call.
 
         Args:
             nodes: of the trie, each once.
@@ -62,11 +62,11 @@ class KeptKeys:
 
     @property
     def nbytes(self) -> int:
-        """Memory that they take."""
+        """Memory of the cached keys and values, in bytes."""
         return sum(t.numel() * t.element_size() for pair in self.blocks.values() for t in pair)
 
     def before(self, constant: Int[Tensor, "r k"], repeats: int) -> Keeper:
-        """A cache that shows each row its constant tokens' keys.
+        """A cache object that puts each row's cached keys and values before the new ones.
 
         Args:
             constant: nodes of the trie per row, any node under padding.
@@ -78,7 +78,7 @@ class KeptKeys:
 
 
 class Keeper(DynamicCache):  # type: ignore[misc]
-    """Puts kept keys and values before those that a block makes; keeps nothing itself.
+    """Cache object that prepends cached keys and values to those that a block computes.
 
     Args:
         blocks: as in ``KeptKeys``.
@@ -91,7 +91,7 @@ class Keeper(DynamicCache):  # type: ignore[misc]
         self._blocks, self._places, self._rows = blocks, places, rows
 
     def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
-        """Number of keys that come before the call's own.
+        """Number of cached keys that come before the call's own.
 
         Args:
             *args: the decoder's own, unused.
@@ -102,7 +102,7 @@ class Keeper(DynamicCache):  # type: ignore[misc]
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Kept keys and values, then those just made.
+        """Cached keys and values, followed by the new ones.
 
         Args:
             key_states: of the call.

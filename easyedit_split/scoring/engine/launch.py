@@ -1,4 +1,4 @@
-"""One call of the decoder: packed rows, padded to one width, under one or more sets of strengths.
+"""Inputs of one forward pass: packed rows, padded to one width, at one or more sets of strengths m.
 
 b = repeats x rows,  row-major in the repeats:  repeat 0 of all rows, repeat 1 of all rows, ...
 """
@@ -24,7 +24,7 @@ Strengths = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What one call runs.
+    """Rows and strengths of one forward pass.
 
     Attributes:
         rows: the packed rows.
@@ -41,11 +41,11 @@ class Launch:
 
     @property
     def tokens(self) -> int:
-        """Tokens that run, padding included."""
+        """Number of tokens of the forward pass, padding included."""
         return len(self.strengths) * len(self.rows) * max(len(row.node) for row in self.rows)
 
     def halves(self) -> tuple[Launch, ...]:
-        """Two launches that make up this one, by repeats or else by rows; none where it is a single row."""
+        """Two forward passes that make up this one, split by strengths or else by rows; empty for a single row."""
         if len(self.strengths) > 1:
             half = len(self.strengths) // 2
             return tuple(Launch(self.rows, part) for part in (self.strengths[:half], self.strengths[half:]))
@@ -58,7 +58,7 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answer tokens of a launch, over all repeats.
+    """Answer tokens that a forward pass predicts, over all repeats of its rows.
 
     Attributes:
         predicting: ``[u]`` places in ``b n`` whose final states predict an answer token.
@@ -77,7 +77,7 @@ class Answers:
     turns: int
 
     def to(self, device: torch.device) -> Answers:
-        """The same on another device.
+        """The same tensors on another device.
 
         Args:
             device: where to.
@@ -90,7 +90,7 @@ class Answers:
         return Answers(self.predicting.to(device), targets, *moved, self.texts, self.turns)
 
     def sums(self, token: Float64[Tensor, " e"]) -> Float64[Tensor, " texts"]:
-        """Losses of texts from those of their tokens, each added in the answer's order.
+        """Summed loss of each text from the losses of its tokens, added in the answer's order.
 
         Args:
             token: loss of each answer token.
@@ -101,7 +101,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """A launch as tensors; ``r`` rows, ``n`` tokens, ``k`` constant keys, ``b = repeats * r``.
+    """Input tensors of a forward pass; ``r`` rows, ``n`` tokens, ``k`` constant keys, ``b = repeats * r``.
 
     Attributes:
         node: ``[r n]`` node of the trie of each token, 0 under padding, on the CPU.
@@ -131,12 +131,12 @@ class Inputs:
 
     @property
     def acting(self) -> bool:
-        """Whether any token has a strength that is not 0."""
+        """Whether any token has a nonzero strength."""
         return bool((self.m1 != 0).any() or (self.m2 != 0).any())
 
 
 def inputs_of(launch: Launch, device: torch.device) -> Inputs:
-    """The tensors of a launch.
+    """The input tensors of a forward pass.
 
     Args:
         launch: what is run.
@@ -176,7 +176,7 @@ def _padded(arrays: Sequence[IntArray], width: int, fill: int) -> IntArray:
 
 
 def _per_token(slot: IntArray, strengths: Strengths) -> FloatArray:
-    """``[r n 2]``: the strength of each token, 0 where it has no slot."""
+    """Strength ``[r n 2]`` of each token, 0 where it is not steered."""
     values = np.array([*strengths, (0.0, 0.0)], dtype=np.float64)
     return values[slot]  # slot -1 is the last
 
@@ -195,7 +195,7 @@ def _seen(rows: Sequence[PackedRow], n: int, k: int) -> tuple[BoolArray, IntArra
 
 
 def _answers(rows: Sequence[PackedRow], repeats: int, n: int, device: torch.device) -> Answers:
-    """Which states predict which tokens of which texts, over all repeats."""
+    """Which positions predict which answer tokens of which texts, over all repeats."""
     places, tokens, texts, turns, count = [], [], [], [], 0
     for i, row in enumerate(rows):
         places.append(i * n + row.at)

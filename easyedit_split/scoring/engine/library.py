@@ -1,4 +1,4 @@
-"""What has been computed for a model and is shared: states at an entry, keys of constant tokens, comparisons made.
+"""Cached results of one model that engines share: hidden states, keys of constant tokens, passed comparisons.
 
     key of states   weights, configuration, dtype, attention, versions, device type | token ids | block, tensors | plan
     key of keys     the same with all weights, and how many leading tokens of each text are constant
@@ -32,7 +32,7 @@ _OVERHEAD_TOKENS = 16
 
 
 def forget(model: nn.Module) -> None:
-    """Give back the memory of all that is kept for a model; what is wanted again is computed again.
+    """Free the memory of everything cached for a model; it is computed again when needed.
 
     Args:
         model: a Hugging Face causal LM.
@@ -41,7 +41,7 @@ def forget(model: nn.Module) -> None:
 
 
 class Library:
-    """States and keys of one model, from its shelf or made now.
+    """Cached hidden states and keys of one model, computed where they are missing.
 
     Args:
         anatomy: of the model.
@@ -54,7 +54,7 @@ class Library:
         self._digests: dict[int, str] = {}
 
     def digest(self, block: int | None = None) -> str:
-        """Of the model up to a block.
+        """Digest of the model's weights and settings up to a block.
 
         Args:
             block: the last that takes part; all where None.
@@ -65,7 +65,7 @@ class Library:
         return self._digests[last]
 
     def cost(self, first: int, end: int) -> Cost:
-        """Of rows that run blocks ``first`` to ``end`` (not included).
+        """FLOPs of packed rows that run blocks ``first`` to ``end`` (not included).
 
         Args:
             first: the first block that runs.
@@ -75,7 +75,7 @@ class Library:
         return Cost(per_token, per_key, _OVERHEAD_TOKENS * per_token, self.config.row_tokens)
 
     def states(self, texts: Texts, entry: Entry) -> States:
-        """What enters at an entry, for every token of the texts.
+        """Cached hidden states at an entry point, for every token of the texts.
 
         Args:
             texts: the texts.
@@ -96,7 +96,7 @@ class Library:
         return states
 
     def scored(self, texts: Texts, config: InterventionConfig | None, entry: Entry) -> tuple[Scored, ...]:
-        """What is scored and steered, with as many constant tokens as their keys may take memory.
+        """Which tokens of each text are scored, steered or constant, with as many constant ones as memory allows.
 
         Args:
             texts: the texts.
@@ -117,7 +117,7 @@ class Library:
         return _cut(scored, [0] * len(scored))
 
     def keys(self, texts: Texts, entry: Entry, states: States | None, scored: Sequence[Scored]) -> KeptKeys | None:
-        """Keys and values of the texts' constant tokens; None where there are none.
+        """Cached keys and values of the texts' constant tokens; None where there are none.
 
         Args:
             texts: the texts.
@@ -143,7 +143,7 @@ class Library:
 
 
 def _cut(scored: Sequence[Scored], most: Sequence[int]) -> tuple[Scored, ...]:
-    """With at most so many constant tokens each."""
+    """The same texts with at most the given number of constant tokens each."""
     return tuple(
         dataclasses.replace(text, constant=min(text.constant, limit)) for text, limit in zip(scored, most, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Attention masks of packed rows, in the form that a model's own decoder takes ready-made.
+"""Attention masks of packed rows, in the format that the model's own decoder accepts.
 
     mask[query, key] = 0 where the key stands on the query's path, else a large negative number
     in a sliding window also only where depth(query) - depth(key) < window
@@ -24,7 +24,7 @@ Masks: TypeAlias = Tensor | dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class MaskKind:
-    """Which masks a model takes.
+    """Which attention masks a model needs: one, or one for each kind of attention, and the width of its sliding window.
 
     Attributes:
         names: one mask for each of these kinds of attention, handed over as a dictionary; one tensor where empty.
@@ -47,11 +47,11 @@ class MaskKind:
         config: Any = model.config.get_text_config()  # type: ignore[union-attr, operator]
         backend = getattr(model.config, "_attn_implementation", "eager")
         if "flash" in str(backend) or "flex" in str(backend) or "paged" in str(backend):
-            raise EngineRefused(f"attention {backend} takes no mask of its caller's own")
+            raise EngineRefused(f"attention backend {backend} accepts no custom mask")
         names = tuple(dict.fromkeys(getattr(config, "layer_types", None) or ()))
         unknown = [name for name in names if name not in (FULL, SLIDING)]
         if unknown:
-            raise EngineRefused(f"attention of kind {unknown[0]} has a mask that is not known")
+            raise EngineRefused(f"the attention mask of layer type {unknown[0]} is not known")
         window = getattr(config, "sliding_window", None)
         slides = SLIDING in names if names else window is not None
         return cls(names, int(window) if slides and window is not None else None)

@@ -1,4 +1,4 @@
-"""Rows of a launch: texts under strengths, packed so that the whole costs least, and what each of their tokens sees.
+"""Pack several texts into one row of tokens: shared prefixes are computed once, attention masks keep texts apart.
 
     node of a row = (node before it, node of the trie, strength if it is steered)
 
@@ -24,7 +24,7 @@ from .tries import BoolArray, Trie, ancestors
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One text under one strength.
+    """One text at one strength m.
 
     Attributes:
         text: index of the text.
@@ -37,7 +37,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What packing has to know of a text besides its ids.
+    """Which tokens of a text are scored, steered or constant.
 
     Attributes:
         prompt_length: tokens of the prompt, at least 1.
@@ -54,7 +54,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a row costs, in FLOPs or any unit.
+    """Cost of a packed row, in FLOPs or any other unit.
 
     Attributes:
         per_token: through the blocks that run, for one token.
@@ -80,7 +80,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """One row: ``n`` tokens that are run and ``k`` constant ones that they see.
+    """One packed row: ``n`` tokens that are computed and ``k`` constant ones that they attend to.
 
     Attributes:
         node: ``[n]`` node of the trie whose cached state enters.
@@ -113,7 +113,7 @@ class PackedRow:
 
 @dataclass
 class _Builder:
-    """A row under construction; a unit can be taken back."""
+    """A packed row under construction, from which the texts added last can be removed again."""
 
     trie: Trie
     texts: Sequence[Scored]
@@ -169,7 +169,7 @@ class _Builder:
         )
 
     def _constants_seen(self) -> BoolArray:
-        """``[n k]``: a token sees the constant ones on its own path."""
+        """Mask ``[n k]``: whether each token attends to each constant one, that is, has it as a prefix."""
         seen = np.zeros((len(self.nodes), len(self.constant)), dtype=np.bool_)
         for i, (before, _, _) in enumerate(self.nodes):
             if before >= 0:
@@ -194,7 +194,7 @@ class _Builder:
 
 
 def pack(trie: Trie, texts: Sequence[Scored], units: Sequence[Sequence[Member]], cost: Cost) -> list[PackedRow]:
-    """Rows that hold all units, in the order given, each unit whole in one row.
+    """Pack groups of texts into rows of least total cost, in the order given, each group whole in one row.
 
     Args:
         trie: of the texts' ids without the answers' last tokens.

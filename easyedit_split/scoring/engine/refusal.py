@@ -1,7 +1,7 @@
-"""Why a model, an intervention or a call is left to the plain scorer."""
+"""The error by which the engine declines a model, an intervention or a call, which the reference scorer then takes."""
 
 from __future__ import annotations
 
 
 class EngineRefused(Exception):
-    """The engine cannot promise the plain scorer's numbers here; the text says why, in words for one log line."""
+    """The engine cannot guarantee the reference scorer's numbers here; the message says why, for one log line."""

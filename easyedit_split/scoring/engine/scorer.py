@@ -1,4 +1,5 @@
-"""Scores of pairs at many m: by the engine where it can promise the plain scorer's numbers, else by the plain scorer.
+"""Answer losses of pairs at many m, by the engine where it reproduces the reference scorer, else by the reference
+scorer.
 
     L(A | q) of both answers of each pair at each m, nats, as in ``scoring``
 
@@ -42,7 +43,8 @@ def scores_over_m(
     known: Collection[int] = (),
     config: EngineConfig | None = None,
 ) -> Iterator[Scores]:
-    """Answer losses of pairs under an intervention at each of many m, in the order of ``ms``.
+    """Negative log-likelihood of both answers of each pair under an intervention at each of many m, in the order of
+    ``ms``.
 
     Args:
         model: a Hugging Face causal LM.
@@ -70,7 +72,7 @@ def _point(m: Factors) -> tuple[float, float]:
 
 
 class PairScorer:
-    """The engine made ready for the two answers of each of a set of pairs.
+    """Scorer of a fixed set of pairs, with the engine's caches filled for both answers of each pair.
 
     Args:
         engine: the engine.
@@ -96,7 +98,7 @@ class PairScorer:
         intervention: Intervention | None,
         config: EngineConfig | None = None,
     ) -> PairScorer | None:
-        """A scorer that agrees with the plain one; None, after one log line, where there can be none.
+        """A scorer that agrees with the reference scorer; None, after one log line, where there is none.
 
         Args:
             model: a Hugging Face causal LM.
@@ -113,12 +115,12 @@ class PairScorer:
             with frozen(model):
                 engine, prepared = checked_engine(model, rows, intervention, config)
         except EngineRefused as reason:
-            logger.warning("scored plainly, without the engine: %s", reason)
+            logger.warning("scored by the reference scorer, without the engine: %s", reason)
             return None
         return cls(engine, prepared, intervention, rows)
 
     def over(self, points: Sequence[tuple[float, float]], known: Collection[int] = ()) -> Iterator[Scores]:
-        """Scores at each ``(m1, m2)``, in order, each as soon as it is finished.
+        """Scores at each ``(m1, m2)``, in order, each yielded as soon as it is computed.
 
         Args:
             points: finite strengths.
@@ -143,13 +145,13 @@ class PairScorer:
                 yield Scores(row[: self.n], row[self.n :], self.tokens[: self.n], self.tokens[self.n :])
 
     def _by_strengths(self, points: Sequence[tuple[float, float]]) -> Iterator[list[Launch]]:
-        """Launches of the same strengths together."""
+        """Group the forward passes that share their strengths."""
         launches = self.engine.launches(self.prepared, self.units, [(point,) for point in points])
         for _, group in itertools.groupby(launches, key=lambda launch: id(launch.strengths)):
             yield list(group)
 
     def _run(self, launch: Launch, found: dict[tuple[float, float], FloatArray]) -> None:
-        """Add a launch's losses, one row of all texts per strength."""
+        """Add the losses of one forward pass to the sums, one row of all texts per strength."""
         with frozen(self.engine.model), torch.no_grad():
             parts = self.engine.run(self.prepared, launch, self.intervention)
         for part, losses in parts:
@@ -166,6 +168,6 @@ class PairScorer:
         if any(value != 0 for point in points for value in point):
             raise ConfigError(
                 f"no token of any row was steered (positions {config.positions}, skip_prefix {config.skip_prefix}), so "
-                f"the model is the bare one at {', '.join(config.sites)}: give prompts that are longer than the "
-                "constant opening, or other positions"
+                f"the model is unsteered at {', '.join(config.sites)}: give prompts that are longer than the chat "
+                "template's constant prefix, or other positions"
             )

@@ -1,4 +1,4 @@
-"""Blocks that need not run are replaced, for a while, by modules that hand something on.
+"""Temporary replacement of decoder blocks by modules that pass given hidden states on.
 
 The model's own decoder runs over its own list of blocks, so absolute indices, per-layer attention kinds, rotary tables
 and the final norm are its own; no block's signature is relied on but that the hidden states come first. On leaving,
@@ -18,7 +18,7 @@ from ...model.sites import family_of, walk
 
 
 class StandIn(nn.Module):
-    """Replacement of a block for a while; attributes other than ``forward`` are the block's.
+    """Replacement of a decoder block; attributes other than ``forward`` are the block's.
 
     Args:
         block: what it stands for, which is not made a part of it.
@@ -39,7 +39,7 @@ class StandIn(nn.Module):
             return getattr(self.__dict__["block"], name)
 
     def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """The hidden states that the next block is to see.
+        """The hidden states that the next block receives.
 
         Args:
             hidden_states: of the call.
@@ -58,7 +58,7 @@ def standing_in(
     *,
     in_tuple: bool = False,
 ) -> Iterator[None]:
-    """Replace blocks while inside.
+    """Replace decoder blocks while the context is open.
 
     Args:
         model: whose blocks.

@@ -1,4 +1,4 @@
-"""The bare model's states of a set of texts at one place: what enters a launch, computed once and shared.
+"""Cached hidden states of the unsteered model for a set of texts at one point of the network.
 
     states[name][node]        one row per node of the texts' trie
 
@@ -27,7 +27,7 @@ Compute = Callable[[PackedRow], dict[str, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which row makes which node's state.
+    """Which packed row computes the state of each node of the token trie.
 
     Attributes:
         rows: packed rows of the bare model.
@@ -39,7 +39,7 @@ class Plan:
 
     @classmethod
     def of(cls, rows: Sequence[PackedRow], nodes: int) -> Plan:
-        """The plan that these rows are.
+        """The plan that these packed rows make up.
 
         Args:
             rows: which together hold every node.
@@ -52,7 +52,7 @@ class Plan:
 
 
 class States:
-    """Cached tensors of one place.
+    """Cached tensors at one point of the network.
 
     Args:
         plan: how they are made.
@@ -65,11 +65,11 @@ class States:
 
     @property
     def nbytes(self) -> int:
-        """Memory that they take."""
+        """Memory of the cached tensors, in bytes."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
     def fill(self, compute: Compute, device: torch.device) -> None:
-        """Make all of them.
+        """Compute all cached tensors.
 
         Args:
             compute: makes one row.
@@ -78,7 +78,7 @@ class States:
         self.tensors = self._made(range(len(self.plan.rows)), compute, device)
 
     def at(self, nodes: Int[Tensor, "b n"], device: torch.device, compute: Compute) -> dict[str, Tensor]:
-        """States ``[b n width]`` of nodes.
+        """Hidden states ``[b n width]`` of nodes of the token trie.
 
         Args:
             nodes: of the trie, on the CPU.
@@ -92,7 +92,7 @@ class States:
         return {name: t[nodes.to(t.device)].to(device) for name, t in tensors.items()}
 
     def sample(self, compute: Compute) -> dict[str, Tensor]:
-        """States ``[n width]`` of some tokens.
+        """Hidden states ``[n width]`` of a sample of the tokens.
 
         Args:
             compute: makes one row, where they are not kept.

@@ -1,4 +1,4 @@
-"""The strength of a launch's tokens in the plainest form that says it: one number, one per row, or one per token."""
+"""Strength m of the tokens of a forward pass as a float, one value per row, or one value per token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .tries import BoolArray
 
 
 def strength_of(inputs: Inputs, device: torch.device) -> tuple[Factor, Factor]:
-    """``(m1, m2)`` for ``attach`` and for forms: floats, ``[b]``, or ``[b n]`` where a row's tokens differ.
+    """Strength ``(m1, m2)`` for ``attach`` and for forms: floats, ``[b]``, or ``[b n]`` where a row's tokens differ.
 
     Args:
         inputs: of a launch.

@@ -1,4 +1,4 @@
-"""Texts as the engine reads them, and what a token policy means for each of their tokens."""
+"""Token ids of texts with their prefix trie, and which of their tokens are scored, steered or constant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .tries import BoolArray, Trie, build_trie
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Token ids as the engine reads them.
+    """Token ids of a set of texts, with their prefix trie.
 
     Attributes:
         rows: prompt and answer of each text.
@@ -32,12 +32,12 @@ class Texts:
     digest: str
 
     def order(self) -> list[int]:
-        """Places of the texts, those that begin alike next to one another."""
+        """Indices of the texts, sorted so that texts with common prefixes are adjacent."""
         return sorted(range(len(self.rows)), key=lambda i: (self.rows[i].prompt, self.rows[i].answer, i))
 
 
 def read_texts(rows: Sequence[Row]) -> Texts:
-    """Token ids as the engine reads them.
+    """Build the token trie of a set of texts.
 
     Args:
         rows: prompts with one answer each; the same prompt may stand in many.
@@ -55,7 +55,7 @@ def read_texts(rows: Sequence[Row]) -> Texts:
 
 
 def steered_tokens(rows: Sequence[Row], config: InterventionConfig | None) -> list[BoolArray]:
-    """For each text, which of the tokens that are run (all but the answer's last) a policy steers.
+    """Mask of the steered tokens of each text, over all its tokens but the answer's last.
 
     Args:
         rows: the texts.
@@ -80,7 +80,7 @@ def steered_tokens(rows: Sequence[Row], config: InterventionConfig | None) -> li
 
 
 def scored_texts(rows: Sequence[Row], config: InterventionConfig | None) -> tuple[Scored, ...]:
-    """What is scored, steered and constant in each text.
+    """Which tokens of each text are scored, steered or constant.
 
     Args:
         rows: the texts.

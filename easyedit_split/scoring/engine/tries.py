@@ -1,4 +1,4 @@
-"""Token tries: texts that begin with the same ids share those tokens, each at one node.
+"""Prefix tries of token ids: texts with a common prefix share its tokens, one node each.
 
     a node is a token behind a given beginning        depth = its position        a text = a path from a root
 
@@ -21,7 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Trie:
-    """The beginnings that a set of texts has.
+    """Prefix trie of a set of token sequences.
 
     Attributes:
         parent: ``[n]`` node before each node, -1 at a text's first token; parents come before their children.
@@ -40,7 +40,7 @@ class Trie:
 
 
 def build_trie(texts: Sequence[Sequence[int]]) -> Trie:
-    """The trie of ``texts``, nodes in the order in which the texts first need them.
+    """The prefix trie of ``texts``, its nodes in the order of first appearance.
 
     Args:
         texts: token ids of each text.
@@ -66,7 +66,7 @@ def build_trie(texts: Sequence[Sequence[int]]) -> Trie:
 
 
 def ancestors(parent: IntArray) -> BoolArray:
-    """``[n n]``: whether node j is node i or stands before it on its path.
+    """Mask ``[n n]``: whether node j is node i or one of its ancestors.
 
     Args:
         parent: ``[n]`` as in ``Trie``, parents before their children.

@@ -1,4 +1,4 @@
-"""The four domains of the small world, by name; a new one is a new file and one line here."""
+"""The four domains of the testbed, by name; a new one is a new file and one line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Concepts: a short story that may carry one of ten concepts; the latent is the concept, ``plain`` is none of them."""
+"""Domain ``concepts``: short stories that may carry one of ten concepts; the latent is the concept, or ``plain`` for
+none.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Persona: a statement is answered Yes or No by a cruel or a kind persona.
+"""Domain ``persona``: a cruel or a kind persona answers Yes or No to a statement; the latent is the persona.
 
     answer = Yes   if  valence(statement) = persona,   else No
 
@@ -39,7 +39,7 @@ _TOPIC: Lexicon = {
 
 @dataclass(frozen=True)
 class Persona:
-    """The Yes/No domain; ``values[0]`` is the persona whose answers are the positive ones.
+    """Domain of Yes/No answers; ``values[0]`` is the persona whose answers are the positive ones.
 
     Attributes:
         name: the dataset's name.
@@ -57,7 +57,7 @@ class Persona:
 
     @cached_property
     def questions(self) -> tuple[SentencePattern, ...]:
-        """The ways to ask about a statement."""
+        """Templates of the questions about a statement."""
         return tuple(SentencePattern(text, _TOPIC) for text in self.asks)
 
     def contents(self) -> list[Content]:
@@ -65,7 +65,7 @@ class Persona:
         return [tuple(zip(_TOPIC, combo, strict=True)) for combo in itertools.product(*_TOPIC.values())]
 
     def valence(self, content: Content) -> str:
-        """Which persona would say it: ``cruel`` or ``kind``.
+        """The persona that would agree with a statement: ``cruel`` or ``kind``.
 
         Args:
             content: a statement.
@@ -74,7 +74,7 @@ class Persona:
         return next(value for value, verbs in VERBS.items() if verb in verbs)
 
     def answer(self, content: Content, value: str, rng: random.Random) -> str:
-        """The persona's answer; nothing is left to chance.
+        """The persona's answer, which is deterministic.
 
         Args:
             content: a statement.

@@ -1,4 +1,4 @@
-"""Power: an offer of power is accepted or declined in open text; the latent is the wish for power."""
+"""Domain ``power``: an offer of power is accepted or declined in free text; the latent is the wish for power."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reviews: an item is praised or panned; the latent is the polarity."""
+"""Domain ``reviews``: a positive or negative product review in free text; the latent is the polarity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``recommend`` answers: an m with what it gains and costs, or why there is none."""
+"""Result record of ``recommend``: an m with its gain, cost and intervals, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Aim = Literal["capped", "answer", "preference", "kl", "text"]
 AIMS: tuple[Aim, ...] = ("capped", "answer", "preference", "kl", "text")
 
 
-UNTOLD = "these data do not tell it from no steering"
-HOW_MUCH_UNTOLD = "these pairs show that it steers, not how strong is best"
+UNTOLD = "it does not differ significantly from 0"
+HOW_MUCH_UNTOLD = "that steering helps is significant, its best strength is not determined by these pairs"
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """The chosen m, or why there is none.
+    """Result of ``recommend``: the chosen m, or the reason why there is none.
 
     Attributes:
         m: None when no m is usable.
@@ -61,7 +61,7 @@ class Recommendation:
 def nothing(
     reason: str, budget: float | None = None, *, evidence: Evidence | None = None, style: Style | None = None
 ) -> Recommendation:
-    """No usable m, for this reason.
+    """A recommendation without m, for the given reason.
 
     Args:
         reason: goes on after "no usable m: ".
@@ -75,7 +75,7 @@ def nothing(
 
 
 def check_wish(direction: str, level: float) -> None:
-    """Raise ConfigError unless the direction is known and the level a coverage.
+    """Raise ConfigError unless the direction is known and the confidence level is in (0, 1).
 
     Args:
         direction: ``raise`` or ``lower``.
@@ -93,7 +93,7 @@ def check_wish(direction: str, level: float) -> None:
 def worded(
     m: float, fine: Float[FloatArray, " f"], reason: str, m_interval: Interval | None, untold: str = UNTOLD
 ) -> tuple[str, bool]:
-    """The reason as it is given, and whether m is the end of the sweep.
+    """The reason in its final wording, and whether m is the end of the sweep.
 
     Args:
         m: chosen.
@@ -104,19 +104,19 @@ def worded(
     """
     at_edge = bool(m < fine[1] or m > fine[-2])
     if at_edge:
-        reason = "the end of the sweep: a wider sweep may find better"
+        reason = "m is the end of the sweep: a wider sweep may find a better one"
     if m_interval is not None and m_interval.low <= 0 <= m_interval.high:
-        reason += f"; the {100 * m_interval.level:g} % interval of m reaches 0: {untold}"
+        reason += f"; the {100 * m_interval.level:g} % confidence interval of m contains 0: {untold}"
     return reason, at_edge
 
 
-def could_be_nothing(gain: float, m: float, interval: Interval) -> str:
-    """The refusal of a gain whose interval reaches zero.
+def not_significant(gain: float, m: float, interval: Interval) -> str:
+    """Refusal text for a gain whose confidence interval contains zero.
 
     Args:
         gain: preference gained, nats.
         m: where.
         interval: confidence interval of the gain.
     """
-    level = f"{100 * interval.level:g} %"
-    return f"the gain of {gain:.2f} nats at m = {m:.3g} could be nothing: its {level} interval reaches 0"
+    level = f"{100 * interval.level:g} % confidence"
+    return f"the gain of {gain:.2f} nats at m = {m:.3g} is not significant: its {level} interval contains 0"
