@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..analysis import Collateral
 from ..analysis.choose_m.evidence import Evidence
 from ..analysis.figures.plots import Drawn, plot_sweep, save_figure
 from ..scoring.collateral import collateral_means
@@ -74,7 +75,11 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
     if result.side_effects is not None:
         write_table(result.side_effects, folder / "collateral.csv")
     write_table(result.texts, folder / "texts.json")
-    figure = plot_sweep([Drawn(item.fit, None, item.choice) for item in result.trained], title=_title(result))
+    effects = None if result.side_effects is None else Collateral.of(result.side_effects)
+    drawn = [
+        Drawn(item.fit, None, item.choice, collateral=effects if item is best else None) for item in result.trained
+    ]
+    figure = plot_sweep(drawn, title=_title(result), texts=result.texts)
     page = report(result, folder)
 
     def draw(path: Path) -> None:

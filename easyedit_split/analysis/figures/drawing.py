@@ -3,7 +3,8 @@
 Points carry their fitted curve, or a thin line from point to point where there is no fit: solid and filled for
 preference, dashed and hollow for utility. A band is the pointwise interval of the fitted curve. A diamond marks the
 recommended m on the curve; its interval stands just above it in the curve's colour. Each panel says the R2 of its fits
-and whether they miss their points; where they do, a dotted smooth curve stands beside, and regions follow it.
+and whether they miss their points; where they do, the curve is a smoothing spline, which regions follow, and the fitted
+form is dotted, without a band.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from ...sweep_curves import Kind
 from ...types import FloatArray
+from ..choose_m.beside import Collateral
 from ..choose_m.interval import Interval
 from ..choose_m.result import Recommendation
 from ..fit.sweep_fit import SweepFit
@@ -27,7 +29,7 @@ from ..smooth import SmoothCurve, smooth_curve
 from ..uncertainty.band import band, left_out_by_band
 from ..uncertainty.spread import Spread
 from .legend import Shown
-from .style import BAND_ALPHA, HOLLOW, LINES, REGION_COLOURS, REGION_EDGE, SMOOTH_LINE, Look
+from .style import BAND_ALPHA, HOLLOW, LINES, MISSED_LINE, REGION_COLOURS, REGION_EDGE, Look
 
 FINE = 801
 LIFT, LIFT_MORE = 7.0, 4.0  # points from a diamond up to its interval, and further for the next one nearby
@@ -45,6 +47,7 @@ class Drawn:
         recommendation: marked where m is not None.
         label: its name; None makes one of what the figure's curves differ in.
         source: file that it comes from, for the name where nothing else tells curves apart.
+        collateral: KL per token over m, drawn below; None where it was not measured.
     """
 
     fit: SweepFit
@@ -52,6 +55,7 @@ class Drawn:
     recommendation: Recommendation | None = None
     label: str | None = None
     source: str = ""
+    collateral: Collateral | None = None
 
 
 def draw_curves(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Shown) -> None:
@@ -81,16 +85,17 @@ def _curve(ax: Axes, drawn: Drawn, kind: Kind, style: Look, shown: Shown) -> Non
         ax.plot(table.m, table.mean, linestyle=LINES[kind], linewidth=0.7, zorder=3, **points)
         return
     ax.plot(table.m, table.mean, linestyle="", alpha=0.55, zorder=3, **points)
-    m = _fine(table.m)
+    m, smooth = _fine(table.m), smooth_instead(drawn, kind)
+    if smooth is not None:
+        ax.plot(m, smooth(m), linestyle=LINES[kind], color=colour, zorder=4)
+        ax.plot(m, fit(m), linestyle=MISSED_LINE, color=colour, linewidth=0.8, zorder=4)
+        shown.missed = True
+        return
     ax.plot(m, fit(m), linestyle=LINES[kind], color=colour, zorder=4)
     ends = None if drawn.spread is None else band(drawn.spread, fit, m)
     if drawn.spread is not None and ends is not None:
         ax.fill_between(m, *ends, color=colour, alpha=BAND_ALPHA, linewidth=0, zorder=2)
         shown.bands.add((drawn.spread.method, drawn.spread.level))
-    smooth = smooth_instead(drawn, kind)
-    if smooth is not None:
-        ax.plot(m, smooth(m), linestyle=SMOOTH_LINE, color=colour, linewidth=0.8, zorder=4)
-        shown.smooth = True
 
 
 def smooth_instead(drawn: Drawn, kind: Kind) -> SmoothCurve | None:
@@ -156,7 +161,8 @@ def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Sho
     for item, style in inside:
         fit, advice = item.fit.fit(kind), item.recommendation
         if fit is not None and advice is not None and advice.m is not None:
-            found.append((advice.m, float(fit(np.array([advice.m]))[0]), advice.m_interval, style.colour))
+            curve = smooth_instead(item, kind) or fit
+            found.append((advice.m, float(curve(np.array([advice.m]))[0]), advice.m_interval, style.colour))
             ax.plot(
                 [advice.m], [found[-1][1]], "D", color="black", markerfacecolor=style.colour, markersize=4, zorder=6
             )

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ...sweep_curves import KINDS
-from .style import BAND_ALPHA, HOLLOW, LEGEND, LINES, REGION_COLOURS, REGION_EDGE, SMOOTH_LINE, Look
+from .style import BAND_ALPHA, HOLLOW, LEGEND, LINES, MISSED_LINE, REGION_COLOURS, REGION_EDGE, Look
 
 BANDS = {"bootstrap": "over pairs", "sandwich": "over pairs", "residual": "residuals"}
 
@@ -27,7 +27,7 @@ class Shown:
         regions: regions that were drawn.
         bands: method and level of each band.
         marks: whether a recommended m is marked.
-        smooth: whether a smooth curve stands beside a fitted one.
+        missed: whether a fitted form misses its points, so that a smoothing spline is the curve.
     """
 
     looks: dict[str, Look] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Shown:
     regions: set[str] = field(default_factory=set)
     bands: set[tuple[str, float]] = field(default_factory=set)
     marks: bool = False
-    smooth: bool = False
+    missed: bool = False
 
 
 def curves_drawn(shown: Shown) -> list[Artist]:
@@ -65,8 +65,17 @@ def parts_drawn(shown: Shown) -> list[Artist]:
         out.append(
             Line2D([], [], color="0.3", marker="D", linestyle="", markeredgecolor="black", label="recommended m")
         )
-    if shown.smooth:
-        out.append(Line2D([], [], color="0.3", linestyle=SMOOTH_LINE, linewidth=0.8, label="smoothing spline"))
+    if shown.missed:
+        out.append(
+            Line2D(
+                [],
+                [],
+                color="0.3",
+                linestyle=MISSED_LINE,
+                linewidth=0.8,
+                label="fitted form where it misses (curve: smoothing spline)",
+            )
+        )
     for label in sorted({f"{100 * level:g} % CI ({BANDS[method]})" for method, level in shown.bands}):
         out.append(Patch(color="0.3", alpha=BAND_ALPHA, linewidth=0, label=label))
     out += [

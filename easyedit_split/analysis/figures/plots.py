@@ -17,11 +17,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from numpy.typing import ArrayLike
 
 from ...sweep_curves import KINDS, Kind, SweepLike
 from ...types import ConfigError
 from ..fit.sweep_fit import fit_sweep
+from .below import LINE_INCHES, draw_collateral, text_lines, write_texts_below
 from .drawing import Drawn, draw_curves, draw_regions, has_kind, write_quality
 from .legend import Shown, add_legend
 from .naming import PanelLayout, curve_names, panel_layout
@@ -62,7 +64,12 @@ def shade_regions(ax: Axes, drawn: Drawn) -> Axes:
 
 
 def plot_sweep(
-    drawn: Sequence[Drawn] | SweepLike, *, overlay: bool = False, shade: bool | None = None, title: str | None = None
+    drawn: Sequence[Drawn] | SweepLike,
+    *,
+    overlay: bool = False,
+    shade: bool | None = None,
+    title: str | None = None,
+    texts: pd.DataFrame | None = None,
 ) -> Figure:
     """Plot a sweep in panels by form, dataset and model: preference above utility, or both in one panel with
     ``overlay``.
@@ -73,9 +80,11 @@ def plot_sweep(
         overlay: both curves on one scale (utility may lie far below preference).
         shade: regions of the preference; default: only in panels that hold a single intervention.
         title: above the figure.
+        texts: what the model writes over m (``m1, prompt, text``): the first prompt's answers stand below the panels.
 
     Raises:
         ConfigError: nothing to draw.
+        DataError: texts without a column that they need.
     """
     drawn = _drawn(drawn)
     if not drawn:
@@ -85,31 +94,60 @@ def plot_sweep(
     names = curve_names(keys, [item.label for item in drawn], [item.source for item in drawn])
     looks = {name: look(k) for k, name in enumerate(dict.fromkeys(names))}
     kinds: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
+    rows = len(kinds) + any(item.collateral is not None for item in drawn)  # panels above each other
     shown = Shown(looks=looks)
     with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
-        size = (len(layout.columns), len(layout.rows) * len(kinds))
+        size = (len(layout.columns), len(layout.rows) * rows)
         width, height = max(3.4, PANEL_INCHES[0] * size[0] + 0.4), PANEL_INCHES[1] * size[1] + 0.5
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes: list[list[Axes]] = figure.subplots(size[1], size[0], sharey="row", squeeze=False).tolist()
+        lines = [] if texts is None else text_lines(texts, width - 0.4, drawn[0].fit.curve.r_per_m)
+        below = LINE_INCHES * len(lines)
+        figure = Figure(figsize=(width, height + below), layout="constrained")
+        heights = [PANEL_INCHES[1]] * size[1] + ([below] if lines else [])
+        grid = figure.add_gridspec(len(heights), size[0], height_ratios=heights)
+        axes = _panels(figure, grid, size)
+        if lines:
+            write_texts_below(figure.add_subplot(grid[-1, :]), lines)
         cells: dict[tuple[int, int], list[tuple[Drawn, Look]]] = {}
         for item, name in zip(drawn, names, strict=True):
             cells.setdefault(layout.cell(item.fit.curve.key), []).append((item, looks[name]))
-        for (row, column), inside in cells.items():
-            stack = [line[column] for line in axes[row * len(kinds) : (row + 1) * len(kinds)]]
-            _stack(stack, inside, kinds, len(inside) == 1 if shade is None else shade, shown)
-            stack[0].set_title(layout.title(inside[0][0].fit.curve.key))
-        for row in range(len(layout.rows)):
-            members = [item for (line, _), inside in cells.items() if line == row for item, _ in inside]
-            for inner, own in enumerate(kinds):
-                _limit(axes[row * len(kinds) + inner][0], members, own)
-        _label(axes, layout, kinds, set(cells))
-        for (row, column), inside in cells.items():
-            _natural_axis(axes[row * len(kinds)][column], [item for item, _ in inside])
+        _fill(axes, layout, kinds, cells, rows, shade, shown)
         figure.align_ylabels()
         add_legend(figure, shown)
         if title:
             figure.suptitle(title, fontsize=9)
     return figure
+
+
+def _panels(figure: Figure, grid: GridSpec, size: tuple[int, int]) -> list[list[Axes]]:
+    """Empty panels, ``size`` columns and rows; those of a row share their y axis."""
+    axes: list[list[Axes]] = []
+    for row in range(size[1]):
+        first = figure.add_subplot(grid[row, 0])
+        axes.append([first, *(figure.add_subplot(grid[row, k], sharey=first) for k in range(1, size[0]))])
+    return axes
+
+
+def _fill(
+    axes: list[list[Axes]],
+    layout: PanelLayout,
+    kinds: list[Sequence[Kind]],
+    cells: dict[tuple[int, int], list[tuple[Drawn, Look]]],
+    rows: int,
+    shade: bool | None,
+    shown: Shown,
+) -> None:
+    """Draw every cell's interventions into its panels, and label the axes."""
+    for (row, column), inside in cells.items():
+        stack = [line[column] for line in axes[row * rows : (row + 1) * rows]]
+        _stack(stack, inside, kinds, len(inside) == 1 if shade is None else shade, shown)
+        stack[0].set_title(layout.title(inside[0][0].fit.curve.key))
+    for row in range(len(layout.rows)):
+        members = [item for (line, _), inside in cells.items() if line == row for item, _ in inside]
+        for inner, own in enumerate(kinds):
+            _limit(axes[row * rows + inner][0], members, own)
+    _label(axes, layout, kinds, set(cells), rows)
+    for (row, column), inside in cells.items():
+        _natural_axis(axes[row * rows][column], [item for item, _ in inside])
 
 
 def _drawn(given: Sequence[Drawn] | SweepLike) -> list[Drawn]:
@@ -140,7 +178,10 @@ def _stack(
     stack: Sequence[Axes], inside: list[tuple[Drawn, Look]], kinds: list[Sequence[Kind]], shade: bool, shown: Shown
 ) -> None:
     """Create the panels of one form, dataset and model, stacked over one m axis."""
-    for ax, own in zip(stack, kinds, strict=True):
+    if len(stack) > len(kinds):
+        draw_collateral(stack[-1], inside)
+        stack[-1].sharex(stack[0])
+    for ax, own in zip(stack, kinds, strict=False):
         empty = [kind for kind in own if not any(has_kind(item, kind) for item, _ in inside)]
         if len(empty) < len(own):
             ax.axvline(0.0, color="0.6", linewidth=0.5, zorder=1)
@@ -197,19 +238,24 @@ def _natural_axis(ax: Axes, inside: Sequence[Drawn]) -> None:
 
 
 def _label(
-    axes: list[list[Axes]], layout: PanelLayout, kinds: list[Sequence[Kind]], cells: set[tuple[int, int]]
+    axes: list[list[Axes]],
+    layout: PanelLayout,
+    kinds: list[Sequence[Kind]],
+    cells: set[tuple[int, int]],
+    rows: int,
 ) -> None:
-    """Label the outer panels' axes, hide shared tick labels, and hide panels without a curve."""
+    """Axis labels on the outer panels, tick labels where panels do not share them; panels without a curve vanish."""
+    labels = [f"{' / '.join(own)}\nlog-odds (nats)" for own in kinds] + ["KL divergence\n(nats per token)"]
     for row in range(len(layout.rows)):
         filled = [column for column in range(len(layout.columns)) if (row, column) in cells]
-        for inner, own in enumerate(kinds):
-            line = axes[row * len(kinds) + inner]
+        for inner in range(rows):
+            line = axes[row * rows + inner]
             for column, ax in enumerate(line):
                 ax.set_axis_on() if column in filled else ax.set_axis_off()
-                ax.tick_params(labelleft=column == filled[0], labelbottom=inner == len(kinds) - 1)
-            line[filled[0]].set_ylabel(f"{' / '.join(own)}\nlog-odds (nats)")
+                ax.tick_params(labelleft=column == filled[0], labelbottom=inner == rows - 1)
+            line[filled[0]].set_ylabel(labels[inner])
             if not any(ax.lines for ax in line):
                 line[0].set_yticks([])
     for column in range(len(layout.columns)):
         last = max(row for row, filled in cells if filled == column)
-        axes[(last + 1) * len(kinds) - 1][column].set_xlabel("steering factor m")
+        axes[(last + 1) * rows - 1][column].set_xlabel("steering factor m")

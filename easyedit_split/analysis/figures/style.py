@@ -44,7 +44,7 @@ BAND_ALPHA = 0.18
 LINES: Mapping[str, Literal["-"] | tuple[float, tuple[float, ...]]] = MappingProxyType(
     {"preference": "-", "utility": (0, (4.0, 1.4))}
 )
-SMOOTH_LINE: tuple[float, tuple[float, ...]] = (0, (1.0, 1.2))
+MISSED_LINE: tuple[float, tuple[float, ...]] = (0, (1.0, 1.2))
 REGION_COLOURS: Mapping[str, str] = MappingProxyType(
     {"linear": "#DCE9F5", "transitional": "#FBF3DC", "convergence": "#EDEDED"}
 )

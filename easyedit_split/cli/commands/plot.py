@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 
 from ...analysis import (
     Budget,
+    Collateral,
     FitError,
     Spread,
     SweepFit,
@@ -23,14 +25,17 @@ from ...analysis.choose_m.scored_pairs import ScoredPairs
 from ...analysis.figures.style import check_figure_suffix
 from ...analysis.uncertainty.band import left_out_by_band
 from ...storage import write_whole
-from ...types import DataError
+from ...sweep_table import read_columns
+from ...types import ConfigError, DataError
 from ..advice import METHODS, left_out
 from ..console import say, say_written
 from ..labels import short_label
 from ..options import OverwriteOption
 from ..output_paths import check_file
 
-EPILOG = "Example: easyedit-split plot power.parquet --fit --out power.png"
+EPILOG = """Example: easyedit-split plot power.parquet --fit --out power.png
+
+Example: easyedit-split plot power.parquet --collateral power.collateral.csv --texts power.texts.json --out power.png"""
 
 
 def command(  # noqa: DOC101, DOC103
@@ -40,6 +45,12 @@ def command(  # noqa: DOC101, DOC103
         bool, typer.Option("--fit", help="Draw fitted curves, bands, regions and the recommended m.")
     ] = False,
     overlay: Annotated[bool, typer.Option("--overlay", help="Both curves in one panel, as in the paper.")] = False,
+    collateral: Annotated[
+        Path | None, typer.Option(help="Side effects over m, drawn below: a table with m1, kl, tokens.")
+    ] = None,
+    texts: Annotated[
+        Path | None, typer.Option(help="Texts over m, shown below: a table with m1, prompt, text.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the figure.")] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -54,7 +65,12 @@ def command(  # noqa: DOC101, DOC103
             say(problem, "yellow")
         if item.curve.excluded:
             say(f"{short_label(item.curve)}: {left_out(item.curve)}")
-    draw_figure(fits, to, overlay=overlay, title=title, sources=[name for _, name in found])
+    if len(fits) > 1 and (collateral is not None or texts is not None):
+        raise ConfigError(f"--collateral and --texts are of one intervention; the sweeps hold {len(fits)}")
+    effects = None if collateral is None else Collateral.read(collateral)
+    said = None if texts is None else read_columns(texts, ("m1",))
+    names = [name for _, name in found]
+    draw_figure(fits, to, overlay=overlay, title=title, sources=names, collateral=effects, texts=said)
     say_written("figure", to)
 
 
@@ -66,6 +82,8 @@ def draw_figure(
     title: str | None = None,
     budget: Budget | None = None,
     sources: list[str] | None = None,
+    collateral: Collateral | None = None,
+    texts: pd.DataFrame | None = None,
 ) -> None:
     """Write the figure of sweeps; converged fits get a confidence band and, where both exist, the recommended m.
 
@@ -76,6 +94,8 @@ def draw_figure(
         title: text above the figure.
         budget: of the recommended m.
         sources: name of the file that each comes from.
+        collateral: side effects of the only one, drawn below.
+        texts: what the model writes over m, shown below.
     """
     from ...analysis.figures.plots import Drawn, plot_sweep, save_figure
 
@@ -85,7 +105,7 @@ def draw_figure(
         varied, advice = vary(item, "drawn without a band"), None
         if item.preference is not None and item.utility is not None:
             advice = choose(item, budget=budget, spread=varied)
-        drawn.append(Drawn(item, varied, advice, source=source))
+        drawn.append(Drawn(item, varied, advice, source=source, collateral=collateral))
     for method in dict.fromkeys(item.spread.method for item in drawn if item.spread is not None):
         say(f"confidence bands {METHODS[method]}")
     for one in drawn:
@@ -94,7 +114,7 @@ def draw_figure(
     advised = [item.recommendation.method for item in drawn if item.recommendation is not None]
     for known in dict.fromkeys(name for name in advised if name is not None):
         say(f"confidence intervals of m {METHODS[known]}")
-    figure = plot_sweep(drawn, overlay=overlay, title=title)
+    figure = plot_sweep(drawn, overlay=overlay, title=title, texts=texts)
 
     def save(path: Path) -> None:
         save_figure(figure, path)
