@@ -23,7 +23,7 @@ from ..types import ArtifactError, ConfigError
 from . import vectors as formats
 from .host.wrappers import tokens_of, use_defined_attention
 from .live import put
-from .settings import ApplySettings, apply_settings
+from .settings import RECOMMENDED, ApplySettings, apply_settings
 
 logger = logging.getLogger(__name__)
 
@@ -71,10 +71,24 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
         read = _with_prefix(read, settings.skip_prefix, wrapper, artifact)
         _check_keys(read, settings, hparams.alg_name, where)
         found.append(read.to(next(wrapper.model.parameters()).device))
-    for intervention, m in zip(found, settings.multipliers, strict=True):
+    multipliers = _stored_m(artifact, settings, where) if settings.recommended else settings.multipliers
+    for intervention, m in zip(found, multipliers, strict=True):
         put(wrapper, hparams.alg_name, intervention, m)
         logger.info("%s: %s at %s, m = %g", hparams.alg_name, intervention.config.form, intervention.config.sites[0], m)
     return wrapper
+
+
+def _stored_m(artifact: Artifact | None, settings: ApplySettings, where: str) -> tuple[float, ...]:
+    """The m that the artifact stores for the concept, once for each layer."""
+    m = None if artifact is None else artifact.chosen_m(_concept(artifact, settings.concept_id))
+    if m is None:
+        raise ConfigError(
+            f"multipliers: {RECOMMENDED}, but {where} stores no m: choose one with `easyedit-split recommend SWEEP "
+            "--save FOLDER`, or give numbers"
+        )
+    if isinstance(m, tuple):
+        raise ConfigError(f"multipliers: {RECOMMENDED}, but m1 and m2 differ in {where} ({m[0]:g}, {m[1]:g}): give m")
+    return (m,) * len(settings.layers)
 
 
 def _usable(wrapper: Any, hparams: Any) -> Any:
@@ -127,14 +141,20 @@ def _state(layer: int, settings: ApplySettings, vectors: Mapping[str, Any] | Non
 
 
 def _of_concept(artifact: Artifact, concept_id: int) -> Intervention:
+    return artifact[_concept(artifact, concept_id)]
+
+
+def _concept(artifact: Artifact, concept_id: int) -> str:
+    """Name of the concept that EasyEdit2's number means."""
     ids: dict[str, str] = artifact.record.get("concept_ids", {})
     if ids:
         if str(concept_id) not in ids:
             raise ConfigError(f"no concept_id {concept_id}{nearest(str(concept_id), tuple(ids))}")
-        return artifact[ids[str(concept_id)]]
+        return ids[str(concept_id)]
     if concept_id != 0:
         raise ConfigError(f"concept_id is {concept_id}, but these vectors are of one concept: remove the key")
-    return artifact.only()
+    artifact.only()
+    return artifact.concepts[0]
 
 
 def single_layer(intervention: Intervention, layer: int, where: str) -> Intervention:

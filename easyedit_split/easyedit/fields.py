@@ -215,7 +215,7 @@ class ApplyFields:
     Attributes:
         alg_name: the method.
         layers: 0-based block indices.
-        multipliers: m of each layer.
+        multipliers: m of each layer; or ``recommended``, the m that the artifact stores.
         steer_vector_load_dir: folder that training wrote.
         concept_id: which concept, of files that hold several.
         form: checked against what was saved.

@@ -43,13 +43,18 @@ class TrainSettings:
             require(value is None or value >= 1, f"{name} is {value}, must be at least 1")
 
 
+RECOMMENDED = "recommended"
+"""In place of numbers: the m that ``recommend --save`` stored in the artifact."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApplySettings:
     """Which interventions are applied, where and how strongly; ``layers`` and ``multipliers`` correspond.
 
     Attributes:
         layers: 0-based block indices.
-        multipliers: m of each layer.
+        multipliers: m of each layer; empty where ``recommended``.
+        recommended: whether every layer takes the m that the artifact stores.
         load_dir: folder that training wrote.
         concept_id: which concept, of files that hold several.
         form: checked against what was saved.
@@ -58,7 +63,8 @@ class ApplySettings:
     """
 
     layers: tuple[int, ...]
-    multipliers: tuple[float, ...]
+    multipliers: tuple[float, ...] = ()
+    recommended: bool = False
     load_dir: str | None = None
     concept_id: int = 0
     form: str | None = None
@@ -68,8 +74,9 @@ class ApplySettings:
     def __post_init__(self) -> None:
         require(len(self.layers) > 0, "layers is empty, name at least one block, e.g. layers: [20]")
         require(
-            len(self.layers) == len(self.multipliers),
-            f"{len(self.layers)} layers but {len(self.multipliers)} multipliers: give one m per layer",
+            self.recommended or len(self.layers) == len(self.multipliers),
+            f"{len(self.layers)} layers but {len(self.multipliers)} multipliers: give one m per layer, or "
+            f"multipliers: {RECOMMENDED}",
         )
         require(len(set(self.layers)) == len(self.layers), f"layers holds one twice: {list(self.layers)}")
 
@@ -129,6 +136,8 @@ def apply_settings(hparams: Any, where: str) -> ApplySettings:
     mapping = {"load_dir": values.get("steer_vector_load_dir")}
     names = ("layers", "multipliers", "concept_id", "form", "placement", "skip_prefix")
     mapping |= {key: values[key] for key in names if key in values}
+    if mapping["multipliers"] in (RECOMMENDED, [RECOMMENDED]):
+        mapping |= {"multipliers": (), "recommended": True}
     return build(ApplySettings, mapping, where)
 
 

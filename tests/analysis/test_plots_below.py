@@ -86,6 +86,6 @@ def test_where_the_form_misses_its_points_the_curve_follows_them(item: Drawn) ->
     assert len(found) == 2
     solid = found.pop(str(LINES["preference"]))
     (dotted,) = found.values()
-    assert MISSED_LINE != LINES["preference"]
+    assert LINES["preference"] != MISSED_LINE
     assert np.abs(solid - points).max() < 0.5 < np.abs(dotted - points).max()
     assert len(curves(item)) == 1, "control: a form that fits stands alone"

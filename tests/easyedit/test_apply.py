@@ -193,6 +193,27 @@ def test_each_concept_gets_its_own(
         applier(host, tmp_path, qwen, {"SPLIT": {**values, "concept_id": 5}}, {"SPLIT": place})
 
 
+def test_the_recommended_m_is_the_one_that_the_artifact_stores(
+    host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
+) -> None:
+    values = {"layers": [1, 2], "multipliers": "recommended"}
+    place, vectors = trained()
+    with pytest.raises(ConfigError, match="stores no m: choose one with `easyedit-split recommend"):
+        applier(host, tmp_path, qwen, {"SPLIT": values}, {"SPLIT": place})
+    own = tmp_path / "chosen" / "steering"
+    vectors.artifact.with_m(2.5).save_pretrained(own)
+    stored, plain = (
+        applier(host, tmp_path, qwen, {"SPLIT": {**values, "multipliers": m}}, {"SPLIT": own.parent}).model
+        for m in ("recommended", [2.5, 2.5])
+    )
+    ids = prompt_ids(plain.tokenizer)
+    assert torch.equal(logits(stored.model, ids), logits(plain.model, ids))
+    assert [live.m for live in live_on(stored)] == [2.5, 2.5]
+    vectors.artifact.with_m((2.0, 3.0)).save_pretrained(own, overwrite=True)
+    with pytest.raises(ConfigError, match="m1 and m2 differ"):
+        applier(host, tmp_path, qwen, {"SPLIT": values}, {"SPLIT": own.parent})
+
+
 def test_a_layer_that_was_not_trained_is_refused(
     host: HostUnderTest, trained: Trained, qwen: Path, tmp_path: Path
 ) -> None:

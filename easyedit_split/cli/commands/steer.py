@@ -61,10 +61,7 @@ def command(  # noqa: DOC101, DOC103
         typer.Option(help="Largest KL divergence allowed on neutral prompts at the chosen m, nats per token."),
     ] = None,
     judge: Annotated[
-        int,
-        typer.Option(
-            help="Number of dev prompts whose texts the unsteered model scores, to choose m; 0: by the pairs alone."
-        ),
+        int, typer.Option(help="Dev prompts whose texts the unsteered model scores, to choose m; 0: the pairs choose.")
     ] = 0,
     neutral: Annotated[
         int, typer.Option(help="Number of neutral prompts on which side effects are measured; 0: none.")
