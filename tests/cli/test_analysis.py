@@ -237,6 +237,22 @@ def test_a_sweep_with_wide_gaps_is_told_to_look_closer(run: Run, tmp_path: Path)
         assert "--refine" not in run("recommend", file, "--budget", "10%")[1], "no other aim looks for it"
 
 
+def test_side_effects_and_texts_are_drawn_below(run: Run, sentence: Sentence, tmp_path: Path) -> None:
+    sweep, kl, texts = saved(rows(pairs=8), tmp_path), tmp_path / "kl.csv", tmp_path / "texts.json"
+    pd.DataFrame({"m1": [-4.0, 4.0], "kl": [1.0, 2.0], "tokens": [10, 10]}).to_csv(kl, index=False)
+    texts.write_text(json.dumps([{"m1": m, "prompt": "How?", "text": f"at {m}"} for m in (0.0, 4.0)]))
+    sizes = []
+    for name, more in (("a.svg", ()), ("b.svg", ("--collateral", kl, "--texts", texts))):
+        code, _, err = run("plot", sweep, "--out", tmp_path / name, *more)
+        assert code == 0, err
+        sizes.append((tmp_path / name).read_text())
+    assert ["KL divergence" in size for size in sizes] == ["at 4.0" in size for size in sizes] == [False, True]
+    other = saved(rows(pairs=8, seed=1), tmp_path, "other.csv")
+    assert "of one intervention; the sweeps hold 2" in sentence(
+        "plot", sweep, other, "--texts", texts, "--out", tmp_path / "c.svg"
+    )
+
+
 @pytest.mark.parametrize("words", [("fit", "--help"), ("plot", "--help"), ("fit", "s.csv"), ("recommend", "s.csv")])
 def test_tables_are_read_without_torch(tmp_path: Path, words: tuple[str, ...]) -> None:
     saved(rows(), tmp_path)
