@@ -1,6 +1,6 @@
 """Texts written at a few m and judged by the bare model: the table that the aim "text" chooses from.
 
-    m1, prompt, concept, text; carries (the concept), fluency, relevance, faults, overall          a row per m, prompt
+    m1, prompt, concept, text, cut_off; carries (the concept), fluency, relevance, faults, overall   a row per m, prompt
 
 One judge for each concept, calibrated on that concept's training pairs (against the others' answers), with the bare
 model's own texts at m = 0 as a measure of fluency.
@@ -19,7 +19,7 @@ from ..steering.artifact import Artifact
 from ..steering.generate import GenerateConfig, generate_texts
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, Pair
-from .self_judge import SelfJudge
+from .self_judge import SelfJudge, cut_off
 
 AGAINST = 64  # answers of other concepts that a probe is held against, at most
 
@@ -70,11 +70,22 @@ def judge_texts(
         against = others[:: max(1, len(others) // AGAINST)]
         judge = SelfJudge.calibrated(model, template, pairs, own, block=block, against=against)
         accuracy[concept or "default"] = judge.accuracy
-        scores = judge.judge_all([text.prompt for text in written], [text.text for text in written])
-        for text, found in zip(written, scores, strict=True):
+        bare = {text.index: text.ended for text in written if text.m == 0}
+        cut = [cut_off(text.text, text.ended, bare[text.index]) for text in written]
+        scores = judge.judge_all([text.prompt for text in written], [text.text for text in written], cut)
+        for text, found, broken in zip(written, scores, cut, strict=True):
             place = members[text.index][0]
             scores_of = {"carries" if name == "concept" else name: value for name, value in found.items()}
-            rows.append({"m1": text.m, "prompt": place, "concept": concept or "", "text": text.text, **scores_of})
+            rows.append(
+                {
+                    "m1": text.m,
+                    "prompt": place,
+                    "concept": concept or "",
+                    "text": text.text,
+                    "cut_off": broken,
+                    **scores_of,
+                }
+            )
         if progress is not None:
             progress(done, len(concepts))
     return pd.DataFrame(rows).sort_values(["m1", "prompt"], kind="stable").reset_index(drop=True), accuracy
