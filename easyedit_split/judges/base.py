@@ -66,7 +66,7 @@ class JudgesTogether(Protocol):
     """A judge that scores many answers faster together than one by one."""
 
     def judge_all(
-        self, prompts: Sequence[str], answers: Sequence[str], pairs: Sequence[Pair]
+        self, prompts: Sequence[str], answers: Sequence[str], pairs: Sequence[Pair] = (), cut: Sequence[bool] = ()
     ) -> list[Mapping[str, float]]:
         """Score answers together.
 
@@ -74,6 +74,7 @@ class JudgesTogether(Protocol):
             prompts: the queries, one for each answer.
             answers: what the model wrote.
             pairs: the two reference answers of each.
+            cut: whether each answer is cut off where the unsteered model's is not; empty where nobody knows.
         """
 
 

@@ -1,6 +1,6 @@
 """Generate texts at a few m and score them by a judge, for the aim "text" of ``recommend``.
 
-    m1, prompt, concept, text; the judge's scores, its ``concept`` as ``carries``; overall          a row per m, prompt
+    m1, prompt, concept, text, cut_off; the judge's scores, ``concept`` as ``carries``; overall     a row per m, prompt
 
 One judge for each concept. The bare model itself, ``self``, is calibrated on that concept's training pairs (against the
 others' answers), with its own texts at m = 0 as a measure of fluency.
@@ -20,6 +20,7 @@ from ..steering.generate import GenerateConfig, Generated, generate_texts
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, Pair
 from .base import Calibration, Judge, JudgesTogether, prepared_judge
+from .self import cut_off
 
 AGAINST = 64  # answers of other concepts that a probe is held against, at most
 
@@ -74,20 +75,33 @@ def judge_texts(
         scorer = prepared_judge(judge, Calibration(model, template, pairs, own, block, against))
         if (share := getattr(scorer, "accuracy", None)) is not None:
             accuracy[concept or "default"] = float(share)
-        scores = _scores(scorer, written, [pair for _, pair in members])
-        for text, found in zip(written, scores, strict=True):
+        bare = {text.index: text.ended for text in written if text.m == 0}
+        cut = [cut_off(text.text, text.ended, bare[text.index]) for text in written]
+        scores = _scores(scorer, written, [pair for _, pair in members], cut)
+        for text, found, broken in zip(written, scores, cut, strict=True):
             place = members[text.index][0]
             scores_of = {"carries" if name == "concept" else name: value for name, value in found.items()}
-            rows.append({"m1": text.m, "prompt": place, "concept": concept or "", "text": text.text, **scores_of})
+            rows.append(
+                {
+                    "m1": text.m,
+                    "prompt": place,
+                    "concept": concept or "",
+                    "text": text.text,
+                    "cut_off": broken,
+                    **scores_of,
+                }
+            )
         if progress is not None:
             progress(done, len(concepts))
     return pd.DataFrame(rows).sort_values(["m1", "prompt"], kind="stable").reset_index(drop=True), accuracy
 
 
-def _scores(judge: Judge, written: Sequence[Generated], pairs: Sequence[Pair]) -> list[Mapping[str, float]]:
+def _scores(
+    judge: Judge, written: Sequence[Generated], pairs: Sequence[Pair], cut: Sequence[bool]
+) -> list[Mapping[str, float]]:
     """The scores of every text."""
     prompts, answers = [text.prompt for text in written], [text.text for text in written]
     asked = [pairs[text.index] for text in written]
     if isinstance(judge, JudgesTogether):
-        return judge.judge_all(prompts, answers, asked)
+        return judge.judge_all(prompts, answers, asked, cut)
     return [judge.judge(*each) for each in zip(prompts, answers, asked, strict=True)]

@@ -7,7 +7,8 @@
                                             the model's own texts, the greater; z that of those answers' shuffled tokens
     relevance    2 pmi / s                  pmi = log p(text | its prompt) - log mean p(text | other prompts), per
                                             token; s that of the training answers
-    faults       2 (distinct - 0.3) / 0.4   distinct 2-grams among all of the text; a text that loops has few
+    faults       2 (distinct - 0.3) / 0.4   distinct 2-grams among all of the text; a text that loops has few; at most 1
+                                            where the text is cut off in mid-sentence (``cut_off``)
     overall      harmonic mean, 0 if any is 0, as in AxBench
 
 each clipped to 0 to 2; an empty text has 0 of everything. Relevance is left out where the training answers do not
@@ -38,6 +39,8 @@ OTHERS = 3  # prompts that a text is read after besides its own
 TELLS = 0.02  # nats per token of mutual information below which answers do not depend on their prompts
 SPAN = 2.0  # nats per token from fluent to not at all, at least
 LOOPS, VARIED = 0.3, 0.7  # share of distinct 2-grams: nothing but loops, and as varied as need be
+CUT = 1.0  # what a text that is cut off scores for faults, at most
+_CLOSERS, _ENDS = "\"'”’»)]}*_`~ \n\t", ".!?…。！？"
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class SelfJudge:
         return self.judge_all([prompt], [answer])[0]
 
     def judge_all(
-        self, prompts: Sequence[str], answers: Sequence[str], pairs: Sequence[Pair] = ()
+        self, prompts: Sequence[str], answers: Sequence[str], pairs: Sequence[Pair] = (), cut: Sequence[bool] = ()
     ) -> list[Mapping[str, float]]:
         """Score several answers in one batch.
 
@@ -145,6 +148,7 @@ class SelfJudge:
             prompts: what was asked, one for each answer.
             answers: the generated texts.
             pairs: not needed.
+            cut: whether each one is cut off, as ``cut_off`` tells; empty where nobody knows.
 
         Returns:
             ``concept, fluency, relevance, faults, overall`` in [0, 2] for each; ``relevance`` is left out where answers
@@ -160,11 +164,12 @@ class SelfJudge:
         concept = self.probe.predict_proba(np.array([reading.h for reading in readings]))[:, 1]
         pmi = mutual_information(self.reader, asked, texts, readings, self.prompts) if self._relevance_told else None
         for k, i in enumerate(said):
+            most = CUT if cut and cut[i] else 2.0
             scores = {
                 "concept": 2.0 * float(concept[k]),
                 "fluency": _graded(readings[k].loss, self.scales.broken, self.scales.fluent),
                 **({} if pmi is None else {"relevance": _graded(float(pmi[k]), 0.0, self.scales.relevant)}),
-                "faults": _graded(distinct(texts[k]), LOOPS, VARIED),
+                "faults": min(most, _graded(distinct(texts[k]), LOOPS, VARIED)),
             }
             found[i] = {**scores, "overall": harmonic(tuple(scores.values()))}
         return found
@@ -247,6 +252,17 @@ def distinct(ids: Sequence[int]) -> float:
     """
     grams = list(itertools.pairwise(ids))
     return len(set(grams)) / len(grams) if len(ids) > 2 else 1.0
+
+
+def cut_off(text: str, ended: bool, bare_ended: bool) -> bool:
+    """Whether a text broke off in mid-sentence because it grew too long, where the bare model comes to an end.
+
+    Args:
+        text: an answer.
+        ended: the model ended it, not the longest length allowed.
+        bare_ended: the same of the bare model's answer to the same prompt.
+    """
+    return bare_ended and not ended and not text.rstrip(_CLOSERS).endswith(tuple(_ENDS))
 
 
 def harmonic(scores: Sequence[float]) -> float:

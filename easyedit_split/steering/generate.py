@@ -35,12 +35,14 @@ class Generated:
         prompt: the user's message.
         m: the strength it was written at.
         text: the answer, without special tokens.
+        ended: the model ended it; False where the longest length allowed did.
     """
 
     index: int
     prompt: str
     m: float
     text: str
+    ended: bool = True
 
 
 def generate_texts(
@@ -85,8 +87,9 @@ def generate_texts(
                 continue
             for ask, ids, wanted in zip(batch, writer.continue_rows(batch), missing, strict=True):
                 if wanted:
-                    text = template.decode(_until(ids, writer.stops))
-                    done.append(Generated(ask.index, prompts[ask.index], ask.m, text))
+                    answer = _until(ids, writer.stops)
+                    text, ended = template.decode(answer), len(answer) < len(ids)
+                    done.append(Generated(ask.index, prompts[ask.index], ask.m, text, ended))
                     if journal is not None:
                         journal.append(asdict(done[-1]))
             if progress is not None:

@@ -62,7 +62,7 @@ def test_kl_is_read_in_straight_lines_and_never_beyond() -> None:
     assert kl.within(np.array([0.0])).all()
 
 
-def test_texts_choose_the_judged_m_that_is_best() -> None:
+def test_texts_that_tell_choose_the_judged_m_that_is_best() -> None:
     texts = JudgedTexts.of(judged())
     advice = recommend(item(), texts=texts)  # type: ignore[arg-type]
     assert advice.m == 1.0
@@ -73,18 +73,44 @@ def test_texts_choose_the_judged_m_that_is_best() -> None:
     assert texts.samples[texts.nearest(1.2)] == "at 1.0"
 
 
-def test_texts_that_do_not_get_better_give_no_m() -> None:
+def test_texts_that_get_worse_or_are_few_give_no_m() -> None:
     fit = item()
-    worse = recommend(fit, texts=JudgedTexts.of(judged(gain=-1.0)))  # type: ignore[arg-type]
-    assert worse.m is None or worse.m == 4.0
+    worse = recommend(fit, texts=JudgedTexts.of(judged(best=2.0, gain=-1.0)))  # type: ignore[arg-type]
+    assert worse.m is None or worse.m <= 0.5 or worse.m == 4.0
+    ruin = judged(gain=0.0)
+    ruin.loc[ruin.m1 != 0, "overall"] = 0.0
+    assert "no judged m writes better texts" in recommend(fit, texts=JudgedTexts.of(ruin)).reason  # type: ignore[arg-type]
     few = recommend(fit, texts=JudgedTexts.of(judged(prompts=3)))  # type: ignore[arg-type]
     assert few.m is None
     assert "judge about 6" in few.reason
-    flat = judged(gain=0.0)
-    assert (
-        "not significant" in recommend(fit, texts=JudgedTexts.of(flat)).reason
-        or "no judged m" in recommend(fit, texts=JudgedTexts.of(flat)).reason
-    )  # type: ignore[arg-type]
+
+
+def flat(ruined: float) -> JudgedTexts:
+    """Texts that are all alike, but nothing from an m on."""
+    table = judged(gain=0.0)
+    table["overall"] = np.where(table.m1 >= ruined, 0.0, 1.0)
+    return JudgedTexts.of(table)
+
+
+def test_among_texts_that_are_as_good_the_pairs_choose() -> None:
+    fit = item()
+    by_pairs = recommend(fit, aim="answer").m  # type: ignore[arg-type]
+    assert by_pairs is not None
+    assert 2 < by_pairs < 4
+    free = recommend(fit, texts=flat(ruined=9.0))  # type: ignore[arg-type]
+    assert free.m == pytest.approx(by_pairs, abs=0.05)
+    assert "it is the pairs that tell it from no steering" in free.reason
+    kept = recommend(fit, texts=flat(ruined=4.0))  # type: ignore[arg-type]
+    assert kept.m == 2.0, "beyond it lies an m whose texts are ruined"
+
+
+def test_neither_texts_nor_pairs_show_anything() -> None:
+    own = np.linspace(-1, 1, 12)[:, None] * M
+    idle = sweep_curve(-4 + own, np.tile(-5 - 0.05 * M**2, (12, 1)), M)
+    (fit,) = fit_sweep([idle], keep_going=True)
+    advice = recommend(fit, texts=flat(ruined=9.0))
+    assert advice.m is None
+    assert "do not show" in advice.reason or "no judged m" in advice.reason
 
 
 def test_all_there_is_is_weighed() -> None:

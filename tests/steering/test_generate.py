@@ -122,10 +122,12 @@ def test_an_answer_stops_at_the_end_of_its_turn(family: str) -> None:
     always(here, [*words, end, *words])
     (answer,) = generate_texts(here.model, here.template, PROMPTS[:1], config=SHORT)
     assert answer.text == "Yes, I would"
+    assert answer.ended
     always(here, [*words, *words])
     (answer,) = generate_texts(here.model, here.template, PROMPTS[:1], config=SHORT)
     assert answer.text.startswith("Yes, I would")
     assert len(answer.text) > len("Yes, I would")
+    assert not answer.ended, "control"
 
 
 def test_padding_after_an_end_is_no_text() -> None:

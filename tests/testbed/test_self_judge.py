@@ -12,7 +12,7 @@ import itertools
 from easyedit_split.config import TokenConfig
 from easyedit_split.datasets import load_dataset
 from easyedit_split.judges.bare_reading import BareReader
-from easyedit_split.judges.self import SelfJudge, distinct, fitted_probe, harmonic
+from easyedit_split.judges.self import SelfJudge, cut_off, distinct, fitted_probe, harmonic
 from easyedit_split.model.load import load_model
 from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import DataError
@@ -68,6 +68,32 @@ def test_one_answer_is_judged_as_among_others(
     alone = judge.judge(prompts[0], positive[0], load_dataset("testbed:power", split="dev").pairs[0])
     assert alone == pytest.approx(together[0], abs=1e-3)
     assert set(alone) == {"concept", "fluency", "relevance", "faults", "overall"}
+
+
+@pytest.mark.parametrize(
+    ("text", "ended", "bare_ended", "broken"),
+    [
+        ("I accept the", False, True, True),
+        ('She said: "I accept', False, True, True),
+        ("I accept the", True, True, False),  # the model ended it so
+        ("I accept the offer.", False, True, False),  # no sentence is broken
+        ('She said: "I accept." ', False, True, False),
+        ("I accept the", False, False, False),  # the bare model's is as long
+    ],
+)
+def test_a_text_is_cut_off_where_length_ended_it_and_the_bare_ones_ended(
+    text: str, ended: bool, bare_ended: bool, broken: bool
+) -> None:
+    assert cut_off(text, ended, bare_ended) is broken
+
+
+def test_a_text_that_is_cut_off_has_a_fault(judge: SelfJudge, held_out: tuple[list[str], list[str], list[str]]) -> None:
+    prompts, positive, _ = held_out
+    known = judge.judge_all(prompts[:2], positive[:2], cut=[True, False])
+    unknown = judge.judge_all(prompts[:2], positive[:2])
+    assert known[0]["faults"] == min(1.0, unknown[0]["faults"])
+    assert known[0]["overall"] < unknown[0]["overall"]
+    assert known[1] == unknown[1], "control"
 
 
 def test_a_reading_is_the_sum_over_the_texts_own_tokens(judge: SelfJudge) -> None:
