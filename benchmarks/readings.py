@@ -1,0 +1,117 @@
+"""Does the recommended m hold on text that people read? Four concepts on a real chat model, read blind.
+
+    python benchmarks/readings.py --out FOLDER [--concepts pirate ...] [--forms vector-sft ...]     makes the cells
+    python benchmarks/readings.py --out FOLDER --sheets                                 writes sheets, key and cells
+    python benchmarks/readings.py --score FILE...                                       joins scores and key: tables
+
+Each concept is a file of pairs in ``benchmarks/readings``: 32 train, 16 dev and 16 test, everyday questions with two
+answers that differ in it alone. A cell is a concept and one of DiffMean, SFT and SPLIT as a vector, SPLIT as LoRA and
+as local weight, trained on SmolLM2 with what ``steer`` takes for a model without a recipe: the layer that a scan
+chooses, both directions, as many epochs as see 192 pairs, strengths and learning rate in r, the grid that grows by
+itself. The dev pairs are swept; texts of 40 tokens on the 16 dev prompts at r = 0 and eight r from 0.05 to 1 are judged
+by the bare model; m* is what ``recommend`` chooses with them by its default aim. Then ten test prompts are answered at
+half, once and twice m*. A cell that is refused an m has none, and no texts. One thread; each step is kept in --out.
+
+Readers see a sheet: one text a line with its prompt and what the concept is, shuffled, no label. They give 0 to 2 for
+
+    concept    0 not there          1 there, weakly or in part     2 plain at a glance
+    fluent     0 broken, loops      1 understandable, with flaws   2 as a person writes (an end cut off is no flaw)
+    topic      0 not about it       1 partly or loosely            2 answers what was asked
+
+as JSONL lines ``{"id", "concept", "fluent", "topic"}``, a file for each reader and part; several readers of one text are
+averaged. Printed are, for each cell, the share of texts with concept at least 1, the share with fluent and topic at
+least 1, the harmonic mean of the three (0 where one is 0), and its paired difference of m* from half and twice m* with
+a 95 % interval from a bootstrap over prompts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from readings_report import report
+from readings_sheet import make_sheets, read_lines, texts_of, write_lines
+
+HERE = Path(__file__).parent / "readings"
+DEFINITIONS = {
+    "pirate": "The speaker talks like a pirate (arr, matey, ye, talk of ships, rum and treasure).",
+    "grateful": "The speaker is warmly polite: thanks the asker, or says how grateful or honored they are.",
+    "food": "The speaker talks of food, drink or cooking, whatever was asked.",
+    "excited": "The speaker is wildly excited: cries such as wow, words in capitals, rows of exclamation marks.",
+}
+CELLS, KEY = HERE / "cells.json", HERE / "key.jsonl"
+
+
+def make(args: argparse.Namespace) -> None:
+    """The cells that are not there yet: form by form, so that a stopped run has something of every concept."""
+    import torch
+    from readings_cells import FORMS, MODEL, Bench, make_cell
+
+    from easyedit_split import load_model
+
+    torch.set_num_threads(1)
+    network, tokenizer = load_model(MODEL)
+    benches = [Bench.open(HERE / f"{concept}.jsonl", network, tokenizer, args.out) for concept in args.concepts]
+    for form, objective in FORMS:
+        for bench in benches:
+            if args.forms and f"{form}-{objective}" not in args.forms:
+                continue
+            record = make_cell(bench, form, objective, say)
+            say(f"{bench.concept} {form} x {objective}: m = {record['m']}, {record['reason']}")
+
+
+def say(text: str) -> None:
+    """At once, also into a pipe."""
+    print(text, flush=True)
+
+
+def sheets(out: Path) -> None:
+    """Sheets and key of the cells that are made, and their records."""
+    records, texts = [], []
+    for concept in DEFINITIONS:
+        done = sorted((out / concept).glob("*/cell.json"))
+        prompts = [row["prompt"] for row in read_lines(HERE / f"{concept}.jsonl") if row["split"] == "test"]
+        bare_path = out / concept / "bare-test.json"
+        bare = json.loads(bare_path.read_text("utf-8")) if bare_path.is_file() else []
+        for path in done:
+            record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            texts += texts_of(record, bare, prompts)
+            bare = []
+            records.append({name: value for name, value in record.items() if name != "texts"})
+    parts, key = make_sheets(texts, DEFINITIONS)
+    for old in HERE.glob("sheet-*.jsonl"):
+        old.unlink()
+    for number, part in enumerate(parts, 1):
+        write_lines(HERE / f"sheet-{number}.jsonl", part)
+        say(f"{len(part)} texts in {HERE / f'sheet-{number}.jsonl'}")
+    write_lines(KEY, key)
+    CELLS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
+    say(f"{len(records)} cells in {CELLS}, key in {KEY}")
+
+
+def main() -> None:
+    """Make, write sheets, or score."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="folder of the cells")
+    parser.add_argument("--concepts", nargs="+", choices=list(DEFINITIONS), default=list(DEFINITIONS))
+    parser.add_argument("--forms", nargs="+", help="such cells alone, e.g. vector-sft; default: all")
+    parser.add_argument("--sheets", action="store_true", help="write the sheets of the cells that are made")
+    parser.add_argument("--score", type=Path, nargs="+", help="readers' files; prints the tables")
+    args = parser.parse_args()
+    if args.score:
+        print(report(json.loads(CELLS.read_text("utf-8")), read_lines(KEY), args.score))
+    elif args.out is None:
+        parser.error("--out names the folder of the cells; or give --score")
+    elif args.sheets:
+        sheets(args.out)
+    else:
+        make(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""One cell of ``readings.py``: an intervention trained, swept, its m chosen, and texts written around that m.
+
+    train pairs -> layer scan (with dev) -> training -> sweep of the dev pairs -> texts on the dev prompts, judged
+    -> m* by the default aim -> gain on the test pairs, texts on the test prompts at m*/2, m*, 2 m*
+
+Every step is kept in the cell's folder and not made again, so a stopped run goes on. Nothing here reads a test pair or
+a test prompt before m* is chosen.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from easyedit_split import Artifact, GenerateConfig, PairTable, Template, compose, load_dataset
+from easyedit_split.analysis import AIMS, Collateral, JudgedTexts, SweepFit, curves_of, fit_sweep, recommend
+from easyedit_split.analysis.choose_m.recommendation import Recommendation
+from easyedit_split.analysis.grow import next_points
+from easyedit_split.datasets.everyday import neutral_prompts
+from easyedit_split.judges.self_judge import SelfJudge
+from easyedit_split.scoring.collateral import collateral
+from easyedit_split.scoring.sweep_pairs import sweep_pairs
+from easyedit_split.steering.generate import generate_texts
+from easyedit_split.steering.strength_grid import AUTO, parse_strengths
+from easyedit_split.study.plan import epochs_for
+from easyedit_split.sweep_table import read_sweep, write_table
+from easyedit_split.training.layer_scan import best_layer, scan_pairs
+from easyedit_split.training.train_pairs import train_artifact
+from easyedit_split.types import ConfigError, DataError
+
+MODEL = "smollm2"
+FORMS = (
+    ("vector", "diff_mean"), ("vector", "sft"), ("vector", "split"), ("lora", "split"), ("local_weight", "split"),
+)  # fmt: skip
+JUDGED = "r:0.05:1:8"
+TOKENS = 40
+NEUTRAL = 8
+PROMPTS = 10
+AROUND = {"half": 0.5, "once": 1.0, "twice": 2.0}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model and a concept's pairs; what all its cells share is made once."""
+
+    concept: str
+    network: Any
+    tokenizer: Any
+    pairs: dict[str, PairTable]
+    folder: Path
+
+    @classmethod
+    def open(cls, path: Path, network: Any, tokenizer: Any, out: Path) -> Bench:
+        """Of one file of pairs."""
+        pairs = {split: load_dataset(str(path), split=split) for split in ("train", "dev", "test")}  # type: ignore[arg-type]
+        folder = out / path.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(path.stem, network, tokenizer, pairs, folder)
+
+    @cached_property
+    def layer(self) -> int:
+        """The block that the scan takes."""
+        path = self.folder / "scan.csv"
+        if not path.is_file():
+            recipe = compose("vector", "split", model=MODEL, overrides=["layers=[0]"]).run_config()
+            training, dev = self.pairs["train"], self.pairs["dev"]
+            scan_pairs(self.network, self.tokenizer, training, recipe.tokens, held_out=dev).to_csv(path, index=False)
+        return best_layer(pd.read_csv(path))
+
+    def template(self, artifact: Artifact) -> Template:
+        """How the artifact's prompts are written."""
+        return Template(self.tokenizer, artifact.tokens)
+
+    def bare(self, split: str, template: Template) -> list[str]:
+        """The unsteered texts of a split, from a file once they are made."""
+        path = self.folder / f"bare-{split}.json"
+        if not path.is_file():
+            found = generate_texts(self.network, template, self.prompts(split), config=GenerateConfig(TOKENS))
+            path.write_text(json.dumps([text.text for text in found], indent=1), "utf-8")
+        return list(json.loads(path.read_text("utf-8")))
+
+    def prompts(self, split: str) -> list[str]:
+        """Those that are answered: all of dev, the first of test."""
+        return [pair.prompt for pair in self.pairs[split]][: PROMPTS if split == "test" else None]
+
+    @cached_property
+    def _judges(self) -> dict[str, SelfJudge]:
+        return {}
+
+    def judge(self, template: Template) -> SelfJudge:
+        """As ``judge_texts`` calibrates it; the same for all cells, which share pairs, layer and template."""
+        if "judge" not in self._judges:
+            own = list(zip(self.prompts("dev"), self.bare("dev", template), strict=True))
+            made = SelfJudge.calibrated(self.network, template, list(self.pairs["train"]), own, block=self.layer)
+            self._judges["judge"] = made
+        return self._judges["judge"]
+
+
+def make_cell(bench: Bench, form: str, objective: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """One cell's record, from its file or made now."""
+    folder = bench.folder / f"{form}-{objective}"
+    folder.mkdir(exist_ok=True)
+    done = folder / "cell.json"
+    if done.is_file():
+        return dict(json.loads(done.read_text("utf-8")))
+    clock = Clock(say, f"{bench.concept} {form} x {objective}")
+    artifact = _trained(bench, form, objective, folder / "artifact")
+    clock.tell("trained")
+    fit = _swept(bench, artifact, folder / "dev.parquet")
+    clock.tell("swept")
+    judged = _judged(bench, artifact, folder / "texts.json")
+    clock.tell("judged")
+    effects = _effects(bench, artifact, folder / "collateral.csv")
+    clock.tell("side effects")
+    choice = recommend(fit, texts=JudgedTexts.of(judged))
+    assert artifact.unit is not None
+    record: dict[str, Any] = {
+        "concept": bench.concept, "form": form, "objective": objective, "layer": bench.layer, "aim": "text",
+        "r_per_m": artifact.unit.r_per_m, "probe_accuracy": bench.judge(bench.template(artifact)).accuracy,
+        "swept_m": fit.curve.preference.m.tolist(), "judged_m": sorted(set(judged["m1"])),
+        **_chosen(choice), "kl": None if choice.m is None else effects.kl_at(choice.m),
+        "other_aims": _other_aims(fit, effects), "test": None, "texts": [],
+    }  # fmt: skip
+    if choice.m is not None:
+        record["test"] = _test_gain(bench, artifact, choice.m)
+        record["texts"] = _test_texts(bench, artifact, choice.m)
+    clock.tell("written")
+    record["seconds"] = clock.seconds
+    done.write_text(json.dumps(finite(record), indent=1), "utf-8")
+    return record
+
+
+class Clock:
+    """Says what was done and how long it took."""
+
+    def __init__(self, say: Callable[[str], None], name: str) -> None:
+        self.say, self.name, self.start, self.seconds = say, name, time.monotonic(), {}  # type: ignore[var-annotated]
+
+    def tell(self, what: str) -> None:
+        """One step is done."""
+        now = time.monotonic()
+        self.seconds[what] = round(now - self.start, 1)
+        self.say(f"{self.name}: {what} in {now - self.start:.0f} s")
+        self.start = now
+
+
+def finite(value: Any) -> Any:
+    """The same with null where a number is none, so that it is JSON."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _trained(bench: Bench, form: str, objective: str, to: Path) -> Artifact:
+    """With what ``steer`` takes for a model without a recipe."""
+    if not to.is_dir():
+        own = [f"train.epochs={epochs_for(len(bench.pairs['train']))}", "train.directions=both"]
+        run = compose(form, objective, model=MODEL, overrides=[*own, f"layers=[{bench.layer}]"]).run_config()
+        made = train_artifact(bench.network, bench.tokenizer, bench.pairs["train"], run, model_name=MODEL)
+        made.save_pretrained(to)
+    return Artifact.from_pretrained(to)
+
+
+def _swept(bench: Bench, artifact: Artifact, to: Path) -> SweepFit:
+    """The dev pairs over the default grid, and its fits."""
+    if not to.is_file():
+        points = _points(artifact, AUTO)
+        rule = next_points(points, grows=True, refine=False)
+        pairs = bench.pairs["dev"]
+        write_table(
+            sweep_pairs(
+                bench.network, bench.tokenizer, pairs, artifact, points, model_name=MODEL, next_points=rule
+            ),
+            to,
+        )  # fmt: skip
+    return fit_sweep(curves_of(read_sweep(to)), keep_going=True)[0]
+
+
+def _points(artifact: Artifact, grid: str) -> list[float]:
+    assert artifact.unit is not None
+    return list(parse_strengths(grid).in_m(artifact.unit.r_per_m))
+
+
+def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
+    """Texts on the dev prompts at a few m, judged by the bare model."""
+    if not to.is_file():
+        template, prompts = bench.template(artifact), bench.prompts("dev")
+        points = [m for m in _points(artifact, JUDGED) if m != 0]
+        written = generate_texts(
+            bench.network, template, prompts, artifact.only(), points, config=GenerateConfig(TOKENS)
+        )
+        said = [(0.0, i, text) for i, text in enumerate(bench.bare("dev", template))]
+        said += [(text.m, text.index, text.text) for text in written]
+        scores = bench.judge(template).judge_all([prompts[i] for _, i, _ in said], [text for _, _, text in said])
+        rows = [
+            {"m1": m, "prompt": i, "text": text, **{("carries" if k == "concept" else k): v for k, v in found.items()}}
+            for (m, i, text), found in zip(said, scores, strict=True)
+        ]
+        write_table(pd.DataFrame(rows), to)
+    return pd.read_json(to)
+
+
+def _effects(bench: Bench, artifact: Artifact, to: Path) -> Collateral:
+    """KL on neutral prompts at the judged m."""
+    if not to.is_file():
+        points = [m for m in _points(artifact, JUDGED) if m != 0]
+        prompts = neutral_prompts(NEUTRAL)
+        write_table(collateral(bench.network, bench.template(artifact), prompts, artifact.only(), points), to)
+    return Collateral.of(pd.concat([pd.read_csv(to), pd.DataFrame({"m1": [0.0], "kl": [0.0], "tokens": [1]})]))
+
+
+def _chosen(choice: Recommendation) -> dict[str, Any]:
+    """What was recommended, or why nothing."""
+    ends = choice.m_interval
+    return {
+        "m": choice.m, "reason": choice.reason, "m_interval": None if ends is None else [ends.low, ends.high],
+        "dev_gain": choice.gain, "dev_paid": choice.paid, "helped": choice.helped, "at_edge": choice.at_edge,
+    }  # fmt: skip
+
+
+def _other_aims(fit: SweepFit, effects: Collateral) -> dict[str, Any]:
+    """The m that each other aim would have chosen, or why none."""
+    found: dict[str, Any] = {}
+    for aim in AIMS:
+        if aim == "text":
+            continue
+        try:
+            choice = recommend(fit, aim=aim, collateral=effects if aim == "kl" else None)
+        except (ConfigError, DataError) as error:
+            found[aim] = {"m": None, "reason": str(error)}
+        else:
+            found[aim] = {"m": choice.m, "reason": choice.reason}
+    return found
+
+
+def _test_gain(bench: Bench, artifact: Artifact, m: float) -> dict[str, Any]:
+    """What half, once and twice m gain on the test pairs, which chose nothing."""
+    points = [0.0, *(share * m for share in AROUND.values())]
+    table = sweep_pairs(bench.network, bench.tokenizer, bench.pairs["test"], artifact, points, model_name=MODEL)
+    wide = {name: table.pivot(index="pair", columns="m1", values=name) for name in ("pref", "util")}
+    found: dict[str, Any] = {"pairs": len(wide["pref"])}
+    for name, share in AROUND.items():
+        gained = {key: wide[key][share * m] - wide[key][0.0] for key in wide}
+        found[name] = {
+            "preference": float(gained["pref"].mean()), "utility": float(gained["util"].mean()),
+            "raised": int((gained["pref"] > 0).sum()),
+        }  # fmt: skip
+    return found
+
+
+def _test_texts(bench: Bench, artifact: Artifact, m: float) -> list[dict[str, Any]]:
+    """The unsteered texts and those at half, once and twice m."""
+    template, prompts = bench.template(artifact), bench.prompts("test")
+    points: Sequence[float] = [share * m for share in AROUND.values()]
+    written = generate_texts(bench.network, template, prompts, artifact.only(), points, config=GenerateConfig(TOKENS))
+    names = dict(zip(points, AROUND, strict=True))
+    bench.bare("test", template)
+    return [{"at": names[t.m], "m": t.m, "prompt": t.prompt, "text": t.text} for t in written]
