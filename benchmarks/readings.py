@@ -6,11 +6,14 @@
 
 Each concept is a file of pairs in ``benchmarks/readings``: 32 train, 16 dev and 16 test, everyday questions with two
 answers that differ in it alone. A cell is a concept and one of DiffMean, SFT and SPLIT as a vector, SPLIT as LoRA and
-as local weight, trained on SmolLM2 with what ``steer`` takes for a model without a recipe: the layer that a scan
-chooses, both directions, as many epochs as see 192 pairs, strengths and learning rate in r, the grid that grows by
-itself. The dev pairs are swept; texts of 40 tokens on the 16 dev prompts at r = 0 and eight r from 0.05 to 1 are judged
-by the bare model; m* is what ``recommend`` chooses with them by its default aim. Then ten test prompts are answered at
-half, once and twice m*. A cell that is refused an m has none, and no texts. One thread; each step is kept in --out.
+as local weight, trained on SmolLM2 with what ``steer`` takes for a model without a recipe (the layer that a scan
+chooses, both directions, strengths and learning rate in r), but over 2 epochs instead of 6, which takes a third of the
+time and, because the learning rate is given as how far all steps together may go, should steer about as far.
+
+The dev pairs are swept at r = 0 and five r from 0.06 to 0.96, each twice the one before; texts of 40 tokens on eight
+dev prompts at the same m are judged by the bare model; m* is what ``recommend`` chooses with them by its default aim.
+Then ten test prompts are answered at half, once and twice m*. A cell that is refused an m has none, and no texts. One
+thread; each step is kept in --out.
 
 Readers see a sheet: one text a line with its prompt and what the concept is, shuffled, no label. They give 0 to 2 for
 
@@ -18,8 +21,8 @@ Readers see a sheet: one text a line with its prompt and what the concept is, sh
     fluent     0 broken, loops      1 understandable, with flaws   2 as a person writes (an end cut off is no flaw)
     topic      0 not about it       1 partly or loosely            2 answers what was asked
 
-as JSONL lines ``{"id", "concept", "fluent", "topic"}``, a file for each reader and part; several readers of one text are
-averaged. Printed are, for each cell, the share of texts with concept at least 1, the share with fluent and topic at
+as JSONL lines ``{"id", "concept", "fluent", "topic"}``, a file for each reader and part; several readers of one text
+are averaged. Printed are, for each cell, the share of texts with concept at least 1, the share with fluent and topic at
 least 1, the harmonic mean of the three (0 where one is 0), and its paired difference of m* from half and twice m* with
 a 95 % interval from a bootstrap over prompts.
 """

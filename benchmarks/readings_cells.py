@@ -21,29 +21,29 @@ from typing import Any
 import pandas as pd
 
 from easyedit_split import Artifact, GenerateConfig, PairTable, Template, compose, load_dataset
-from easyedit_split.analysis import AIMS, Collateral, JudgedTexts, SweepFit, curves_of, fit_sweep, recommend
+from easyedit_split.analysis import Aim, JudgedTexts, SweepFit, curves_of, fit_sweep, recommend
 from easyedit_split.analysis.choose_m.recommendation import Recommendation
-from easyedit_split.analysis.grow import next_points
 from easyedit_split.datasets.everyday import neutral_prompts
 from easyedit_split.judges.self_judge import SelfJudge
 from easyedit_split.scoring.collateral import collateral
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate_texts
-from easyedit_split.steering.strength_grid import AUTO, parse_strengths
-from easyedit_split.study.plan import epochs_for
+from easyedit_split.steering.strength_grid import parse_strengths
 from easyedit_split.sweep_table import read_sweep, write_table
 from easyedit_split.training.layer_scan import best_layer, scan_pairs
 from easyedit_split.training.train_pairs import train_artifact
-from easyedit_split.types import ConfigError, DataError
 
 MODEL = "smollm2"
 FORMS = (
-    ("vector", "diff_mean"), ("vector", "sft"), ("vector", "split"), ("lora", "split"), ("local_weight", "split"),
+    ("vector", "split"), ("vector", "diff_mean"), ("lora", "split"), ("vector", "sft"), ("local_weight", "split"),
 )  # fmt: skip
-JUDGED = "r:0.05:1:8"
+GRID = "r:0.06:0.96:5"
+"""Swept and judged: 0 and five m, each twice the one before."""
+EPOCHS = 2
 TOKENS = 40
 NEUTRAL = 8
-PROMPTS = 10
+PROMPTS, DEV_PROMPTS = 10, 8
+OTHER_AIMS: tuple[Aim, ...] = ("capped", "answer")
 AROUND = {"half": 0.5, "once": 1.0, "twice": 2.0}
 
 
@@ -60,7 +60,7 @@ class Bench:
     @classmethod
     def open(cls, path: Path, network: Any, tokenizer: Any, out: Path) -> Bench:
         """Of one file of pairs."""
-        pairs = {split: load_dataset(str(path), split=split) for split in ("train", "dev", "test")}  # type: ignore[arg-type]
+        pairs = {split: load_dataset(str(path), split=split) for split in ("train", "dev", "test")}
         folder = out / path.stem
         folder.mkdir(parents=True, exist_ok=True)
         return cls(path.stem, network, tokenizer, pairs, folder)
@@ -88,8 +88,8 @@ class Bench:
         return list(json.loads(path.read_text("utf-8")))
 
     def prompts(self, split: str) -> list[str]:
-        """Those that are answered: all of dev, the first of test."""
-        return [pair.prompt for pair in self.pairs[split]][: PROMPTS if split == "test" else None]
+        """Those that are answered: the first of the split."""
+        return [pair.prompt for pair in self.pairs[split]][: PROMPTS if split == "test" else DEV_PROMPTS]
 
     @cached_property
     def _judges(self) -> dict[str, SelfJudge]:
@@ -118,18 +118,17 @@ def make_cell(bench: Bench, form: str, objective: str, say: Callable[[str], None
     clock.tell("swept")
     judged = _judged(bench, artifact, folder / "texts.json")
     clock.tell("judged")
-    effects = _effects(bench, artifact, folder / "collateral.csv")
-    clock.tell("side effects")
     choice = recommend(fit, texts=JudgedTexts.of(judged))
     assert artifact.unit is not None
     record: dict[str, Any] = {
         "concept": bench.concept, "form": form, "objective": objective, "layer": bench.layer, "aim": "text",
         "r_per_m": artifact.unit.r_per_m, "probe_accuracy": bench.judge(bench.template(artifact)).accuracy,
         "swept_m": fit.curve.preference.m.tolist(), "judged_m": sorted(set(judged["m1"])),
-        **_chosen(choice), "kl": None if choice.m is None else effects.kl_at(choice.m),
-        "other_aims": _other_aims(fit, effects), "test": None, "texts": [],
+        **_chosen(choice), "epochs": EPOCHS, "kl": None,
+        "other_aims": _other_aims(fit), "test": None, "texts": [],
     }  # fmt: skip
     if choice.m is not None:
+        record["kl"] = _kl(bench, artifact, choice.m)
         record["test"] = _test_gain(bench, artifact, choice.m)
         record["texts"] = _test_texts(bench, artifact, choice.m)
     clock.tell("written")
@@ -142,7 +141,7 @@ class Clock:
     """Says what was done and how long it took."""
 
     def __init__(self, say: Callable[[str], None], name: str) -> None:
-        self.say, self.name, self.start, self.seconds = say, name, time.monotonic(), {}  # type: ignore[var-annotated]
+        self.say, self.name, self.start, self.seconds = say, name, time.monotonic(), {}
 
     def tell(self, what: str) -> None:
         """One step is done."""
@@ -164,7 +163,7 @@ def finite(value: Any) -> Any:
 def _trained(bench: Bench, form: str, objective: str, to: Path) -> Artifact:
     """With what ``steer`` takes for a model without a recipe."""
     if not to.is_dir():
-        own = [f"train.epochs={epochs_for(len(bench.pairs['train']))}", "train.directions=both"]
+        own = [f"train.epochs={EPOCHS}", "train.directions=both"]
         run = compose(form, objective, model=MODEL, overrides=[*own, f"layers=[{bench.layer}]"]).run_config()
         made = train_artifact(bench.network, bench.tokenizer, bench.pairs["train"], run, model_name=MODEL)
         made.save_pretrained(to)
@@ -172,30 +171,23 @@ def _trained(bench: Bench, form: str, objective: str, to: Path) -> Artifact:
 
 
 def _swept(bench: Bench, artifact: Artifact, to: Path) -> SweepFit:
-    """The dev pairs over the default grid, and its fits."""
+    """The dev pairs over the grid, and what can be fitted to it."""
     if not to.is_file():
-        points = _points(artifact, AUTO)
-        rule = next_points(points, grows=True, refine=False)
-        pairs = bench.pairs["dev"]
-        write_table(
-            sweep_pairs(
-                bench.network, bench.tokenizer, pairs, artifact, points, model_name=MODEL, next_points=rule
-            ),
-            to,
-        )  # fmt: skip
+        pairs, points = bench.pairs["dev"], _points(artifact)
+        write_table(sweep_pairs(bench.network, bench.tokenizer, pairs, artifact, points, model_name=MODEL), to)
     return fit_sweep(curves_of(read_sweep(to)), keep_going=True)[0]
 
 
-def _points(artifact: Artifact, grid: str) -> list[float]:
+def _points(artifact: Artifact) -> list[float]:
     assert artifact.unit is not None
-    return list(parse_strengths(grid).in_m(artifact.unit.r_per_m))
+    return list(parse_strengths(GRID).in_m(artifact.unit.r_per_m))
 
 
 def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
     """Texts on the dev prompts at a few m, judged by the bare model."""
     if not to.is_file():
         template, prompts = bench.template(artifact), bench.prompts("dev")
-        points = [m for m in _points(artifact, JUDGED) if m != 0]
+        points = [m for m in _points(artifact) if m != 0]
         written = generate_texts(
             bench.network, template, prompts, artifact.only(), points, config=GenerateConfig(TOKENS)
         )
@@ -210,13 +202,11 @@ def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
     return pd.read_json(to)
 
 
-def _effects(bench: Bench, artifact: Artifact, to: Path) -> Collateral:
-    """KL on neutral prompts at the judged m."""
-    if not to.is_file():
-        points = [m for m in _points(artifact, JUDGED) if m != 0]
-        prompts = neutral_prompts(NEUTRAL)
-        write_table(collateral(bench.network, bench.template(artifact), prompts, artifact.only(), points), to)
-    return Collateral.of(pd.concat([pd.read_csv(to), pd.DataFrame({"m1": [0.0], "kl": [0.0], "tokens": [1]})]))
+def _kl(bench: Bench, artifact: Artifact, m: float) -> float:
+    """KL on neutral prompts, nats per token."""
+    prompts = neutral_prompts(NEUTRAL)
+    table = collateral(bench.network, bench.template(artifact), prompts, artifact.only(), [m])
+    return float(table["kl"].sum() / table["tokens"].sum())
 
 
 def _chosen(choice: Recommendation) -> dict[str, Any]:
@@ -228,34 +218,25 @@ def _chosen(choice: Recommendation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _other_aims(fit: SweepFit, effects: Collateral) -> dict[str, Any]:
-    """The m that each other aim would have chosen, or why none."""
+def _other_aims(fit: SweepFit) -> dict[str, Any]:
+    """The m that each aim without texts would have chosen, or why none."""
     found: dict[str, Any] = {}
-    for aim in AIMS:
-        if aim == "text":
-            continue
-        try:
-            choice = recommend(fit, aim=aim, collateral=effects if aim == "kl" else None)
-        except (ConfigError, DataError) as error:
-            found[aim] = {"m": None, "reason": str(error)}
-        else:
-            found[aim] = {"m": choice.m, "reason": choice.reason}
+    for aim in OTHER_AIMS:
+        choice = recommend(fit, aim=aim)
+        found[aim] = {"m": choice.m, "reason": choice.reason}
     return found
 
 
 def _test_gain(bench: Bench, artifact: Artifact, m: float) -> dict[str, Any]:
-    """What half, once and twice m gain on the test pairs, which chose nothing."""
-    points = [0.0, *(share * m for share in AROUND.values())]
-    table = sweep_pairs(bench.network, bench.tokenizer, bench.pairs["test"], artifact, points, model_name=MODEL)
-    wide = {name: table.pivot(index="pair", columns="m1", values=name) for name in ("pref", "util")}
-    found: dict[str, Any] = {"pairs": len(wide["pref"])}
-    for name, share in AROUND.items():
-        gained = {key: wide[key][share * m] - wide[key][0.0] for key in wide}
-        found[name] = {
-            "preference": float(gained["pref"].mean()), "utility": float(gained["util"].mean()),
-            "raised": int((gained["pref"] > 0).sum()),
-        }  # fmt: skip
-    return found
+    """What m gains on the test pairs, which chose nothing."""
+    pairs = bench.pairs["test"]
+    table = sweep_pairs(bench.network, bench.tokenizer, pairs, artifact, [0.0, m], model_name=MODEL)
+    pref, util = (table.pivot(index="pair", columns="m1", values=name) for name in ("pref", "util"))
+    gained = pref[m] - pref[0.0]
+    return {
+        "pairs": len(pref), "preference": float(gained.mean()), "utility": float((util[m] - util[0.0]).mean()),
+        "raised": int((gained > 0).sum()),
+    }  # fmt: skip
 
 
 def _test_texts(bench: Bench, artifact: Artifact, m: float) -> list[dict[str, Any]]:

@@ -71,11 +71,11 @@ def chosen_table(cells: Sequence[Row]) -> str:
         if cell["m"] is None:
             rows.append((*start, "none", "", "", "", "", cell["reason"].removeprefix("no usable m: ")))
             continue
-        test, once = cell["test"], cell["test"]["once"]
+        test = cell["test"]
         kl = "" if cell["kl"] is None else f"{cell['kl']:.2f}"
-        gain = f"{once['preference']:+.1f} ({once['raised']} of {test['pairs']})"
+        gain = f"{test['preference']:+.1f} ({test['raised']} of {test['pairs']})"
         strength = (f"{cell['m']:.3g}", f"{cell['m'] * cell['r_per_m']:.2f}")
-        rows.append((*start, *strength, gain, f"{once['utility']:+.1f}", kl, cell["reason"]))
+        rows.append((*start, *strength, gain, f"{test['utility']:+.1f}", kl, cell["reason"]))
     head = ("concept", "", "layer", "m*", "r", "preference gained on test", "utility", "KL", "reason")
     return markdown(head, rows)
 
@@ -103,7 +103,7 @@ def read_table(cells: Sequence[Row], found: Readings) -> str:
 
 def difference_table(cells: Sequence[Row], found: Readings) -> str:
     """Harmonic mean at m* less that at half and at twice, paired, with intervals; the last rows are over all cells."""
-    rows, every = [], {other: [] for other in ("half", "twice")}  # type: ignore[var-annotated]
+    rows, every = [], {other: [] for other in ("half", "twice")}
     for cell in cells:
         if cell["m"] is None:
             continue
@@ -140,6 +140,6 @@ def verdict(cells: Sequence[Row], found: Readings) -> str:
         beaten += any(paired_difference(rival.overall, once.overall)[1] > 0 for rival in (half, twice))
     return (
         f"Of {len(cells)} cells {len(cells) - len(given)} are refused an m. Of the other {len(given)}, at m*: {carried} "
-        f"carry the concept in at least 8 of 10 texts, {sound} are fluent and on topic in at least 8 of 10, {both} both; "
-        f"{beaten} are beaten by half or twice m* by more than the reading's noise."
+        f"carry the concept in at least 8 of 10 texts, {sound} are fluent and on topic in at least 8 of 10, {both} do "
+        f"both; {beaten} are beaten by half or twice m* by more than the reading's noise."
     )

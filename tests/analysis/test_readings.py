@@ -18,9 +18,9 @@ DEFINITIONS = {"a": "It is a.", "b": "It is b."}
 
 
 def cell(concept: str, form: str, m: float | None = 1.0) -> dict[str, Any]:
-    once = {"preference": 2.0, "utility": 1.0, "raised": 3}
+    test = {"preference": 2.0, "utility": 1.0, "raised": 3, "pairs": 4}
     record = {"concept": concept, "form": form, "objective": "split", "layer": 3, "m": m, "kl": 0.1, "r_per_m": 0.5}
-    return {**record, "reason": "why", "test": None if m is None else {"pairs": 4, "once": once}}
+    return {**record, "reason": "why", "test": None if m is None else test}
 
 
 def texts(concept: str, form: str, prompts: int = 5) -> list[dict[str, Any]]:
