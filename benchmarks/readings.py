@@ -74,7 +74,7 @@ def say(text: str) -> None:
 
 
 def sheets(out: Path) -> None:
-    """Sheets and key of the cells that are made, and their records."""
+    """Records and key of the cells that are made, and sheets of the texts that stand on none yet."""
     records, texts = [], []
     for concept in DEFINITIONS:
         done = sorted((out / concept).glob("*/cell.json"))
@@ -86,12 +86,12 @@ def sheets(out: Path) -> None:
             texts += texts_of(record, bare, prompts)
             bare = []
             records.append({name: value for name, value in record.items() if name != "texts"})
-    parts, key = make_sheets(texts, DEFINITIONS)
-    for old in HERE.glob("sheet-*.jsonl"):
-        old.unlink()
-    for number, part in enumerate(parts, 1):
-        write_lines(HERE / f"sheet-{number}.jsonl", part)
-        say(f"{len(part)} texts in {HERE / f'sheet-{number}.jsonl'}")
+    old = sorted(HERE.glob("sheet-*.jsonl"))
+    parts, key = make_sheets(texts, DEFINITIONS, old=[row for path in old for row in read_lines(path)])
+    for number, part in enumerate(parts, len(old) + 1):
+        if part:
+            write_lines(HERE / f"sheet-{number}.jsonl", part)
+            say(f"{len(part)} texts in {HERE / f'sheet-{number}.jsonl'}")
     write_lines(KEY, key)
     CELLS.write_text(json.dumps(records, indent=1) + "\n", "utf-8")
     say(f"{len(records)} cells in {CELLS}, key in {KEY}")

@@ -139,7 +139,7 @@ def verdict(cells: Sequence[Row], found: Readings) -> str:
         both += once.carried >= ENOUGH and once.sound >= ENOUGH
         beaten += any(paired_difference(rival.overall, once.overall)[1] > 0 for rival in (half, twice))
     return (
-        f"Of {len(cells)} cells {len(cells) - len(given)} are refused an m. Of the other {len(given)}, at m*: {carried} "
-        f"carry the concept in at least 8 of 10 texts, {sound} are fluent and on topic in at least 8 of 10, {both} do "
-        f"both; {beaten} are beaten by half or twice m* by more than the reading's noise."
+        f"Of {len(cells)} cells {len(cells) - len(given)} are refused an m. Of the other {len(given)}, at m*: "
+        f"{carried} carry the concept in at least 8 of 10 texts, {sound} are fluent and on topic in at least 8 of 10, "
+        f"{both} do both; {beaten} are beaten by half or twice m* by more than the reading's noise."
     )

@@ -52,26 +52,38 @@ def texts_of(record: Mapping[str, Any], bare: Sequence[str], prompts: Sequence[s
 
 
 def make_sheets(
-    texts: Sequence[Row], definitions: Mapping[str, str], *, part: int = PART, seed: int = 0, first: int = 0
+    texts: Sequence[Row], definitions: Mapping[str, str], *, part: int = PART, seed: int = 0, old: Sequence[Row] = ()
 ) -> tuple[list[list[Row]], list[Row]]:
-    """Parts of at most ``part`` texts, shuffled, and the key; ids count from ``first`` in shuffled order."""
-    unique: dict[tuple[str, int, str], list[Row]] = {}
+    """New parts of at most ``part`` texts, shuffled, and the key of all; texts on the sheets ``old`` keep their ids."""
+    unique: dict[tuple[str, str, str], list[Row]] = {}
     for row in texts:
-        labels = unique.setdefault((row["concept"], row["place"], row["text"]), [])
-        if row["at"] != "bare" or all(label["at"] != "bare" for label in labels):
-            labels.append(row)
-    order = sorted(unique, key=str)
-    random.Random(seed).shuffle(order)
-    sheet, key = [], []
-    for number, which in enumerate(order, first):
-        name = f"t{number:04d}"
-        concept, _, text = which
-        shown = {"concept": concept, "definition": definitions[concept], "prompt": unique[which][0]["prompt"]}
-        sheet.append({"id": name, **shown, "text": text})
-        labels = ("concept", "form", "objective", "at", "m", "place")
-        key += [{"id": name, **{label: row[label] for label in labels}} for row in unique[which]]
+        unique.setdefault(_text(row), []).append(row)
+    ids = {_text(row): row["id"] for row in old}
+    if gone := [name for which, name in ids.items() if which not in unique]:
+        raise ValueError(
+            f"no cell wrote {gone[0]} of the old sheets: give the folder of its cells, or remove the sheets"
+        )
+    fresh = sorted(which for which in unique if which not in ids)
+    random.Random(f"{seed}/{len(ids)}").shuffle(fresh)
+    ids |= {which: f"t{number:04d}" for number, which in enumerate(fresh, len(ids))}
+    sheet = [
+        {
+            "id": ids[which],
+            "concept": which[0],
+            "definition": definitions[which[0]],
+            "prompt": which[1],
+            "text": which[2],
+        }
+        for which in fresh
+    ]
+    labels = ("concept", "form", "objective", "at", "m", "place")
+    key = [{"id": ids[which], **{label: row[label] for label in labels}} for which in unique for row in unique[which]]
     count = max(1, -(-len(sheet) // part))
-    return [sheet[k::count] for k in range(count)], key
+    return [sheet[k::count] for k in range(count)], sorted(key, key=lambda row: str(row["id"]))
+
+
+def _text(row: Row) -> tuple[str, str, str]:
+    return row["concept"], row["prompt"], row["text"]
 
 
 def checked_scores(rows: Sequence[Row], key: Sequence[Row], source: str) -> dict[str, Row]:

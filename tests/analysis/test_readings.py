@@ -49,15 +49,28 @@ def test_a_sheet_holds_every_text_once_without_a_label_and_the_key_tells_whose_i
     assert {row["id"] for row in rows} == {row["id"] for row in key}
     by_id = {row["id"]: row["text"] for row in rows}
     assert all(row["at"] in by_id[row["id"]] for row in key)
-    assert sorted(row["id"] for row in rows) != [row["id"] for row in rows]
+    order = [row["text"] for part in parts for row in part]
+    assert order != sorted(order)
     assert SHEET.make_sheets(written, DEFINITIONS, part=9) == (parts, key)
+
+
+def test_texts_that_come_later_get_sheets_of_their_own_and_the_others_keep_their_ids() -> None:
+    first, second = texts("a", "lora"), texts("b", "vector")
+    parts, key = SHEET.make_sheets(first, DEFINITIONS)
+    more, all_keys = SHEET.make_sheets(first + second, DEFINITIONS, old=parts[0])
+    assert {row["concept"] for part in more for row in part} == {"b"}
+    assert [row for row in all_keys if row["concept"] == "a"] == key
+    assert len({row["id"] for row in all_keys}) == len(parts[0]) + sum(map(len, more))
+    assert SHEET.make_sheets(first, DEFINITIONS, old=parts[0]) == ([[]], key)
+    with pytest.raises(ValueError, match="no cell wrote t0000"):
+        SHEET.make_sheets(second, DEFINITIONS, old=parts[0])
 
 
 def test_one_text_of_two_cells_is_read_once_and_counts_for_both() -> None:
     written = texts("a", "lora")
     for row in written:
         row["text"] = "the same"
-    twins = [{**row, "form": "vector"} for row in written]
+    twins = [{**row, "form": "vector"} for row in written if row["at"] != "bare"]
     parts, key = SHEET.make_sheets(written + twins, DEFINITIONS)
     assert len(parts[0]) == 5
     assert len(key) == 5 * (1 + 2 * 3)
