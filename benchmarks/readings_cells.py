@@ -116,7 +116,7 @@ def make_cell(bench: Bench, form: str, objective: str, say: Callable[[str], None
     clock.tell("trained")
     fit = _swept(bench, artifact, folder / "dev.parquet")
     clock.tell("swept")
-    judged = _judged(bench, artifact, folder / "texts.json")
+    judged = _judged(bench, artifact, folder / "texts.parquet")
     clock.tell("judged")
     choice = recommend(fit, texts=JudgedTexts.of(judged))
     assert artifact.unit is not None
@@ -199,7 +199,7 @@ def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
             for (m, i, text), found in zip(said, scores, strict=True)
         ]
         write_table(pd.DataFrame(rows), to)
-    return pd.read_json(to)
+    return pd.read_parquet(to)
 
 
 def _kl(bench: Bench, artifact: Artifact, m: float) -> float:
