@@ -80,7 +80,7 @@ def sheets(out: Path) -> None:
         done = sorted((out / concept).glob("*/cell.json"))
         prompts = [row["prompt"] for row in read_lines(HERE / f"{concept}.jsonl") if row["split"] == "test"]
         bare_path = out / concept / "bare-test.json"
-        bare = json.loads(bare_path.read_text("utf-8")) if bare_path.is_file() else []
+        bare = [text for text, _ in json.loads(bare_path.read_text("utf-8"))] if bare_path.is_file() else []
         for path in done:
             record: dict[str, Any] = json.loads(path.read_text("utf-8"))
             texts += texts_of(record, bare, prompts)

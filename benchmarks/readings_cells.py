@@ -22,9 +22,9 @@ import pandas as pd
 
 from easyedit_split import Artifact, GenerateConfig, PairTable, Template, compose, load_dataset
 from easyedit_split.analysis import Aim, JudgedTexts, SweepFit, curves_of, fit_sweep, recommend
-from easyedit_split.analysis.choose_m.recommendation import Recommendation
+from easyedit_split.analysis.choose_m.result import Recommendation
 from easyedit_split.datasets.everyday import neutral_prompts
-from easyedit_split.judges.self_judge import SelfJudge
+from easyedit_split.judges.self import SelfJudge, cut_off
 from easyedit_split.scoring.collateral import collateral
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate_texts
@@ -43,6 +43,7 @@ EPOCHS = 2
 TOKENS = 40
 NEUTRAL = 8
 PROMPTS, DEV_PROMPTS = 10, 8
+PROBE = "probe.json"
 OTHER_AIMS: tuple[Aim, ...] = ("capped", "answer")
 AROUND = {"half": 0.5, "once": 1.0, "twice": 2.0}
 
@@ -79,13 +80,13 @@ class Bench:
         """How the artifact's prompts are written."""
         return Template(self.tokenizer, artifact.tokens)
 
-    def bare(self, split: str, template: Template) -> list[str]:
-        """The unsteered texts of a split, from a file once they are made."""
+    def bare(self, split: str, template: Template) -> list[tuple[str, bool]]:
+        """The unsteered texts of a split and whether they came to an end, from a file once they are made."""
         path = self.folder / f"bare-{split}.json"
         if not path.is_file():
             found = generate_texts(self.network, template, self.prompts(split), config=GenerateConfig(TOKENS))
-            path.write_text(json.dumps([text.text for text in found], indent=1), "utf-8")
-        return list(json.loads(path.read_text("utf-8")))
+            path.write_text(json.dumps([[text.text, text.ended] for text in found], indent=1), "utf-8")
+        return [(text, ended) for text, ended in json.loads(path.read_text("utf-8"))]
 
     def prompts(self, split: str) -> list[str]:
         """Those that are answered: the first of the split."""
@@ -98,10 +99,17 @@ class Bench:
     def judge(self, template: Template) -> SelfJudge:
         """As ``judge_texts`` calibrates it; the same for all cells, which share pairs, layer and template."""
         if "judge" not in self._judges:
-            own = list(zip(self.prompts("dev"), self.bare("dev", template), strict=True))
+            texts = [text for text, _ in self.bare("dev", template)]
+            own = list(zip(self.prompts("dev"), texts, strict=True))
             made = SelfJudge.calibrated(self.network, template, list(self.pairs["train"]), own, block=self.layer)
             self._judges["judge"] = made
+            (self.folder / PROBE).write_text(json.dumps(made.accuracy), "utf-8")
         return self._judges["judge"]
+
+    def probe_accuracy(self, template: Template) -> float:
+        """Share of held-out training answers that the judge's probe tells apart."""
+        path = self.folder / PROBE
+        return float(json.loads(path.read_text("utf-8"))) if path.is_file() else self.judge(template).accuracy
 
 
 def make_cell(bench: Bench, form: str, objective: str, say: Callable[[str], None]) -> dict[str, Any]:
@@ -122,7 +130,7 @@ def make_cell(bench: Bench, form: str, objective: str, say: Callable[[str], None
     assert artifact.unit is not None
     record: dict[str, Any] = {
         "concept": bench.concept, "form": form, "objective": objective, "layer": bench.layer, "aim": "text",
-        "r_per_m": artifact.unit.r_per_m, "probe_accuracy": bench.judge(bench.template(artifact)).accuracy,
+        "r_per_m": artifact.unit.r_per_m, "probe_accuracy": bench.probe_accuracy(bench.template(artifact)),
         "swept_m": fit.curve.preference.m.tolist(), "judged_m": sorted(set(judged["m1"])),
         **_chosen(choice), "epochs": EPOCHS, "kl": None,
         "other_aims": _other_aims(fit), "test": None, "texts": [],
@@ -191,12 +199,15 @@ def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
         written = generate_texts(
             bench.network, template, prompts, artifact.only(), points, config=GenerateConfig(TOKENS)
         )
-        said = [(0.0, i, text) for i, text in enumerate(bench.bare("dev", template))]
-        said += [(text.m, text.index, text.text) for text in written]
-        scores = bench.judge(template).judge_all([prompts[i] for _, i, _ in said], [text for _, _, text in said])
+        bare = bench.bare("dev", template)
+        said = [(0.0, i, *text) for i, text in enumerate(bare)]
+        said += [(text.m, text.index, text.text, text.ended) for text in written]
+        cut = [cut_off(text, ended, bare[i][1]) for _, i, text, ended in said]
+        answers = [text for _, _, text, _ in said]
+        scores = bench.judge(template).judge_all([prompts[i] for _, i, _, _ in said], answers, cut=cut)
         rows = [
-            {"m1": m, "prompt": i, "text": text, **{("carries" if k == "concept" else k): v for k, v in found.items()}}
-            for (m, i, text), found in zip(said, scores, strict=True)
+            {"m1": m, "prompt": i, "text": text, "cut_off": broken, "carries": found["concept"], **found}
+            for (m, i, text, _), found, broken in zip(said, scores, cut, strict=True)
         ]
         write_table(pd.DataFrame(rows), to)
     return pd.read_parquet(to)
