@@ -15,6 +15,9 @@ dev prompts at the same m are judged by the bare model; m* is what ``recommend``
 Then ten test prompts are answered at half, once and twice m*. A cell that is refused an m has none, and no texts. One
 thread; each step is kept in --out.
 
+``--sheets`` also keeps each cell's sweep and judged texts in ``benchmarks/readings/evidence``, so that an aim that comes
+later can be asked which m it would have chosen. Cells that are made later get sheets of their own.
+
 Readers see a sheet: one text a line with its prompt and what the concept is, shuffled, no label. They give 0 to 2 for
 
     concept    0 not there          1 there, weakly or in part     2 plain at a glance
@@ -32,6 +35,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +51,7 @@ DEFINITIONS = {
     "food": "The speaker talks of food, drink or cooking, whatever was asked.",
     "excited": "The speaker is wildly excited: cries such as wow, words in capitals, rows of exclamation marks.",
 }
-CELLS, KEY = HERE / "cells.json", HERE / "key.jsonl"
+CELLS, KEY, EVIDENCE = HERE / "cells.json", HERE / "key.jsonl", HERE / "evidence"
 
 
 def make(args: argparse.Namespace) -> None:
@@ -86,6 +90,10 @@ def sheets(out: Path) -> None:
             texts += texts_of(record, bare, prompts)
             bare = []
             records.append({name: value for name, value in record.items() if name != "texts"})
+            for kind, name in (("sweep", "dev"), ("texts", "texts")):
+                to = EVIDENCE / f"{concept}-{path.parent.name}.{kind}.parquet"
+                to.parent.mkdir(exist_ok=True)
+                shutil.copyfile(path.with_name(f"{name}.parquet"), to)
     old = sorted(HERE.glob("sheet-*.jsonl"))
     parts, key = make_sheets(texts, DEFINITIONS, old=[row for path in old for row in read_lines(path)])
     for number, part in enumerate(parts, len(old) + 1):
