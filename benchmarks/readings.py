@@ -15,8 +15,8 @@ dev prompts at the same m are judged by the bare model; m* is what ``recommend``
 Then ten test prompts are answered at half, once and twice m*. A cell that is refused an m has none, and no texts. One
 thread; each step is kept in --out.
 
-``--sheets`` also keeps each cell's sweep and judged texts in ``benchmarks/readings/evidence``, so that an aim that comes
-later can be asked which m it would have chosen. Cells that are made later get sheets of their own.
+``--sheets`` also keeps each cell's sweep and judged texts in ``benchmarks/readings/evidence``, so that an aim that
+comes later can be asked which m it would have chosen. Cells that are made later get sheets of their own.
 
 Readers see a sheet: one text a line with its prompt and what the concept is, shuffled, no label. They give 0 to 2 for
 
