@@ -79,18 +79,9 @@ def judge_texts(
         cut = [cut_off(text.text, text.ended, bare[text.index]) for text in written]
         scores = _scores(scorer, written, [pair for _, pair in members], cut)
         for text, found, broken in zip(written, scores, cut, strict=True):
-            place = members[text.index][0]
-            scores_of = {"carries" if name == "concept" else name: value for name, value in found.items()}
-            rows.append(
-                {
-                    "m1": text.m,
-                    "prompt": place,
-                    "concept": concept or "",
-                    "text": text.text,
-                    "cut_off": broken,
-                    **scores_of,
-                }
-            )
+            said = {"m1": text.m, "prompt": members[text.index][0], "concept": concept or "", "text": text.text}
+            renamed = {"carries" if name == "concept" else name: value for name, value in found.items()}
+            rows.append({**said, "cut_off": broken, **renamed})
         if progress is not None:
             progress(done, len(concepts))
     return pd.DataFrame(rows).sort_values(["m1", "prompt"], kind="stable").reset_index(drop=True), accuracy
