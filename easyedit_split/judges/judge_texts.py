@@ -75,25 +75,22 @@ def judge_texts(
         scorer = prepared_judge(judge, Calibration(model, template, pairs, own, block, against))
         if (share := getattr(scorer, "accuracy", None)) is not None:
             accuracy[concept or "default"] = float(share)
-        bare = {text.index: text.ended for text in written if text.m == 0}
-        cut = [cut_off(text.text, text.ended, bare[text.index]) for text in written]
+        cut = _cut(written)
         scores = _scores(scorer, written, [pair for _, pair in members], cut)
         for text, found, broken in zip(written, scores, cut, strict=True):
             place = members[text.index][0]
             scores_of = {"carries" if name == "concept" else name: value for name, value in found.items()}
-            rows.append(
-                {
-                    "m1": text.m,
-                    "prompt": place,
-                    "concept": concept or "",
-                    "text": text.text,
-                    "cut_off": broken,
-                    **scores_of,
-                }
-            )
+            of = {"m1": text.m, "prompt": place, "concept": concept or "", "text": text.text, "cut_off": broken}
+            rows.append({**of, **scores_of})
         if progress is not None:
             progress(done, len(concepts))
     return pd.DataFrame(rows).sort_values(["m1", "prompt"], kind="stable").reset_index(drop=True), accuracy
+
+
+def _cut(written: Sequence[Generated]) -> list[bool]:
+    """Of each text, those at m = 0 among them, whether it is cut off."""
+    bare_ended = {text.index: text.ended for text in written if text.m == 0}
+    return [cut_off(text.text, text.ended, bare_ended[text.index]) for text in written]
 
 
 def _scores(
