@@ -12,7 +12,7 @@ from scipy import stats
 from easyedit_split.analysis import Aim
 
 AIMS: tuple[Aim, ...] = ("answer", "capped", "kl", "text")
-WORST = 5
+WORST, TIE = 5, 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,23 @@ class Scored:
 def print_tables(cells: Sequence[Scored]) -> None:
     """All of them."""
     print(f"\n{len(cells)} cells; ratio to the test score at the m that the exact judge chose on dev")
-    print("| aim | mean ratio | median | lowest | below 0.7 | of best: mean | median | lowest | no usable m |")
-    print("|-|-:|-:|-:|-:|-:|-:|-:|-:|")
+    print(
+        "| aim | mean ratio | median | lowest | below 0.7 | of best: mean | median | lowest | no usable m | undefined |"
+    )
+    print("|-|-:|-:|-:|-:|-:|-:|-:|-:|-:|")
     for aim in AIMS:
         refused = sum(cell.m[aim] is None for cell in cells)
         ratios, best = (np.array([read(cell, aim) for cell in cells]) for read in (Scored.ratio, Scored.of_best))
         ratios, best = ratios[np.isfinite(ratios)], best[np.isfinite(best)]
-        print(f"| {aim} | {_three(ratios)} | {(ratios < 0.7).sum()} | {_three(best)} | {refused} |")
+        counts = f"{refused} | {len(cells) - len(ratios)}"
+        print(f"| {aim} | {_three(ratios)} | {(ratios < 0.7).sum()} | {_three(best)} | {counts} |")
+    print("(undefined: the exact judge's own choice scores 0 on test)")
+    print("\nratio of `text` less that of another aim, mean over cells and its standard error")
+    for aim in AIMS[:-1]:
+        less = np.array([cell.ratio("text") - cell.ratio(aim) for cell in cells])
+        less = less[np.isfinite(less)]
+        more, fewer = (less > TIE).sum(), (less < -TIE).sum()
+        print(f"  {aim:<7} {less.mean():+.4f} +- {stats.sem(less):.4f}; higher in {more} cells, lower in {fewer}")
     print("\nmean ratio (lowest) by part")
     print(f"| part | cells | {' | '.join(AIMS)} |")
     print("|-|-:|" + "-:|" * len(AIMS))

@@ -75,8 +75,7 @@ def judge_texts(
         scorer = prepared_judge(judge, Calibration(model, template, pairs, own, block, against))
         if (share := getattr(scorer, "accuracy", None)) is not None:
             accuracy[concept or "default"] = float(share)
-        bare = {text.index: text.ended for text in written if text.m == 0}
-        cut = [cut_off(text.text, text.ended, bare[text.index]) for text in written]
+        cut = _cut(written)
         scores = _scores(scorer, written, [pair for _, pair in members], cut)
         for text, found, broken in zip(written, scores, cut, strict=True):
             said = {"m1": text.m, "prompt": members[text.index][0], "concept": concept or "", "text": text.text}
@@ -85,6 +84,12 @@ def judge_texts(
         if progress is not None:
             progress(done, len(concepts))
     return pd.DataFrame(rows).sort_values(["m1", "prompt"], kind="stable").reset_index(drop=True), accuracy
+
+
+def _cut(written: Sequence[Generated]) -> list[bool]:
+    """Of each text, those at m = 0 among them, whether it is cut off."""
+    bare_ended = {text.index: text.ended for text in written if text.m == 0}
+    return [cut_off(text.text, text.ended, bare_ended[text.index]) for text in written]
 
 
 def _scores(

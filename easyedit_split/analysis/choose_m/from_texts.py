@@ -51,7 +51,7 @@ def from_texts(
     """
     if texts.m[0] < pairs.m[0] or texts.m[-1] > pairs.m[-1]:
         judged, swept = (f"{m[0]:g} to {m[-1]:g}" for m in (texts.m, pairs.m))
-        raise DataError(f"texts were judged from m = {judged}, the sweep covers {swept} only: sweep as far.")
+        raise DataError(f"texts were judged from m = {judged}, the sweep covers {swept} only: extend the sweep.")
     style, mean = style_of(pairs, level), texts.overall.mean(axis=0)
     fine = np.union1d(between(pairs.m), texts.m)
     usable, allowed = usable_m(fine, pairs.weights @ pairs.at(pairs.util, fine), budget, collateral)
@@ -64,7 +64,7 @@ def from_texts(
     m = _likeliest(pairs, fine, usable & _enclosed(texts.m, near, fine), style)
     if m == 0:
         within = "" if budget is None and collateral is None else " within the budget"
-        return nothing(f"no judged m{within} writes better texts than m = 0", allowed, style=style)
+        return nothing(f"no judged m{within} has better texts than m = 0", allowed, style=style)
     if refusal := _doubt(texts, pairs, m, level):
         return nothing(refusal, allowed, evidence=evidence_at(pairs, m, level), style=style)
     t = float(stats.t.ppf((1 + level) / 2, len(texts.overall) - 1))
@@ -111,9 +111,9 @@ def _doubt(texts: JudgedTexts, pairs: ScoredPairs, m: float, level: float) -> st
     if count >= FEWEST and (gain.shown or unshown is None):
         return None
     needed = max(FEWEST, gain.needed or 0, count + 1)
-    said = f"texts at m = {m:.3g} are better by {gain.mean:.2f} of 2, which {count} prompts do not show"
+    said = f"texts at m = {m:.3g} are better by {gain.mean:.2f} of 2, not significant over {count} prompts"
     said = f"{said}: judge about {needed}"
-    return said if unshown is None else f"{said}; and the pairs do not show it either: {unshown}"
+    return said if unshown is None else f"{said}; nor do the pairs show it: {unshown}"
 
 
 def _found(
