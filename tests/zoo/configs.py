@@ -140,7 +140,10 @@ OWN: dict[str, tuple[str, dict[str, Any]]] = {
         {"lru_width": 32, "attention_window_size": 8, "block_types": ["recurrent", "recurrent", "attention"]},
     ),
     "rwkv": ("rwkv", {"attention_hidden_size": 32, "context_length": 64}),
-    "kimi_linear": ("kimi_linear", {**MLA, "layer_types": list(LAYERS)}),
+    "kimi_linear": (
+        "kimi_linear",
+        {**MLA, "layer_types": list(LAYERS), "linear_head_dim": 8, "linear_num_heads": 4, "linear_conv_kernel_dim": 4},
+    ),
 }  # fmt: skip
 """Name in the table, model type, and what it needs besides ``SHAPE``."""
 
