@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/contracts tests/steering tests/scoring tests/text
 
-.PHONY: setup demo bench test test-pinned test-easyedit check format docs figures clean
+.PHONY: setup demo bench test test-pinned test-easyedit zoo check format docs figures clean
 
 setup: $(STAMP)
 
@@ -65,6 +65,10 @@ test-easyedit: $(PINNED)/.easyedit
 $(PINNED)/.easyedit: $(PINNED)/.installed tests/easyedit/requirements.txt
 	$(PINNED)/bin/python -m pip install -q -c $(PINNED)/constraints.txt -r tests/easyedit/requirements.txt
 	@touch $@
+
+# Every architecture, tiny and random, against oracles; the table in docs/models.md is renewed.
+zoo: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo $(ARGS)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

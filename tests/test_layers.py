@@ -35,7 +35,13 @@ LATE = {("model", "testbed"), ("datasets", "testbed")}
 
 ANALYSIS_READERS = ("api", "study", "easyedit", "cli")
 HEAVY = ("torch", "transformers", "peft", "safetensors")
-HOOKS = ("steering.attach", "model.hooks", "scoring.engine.capture", "scoring.engine.entry", "scoring.engine.anatomy")
+HOOKS = (
+    "steering.site_hooks",
+    "model.hooks",
+    "scoring.engine.capture",
+    "scoring.engine.entry",
+    "scoring.engine.anatomy",
+)
 """The modules of the core that may hook a model."""
 
 
@@ -219,12 +225,12 @@ def test_analysis_and_the_root_never_name_torch() -> None:
     light = {"analysis", *ROOT_MODULES}
     heavy = [f for f in ALL if part_of(f.module) in light and f.target.split(".")[0] in HEAVY]
     assert heavy == []
-    assert [f for f in ALL if f.module == f"{PACKAGE}.steering.attach" and f.target == "torch"]
+    assert [f for f in ALL if f.module == f"{PACKAGE}.steering.site_hooks" and f.target == "torch"]
 
 
 def test_only_these_hook_a_model() -> None:
     hooking = {module.removeprefix(f"{PACKAGE}.") for module, source, _ in modules() if "register_forward" in source}
-    assert {"steering.attach", "model.hooks"} <= hooking
+    assert {"steering.site_hooks", "model.hooks"} <= hooking
     assert {module for module in hooking if not module.startswith("easyedit.")} <= set(HOOKS)
 
 

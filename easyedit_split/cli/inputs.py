@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.text import Text
@@ -72,13 +73,14 @@ def open_data(
     return table
 
 
-def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, Any]:
-    """Load model and tokenizer of ``--model``.
+def open_model(name: str, dtype: str | None, device: str | None, sites: Sequence[str] = ()) -> tuple[Any, Any]:
+    """``(model, tokenizer)`` of ``--model``.
 
     Args:
         name: ``--model``.
         dtype: ``--dtype``.
         device: ``--device``.
+        sites: that will be steered; a model that lacks one is refused before its weights are read.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -86,4 +88,4 @@ def open_model(name: str, dtype: str | None, device: str | None) -> tuple[Any, A
 
     transformers_logging.disable_progress_bar()
     with console.status(Text(f"loading {name}")):
-        return load_model(name, dtype=dtype, device=device)
+        return load_model(name, dtype=dtype, device=device, sites=sites)

@@ -13,11 +13,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..model.sites import family_of, walk
 from ..steering.attach import Attachment, attach
 from ..steering.call_layout import CallReader
 from ..steering.forms.base import Form, Strength
 from ..steering.intervention import Intervention
+from ..steering.site_hooks import at_each_call
 from .host.wrappers import layers_of
 
 _ATTRIBUTE = "_easyedit_split_live"
@@ -56,9 +56,7 @@ class Live:
         self._reader = CallReader((), None, needs_prefix=False)
         self._started: Tensor | None = None
         self._stack = ExitStack()
-        decoder = walk(model, family_of(model).decoder)
-        # before the hook of `attach`, so that it finds the call decided
-        self._stack.callback(decoder.register_forward_pre_hook(self._enter_call, with_kwargs=True).remove)
+        at_each_call(self._stack, model, self._enter_call)  # before that of `attach`, which finds the call decided
         self.attachment: Attachment = self._stack.enter_context(attach(model, intervention, self.m, delta=self._delta))
 
     @property

@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from ..config import require
-from ..model.sites import RESIDUAL, Site, family_of
+from ..model.sites import RESIDUAL, Site
 from ..steering.forms.base import Form
 from ..steering.forms.lora import Lora
 from ..steering.intervention import Intervention, InterventionConfig
+from ..steering.self_check import is_block_output
 from ..types import ArtifactError
 
 MLP_MID = "mlp_mid"
@@ -48,8 +49,8 @@ def why_not_writable(model: nn.Module, config: InterventionConfig) -> str | None
             continue
         if constant or site.name != _MLP_SITE:
             return f"it cannot represent a {config.form} at {site.name}"
-        if config.placement == "site" and "mlp" in family_of(model).post_norms:
-            return "it adds at the block's output, which in this family is not the same as at the site"
+        if config.placement == "site" and not is_block_output(model, site):
+            return "it adds at the block's output, which in this model is not the same as at the site"
     return None
 
 

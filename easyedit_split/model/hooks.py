@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .head_weight import HeadWeight
+from .maps import split_rows
 from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear, hidden_size, widths
 
 
@@ -35,12 +36,19 @@ def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
     handles = []
     for site in sites:
         check_site(model, site)
-        module = blocks_of(model)[site.block] if site.name == RESIDUAL else find_linear(model, site)
+        block, rows = blocks_of(model)[site.block], split_rows(site.name)[1]
+        module = block if site.name == RESIDUAL else find_linear(model, site)
 
-        def keep(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
-            found[site] = output[0] if isinstance(output, tuple) else output
+        def keep(module: nn.Module, args: Any, output: Any, site: Site = site, rows: slice | None = rows) -> None:
+            found[site] = _first(output) if rows is None else _first(output)[..., rows]
+
+        def by_row(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
+            if site in found:
+                found[site] = as_rows(found[site], *_first(output).shape[:2])
 
         handles.append(module.register_forward_hook(keep))
+        if module is not block:
+            handles.append(block.register_forward_hook(by_row))
     try:
         yield found
     finally:
@@ -59,7 +67,7 @@ def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
         model: a Hugging Face causal LM.
         sites: where to look.
     """
-    inputs: dict[Site, Tensor] = {}
+    read_here: dict[Site, tuple[Tensor, Tensor]] = {}
     found: dict[Site, tuple[Tensor, Tensor]] = {}
     with ExitStack() as stack:
         for site in sites:
@@ -67,14 +75,19 @@ def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
             block = blocks_of(model)[site.block]
             source = block if site.name == RESIDUAL else find_linear(model, site)
 
-            def read(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
-                inputs[site] = _first(output) if site.name == RESIDUAL else args[0]
+            rows = split_rows(site.name)[1]
 
-            def changed(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
-                found[site] = inputs[site], _first(output)
+            def read(module: nn.Module, args: Any, output: Any, site: Site = site, rows: slice | None = rows) -> None:
+                x = _first(output) if site.name == RESIDUAL else args[0]
+                read_here[site] = x, _first(output) if rows is None else _first(output)[..., rows]
+
+            def keep(module: nn.Module, args: Any, output: Any, site: Site = site, wide: bool = wide) -> None:
+                h = _first(output)
+                x, own = (as_rows(tokens, *h.shape[:2]) for tokens in read_here[site])
+                found[site] = x, h if wide else own
 
             stack.callback(source.register_forward_hook(read).remove)
-            stack.callback((block if wide else source).register_forward_hook(changed).remove)
+            stack.callback(block.register_forward_hook(keep).remove)
         yield found
 
 
@@ -82,6 +95,19 @@ def _first(output: Any) -> Tensor:
     hidden = output[0] if isinstance(output, tuple) else output
     assert isinstance(hidden, Tensor)
     return hidden
+
+
+def as_rows(tokens: Tensor, b: int, s: int) -> Tensor:
+    """A map's input or output as ``[b s d]``, also where it comes as ``[b s, d]`` or ``[b, 1, s, d]``; else as it is.
+
+    Args:
+        tokens: of a call of ``b`` rows.
+        b: rows.
+        s: tokens of each.
+    """
+    flat = tokens.ndim == 2 and len(tokens) == b * s
+    single = tokens.ndim == 4 and tuple(tokens.shape[:3]) == (b, 1, s)
+    return tokens.reshape(b, s, -1) if flat or single else tokens
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..types import ConfigError
-from .sites import RESIDUAL, Site, check_site, find_linear, hidden_size
+from .maps import matrix_of, split_rows
+from .sites import RESIDUAL, Site, check_site, find_linear, hidden_size, widths
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class LinearMap:
         d_out: width of its output.
         device: where an identity that is asked for as a matrix is made; a module's own tensors stay where they are.
         module: the model's module; None at ``residual``, where the map is the identity.
+        rows: those of the module's output that the site names; None for all.
     """
 
     key: str
@@ -36,6 +38,7 @@ class LinearMap:
     d_out: int
     device: torch.device
     module: nn.Module | None
+    rows: slice | None = None
 
     @property
     def weight(self) -> Float[Tensor, "d_out d_in"]:
@@ -46,21 +49,22 @@ class LinearMap:
         """
         if self.module is None:
             return torch.eye(self.d_out, device=self.device)
-        weight: Any = self.module.weight
-        plain = isinstance(weight, Tensor) and weight.is_floating_point()
-        if not plain or tuple(weight.shape) != (self.d_out, self.d_in):
+        matrix = matrix_of(self.module)
+        if matrix is None:
             raise ConfigError(
                 f"{self.key}: its weight cannot be read as a matrix of {self.d_out} x {self.d_in} numbers "
-                f"({type(weight).__name__}): load the model unquantised"
+                f"({type(getattr(self.module, 'weight', None)).__name__}): load the model unquantised"
             )
-        detached: Tensor = weight.detach()
+        detached: Tensor = matrix.detach() if self.rows is None else matrix.detach()[self.rows]
         return detached
 
     @property
     def bias(self) -> Float[Tensor, " d_out"] | None:
         """The bias b in the model's dtype; None where the map has none."""
         bias = getattr(self.module, "bias", None)
-        return bias.detach() if isinstance(bias, Tensor) else None
+        if not isinstance(bias, Tensor):
+            return None
+        return bias.detach() if self.rows is None else bias.detach()[self.rows]
 
     def product(self, x: Float[Tensor, "b s d_in"]) -> Float[Tensor, "b s d_out"]:
         """W x, computed by the model's own module in its dtype, so that it works for a quantised map too.
@@ -73,6 +77,7 @@ class LinearMap:
         weight: Any = self.module.weight
         own = isinstance(weight, Tensor) and weight.is_floating_point()
         y: Tensor = self.module.forward(x.to(weight.dtype) if own else x)  # forward: past every hook
+        y = y if self.rows is None else y[..., self.rows]
         return y if self.bias is None else y - self.bias
 
 
@@ -90,5 +95,5 @@ def linear_map(model: nn.Module, site: Site) -> LinearMap:
     if site.name == RESIDUAL:
         check_site(model, site)
         return LinearMap(site.key, hidden_size(model), hidden_size(model), device, None)
-    module: Any = find_linear(model, site)
-    return LinearMap(site.key, int(module.in_features), int(module.out_features), device, module)
+    d_in, d_out = widths(model, site, "site")
+    return LinearMap(site.key, d_in, d_out, device, find_linear(model, site), split_rows(site.name)[1])

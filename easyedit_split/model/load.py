@@ -8,14 +8,16 @@
 | ``smollm2``        | a small chat model that the package index carries, see ``model.smollm2``        |
 | ``testbed:NAME``   | a model shipped with this package: ``gemma2`` or ``qwen2``                        |
 
-Gemma-2 is defined with soft-capped attention, which ``sdpa`` drops or refuses: its family names ``eager``, and that is
-what is loaded unless the caller asks for another backend.
+Gemma-2 is defined with soft-capped attention, which ``sdpa`` drops or refuses: ``eager`` is what is loaded for it, and
+for every model with ``attn_logit_softcapping``, unless the caller asks for another backend. A model that reads images
+besides is loaded whole and steered as text. Before the weights are read the model is built without them, on the meta
+device, so that one whose blocks or maps cannot be found is refused at once.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from ..registry import nearest
 from ..types import ConfigError
 from . import smollm2
 from .gguf import converted, is_gguf
-from .sites import Family, family_of
+from .sites import Site, attention_of, blocks_of, check_site
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +100,7 @@ def load_model(
     device: str | None = None,
     attention: str | None = None,
     revision: str | None = None,
+    sites: Sequence[str] = (),
 ) -> tuple[nn.Module, Any]:
     """Load a causal LM and its tokenizer, in evaluation mode.
 
@@ -107,29 +110,30 @@ def load_model(
         device: a torch device, or ``auto`` to spread a large model over the devices there are; default: CUDA if any.
         attention: attention backend; the family's own where None.
         revision: branch, tag or commit on the Hub; the default branch where None.
+        sites: names of maps that will be steered, e.g. ``("14.mlp.down_proj",)``; looked for before weights are read.
 
     Returns:
         ``(model, tokenizer)``.
 
     Raises:
-        ConfigError: the model cannot be found or loaded, its files lack a parameter, or no family covers it.
+        ConfigError: the model cannot be found or loaded, its files lack a parameter, its blocks cannot be found, or it
+            lacks one of the sites.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     path = model_path(name)
-    if isinstance(dtype, str):
-        dtype = parse_dtype(dtype)
     if dtype is None and name.startswith(TESTBED):
         dtype = torch.float32
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         config = AutoConfig.from_pretrained(path, revision=revision)
-        own_attention = _family(config).attention
-        model, loaded = AutoModelForCausalLM.from_pretrained(
+        own_attention = _defined_attention(config)
+        kind, shell = _shell(config)
+        _require_sites(shell, sites)
+        model, loaded = kind.from_pretrained(
             path,
             revision=revision,
-            dtype=dtype or "auto",
+            dtype=parse_dtype(dtype) if isinstance(dtype, str) else dtype or "auto",
             device_map="auto" if device == "auto" else None,
             attn_implementation=attention or own_attention,
             output_loading_info=True,
@@ -167,10 +171,33 @@ def _require_whole(name: str, missing_keys: Collection[str]) -> None:
         )
 
 
-def _family(config: Any) -> Family:
+def _require_sites(shell: nn.Module, sites: Sequence[str]) -> None:
+    blocks_of(shell)
+    for site in sites:
+        check_site(shell, Site.parse(site))
+
+
+def _defined_attention(config: Any) -> str | None:
     shell = nn.Module()
     shell.config = config
-    return family_of(shell)
+    return attention_of(shell)
+
+
+def _shell(config: Any) -> tuple[Any, nn.Module]:
+    """The class that loads a configuration's models, for text first, and one of them without weights."""
+    from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+    with torch.device("meta"):
+        try:
+            return AutoModelForCausalLM, AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        except ValueError as error:
+            if "nrecognized configuration class" not in str(error):
+                raise
+            try:
+                shell = AutoModelForImageTextToText.from_config(config, attn_implementation="eager")
+            except ValueError:
+                raise error from None
+            return AutoModelForImageTextToText, shell
 
 
 def name_of(model: nn.Module, given: str | None = None) -> str:

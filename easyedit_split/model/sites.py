@@ -1,57 +1,48 @@
-"""Where interventions can act in a model: families as data, and one function that finds a linear map by its name.
+"""Where W lives: the one function that finds a linear map in a model, by structure, and families as overrides.
 
 A site is (block index, name). Block indices are 0-based: "layer 20" is block 20, as in EasyEdit2. ``residual`` is the
-block's output (W = I); every other name is a linear map inside the block. A family says by dotted paths where the names
-live; widths are read from the modules themselves.
+block's output (W = I); every other name is a linear map inside the block: its own dotted path there, whatever the
+architecture calls it, or one of seven short names (``mlp.down_proj``, ``attn.q_proj`` ...) that the usual names of
+architectures are known by. Rows of a fused map are named ``mlp.gate_up_proj[0:48]``. Widths are read from the modules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
 
 from torch import nn
 
 from ..registry import Registry, nearest
 from ..types import ConfigError
+from .maps import map_widths, maps_in, rows_within, split_rows
+from .structure import find_blocks, modules_down_to, parent_of, text_config
+from .usual_names import usual_names
 from .wrappers import unwrap
 
 RESIDUAL = "residual"
 Placement: TypeAlias = Literal["site", "block_output"]
 PLACEMENTS: tuple[Placement, ...] = ("site", "block_output")
 
-DECODER_LINEARS: Mapping[str, str] = {
-    "mlp.down_proj": "mlp.down_proj",
-    "mlp.up_proj": "mlp.up_proj",
-    "mlp.gate_proj": "mlp.gate_proj",
-    "attn.q_proj": "self_attn.q_proj",
-    "attn.k_proj": "self_attn.k_proj",
-    "attn.v_proj": "self_attn.v_proj",
-    "attn.o_proj": "self_attn.o_proj",
-}
-"""Names of linear maps that most decoder families share, with their dotted paths inside a block."""
-
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A model family: the module paths and other facts that the models of one architecture share.
+    """What structure cannot say of a kind of model; where a field is None, structure says it.
 
     Attributes:
         model_types: values of ``config.model_type`` that it covers.
-        decoder: dotted path from the causal LM to the module that is given ``input_ids``.
+        decoder: dotted path from the causal LM to the module that holds the blocks and can be called for hidden states.
         blocks: dotted path to the list of blocks.
-        linears: site name to dotted path inside a block.
-        post_norms: norms between a map's output and the residual stream, by the map's prefix (``mlp``, ``attn``). Where
-            one stands, ``site`` and ``block_output`` are different functions.
-        attention: the attention backend that computes the model as defined; None where every backend does.
+        linears: site name to dotted path inside a block, instead of the short names.
+        attention: the attention backend that computes the model as defined; every backend does where neither this nor
+            ``attn_logit_softcapping`` in the configuration says otherwise.
     """
 
     model_types: tuple[str, ...]
-    decoder: str = "model"
-    blocks: str = "model.layers"
-    linears: Mapping[str, str] = field(default_factory=lambda: DECODER_LINEARS)
-    post_norms: Mapping[str, str] = field(default_factory=dict)
+    decoder: str | None = None
+    blocks: str | None = None
+    linears: Mapping[str, str] | None = None
     attention: str | None = None
 
 
@@ -89,22 +80,36 @@ class Site:
 
 
 def family_of(model: nn.Module) -> Family:
-    """The registered family that a model belongs to.
+    """The registered family that covers a model; one that leaves everything to structure where there is none.
 
     Args:
         model: a Hugging Face causal LM.
-
-    Raises:
-        ConfigError: no family knows ``config.model_type``.
     """
-    model_type = getattr(getattr(model, "config", None), "model_type", None)
+    model_type = str(getattr(getattr(model, "config", None), "model_type", None))
     known = {t: name for name in FAMILIES for t in FAMILIES[name].model_types}
-    if model_type not in known:
-        raise ConfigError(
-            f"no registered family covers model_type {model_type!r}{nearest(str(model_type), tuple(sorted(known)))}; "
-            "a new one is a single file, see easyedit_split/model/families"
-        )
-    return FAMILIES[known[model_type]]
+    return FAMILIES[known[model_type]] if model_type in known else Family((model_type,))
+
+
+def is_registered(model: nn.Module) -> bool:
+    """Whether a registered family covers a model, so that the contracts hold it.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
+    return any(FAMILIES[name] is family_of(model) for name in FAMILIES)
+
+
+def attention_of(model: nn.Module) -> str | None:
+    """The attention backend that computes a model as defined; None where every backend does.
+
+    Args:
+        model: a Hugging Face causal LM, or anything with its ``config``.
+    """
+    named = family_of(model).attention
+    if named is not None:
+        return named
+    config: Any = model.config
+    return "eager" if getattr(config.get_text_config(), "attn_logit_softcapping", None) is not None else None
 
 
 def walk(module: nn.Module, path: str) -> nn.Module:
@@ -126,13 +131,66 @@ def walk(module: nn.Module, path: str) -> nn.Module:
     return module
 
 
+def block_list(model: nn.Module) -> nn.Module:
+    """The model's list of decoder blocks, as it stands there, wrappers and all.
+
+    Args:
+        model: a Hugging Face causal LM.
+
+    Raises:
+        ConfigError: it cannot be found.
+    """
+    named = family_of(model).blocks
+    return model.get_submodule(find_blocks(model)) if named is None else walk(model, named)
+
+
+def decoder_of(model: nn.Module) -> nn.Module:
+    """The module that holds the blocks and gives final hidden states when it is called.
+
+    Args:
+        model: a Hugging Face causal LM.
+
+    Raises:
+        ConfigError: it cannot be found.
+    """
+    family = family_of(model)
+    if family.decoder is not None:
+        return walk(model, family.decoder)
+    return parent_of(model, family.blocks or find_blocks(model))
+
+
+def called_modules(model: nn.Module) -> list[nn.Module]:
+    """The modules that may be what a caller calls, outermost first: the model and all down to its decoder.
+
+    Args:
+        model: a Hugging Face causal LM.
+
+    Raises:
+        ConfigError: the decoder cannot be found.
+    """
+    return modules_down_to(model, decoder_of(model))
+
+
 def blocks_of(model: nn.Module) -> Sequence[nn.Module]:
     """The model's own decoder blocks, in order, without wrappers.
 
     Args:
         model: a Hugging Face causal LM.
     """
-    return [unwrap(block) for block in walk(model, family_of(model).blocks).children()]
+    return [unwrap(block) for block in block_list(model).children()]
+
+
+def short_names(model: nn.Module, block: int) -> dict[str, str]:
+    """Short names of a block's linear maps with their paths inside it.
+
+    Args:
+        model: a Hugging Face causal LM.
+        block: 0-based index.
+    """
+    named = family_of(model).linears
+    if named is not None:
+        return dict(named)
+    return usual_names(maps_in(blocks_of(model)[block]))
 
 
 def check_site(model: nn.Module, site: Site) -> None:
@@ -148,13 +206,12 @@ def check_site(model: nn.Module, site: Site) -> None:
     count = len(blocks_of(model))
     if not 0 <= site.block < count:
         raise ConfigError(f"layer {site.block} does not exist: this model has blocks 0 to {count - 1}")
-    names = (RESIDUAL, *family_of(model).linears)
-    if site.name not in names:
-        raise ConfigError(f"unknown site {site.name!r}{nearest(site.name, names)}")
+    if site.name != RESIDUAL:
+        find_linear(model, site)
 
 
 def find_linear(model: nn.Module, site: Site) -> nn.Module:
-    """The linear map of a site that is not ``residual``.
+    """The linear map of a site that is not ``residual``, the whole of it where the site names rows.
 
     Args:
         model: a Hugging Face causal LM.
@@ -163,12 +220,26 @@ def find_linear(model: nn.Module, site: Site) -> nn.Module:
     Raises:
         ConfigError: no such block, no such name, or the module there is not a linear map.
     """
-    check_site(model, site)
-    block = blocks_of(model)[site.block]
-    module = walk(block, family_of(model).linears[site.name])
-    if not hasattr(module, "in_features") or not hasattr(module, "out_features"):
+    blocks = blocks_of(model)
+    if not 0 <= site.block < len(blocks):
+        raise ConfigError(f"layer {site.block} does not exist: this model has blocks 0 to {len(blocks) - 1}")
+    block, (name, rows) = blocks[site.block], split_rows(site.name)
+    maps, short = maps_in(block), short_names(model, site.block)
+    module = walk(block, short[name]) if name in short else maps.get(name)
+    if module is None:
+        raise ConfigError(_no_such_map(site.block, block, name, maps, short))
+    widths = map_widths(module)
+    if widths is None:
         raise ConfigError(f"{site.key} is a {type(module).__name__}, not a linear map")
+    rows_within(rows, widths[1], site.key)
     return module
+
+
+def _no_such_map(
+    index: int, block: nn.Module, name: str, maps: Mapping[str, nn.Module], short: Mapping[str, str]
+) -> str:
+    known = tuple(dict.fromkeys((RESIDUAL, *short, *maps)))
+    return f"unknown site {name!r} in block {index}, a {type(block).__name__}{nearest(name, known)}"
 
 
 def hidden_size(model: nn.Module) -> int:
@@ -177,7 +248,7 @@ def hidden_size(model: nn.Module) -> int:
     Args:
         model: a Hugging Face causal LM.
     """
-    return int(model.config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
+    return int(text_config(model).hidden_size)
 
 
 def widths(model: nn.Module, site: Site, placement: Placement) -> tuple[int, int]:
@@ -195,8 +266,12 @@ def widths(model: nn.Module, site: Site, placement: Placement) -> tuple[int, int
     d = hidden_size(model)
     if site.name == RESIDUAL:
         return d, d
-    linear = find_linear(model, site)
-    d_in, d_out = int(linear.in_features), int(linear.out_features)  # type: ignore[arg-type]
+    found = map_widths(find_linear(model, site))
+    assert found is not None
+    d_in, d_out = found
+    rows = split_rows(site.name)[1]
+    if rows is not None:
+        d_out = rows.stop - rows.start
     if placement == "block_output" and d_out != d:
         raise ConfigError(
             f"{site.key} has output width {d_out}, the block's output has {d}: "

@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..model.hooks import as_rows
 from ..text.positions import Layout, TokenLayout, position_mask
 from ..types import ConfigError
 from .call_layout import CallReader
 from .forms.base import Factor, Strength, factors
 from .intervention import Intervention
+from .limits import NO_LIMITS, Limits
 from .report import Applied, Tally
 
 
@@ -29,17 +31,26 @@ class Attachment:
         m: its strength.
         layout: where prompt and answer lie; None to read it off each call.
         measure: count the tokens touched and the size of the change.
+        limits: what the model itself is known not to compute exactly.
     """
 
     def __init__(
-        self, intervention: Intervention, m: Strength, layout: Layout | TokenLayout | None, measure: bool
+        self,
+        intervention: Intervention,
+        m: Strength,
+        layout: Layout | TokenLayout | None = None,
+        measure: bool = False,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         config = intervention.config
         self.intervention = intervention
         self.measure = measure
         self.set_m(m)
         self._layout = layout
-        self._reader = CallReader(config.prefix_ids, config.bos_id, config.skip_prefix)
+        self._limits = limits
+        self._reader = CallReader(
+            config.prefix_ids, config.bos_id, config.skip_prefix, needs_prompt=config.positions != "all"
+        )
         self._mask: Tensor | None = None
         self._seen: Tensor | None = None
         self._steers: Tensor | None = None
@@ -82,10 +93,10 @@ class Attachment:
         return tuple(tally.applied() for tally in self.tallies)
 
     def enter_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook of the decoder: compute which tokens of this call are steered.
+        """Before each call of the model: decide which of the call's tokens are steered.
 
         Args:
-            module: the decoder.
+            module: the module that is called: the model, or one on the way to its decoder.
             args: its positional arguments.
             kwargs: its keyword arguments.
         """
@@ -93,6 +104,7 @@ class Attachment:
             self._mask, self._seen = self._layout.steered, self._layout.real
             return
         layout = self._layout if self._layout is not None else self._reader.read(args, kwargs)
+        self._limits.require_within(layout.index)
         config = self.intervention.config
         self._mask = position_mask(config.positions, config.skip_prefix, layout)
         self._seen = layout.index >= 0
@@ -116,6 +128,14 @@ class Attachment:
             "prefix, or other positions"
         )
 
+    def by_row(self, tokens: Tensor) -> Tensor:
+        """A module's input or output as ``[b s d]``, also where it comes as ``[b s, d]`` or ``[b, 1, s, d]``.
+
+        Args:
+            tokens: of the running call.
+        """
+        return tokens if self._mask is None else as_rows(tokens, *self._mask.shape)
+
     def masks(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Boolean masks ``(steered, real)`` of the tokens ``[b s]`` of the current call, for hidden states ``[b s d]``.
 
@@ -129,6 +149,12 @@ class Attachment:
             raise ConfigError(
                 "an attached block ran outside a call of the whole model, so its token positions are unknown: "
                 "call the model itself"
+            )
+        if h.ndim != 3:
+            raise ConfigError(
+                f"a site of {', '.join(self.intervention.config.sites)} is given {list(h.shape)} where the call has "
+                f"{list(self._mask.shape)} tokens, so it does not see each token once, in order (an expert sees those "
+                "routed to it): choose another site"
             )
         if self._mask.shape != h.shape[:2]:
             raise ConfigError(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..model.calls import KEYS, STATES
 from ..text.positions import Layout, index_from_mask
 from ..text.prompt_tokens import prefix_lengths
 from ..types import ConfigError
@@ -24,15 +25,23 @@ class CallReader:
         prefix_ids: token ids of BOS and the chat template's constant prefix, see ``prompt_tokens.prefix_lengths``.
         bos_id: the tokenizer's BOS id, if it has one.
         needs_prefix: whether the token policy asks for it at all.
+        needs_prompt: whether the token policy tells prompts from answers.
     """
 
-    def __init__(self, prefix_ids: tuple[int, ...], bos_id: int | None, needs_prefix: bool) -> None:
+    def __init__(
+        self, prefix_ids: tuple[int, ...], bos_id: int | None, needs_prefix: bool, needs_prompt: bool = False
+    ) -> None:
         self.prefix_ids = prefix_ids
         self.bos_id = bos_id
         self.needs_prefix = needs_prefix
+        self.needs_prompt = needs_prompt
+        self._bare_ids: Tensor | None = None
+        """Ids of the call before, if that was one without cache."""
         self._prompt: Tensor | None = None
         self._prefix: Tensor | None = None
         self._told = False
+        self._end: Tensor | None = None
+        """``[b]`` place behind the last token of each row, after the call before."""
 
     def expect(self, prompt_lengths: Tensor, prefix_lengths: Tensor) -> None:
         """Set the prompt and prefix lengths of the next calls, so that only token positions are read off a call.
@@ -51,22 +60,40 @@ class CallReader:
             kwargs: keyword arguments of the call.
 
         Raises:
-            ConfigError: no tokens, or a mask from which positions cannot be read.
+            ConfigError: no tokens, a mask from which positions cannot be read, or a call without cache that goes on
+                with the one before.
         """
         ids = args[0] if args else kwargs.get("input_ids")
         tokens = ids if isinstance(ids, Tensor) else kwargs.get("inputs_embeds")
         if not isinstance(tokens, Tensor):
             raise ConfigError("the model was called with neither input_ids nor inputs_embeds")
         b, s = tokens.shape[:2]
-        cache = kwargs.get("past_key_values")
-        past = int(cache.get_seq_length()) if cache is not None else 0
-        index = _index(kwargs.get("attention_mask"), kwargs.get("position_ids"), b, s, past, tokens.device)
+        past = _past(kwargs)
+        mask = kwargs.get("attention_mask")
+        if past is None and mask is None and self._end is not None and len(self._end) == b:
+            index = self._end.to(tokens.device)[:, None] + torch.arange(s, device=tokens.device)
+        else:
+            index = _index(mask, kwargs.get("position_ids"), b, s, past or 0, tokens.device)
+        self._end = index[:, -1] + 1
+        if self.needs_prompt and not self._told:
+            self._require_prompts(ids, past)
         if not self._told and (past == 0 or self._prompt is None or len(self._prompt) != b):
             self._prompt = index.amax(-1) + 1
             self._prefix = self._prefixes(ids, index)
         assert self._prompt is not None
         assert self._prefix is not None
         return Layout(index, self._prompt, self._prefix)
+
+    def _require_prompts(self, ids: Any, past: int | None) -> None:
+        """Raise where a call without cache is the one before and one token more: an answer written without a cache."""
+        before, self._bare_ids = self._bare_ids, ids if past == 0 and isinstance(ids, Tensor) else None
+        if before is None or self._bare_ids is None or ids.shape != (len(before), before.shape[1] + 1):
+            return
+        if torch.equal(ids[:, :-1], before):
+            raise ConfigError(
+                "the model writes without a cache, so a call does not say where its prompts end: generate with "
+                "use_cache=True (look for use_cache in the model's configuration), or steer at positions=all"
+            )
 
     def _prefixes(self, ids: Any, index: Tensor) -> Tensor:
         if not self.needs_prefix:
@@ -78,6 +105,21 @@ class CallReader:
             )
         rows = [row[place >= 0].tolist() for row, place in zip(ids, index, strict=True)]
         return torch.tensor(prefix_lengths(rows, self.prefix_ids, self.bos_id), device=index.device)
+
+
+def _past(kwargs: dict[str, Any]) -> int | None:
+    """Tokens that a call's cache holds; None where it holds some and does not say how many, as a recurrent state."""
+    cache = kwargs.get(KEYS)
+    state = next((kwargs[name] for name in STATES if kwargs.get(name) is not None), None)
+    if cache is not None:
+        try:
+            return int(cache.get_seq_length())
+        except ValueError:  # it has no layer that counts
+            state = cache
+    if state is None:
+        return 0
+    begun = getattr(state, "has_previous_state", True)  # a bare list of states exists from the first call on
+    return None if (begun() if callable(begun) else begun) else 0
 
 
 def _index(mask: Any, position_ids: Any, b: int, s: int, past: int, device: torch.device) -> Tensor:

@@ -21,11 +21,13 @@ from torch import nn
 from ..model.hooks import device_of, finite_masks
 from ..text.batching import Batch, Row, collate, plan_batches
 from ..text.prompt_tokens import Ids, Template, prefix_lengths
+from ..types import ConfigError
 from .attach import attach
 from .attachment import Attachment
 from .decoding import Decoding, Rows, selectable, uniform_draws
 from .generate_config import GenerateConfig
 from .intervention import Intervention
+from .limits import limits_of
 from .shared_prompt import SharedPrompt, constant_lengths, share
 
 logger = logging.getLogger(__name__)
@@ -98,7 +100,13 @@ class RowWriter:
         self.intervention = intervention
         self.config = config
         self.stops = stops_of(model, template)
+        self.limits = limits_of(model)
         self._rows: int | None = None
+
+    @property
+    def cached(self) -> bool:
+        """Whether steps run behind keys and values: not where the model's cache is another, or not exact."""
+        return self.limits.cache is None and self.limits.keys
 
     def continue_rows(self, asks: Sequence[Ask]) -> list[list[int]]:
         """Generated token ids after each prompt: the answer, then whatever fills the row after its end token.
@@ -107,9 +115,11 @@ class RowWriter:
             asks: a batch of ``plan_rows``.
 
         Raises:
-            ConfigError: an intervention that does not fit the model.
+            ConfigError: an intervention that does not fit the model, or beams where its cache is not exact.
             torch.OutOfMemoryError: not even one row fits.
         """
+        if self.limits.padding is not None and len({len(ask.prompt) for ask in asks}) > 1:
+            return [ids for ask in asks for ids in self.continue_rows([ask])]
         limit = self._rows or len(asks)
         if limit < len(asks):
             return [ids for k in range(0, len(asks), limit) for ids in self.continue_rows(asks[k : k + limit])]
@@ -130,6 +140,8 @@ class RowWriter:
         m = torch.tensor([ask.m for ask in asks], dtype=torch.float64, device=batch.input_ids.device)
         steered = attach(self.model, acting, m) if acting is not None else nullcontext()
         beams = self.config.num_beams > 1
+        if beams and self.limits.cache is not None:
+            raise ConfigError(f"{self.limits.cache}: beam search needs it, take num_beams=1")
         with torch.random.fork_rng(enabled=beams and self.config.do_sample), steered as attachment:
             if beams and self.config.do_sample:
                 torch.manual_seed(asks[0].seed(self.config.seed))
@@ -144,17 +156,17 @@ class RowWriter:
             seeds = [ask.seed(self.config.seed) for ask in asks]
             draws = uniform_draws(seeds, self.config.max_new_tokens).to(m.device)
         if attachment is None:
-            return Decoding(batch, self.template.pad_id, draws)
+            return Decoding(batch, self.template.pad_id, draws, cached=self.cached)
         prefixes, shared = self._shared([ask.prompt for ask in asks], attachment.intervention)
         rows = Rows(attachment, m, batch.prompt_lengths, torch.tensor(prefixes, device=m.device))
-        return Decoding(batch, self.template.pad_id, draws, rows, shared)
+        return Decoding(batch, self.template.pad_id, draws, rows, shared, cached=self.cached)
 
     def _shared(self, prompts: Sequence[Ids], intervention: Intervention) -> tuple[Ids, SharedPrompt | None]:
         """Prefix lengths under the intervention, and the part of the prompts that is run once for all rows."""
         acts = intervention.config
         prefixes = prefix_lengths(prompts, acts.prefix_ids, acts.bos_id)
         constant = constant_lengths(acts.positions, acts.skip_prefix, [len(ids) for ids in prompts], prefixes)
-        return prefixes, share(prompts, constant) if selectable(self.model) else None
+        return prefixes, share(prompts, constant) if self.cached and selectable(self.model) else None
 
     def _generate(self, batch: Batch, loop: Decoding | None) -> torch.Tensor:
         sampling: dict[str, Any] = {"do_sample": False}

@@ -95,18 +95,18 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """Calls of one model with a KV cache, returning the logits of the last column."""
+    """One model's calls, with a cache where it has one, for the logits of the last column."""
 
     model: Any
     last_only: dict[str, int]
 
-    def __call__(self, ids: Tensor, mask: Tensor, places: Tensor, cache: DynamicCache) -> Tensor:
+    def __call__(self, ids: Tensor, mask: Tensor, places: Tensor, cache: DynamicCache | None) -> Tensor:
         output = self.model(
             input_ids=ids,
             attention_mask=mask,
             position_ids=places,
             past_key_values=cache,
-            use_cache=True,
+            use_cache=cache is not None,
             **self.last_only,
         )
         logits: Tensor = output.logits[:, -1]
@@ -122,6 +122,7 @@ class Decoding:
         draws: ``[b t]`` from ``uniform_draws``; greedy where None.
         steered: how the rows are steered; None for the bare model.
         shared: what they reuse of each other; None to run every row whole.
+        cached: keep keys and values; where off, every step runs its rows whole.
     """
 
     def __init__(
@@ -131,7 +132,10 @@ class Decoding:
         draws: Float[Tensor, "b t"] | None = None,
         steered: Rows | None = None,
         shared: SharedPrompt | None = None,
+        *,
+        cached: bool = True,
     ) -> None:
+        self.cached = cached
         self.batch = batch
         self.pad_id = pad_id
         self.draws = draws
@@ -160,7 +164,7 @@ class Decoding:
         call = _Calls(model, {"logits_to_keep": 1} if "logits_to_keep" in settings else {})
         b, ids = len(input_ids), input_ids
         running, done = torch.arange(b, device=ids.device), torch.zeros(b, dtype=torch.bool, device=ids.device)
-        leave, mask = selectable(model), self.batch.attention_mask
+        leave, mask = not self.cached or selectable(model), self.batch.attention_mask
         logits, cache = self._prompts(call)
         while True:
             scores = _processed(logits.float(), running, ids, logits_processor)
@@ -174,19 +178,24 @@ class Decoding:
             if leave and bool(done[running].any()):
                 stay = (~done[running]).nonzero().squeeze(-1)
                 running, mask = running[stay], mask[stay]
-                cache.batch_select_indices(stay)
+                if cache is not None:
+                    cache.batch_select_indices(stay)
                 if self.steered is not None:
                     self.steered.steer(running)
             mask = torch.cat([mask, mask.new_ones(len(mask), 1)], -1)
-            logits = call(column[running][:, None], mask, mask.sum(-1, keepdim=True) - 1, cache)
+            if cache is None:
+                logits = call(ids[running], mask, (mask.cumsum(-1) - 1).clamp(min=0), None)
+            else:
+                logits = call(column[running][:, None], mask, mask.sum(-1, keepdim=True) - 1, cache)
 
-    def _prompts(self, call: _Calls) -> tuple[Tensor, DynamicCache]:
-        """Prefill: logits ``[b v]`` after every prompt, and the prompts' KV cache."""
+    def _prompts(self, call: _Calls) -> tuple[Tensor, DynamicCache | None]:
+        """Logits ``[b v]`` behind every prompt, and its keys and values."""
         batch, shared = self.batch, self.shared
         width = batch.input_ids.shape[1]
         run = width if shared is None else shared.run
+        cache: DynamicCache | None = None
         if shared is None:
-            cache = DynamicCache(config=call.model.config)
+            cache = DynamicCache(config=call.model.config) if self.cached else None
         else:
             ids = part_ids(shared, self.pad_id).to(batch.input_ids.device)
             if self.steered is not None:

@@ -20,7 +20,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
-from ..model.sites import family_of, walk
+from ..model.sites import decoder_of
 from ..text.positions import Layout, Positions, position_mask
 from ..text.prompt_tokens import Ids
 
@@ -103,7 +103,7 @@ def run_parts(model: nn.Module, ids: Int[Tensor, "n w"]) -> DynamicCache:
         ids: from ``part_ids``, on the model's device.
     """
     cache = DynamicCache()
-    decoder = walk(model, family_of(model).decoder)
+    decoder = decoder_of(model)
     decoder(input_ids=ids, attention_mask=torch.ones_like(ids), past_key_values=cache, use_cache=True)
     return cache
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from torch import nn
 
 from ..datasets.base import PairTable
+from ..model.hooks import device_of
 from ..model.load import describe, name_of
+from ..model.sites import RESIDUAL, Site, hidden_size, widths
+from ..steering.self_check import is_block_output
 from ..text.encode_pairs import EncodedPairs
 from ..text.prompt_tokens import tokenizer_hash
+from ..types import ConfigError
 from .run_config import RunConfig
 
 
@@ -34,6 +39,7 @@ def record_of(
     """
     record = {
         "model": describe(model, name_of(model, model_name), revision),
+        "site_is_block_output": _placements(model, run),
         "tokenizer_hash": tokenizer_hash(tokenizer),
         "objective": run.objective,
         "seed": run.train.seed,
@@ -43,6 +49,16 @@ def record_of(
     }
     plain: dict[str, Any] = json.loads(json.dumps(record))
     return plain
+
+
+def _placements(model: nn.Module, run: RunConfig) -> dict[str, bool]:
+    """By site, whether a change there is one at the block's output; where that has another form, nothing is said."""
+    found: dict[str, bool] = {}
+    for site in map(Site.parse, run.sites if device_of(model).type != "meta" else ()):
+        if site.name != RESIDUAL and widths(model, site, "site")[1] == hidden_size(model):
+            with suppress(ConfigError):
+                found[site.key] = is_block_output(model, site)
+    return found
 
 
 def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:

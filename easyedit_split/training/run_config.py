@@ -65,6 +65,12 @@ class RunConfig:
         else:
             self.make_objective()
 
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Keys of the sites that the run steers."""
+        name = self.site or FORMS[self.form].default_site
+        return tuple(f"{layer}.{name}" for layer in self.layers)
+
     @classmethod
     def read(cls, settings: Mapping[str, Any], where: str = "configuration") -> RunConfig:
         """Read a run from a plain mapping, strictly.

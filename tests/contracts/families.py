@@ -1,4 +1,4 @@
-"""What every family keeps: its paths lead to what they name, its norms are where it says, its models load and steer."""
+"""What every family keeps: its paths lead to what they name, norms behind maps show, its models load and steer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ import torch
 
 from easyedit_split.model.hooks import activations
 from easyedit_split.model.load import describe, load_model
-from easyedit_split.model.sites import FAMILIES, RESIDUAL, Site, blocks_of, family_of, find_linear, hidden_size, walk
+from easyedit_split.model.maps import map_widths
+from easyedit_split.model.sites import (
+    FAMILIES,
+    RESIDUAL,
+    Site,
+    attention_of,
+    blocks_of,
+    decoder_of,
+    find_linear,
+    hidden_size,
+    short_names,
+)
 from easyedit_split.steering.attach import attach
+from easyedit_split.steering.self_check import is_block_output, map_error
 
 from ..attached import IDS, logits, made
 from ..tiny import BLOCKS, tiny_model
@@ -47,8 +59,7 @@ def check_the_decoder_is_given_the_tokens(model_type: str) -> None:
     """Once a call of the model, as ``input_ids``."""
     model = tiny_model(model_type)
     seen: list[Any] = []
-    decoder = walk(model, family_of(model).decoder)
-    decoder.register_forward_pre_hook(
+    decoder_of(model).register_forward_pre_hook(
         lambda module, args, kwargs: seen.append(kwargs.get("input_ids", args[0] if args else None)), with_kwargs=True
     )
     logits(model)
@@ -59,27 +70,26 @@ def check_the_decoder_is_given_the_tokens(model_type: str) -> None:
 def check_linear_maps(model_type: str) -> None:
     """Each name leads to one map of its own in each block, of the widths that the name implies."""
     model = tiny_model(model_type)
-    family, d = family_of(model), hidden_size(model)
-    assert set(family.linears) <= {*READS_THE_STREAM, *WRITES_THE_STREAM}
-    assert "mlp.down_proj" in family.linears, "the default site of most forms"
-    found = [find_linear(model, Site(block, name)) for block in range(BLOCKS) for name in family.linears]
+    names, d = short_names(model, 1), hidden_size(model)
+    assert set(names) <= {*READS_THE_STREAM, *WRITES_THE_STREAM}
+    assert "mlp.down_proj" in names, "the default site of most forms"
+    found = [find_linear(model, Site(block, name)) for block in range(BLOCKS) for name in names]
     assert len({id(module) for module in found}) == len(found), "two names for one map"
-    for name in family.linears:
-        linear: Any = find_linear(model, Site(1, name))
-        assert (linear.in_features if name in READS_THE_STREAM else linear.out_features) == d, name
-    feed_forward: Any = find_linear(model, Site(1, "mlp.down_proj"))
-    assert feed_forward.in_features != d, "down_proj reads the MLP's own width"
+    for name in names:
+        d_in, d_out = map_widths(find_linear(model, Site(1, name))) or (0, 0)
+        assert (d_in if name in READS_THE_STREAM else d_out) == d, name
+        assert map_error(model, Site(1, name)) <= 1e-4, name  # type: ignore[operator]
+    d_in, _ = map_widths(find_linear(model, Site(1, "mlp.down_proj"))) or (0, 0)
+    assert d_in != d, "down_proj reads the MLP's own width"
 
 
 def check_norms_behind_the_maps(model_type: str) -> None:
-    """A norm is declared exactly where one bounds what is added at the map."""
+    """A change at the map is measured to be another than at the block's output exactly where a norm bounds it."""
     model = tiny_model(model_type)
-    family = family_of(model)
-    for path in family.post_norms.values():
-        walk(blocks_of(model)[1], path)
-    for name in WRITES_THE_STREAM:
-        if name in family.linears:
-            assert _bounded(model, name) == (name.split(".")[0] in family.post_norms), name
+    for name in ("mlp.down_proj", "attn.o_proj"):
+        parallel = name.startswith("mlp") or model_type == "toy_neox"  # else the MLP sees what attention adds
+        differs = not is_block_output(model, Site(1, name))
+        assert differs == (_bounded(model, name) or not parallel), name
 
 
 def _bounded(model: Any, name: str) -> bool:
@@ -102,7 +112,7 @@ def check_it_loads(model_type: str, folder: Path) -> None:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     loaded, _ = load_model(str(folder), device="cpu")
-    wanted = family_of(model).attention
+    wanted = attention_of(model)
     assert wanted is None or describe(loaded, "tiny")["attention"] == wanted
     loaded.set_attn_implementation("eager")
     assert torch.allclose(logits(loaded), logits(model), atol=1e-5)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from easyedit_split.model.hooks import activations
 from easyedit_split.model.linear_map import LinearMap
-from easyedit_split.model.sites import Placement, Site, family_of
+from easyedit_split.model.sites import Placement, Site, short_names
 from easyedit_split.scoring.engine.scorer import scores_over_m
 from easyedit_split.scoring.score import layout_of, plain_scores_over_m
 from easyedit_split.steering.artifact import Artifact
@@ -129,7 +129,7 @@ def check_nothing_is_read_back_from_the_device(name: str) -> None:
 def check_hooked_is_merged(name: str, model_type: str) -> None:
     """At every linear map of a family; and merged with another m is not the same."""
     model = tiny_model(model_type)
-    for site in family_of(model).linears:
+    for site in short_names(model, 0):
         intervention = made(model, name, (0, 2), site=site, skip_prefix=False)
         with attach(model, intervention, (0.7, -1.3)):
             hooked = logits(model)

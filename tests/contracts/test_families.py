@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_split.model.sites import DECODER_LINEARS, FAMILIES, Family
+from easyedit_split.model.sites import FAMILIES, Family
 
 from . import families
 from .temporary import caught, registered
@@ -35,7 +35,7 @@ def test_it_loads(model_type: str, tmp_path: Path) -> None:
 
 # --- what the checks are good for ----------------------------------------------------------------------------------
 
-NORM = {"mlp": "post_attention_layernorm"}
+MLP = {name: name for name in ("mlp.down_proj", "mlp.up_proj", "mlp.gate_proj")}
 CAUGHT = [
     ("llama", Family(("llama",)), families.check_no_other_family_covers_it),
     ("llama", Family(("llama",), blocks="model"), families.check_blocks),
@@ -46,15 +46,8 @@ CAUGHT = [
     ("llama", Family(("llama",), linears={"mlp.down_proj": "self_attn.o_proj"}), families.check_linear_maps),
     ("llama", Family(("llama",), linears={"mlp.down_proj": "mlp.c_proj"}), families.check_linear_maps),
     ("llama", Family(("llama",), linears={"attn.o_proj": "self_attn.o_proj"}), families.check_linear_maps),
-    (
-        "llama",
-        Family(("llama",), linears={**DECODER_LINEARS, "mlp.gate_proj": "mlp.up_proj"}),
-        families.check_linear_maps,
-    ),
-    ("llama", Family(("llama",), linears={**DECODER_LINEARS, "mlp.fc": "mlp.up_proj"}), families.check_linear_maps),
-    ("llama", Family(("llama",), post_norms=NORM), families.check_norms_behind_the_maps),
-    ("gemma2", Family(("gemma2",)), families.check_norms_behind_the_maps),
-    ("gemma2", Family(("gemma2",), post_norms={"mlp": "no_such_norm"}), families.check_norms_behind_the_maps),
+    ("llama", Family(("llama",), linears={**MLP, "mlp.gate_proj": "mlp.up_proj"}), families.check_linear_maps),
+    ("llama", Family(("llama",), linears={**MLP, "mlp.fc": "mlp.up_proj"}), families.check_linear_maps),
 ]
 
 
@@ -68,6 +61,6 @@ def test_control_an_attention_backend_that_is_not_used_is_seen(tmp_path: Path, m
     with registered(FAMILIES, "wrong", Family(("llama",), attention="eager")):
         families.check_it_loads("llama", tmp_path / "eager")
     sdpa = Family(("llama",), attention="sdpa")
-    monkeypatch.setattr("easyedit_split.model.load._family", lambda config: Family(("llama",), attention="eager"))
+    monkeypatch.setattr("easyedit_split.model.load._defined_attention", lambda config: "eager")
     with registered(FAMILIES, "wrong", sdpa), caught():
         families.check_it_loads("llama", tmp_path / "other")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from easyedit_split.model.sites import family_of
+from easyedit_split.model.sites import attention_of
 
 from .hosts import TRAINING, HostUnderTest, top_config, write_yaml
 
@@ -55,7 +55,7 @@ def applier(
 def bare_model(path: Path) -> tuple[Any, Any]:
     """The same model without any wrapper, with the attention that its family is defined by."""
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
-    backend = family_of(model).attention
+    backend = attention_of(model)
     if backend:
         model.set_attn_implementation(backend)
     return model.eval(), AutoTokenizer.from_pretrained(path)

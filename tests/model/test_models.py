@@ -114,14 +114,16 @@ def test_what_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     refused("testbed:gpt5", r"'gpt5' is unknown; allowed: gemma2, qwen2")
 
 
-def test_a_family_nobody_knows_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
+def test_what_cannot_be_found_is_refused_before_weights_are_read(tmp_path: Path) -> None:
     folder = saved(tmp_path / "m")
     (folder / "model.safetensors").unlink()
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "gpt_neox"}))
-    refused(str(folder), "no registered family covers model_type 'gpt_neox'")
+    lacks = r"'mlp.c_proj' in block 1, a Qwen2DecoderLayer.*allowed: residual, mlp.down_proj.*, self_attn.q_proj"
+    refused(str(folder), lacks, sites=["1.mlp.c_proj"])
+    refused(str(folder), "layer 7 does not exist", sites=["7.residual"])
+    refused(str(folder), "no file named", sites=["1.mlp.down_proj"])  # and so all is there but the weights
+    config = {"model_type": "xlm", "vocab_size": 97, "emb_dim": 32, "n_layers": 3, "n_heads": 4}
     (folder / "config.json").write_text(json.dumps(config))
-    refused(str(folder), "m' cannot be loaded")
+    refused(str(folder), "the one outermost ModuleList of 3 modules .*, and it has 4 such lists")
 
 
 def test_parameters_that_are_missing_are_not_made_up(tmp_path: Path) -> None:

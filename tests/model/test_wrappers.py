@@ -73,7 +73,9 @@ def test_steering_and_activations_are_those_of_the_bare_model(family: str) -> No
 
 
 def test_a_wrapper_that_nobody_registered_is_not_looked_through() -> None:
-    with pytest.raises(ConfigError, match="Stranger has no module 'mlp'"):
+    with pytest.raises(
+        ConfigError, match=r"unknown site 'mlp.down_proj' in block 1, a Stranger .*inside.mlp.inside.down_proj"
+    ):
         find_linear(wrapped("llama", Stranger), SITES[1])
 
 

@@ -60,3 +60,35 @@ def test_places_are_read_from_positions_only_where_those_count_on(positions: Any
         layout = calls.read((), call)
         assert layout.index.tolist() == wanted
         assert layout.prompt_lengths.tolist() == [max(row) + 1 for row in wanted]
+
+
+def test_an_answer_written_without_a_cache_is_refused_where_prompts_count() -> None:
+    model = tiny_model("llama", torch.float32)
+    ids = torch.tensor([[1, 4, 11, 12], [1, 4, 9, 10]])
+    settings = {"max_new_tokens": 3, "do_sample": False, "eos_token_id": None, "use_cache": False}
+    for policy in POLICIES:
+        intervention = made(model, "lora", positions=policy, skip_prefix=False)
+        if policy == "all":
+            with attach(model, intervention, 1.0):
+                model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **settings)
+            continue
+        with (
+            attach(model, intervention, 1.0),
+            pytest.raises(ConfigError, match=r"writes without a cache.*use_cache=True"),
+        ):
+            model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **settings)
+        with attach(model, intervention, 1.0):  # prompts one after another are no answer
+            for prompts in (ids, ids[:, :3], torch.cat([ids, ids], -1), ids + 1):
+                model(input_ids=prompts)
+
+
+def test_a_recurrent_state_has_no_length_and_is_remembered() -> None:
+    calls, state = CallReader((), None, False), [torch.zeros(1)]
+    ids, mask = torch.ones(2, 4, dtype=torch.long), torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1]])
+    first = calls.read((), {"input_ids": ids, "attention_mask": mask})
+    later = calls.read((), {"input_ids": ids[:, :1], "state": state})
+    assert first.prompt_lengths.tolist() == later.prompt_lengths.tolist() == [3, 4]
+    assert later.index.tolist() == [[3], [4]]
+    new = calls.read((), {"input_ids": ids[:, :2]})
+    assert new.index.tolist() == [[0, 1], [0, 1]]
+    assert new.prompt_lengths.tolist() == [2, 2]

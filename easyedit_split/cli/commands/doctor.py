@@ -1,4 +1,4 @@
-"""``easyedit-split doctor``: report versions, devices, registered plugins, and whether EasyEdit2 works."""
+"""``easyedit-split doctor``: what is installed, is EasyEdit2 usable; with ``--model``, what a model is like."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from ...steering.forms.base import FORMS
 from ...training.objectives.base import OBJECTIVES
 from ...training.recipes import hparams_folder
 from ..console import out
+from ..options import MODEL_HELP, DeviceOption, DtypeOption
 from .easyedit import HomeOption
 
-EPILOG = "Example: easyedit-split doctor"
+EPILOG = "Example: easyedit-split doctor --model smollm2"
 PACKAGES = ("easyedit-split", "torch", "transformers", "peft", "safetensors", "numpy", "scipy", "pandas", "matplotlib")
 
 
@@ -27,8 +28,18 @@ def command(  # noqa: DOC101, DOC103
     contract: Annotated[
         bool, typer.Option("--contract", help="Also run the plugin's contract tests against the clone.")
     ] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", help=f"Show instead what is steered exactly in a model: {MODEL_HELP}")
+    ] = None,
+    dtype: DtypeOption = None,
+    device: DeviceOption = None,
 ) -> None:
-    """Show versions, device, attention backends, what is registered, and EasyEdit2."""
+    """Show versions, device, attention backends, what is registered, and EasyEdit2; or what a model is like."""
+    if model is not None:
+        from ..examined import show_model
+
+        show_model(model, dtype, device)
+        return
     shown = Table(box=None, show_header=False)
     for key, value in [*facts().items(), *bridge.doctor(home)]:
         shown.add_row(key, value)

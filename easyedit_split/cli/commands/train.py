@@ -93,7 +93,7 @@ def command(  # noqa: DOC101, DOC103
         write_artifact(artifact, run, to, overwrite)
         return
     table = open_data(data, split, "train", split_seed, columns, concept_id, drop_bad, limit)
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, dtype, device, () if scanned else run.sites)
     if scanned:
         chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))

@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from ...config import TokenConfig
-from ...model.sites import family_of
+from ...model.sites import attention_of
 from ...model.wrappers import register_wrapper, unwrap
 from ...types import ConfigError
 
@@ -82,7 +82,7 @@ def use_defined_attention(model: Any) -> None:
     Args:
         model: a Hugging Face causal LM.
     """
-    backend = family_of(model).attention
+    backend = attention_of(model)
     if backend is not None and model.config._attn_implementation != backend:
         logger.warning("attention %s instead of %s: it drops the soft-cap", backend, model.config._attn_implementation)
         model.set_attn_implementation(backend)

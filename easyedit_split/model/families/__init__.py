@@ -1,1 +1,1 @@
-"""Model families as data: the module paths of each family's linear maps, one family a file."""
+"""Model families: what structure cannot say of a kind of model, one family a file; most kinds need none."""

@@ -9,10 +9,4 @@ from __future__ import annotations
 
 from ..sites import FAMILIES, Family
 
-FAMILIES.register("gemma2")(
-    Family(
-        model_types=("gemma2",),
-        post_norms={"mlp": "post_feedforward_layernorm", "attn": "post_attention_layernorm"},
-        attention="eager",
-    )
-)
+FAMILIES.register("gemma2")(Family(model_types=("gemma2",), attention="eager"))

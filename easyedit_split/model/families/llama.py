@@ -1,4 +1,7 @@
-"""Llama: pre-norm blocks, no norm after the MLP, so ``site`` and ``block_output`` are the same function for the MLP."""
+"""Llama: pre-norm blocks, no norm after the MLP, so ``site`` and ``block_output`` are the same function for the MLP.
+
+Structure says where everything is; registered, it is held by the contracts.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Qwen2 and Qwen2.5: pre-norm blocks, biases on q, k and v only."""
+"""Qwen2 and Qwen2.5: pre-norm blocks, biases on q, k and v only; structure says where everything is."""
 
 from __future__ import annotations
 

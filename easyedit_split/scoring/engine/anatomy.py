@@ -1,4 +1,4 @@
-"""The modules of a model that the engine uses, found through its family, and their abilities, found by a short call.
+"""The parts of a model that the engine touches, found by structure, and what they can do, found by trying.
 
 Refused, with the reason: attention whose mask is not known, blocks that hooks or wrappers of others stand on, a decoder
 that cannot be found.
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from ...model.head_weight import HeadWeight
 from ...model.hooks import device_of
-from ...model.sites import RESIDUAL, Site, family_of, find_linear, hidden_size, walk
+from ...model.maps import map_widths, split_rows
+from ...model.sites import RESIDUAL, Site, block_list, decoder_of, find_linear, hidden_size
 from ...model.wrappers import unwrap
 from ...steering.intervention import InterventionConfig
 from ...types import ConfigError
@@ -36,8 +37,8 @@ class Anatomy:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         try:
-            self.decoder = walk(model, family_of(model).decoder)
-            blocks = walk(model, family_of(model).blocks)
+            self.decoder = decoder_of(model)
+            blocks = block_list(model)
         except ConfigError as error:
             raise EngineRefused(str(error)) from error
         if not isinstance(blocks, nn.ModuleList):
@@ -100,8 +101,9 @@ class Anatomy:
         d = hidden_size(self.model)
         widths = {HIDDEN: d, OUTPUT: d, STREAM: d, INPUT: d}
         if entry.site is not None and entry.site.name != RESIDUAL:
-            linear: Any = find_linear(self.model, entry.site)
-            widths[INPUT] = int(linear.in_features)
+            found = map_widths(find_linear(self.model, entry.site))
+            assert found is not None
+            widths[INPUT] = found[0]
         return sum(widths[name] for name in entry.needs) * self.dtype.itemsize
 
     def key_bytes(self, block: int) -> int:
@@ -181,7 +183,7 @@ class Anatomy:
             return before(config)
         if site.name == RESIDUAL or config.placement == "block_output":
             return behind(site)
-        if self.on_meta:
+        if self.on_meta or split_rows(site.name)[1] is not None:
             return before(config)
         block = self.blocks[site.block]
         linear = find_linear(self.model, site)

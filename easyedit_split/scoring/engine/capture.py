@@ -69,8 +69,7 @@ def _noting(anatomy: Anatomy, entry: Entry) -> Iterator[dict[str, Tensor]]:
         found[HIDDEN] = value[0] if isinstance(value, tuple) else value
 
     def of_map(module: nn.Module, args: tuple[Any, ...], value: Any) -> None:
-        found[INPUT] = args[0]
-        found[OUTPUT] = value
+        found[INPUT], found[OUTPUT] = (t if t.ndim == 3 else t[None] for t in (args[0], value))  # of one row
 
     def stream(module: nn.Module, args: tuple[Any, ...]) -> None:
         found[STREAM] = args[0]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...model.sites import is_registered
 from ...steering.attach import Delta
 from ...steering.forms.base import Factor, Form, Strength, factors
 from ...steering.intervention import Intervention
@@ -142,6 +143,8 @@ def require_agreement(engine: Engine, prepared: Prepared, intervention: Interven
     """Raise EngineRefused unless both scorers agree on a few of the texts; run once for each kind of intervention on a
     model.
 
+    A model of no registered family is compared anew where the longest text is another.
+
     Args:
         engine: the engine.
         prepared: the texts.
@@ -152,16 +155,29 @@ def require_agreement(engine: Engine, prepared: Prepared, intervention: Interven
     """
     if engine.anatomy.on_meta:
         return
-    key = (engine.library.digest(), prepared.entry, None if intervention is None else repr(intervention.config))
+    kind = None if intervention is None else repr(intervention.config)
+    reach = None if is_registered(engine.model) else _reach(prepared)
+    key = (engine.library.digest(), prepared.entry, kind, reach)
     checked = engine.library.shelf.checked
     if key not in checked:
-        steered = [text.steered.any() for text in prepared.scored]
-        order = [i for i in prepared.texts.order() if steered[i] or not any(steered)]
-        shortest = sorted(order, key=lambda i: len(prepared.texts.trie.paths[i]))
-        checked[key] = compare(engine, prepared, intervention, [*shortest[:2], *shortest[-1:]])
+        checked[key] = compare(engine, prepared, intervention, _chosen(prepared))
     found: Comparison = checked[key]
     if not found.agrees:
         raise EngineRefused(
             f"on its first texts the losses differ from the reference scorer's by {found.difference:.3g} nats, and the "
             f"reference scorer's from its own by {found.spread:.3g}"
         )
+
+
+def _chosen(prepared: Prepared) -> list[int]:
+    """The two shortest texts and the longest, of those that are steered if any is."""
+    steered = [text.steered.any() for text in prepared.scored]
+    order = [i for i in prepared.texts.order() if steered[i] or not any(steered)]
+    shortest = sorted(order, key=lambda i: len(prepared.texts.trie.paths[i]))
+    return [*shortest[:2], *shortest[-1:]]
+
+
+def _reach(prepared: Prepared) -> tuple[int, int]:
+    """How far a comparison goes: the longest text, and how many share a row; what holds there need not beyond."""
+    chosen = _chosen(prepared)
+    return len(prepared.texts.trie.paths[chosen[-1]]), len(chosen)

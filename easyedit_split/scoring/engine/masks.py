@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from .refusal import EngineRefused
 
 FULL, SLIDING = "full_attention", "sliding_attention"
+_OTHER_WINDOWS = ("window_size", "attention_window_size", "local_attention", "attention_chunk_size")
+"""Windows that a model's own code applies by columns, which are not depths in a packed row."""
 Masks: TypeAlias = Tensor | dict[str, Tensor]
 
 
@@ -52,6 +54,9 @@ class MaskKind:
         unknown = [name for name in names if name not in (FULL, SLIDING)]
         if unknown:
             raise EngineRefused(f"the attention mask of layer type {unknown[0]} is not known")
+        other = [key for key in _OTHER_WINDOWS if isinstance(getattr(config, key, None), int)]
+        if other and not names:
+            raise EngineRefused(f"the attention mask of {other[0]} is not known")
         window = getattr(config, "sliding_window", None)
         slides = SLIDING in names if names else window is not None
         return cls(names, int(window) if slides and window is not None else None)

@@ -14,7 +14,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ...model.sites import family_of, walk
+from ...model.sites import block_list
 
 
 class StandIn(nn.Module):
@@ -66,7 +66,7 @@ def standing_in(
         entry: index of one more block, and the hidden states that it gives out instead.
         in_tuple: whether the model's blocks give tuples.
     """
-    blocks = walk(model, family_of(model).blocks)
+    blocks = block_list(model)
     assert isinstance(blocks, nn.ModuleList)
     wanted: dict[int, Tensor | None] = dict.fromkeys(places)
     if entry is not None:
