@@ -86,7 +86,7 @@ class Peft(Format):
             incoming: what is to be read.
         """
         config = _read_config(incoming.path / CONFIG)
-        parts = _taken(_modules(incoming.path), incoming)
+        parts = _taken(incoming)
         return imported(incoming, {DEFAULT_CONCEPT: _intervention(parts, config, incoming)}, self.name)
 
 
@@ -140,17 +140,19 @@ def _read_config(path: Path) -> dict[str, Any]:
     return stored
 
 
-def _modules(folder: Path) -> dict[str, dict[str, Tensor]]:
-    """Tensors by module name and by ``A``, ``B``, ``bias``."""
+def _modules(folder: Path) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
+    """Tensors by module name and by ``A``, ``B``, ``bias``; and the names of those that are of no LoRA."""
     path = folder / TENSORS
     other = folder / "adapter_model.bin"
     tensors = read_tensors_alone(other) if not path.is_file() and other.is_file() else read_tensors(path)
     ends = {".lora_A.weight": "A", ".lora_B.weight": "B", ".lora_B.bias": "bias"}
     found: dict[str, dict[str, Tensor]] = {}
+    others = []
     for key, tensor in tensors.items():
         end = next((end for end in ends if key.endswith(end)), None)
         if end is None or not key.startswith(_PREFIX):
-            raise ArtifactError(f"{path}: {key} is no tensor of a LoRA on a linear map, so it cannot be taken")
+            others.append(key)
+            continue
         if not bool(torch.isfinite(tensor).all()):
             raise ArtifactError(f"{path}: {key} holds a value that is not finite")
         found.setdefault(key[len(_PREFIX) : -len(end)], {})[ends[end]] = tensor
@@ -158,8 +160,8 @@ def _modules(folder: Path) -> dict[str, dict[str, Tensor]]:
         if not {"A", "B"} <= set(parts):
             raise ArtifactError(f"{path}: {name} has only one of lora_A and lora_B")
     if not found:
-        raise ArtifactError(f"{path}: holds no tensors")
-    return found
+        raise ArtifactError(f"{path}: holds no tensors of a LoRA on a linear map")
+    return found, others
 
 
 def known_sites(model: nn.Module) -> dict[str, Site]:
@@ -179,12 +181,13 @@ def known_sites(model: nn.Module) -> dict[str, Site]:
     return {name: site for site, name in module_names(model, modules).items()}
 
 
-def _taken(modules: dict[str, dict[str, Tensor]], incoming: Incoming) -> dict[str, tuple[Site, dict[str, Tensor]]]:
+def _taken(incoming: Incoming) -> dict[str, tuple[Site, dict[str, Tensor]]]:
+    modules, others = _modules(incoming.path)
     sites = known_sites(incoming.model)
-    unknown = sorted(set(modules) - set(sites))
+    unknown = sorted({*modules, *others} - set(sites))
     if unknown and not incoming.options.leave_out:
         raise ConfigError(
-            f"{incoming.path}: {len(unknown)} of its {len(modules)} modules are no site here: {', '.join(unknown[:6])}"
+            f"{incoming.path}: {len(unknown)} of its modules have no place here: {', '.join(unknown[:6])}"
             f"{' ...' if len(unknown) > 6 else ''}; --leave-out takes the others, which is another change"
         )
     if unknown:
