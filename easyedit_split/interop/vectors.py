@@ -23,7 +23,7 @@ from ..text.positions import Positions
 from ..text.prompt_tokens import tokenizer_hash
 from ..types import ArtifactError, ConfigError
 from .base import Incoming, Outgoing
-from .placement import changed_on_the_way
+from .placement import changed_on_the_way, reaches_unchanged
 
 
 def vectors_of(outgoing: Outgoing) -> dict[int, Tensor]:
@@ -51,9 +51,9 @@ def vectors_of(outgoing: Outgoing) -> dict[int, Tensor]:
         if site.name != RESIDUAL and outgoing.intervention.config.placement == "site":
             share = changed_on_the_way(outgoing.model, site)
             require(
-                share <= 1e-3,
-                f"{site.key}: this model changes what is added there on its way to the block's output (measured: the "
-                f"logits differ by {share:.2g} of what the change does): train it again with --placement block_output",
+                reaches_unchanged(outgoing.model, share),
+                f"{site.key}: this model changes what is added there on its way to the block's output (measured: "
+                f"{share:.2g} of it is different): train it again with --placement block_output",
             )
         found[site.block] = found.get(site.block, torch.zeros(())) + outgoing.m[1] * db.detach().double().cpu()
     return found
