@@ -28,7 +28,7 @@ def serve(model: Path, adapter: Path) -> Any:
     params.model.path = str(model)
     params.n_parallel = 1
     params.n_ctx = 1024
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.warmup = False
     params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 0.0)]
     return xllamacpp.Server(params)
