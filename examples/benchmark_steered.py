@@ -1,7 +1,7 @@
 """What did steering cost? A steered model as the model of lm-eval and of Inspect, on one small local task each.
 
     pip install -e '.[evals]'
-    python examples/benchmark_steered.py --artifact cheerful --model smollm2 --m 0 0.5 1
+    HF_HUB_OFFLINE=1 python examples/benchmark_steered.py --artifact cheerful --model smollm2 --m 0 0.5 1
 
 Both tools hold the very model object that is steered, so each needs the ``with`` line and nothing else; a task of
 their own takes the place of the few questions here. lm-eval calls the model with prompt and answer in one row: an
