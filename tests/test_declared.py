@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}
 """Distributions that are not called as what they are imported by."""
 HOST = {"steer"}
 """EasyEdit2 itself, which the bridge finds in the user's clone."""
-OPTIONAL = {"scikit-learn"}
+OPTIONAL = {"scikit-learn", "gguf"}
 """Imported inside a function that says what to install where it is missing."""
-BY_OTHERS = {"accelerate": "transformers needs it for device_map, that is --device auto", "peft": "the export"}
+BY_OTHERS = {"accelerate": "transformers needs it for device_map, that is --device auto"}
 """Declared, and not imported by name."""
 
 

@@ -14,7 +14,7 @@ import pytest
 import typer
 
 import easyedit_split
-from benchmarks import effect_table, engine_tables
+from benchmarks import effect_table, engine_tables, interop
 from easyedit_split.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -161,6 +161,16 @@ def test_the_engines_tables_are_those_of_the_measured_files(tmp_path: Path) -> N
     changed.write_text(json.dumps(other), "utf-8")
     files = [changed if file == path else file for file in engine_tables.FILES]
     assert engine_tables.with_tables(page, files) != page
+
+
+def test_the_round_trips_are_those_of_the_measured_file() -> None:
+    page, cells = (ROOT / "docs" / "interop.md").read_text("utf-8"), pd.read_csv(interop.CELLS)
+    assert interop.with_table(page, interop.table_of(cells)) == page
+    read = cells[cells.refused.isna()]
+    assert (read.difference < 1e-4 * read.steering).all()
+    assert set(cells[~cells.refused.isna()].format) == {"merged"}
+    other = cells.assign(difference=cells.difference + 1)
+    assert interop.with_table(page, interop.table_of(other)) != page
 
 
 def test_the_release_is_named_alike_everywhere() -> None:

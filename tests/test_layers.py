@@ -20,7 +20,7 @@ ROWS = (
     ("steering",),
     ("scoring",),
     ("training",),
-    ("judges", "testbed", "api"),
+    ("judges", "testbed", "api", "interop"),
     ("study",),
     ("easyedit",),
     ("cli",),

@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 FOLDER = Path(__file__).with_name("commands")
 FIRST = (
     *("demo", "steer", "chat", "train", "sweep", "fit", "recommend", "plot", "apply", "judge", "inspect"),
-    *("activations", "doctor", "easyedit", "activate", "deactivate"),
+    *("export", "import", "activations", "doctor", "easyedit", "activate", "deactivate"),
 )
 """Order of the help; a command that is not named here follows by name."""
 

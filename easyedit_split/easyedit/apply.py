@@ -14,13 +14,13 @@ from typing import Any
 
 from torch import nn
 
+from ..interop import easyedit_files as formats
 from ..registry import nearest
 from ..steering.artifact import Artifact
 from ..steering.artifact_files import CONFIG_FILE
 from ..steering.intervention import Intervention
 from ..text.prompt_tokens import Template
 from ..types import ArtifactError, ConfigError
-from . import vectors as formats
 from .host.wrappers import tokens_of, use_defined_attention
 from .live import put
 from .settings import RECOMMENDED, ApplySettings, apply_settings

@@ -20,11 +20,11 @@ import torch
 
 from ..api import progress_bar
 from ..datasets.base import PairTable, pairs_hash
+from ..interop import easyedit_files as formats
 from ..steering.artifact import Artifact
 from ..storage import write_whole
 from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
-from . import vectors as formats
 from .apply import ARTIFACT_FOLDER, SteeringVectors
 from .host.wrappers import taken_off, use_defined_attention
 from .settings import TrainSettings, train_settings

@@ -38,6 +38,7 @@ from .artifact_files import (
 )
 from .artifact_model import differences, require_architecture, require_sites
 from .chosen_m import ChosenM
+from .hub_files import folder_of
 from .intervention import Intervention, InterventionConfig
 from .strength_grid import NaturalUnit
 
@@ -227,13 +228,13 @@ class Artifact:
         """Read an artifact from a folder.
 
         Args:
-            folder: what ``save_pretrained`` wrote.
+            folder: what ``save_pretrained`` wrote, or ``user/name`` on the Hugging Face hub.
 
         Raises:
             ArtifactError: a file is missing, damaged or of a newer format, or its digest, names, shapes or values are
                 off.
         """
-        folder = Path(folder)
+        folder = folder_of(folder)
         stored = read_config(folder)
         tensors = read_tensors(folder / TENSOR_FILE)
         digest = stored.pop("digest", None)

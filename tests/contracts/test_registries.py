@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from easyedit_split.datasets.base import DATASETS
+from easyedit_split.interop.base import FORMATS
 from easyedit_split.judges.base import JUDGES
 from easyedit_split.model.sites import FAMILIES
 from easyedit_split.registry import Registry, names_without_loading
 from easyedit_split.steering.forms.base import FORMS
 from easyedit_split.training.objectives.base import OBJECTIVES
 
-REGISTRIES: tuple[Registry[Any], ...] = (FORMS, OBJECTIVES, FAMILIES, DATASETS, JUDGES)
+REGISTRIES: tuple[Registry[Any], ...] = (FORMS, OBJECTIVES, FAMILIES, DATASETS, JUDGES, FORMATS)
 EVERY_REGISTRY = pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
 
 

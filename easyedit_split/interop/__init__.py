@@ -1,0 +1,1 @@
+"""In and out: a trained intervention as other tools' files, and theirs as an artifact; one format a file."""
