@@ -15,7 +15,7 @@ HOST = {"steer"}
 """EasyEdit2 itself, which the bridge finds in the user's clone."""
 OPTIONAL = {"scikit-learn"}
 """Imported inside a function that says what to install where it is missing."""
-BY_OTHERS = {"accelerate": "transformers needs it for device_map, that is --device auto", "peft": "the export"}
+BY_OTHERS = {"peft": "the export"}
 """Declared, and not imported by name."""
 
 
