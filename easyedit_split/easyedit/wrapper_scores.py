@@ -39,7 +39,7 @@ def wrapper_scores(wrapper: Any, pairs: Sequence[EncodedPair], m: float, pad_id:
     with at_strength(wrapper, m) as ours:
         reason = _why_plain(wrapper, acting)
         if reason is not None:
-            logger.warning("scored plainly, without the engine: %s", reason)
+            logger.warning("scored by the reference scorer, without the engine: %s", reason)
             return score_together(wrapper.model, pairs, ours, pad_id=pad_id)
         one = as_one([intervention for intervention, _ in acting])
         with set_aside(wrapper), taken_off(wrapper.model):

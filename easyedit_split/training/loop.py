@@ -26,7 +26,7 @@ from .answers import AnswerSource, answers_for
 from .closed_form import fit_closed_form
 from .natural_lr import in_plain_units
 from .objectives.base import FittedObjective, TrainedObjective
-from .one_run import Drawn, TrainingRun
+from .one_run import DrawnStep, TrainingRun
 from .run_config import RunConfig
 from .schedule import derive_seed
 from .sides import DrawnBatch
@@ -178,7 +178,7 @@ class _Loop:
                 progress(len(self.run.history), self.run.total, self.run.history[-1].loss)
         return self.run.finish()
 
-    def _gradients(self, drawn: Drawn) -> list[Tensor]:
+    def _gradients(self, drawn: DrawnStep) -> list[Tensor]:
         """Gradients of a step and each batch's share of its loss; taken in smaller launches where memory is short."""
         noise = self.run.noise.get_state()
         while True:
@@ -190,7 +190,7 @@ class _Loop:
                     raise
             self.run.noise.set_state(noise)
 
-    def _backward(self, drawn: Drawn, batch: DrawnBatch) -> Tensor:
+    def _backward(self, drawn: DrawnStep, batch: DrawnBatch) -> Tensor:
         """Add the gradients of a batch's share of a step's mean; its loss, not yet read."""
         total = []
         for side in self.run.sides.of(batch):

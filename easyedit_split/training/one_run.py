@@ -34,7 +34,7 @@ Batches = list[list[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class DrawnStep:
     """What one optimiser step trains on.
 
     Attributes:
@@ -98,9 +98,9 @@ class TrainingRun:
         self.sides = Sides(pairs, run, objective, self.noise, bare)
         self.history: list[Step] = []
         self.good = LastGood(intervention)
-        self._updated: Drawn | None = None
+        self._updated: DrawnStep | None = None
 
-    def steps(self) -> Iterator[Drawn]:
+    def steps(self) -> Iterator[DrawnStep]:
         """What each optimiser step trains on, drawn when it is asked for."""
         config = self.run.train
         for epoch in range(config.epochs):
@@ -108,9 +108,9 @@ class TrainingRun:
             batches = [order[i : i + config.batch_size] for i in range(0, len(order), config.batch_size)]
             for start in range(0, len(batches), config.gradient_accumulation_steps):
                 chosen = batches[start : start + config.gradient_accumulation_steps]
-                yield Drawn(epoch, chosen, tuple(self.sides.draw(batch, self.draws) for batch in chosen))
+                yield DrawnStep(epoch, chosen, tuple(self.sides.draw(batch, self.draws) for batch in chosen))
 
-    def share(self, drawn: Drawn, side: Side, part: LossPart) -> Tensor:
+    def share(self, drawn: DrawnStep, side: Side, part: LossPart) -> Tensor:
         """A part's share of the mean that a step minimises.
 
         Args:
@@ -129,7 +129,7 @@ class TrainingRun:
         norm = nn.utils.clip_grad_norm_(self.intervention.parameters(), self.run.train.max_grad_norm)
         return torch.stack([*losses, norm.to(losses[0]), self._finite().to(losses[0])])
 
-    def conclude(self, drawn: Drawn, read: Sequence[float]) -> None:
+    def conclude(self, drawn: DrawnStep, read: Sequence[float]) -> None:
         """Take the step, or stop the run where a value is not finite.
 
         Args:
@@ -159,7 +159,7 @@ class TrainingRun:
         self._require_updated(float(self._finite()))
         return tuple(self.history)
 
-    def _update(self, lr: float, drawn: Drawn) -> None:
+    def _update(self, lr: float, drawn: DrawnStep) -> None:
         """Take one AdamW step; whether its parameters are finite is read with the next step's losses."""
         self.good.keep(len(self.history))
         for group in self.optimizer.param_groups:

@@ -68,7 +68,11 @@ class _Planned:
         return cls(cell, side, rows, launches[0].strengths[0], kept)
 
     def lane(self, chosen: Sequence[int]) -> Lane:
-        """Some of its rows, as a launch takes them."""
+        """Some of its rows, as a launch takes them.
+
+        Args:
+            chosen: places in ``rows``.
+        """
         delta = self.side.delta
         if self.side.dropout is not None:
             delta = self.side.dropout.drawn(delta, [self.kept[place] for place in chosen])

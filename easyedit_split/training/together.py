@@ -26,7 +26,7 @@ from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from .answers import LossPart, joined
 from .loop import start_run, train_started
-from .one_run import Drawn, TrainingRun
+from .one_run import DrawnStep, TrainingRun
 from .run_config import RunConfig
 from .stacked import Cell, Stack, stacks_of
 from .stopping import Step, TrainingStopped
@@ -170,7 +170,7 @@ def _train_stack(stack: Stack, progress: Callable[[TrainingRun], None]) -> dict[
     results: dict[TrainingRun, TrainedCell] = {}
     waiting = {cell: cell.run.steps() for cell in stack.cells}
     while waiting:
-        drawn: dict[Cell, Drawn] = {}
+        drawn: dict[Cell, DrawnStep] = {}
         for cell, steps in list(waiting.items()):
             found = next(steps, None)
             if found is None:
@@ -202,7 +202,7 @@ def _finished(run: TrainingRun) -> TrainedCell:
         return TrainedCell.ended_by(stop)
 
 
-def _gradients(stack: Stack, drawn: dict[Cell, Drawn]) -> dict[Cell, list[Tensor]]:
+def _gradients(stack: Stack, drawn: dict[Cell, DrawnStep]) -> dict[Cell, list[Tensor]]:
     """Gradients of a step of each run and each batch's share of its loss; by smaller launches where memory is short."""
     noise = {cell: cell.run.noise.get_state() for cell in drawn}
     while True:
@@ -220,7 +220,7 @@ def _gradients(stack: Stack, drawn: dict[Cell, Drawn]) -> dict[Cell, list[Tensor
             cell.run.noise.set_state(state)
 
 
-def _backward(stack: Stack, drawn: dict[Cell, Drawn], turn: int, losses: dict[Cell, list[Tensor]]) -> None:
+def _backward(stack: Stack, drawn: dict[Cell, DrawnStep], turn: int, losses: dict[Cell, list[Tensor]]) -> None:
     """Add the gradients of one batch of each run that has so many; its losses, not yet read."""
     batches = {cell: step.strengths[turn] for cell, step in drawn.items() if turn < len(step.strengths)}
     lanes = [(cell, side) for cell, batch in batches.items() for side in cell.run.sides.of(batch)]
