@@ -116,23 +116,39 @@ def sweep_encoded(
     tables: list[pd.DataFrame] = []
     seen: set[tuple[float, float]] = set()
     while points:
-        planned = len(tables) + len(points) * len(groups)
-        done = itertools.count(len(tables) + 1)
-        for concept, places in kept.to_score(list(groups), points).items():
-            fresh = functools.partial(scorer, model, groups[concept], artifact[concept], points, pad_id=pad_id)
-            for _ in kept.filled(concept, points, places, fresh):
-                if progress is not None:
-                    progress(min(next(done), planned), planned)
-        kept.share()
+        fresh = {
+            concept: functools.partial(scorer, model, members, artifact[concept], points, pad_id=pad_id)
+            for concept, members in groups.items()
+        }
+        _fill(kept, points, fresh, progress, len(tables))
         tables += [
             _rows(labels, members, kept.scores[concept, point], *point, normalize)
             for point, (concept, members) in itertools.product(points, groups.items())
         ]
-        if progress is not None and kept.crew.size > 1:
-            progress(len(tables), planned)
         seen.update(points)
         points = _further(next_points, tables, seen)
     return pd.concat(tables, ignore_index=True)
+
+
+def _fill(
+    kept: KeptScores,
+    points: Sequence[tuple[float, float]],
+    fresh: Mapping[str, Callable[..., Iterator[Scores]]],
+    progress: Progress | None,
+    before: int,
+) -> None:
+    """Score what is not known yet of every concept at some points, together with the other processes."""
+    mine, planned = kept.to_score(list(fresh), points), before + len(points) * len(fresh)
+    missing = sum(map(len, mine.values()))
+    done = planned - missing if kept.crew.size == 1 else before
+    for concept, places in mine.items():
+        for _ in kept.filled(concept, points, places, fresh[concept]):
+            done += 1
+            if progress is not None:
+                progress(done, planned)
+    kept.share()
+    if progress is not None and done < planned:
+        progress(planned, planned)
 
 
 def _further(
