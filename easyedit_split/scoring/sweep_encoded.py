@@ -121,10 +121,8 @@ def sweep_encoded(
             for concept, members in groups.items()
         }
         _fill(kept, points, fresh, progress, len(tables))
-        tables += [
-            _rows(labels, members, kept.scores[concept, point], *point, normalize)
-            for point, (concept, members) in itertools.product(points, groups.items())
-        ]
+        for point, (concept, members) in itertools.product(points, groups.items()):
+            tables.append(_rows(labels, members, kept.scores[concept, point], *point, normalize))
         seen.update(points)
         points = _further(next_points, tables, seen)
     return pd.concat(tables, ignore_index=True)
