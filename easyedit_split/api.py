@@ -136,8 +136,8 @@ def sweep(
         pairs: answer pairs that were not trained on; of a named dataset the test split.
         steering: what was trained.
         m: ``start:stop:count`` with both ends included, numbers with commas, in natural units ``r:0.05:4:17``, or
-            ``auto``, which grows outward until utility has lost 80 % of its range; or a list, whose items may be
-            ``(m1, m2)``.
+            ``auto``, which grows outward until utility has lost 80 % of its range and then fills in where the curves
+            are still uncertain; or a list, whose items may be ``(m1, m2)``.
         refine: then score further m, where the wanted answers are likeliest.
         normalize: log-odds from summed losses (``sum``, the paper's) or from means per token (``mean``).
         drop_bad: leave out bad rows and name them, instead of raising.

@@ -7,12 +7,13 @@ file system refuses is a ``StorageError``, one sentence with the path.
 
 from __future__ import annotations
 
+import glob
 import json
 import logging
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -108,15 +109,17 @@ class Journal:
         path: where it is kept while the run is under way.
         fingerprint: plain JSON values; a journal begun under another one is renamed to ``PATH.old`` when the first part
             is written, and the run starts anew.
+        parts: finds journals of other processes of the run, now or before it was interrupted: those of the same run are
+            read, and removed with this one.
 
     Attributes:
         records: what an interrupted run with the same fingerprint had finished.
 
     Raises:
-        StorageError: the file is there and cannot be read.
+        StorageError: a file is there and cannot be read.
     """
 
-    def __init__(self, path: Path, fingerprint: dict[str, Any]) -> None:
+    def __init__(self, path: Path, fingerprint: dict[str, Any], parts: Callable[[], Sequence[Path]] = tuple) -> None:
         self.path = path
         self._fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
         lines = _whole_lines(path)
@@ -124,18 +127,30 @@ class Journal:
         self._others = bool(lines) and not same
         self._begun = False
         self.records: list[dict[str, Any]] = lines[1:] if same else []
+        self._parts = parts
+        for part in parts():
+            self.records += self._of_same_run(part)[1:]
         if self.records:
             logger.info("resuming from %d finished parts in %s", len(self.records), path)
 
     @classmethod
-    def beside(cls, result: Path, fingerprint: dict[str, Any]) -> Journal:
-        """The journal of a result file: ``.NAME.journal`` in the same folder.
+    def beside(cls, result: Path, fingerprint: dict[str, Any], rank: int = 0) -> Journal:
+        """The journal of a result file: ``.NAME.journal`` in its folder, of further processes ``.NAME.RANK.journal``.
 
         Args:
             result: the file that the finished run will write.
             fingerprint: as of the class.
+            rank: of the process; the first one reads and removes the others' as well.
         """
-        return cls(result.with_name(f".{result.name}.journal"), fingerprint)
+        if rank:
+            return cls(result.with_name(f".{result.name}.{rank}.journal"), fingerprint)
+        pattern = f".{glob.escape(result.name)}.[0-9]*.journal"
+        own = result.with_name(f".{result.name}.journal")
+        return cls(own, fingerprint, lambda: sorted(result.parent.glob(pattern)))
+
+    def _of_same_run(self, path: Path) -> list[dict[str, Any]]:
+        lines = _whole_lines(path)
+        return lines if lines and lines[0] == self._fingerprint else []
 
     @property
     def holds_parts(self) -> bool:
@@ -171,10 +186,11 @@ class Journal:
                 os.fsync(file.fileno())
 
     def finish(self) -> None:
-        """Remove the journal once the result is written; the journal of another run is kept."""
-        if not self._others:
-            with _writing(self.path):
-                self.path.unlink(missing_ok=True)
+        """Remove the journal and its parts: the result is in place. Another run's stay."""
+        paths = [*(() if self._others else (self.path,)), *(part for part in self._parts() if self._of_same_run(part))]
+        for path in paths:
+            with _writing(path):
+                path.unlink(missing_ok=True)
 
 
 def _write_text(path: Path, text: str) -> None:

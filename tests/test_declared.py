@@ -15,7 +15,7 @@ HOST = {"steer"}
 """EasyEdit2 itself, which the bridge finds in the user's clone."""
 OPTIONAL = {"scikit-learn", "gguf"}
 """Imported inside a function that says what to install where it is missing."""
-BY_OTHERS = {"accelerate": "transformers needs it for device_map, that is --device auto"}
+BY_OTHERS: dict[str, str] = {}
 """Declared, and not imported by name."""
 
 

@@ -18,6 +18,7 @@ import pandas as pd
 from ..sweep_curves import SweepCurve, curves_of
 from ..types import DataError
 from .choose_m.refine import look_closer
+from .fill_gaps import FillGaps
 from .fit.curves import utility_curve
 from .fit.fit_curve import fit_curve
 from .fit.problem import FitError
@@ -97,14 +98,15 @@ class GrowOutward:
 
 
 def next_points(points: Sequence[float], *, grows: bool, refine: bool) -> Rule:
-    """Callable that names further m of a sweep: outward first, where the grid grows, then near the best m, where asked.
+    """Callable that names further m of a sweep: where the grid grows, outward first, then into gaps that are still
+    uncertain; then near the best m, where asked.
 
     Args:
         points: the m that the sweep begins with.
-        grows: see the module.
+        grows: see the module, and ``fill_gaps``.
         refine: score further m, to where the wanted answers are likeliest.
     """
-    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(map(abs, points)))] if grows else []
+    rules: list[Rule] = [GrowOutward(MOST_GROWTH * max(map(abs, points))), FillGaps()] if grows else []
     return one_after_another(*rules, *([look_closer] if refine else []))
 
 

@@ -74,6 +74,15 @@ def bar(label: str) -> Iterator[Any]:
         yield advance
 
 
+def speak(aloud: bool) -> None:
+    """Whether this process prints messages and results; of several that work together, one does.
+
+    Args:
+        aloud: whether it does.
+    """
+    console.quiet = out.quiet = not aloud
+
+
 class ConsoleTeller:
     """Progress reporter that prints to the terminal; see ``study.steer.Teller``."""
 

@@ -10,7 +10,14 @@ from ..config import require
 from ..scoring.engine.budget import MemoryBudget
 from ..scoring.engine.config import EngineConfig
 
-EngineOption = Annotated[str, typer.Option("--engine", help="auto, or plain: the slow reference scorer.")]
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        help="auto; lean: lower blocks leave the device once their states are cached; or plain: the slow "
+        "reference scorer.",
+    ),
+]
 CacheOption = Annotated[
     str, typer.Option("--cache", help="Memory for cached states: auto, off, 2G, or device and main memory: 8G,32G.")
 ]
@@ -20,11 +27,11 @@ def engine_config(engine: str, cache: str) -> EngineConfig:
     """Engine settings selected by the options.
 
     Args:
-        engine: ``auto`` or ``plain``.
+        engine: ``auto``, ``lean`` or ``plain``.
         cache: as ``MemoryBudget.parse`` reads it.
 
     Raises:
         ConfigError: anything else.
     """
-    require(engine in ("auto", "plain"), f"--engine {engine}: allowed are auto and plain")
-    return EngineConfig(budget=MemoryBudget.parse(cache), plain=engine == "plain")
+    require(engine in ("auto", "lean", "plain"), f"--engine {engine}: allowed are auto, lean and plain")
+    return EngineConfig(budget=MemoryBudget.parse(cache), plain=engine == "plain", release=engine == "lean")

@@ -54,3 +54,7 @@ def main() -> None:
             raise
         common.console.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

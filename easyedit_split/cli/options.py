@@ -76,7 +76,7 @@ GridOption = Annotated[
         "--m",
         help="start:stop:count, both ends included, or numbers with commas; in units of r = |m dh| / |h|: "
         "r:0.05:4:17 (geometric) or r:+-0.05:4:17 (both signs); auto grows outward until utility has lost 80 % of "
-        "its range.",
+        "its range, then fills in where the curves are still uncertain.",
     ),
 ]
 RefineOption = Annotated[

@@ -22,16 +22,16 @@ import pandas as pd
 
 from .. import log_odds
 from ..config import TokenConfig, build
-from ..scoring.score import score_together
 from ..storage import write_whole
 from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
-from ..text.encode_pairs import EncodedPair, encode_pairs
+from ..text.encode_pairs import encode_pairs
 from ..text.prompt_tokens import Template
-from ..types import ConfigError, DataError, Pair, Scores
+from ..types import ConfigError, DataError, Pair
 from .evaluation_data import load_pairs, pairs_of
 from .host.wrappers import tokens_of
-from .strength import applied_methods, at_strength, prompt_of
+from .strength import applied_methods, prompt_of
+from .wrapper_scores import wrapper_scores
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ class LogOddsEvaluator:
             pairs = [Pair(f"{prompt} {p.prompt}", p.positive, p.negative, p.concept) for p in pairs]
         template = Template(self.wrapper.tokenizer, self.tokens)
         encoded = encode_pairs(pairs, template, source=dataset_name, drop_bad=self.drop_bad).rows
-        scores = self._score(encoded, template.pad_id, m)
+        scores = wrapper_scores(self.wrapper, encoded, m, template.pad_id)
         L_p, L_n = log_odds.losses(scores, self.normalize)
         values: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         values |= {
@@ -213,11 +213,6 @@ class LogOddsEvaluator:
             "status": log_odds.status(L_p, L_n),
         }
         return pd.DataFrame(values, columns=list(COLUMNS))
-
-    def _score(self, encoded: Sequence[EncodedPair], pad_id: int, m: float) -> Scores:
-        """Negative log-likelihood of both answers, with the strength of everything applied multiplied by ``m``."""
-        with at_strength(self.wrapper, m) as ours:
-            return score_together(self.wrapper.model, encoded, ours, pad_id=pad_id)
 
     def _summary(self, dataset_name: str) -> dict[str, Any]:
         assert self.table is not None

@@ -8,7 +8,8 @@ call it is looked up, and where it is missing the call runs bare, bit for bit. `
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from ..steering.call_layout import CallReader
 from ..steering.forms.base import Form, Strength
 from ..steering.intervention import Intervention
 from ..steering.site_hooks import at_each_call
+from ..types import ConfigError
 from .host.wrappers import layers_of
 
 _ATTRIBUTE = "_easyedit_split_live"
@@ -55,9 +57,25 @@ class Live:
         self.block = layers_of(wrapper)[site.block]
         self._reader = CallReader((), None, needs_prefix=False)
         self._started: Tensor | None = None
+        self._model = model
         self._stack = ExitStack()
-        at_each_call(self._stack, model, self._enter_call)  # before that of `attach`, which finds the call decided
-        self.attachment: Attachment = self._stack.enter_context(attach(model, intervention, self.m, delta=self._delta))
+        self.attachment: Attachment = self._attached()
+
+    def _attached(self) -> Attachment:
+        """Put the hooks on."""
+        # before the hook of `attach`, so that it finds the call decided
+        at_each_call(self._stack, self._model, self._enter_call)
+        return self._stack.enter_context(attach(self._model, self.intervention, self.m, delta=self._delta))
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Take the hooks off while inside; the marker stays."""
+        try:
+            with suppress(ConfigError):  # that it steered no token yet is for its end to say
+                self._stack.close()
+            yield
+        finally:
+            self.attachment = self._attached()
 
     @property
     def is_active(self) -> bool:
@@ -99,6 +117,19 @@ def live_on(wrapper: Any) -> list[Live]:
         wrapper: EasyEdit2's model wrapper.
     """
     return [live for live in _all(wrapper) if live.is_active]
+
+
+@contextmanager
+def set_aside(wrapper: Any) -> Iterator[None]:
+    """Take the hooks of this package's interventions off a wrapper's model while inside.
+
+    Args:
+        wrapper: EasyEdit2's model wrapper.
+    """
+    with ExitStack() as stack:
+        for live in reversed(_all(wrapper)):  # the first comes back first
+            stack.enter_context(live.set_aside())
+        yield
 
 
 def put(wrapper: Any, name: str, intervention: Intervention, m: float) -> Live:

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from ..config import require
 from ..model.load import name_of
-from ..model.sites import DECODER_LINEARS, Site, blocks_of, family_of, find_linear
+from ..model.maps import maps_in
+from ..model.sites import Site, blocks_of, find_linear, short_names
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..steering.artifact_files import read_tensors
 from ..steering.intervention import Intervention, InterventionConfig
@@ -170,10 +171,10 @@ def known_sites(model: nn.Module) -> dict[str, Site]:
     Args:
         model: a Hugging Face causal LM.
     """
-    linears = getattr(family_of(model), "linears", DECODER_LINEARS)
     modules: dict[Site, nn.Module] = {}
-    for block in range(len(blocks_of(model))):
-        for name in linears:
+    for block, module in enumerate(blocks_of(model)):
+        short = short_names(model, block)
+        for name in [*short, *(path for path in maps_in(module) if path not in short.values())]:
             try:
                 modules[Site(block, name)] = find_linear(model, Site(block, name))
             except ConfigError:

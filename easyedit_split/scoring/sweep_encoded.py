@@ -26,7 +26,9 @@ from ..storage import Journal
 from ..sweep_table import COLUMNS
 from ..text.encode_pairs import EncodedPair
 from ..types import ConfigError, Factors, Scores
+from .crew import Crew, crew_here
 from .engine.scorer import scores_over_m
+from .kept_scores import KeptScores
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,7 @@ def sweep_encoded(
     scorer: Scorer = scores_over_m,
     progress: Progress | None = None,
     journal: Journal | None = None,
+    crew: Crew | None = None,
 ) -> pd.DataFrame:
     """Score every pair at every m, each pair under its own concept's intervention.
 
@@ -99,6 +102,7 @@ def sweep_encoded(
         scorer: gives the losses.
         progress: called with (scored, to score).
         journal: keeps each finished (concept, m); what it holds already is not scored again.
+        crew: the processes that share the work; those that this one was launched with where None.
 
     Raises:
         ConfigError: no m, an m that is not finite or stands twice, or a concept the artifact has not.
@@ -107,23 +111,42 @@ def sweep_encoded(
     _warn_of_differences(artifact.check_model(model, name=model_name, tokenizer=tokenizer))
     labels = _labels(model, artifact, model_name, dataset, split)
     groups = by_concept(pairs, artifact)
-    kept = _Kept(journal)
+    kept = KeptScores(journal, crew or crew_here())
     points = _checked(m)
     tables: list[pd.DataFrame] = []
     seen: set[tuple[float, float]] = set()
     while points:
-        planned = len(tables) + len(points) * len(groups)
-        scored: dict[tuple[int, str], pd.DataFrame] = {}
-        for concept, members in groups.items():
-            fresh = functools.partial(scorer, model, members, artifact[concept], points, pad_id=pad_id)
-            for i, scores in enumerate(kept.filled(concept, points, fresh)):
-                scored[i, concept] = _rows(labels, members, scores, *points[i], normalize)
-                if progress is not None:
-                    progress(len(tables) + len(scored), planned)
-        tables += [scored[key] for key in itertools.product(range(len(points)), groups)]
+        fresh = {
+            concept: functools.partial(scorer, model, members, artifact[concept], points, pad_id=pad_id)
+            for concept, members in groups.items()
+        }
+        _fill(kept, points, fresh, progress, len(tables))
+        for point, (concept, members) in itertools.product(points, groups.items()):
+            tables.append(_rows(labels, members, kept.scores[concept, point], *point, normalize))
         seen.update(points)
         points = _further(next_points, tables, seen)
     return pd.concat(tables, ignore_index=True)
+
+
+def _fill(
+    kept: KeptScores,
+    points: Sequence[tuple[float, float]],
+    fresh: Mapping[str, Callable[..., Iterator[Scores]]],
+    progress: Progress | None,
+    before: int,
+) -> None:
+    """Score what is not known yet of every concept at some points, together with the other processes."""
+    mine, planned = kept.to_score(list(fresh), points), before + len(points) * len(fresh)
+    missing = sum(map(len, mine.values()))
+    done = planned - missing if kept.crew.size == 1 else before
+    for concept, places in mine.items():
+        for _ in kept.filled(concept, points, places, fresh[concept]):
+            done += 1
+            if progress is not None:
+                progress(done, planned)
+    kept.share()
+    if progress is not None and done < planned:
+        progress(planned, planned)
 
 
 def _further(
@@ -134,49 +157,6 @@ def _further(
     points = [point for point in dict.fromkeys(map(_pair_of, wanted)) if point not in seen]
     _require_finite(points)
     return points
-
-
-class _Kept:
-    """Journal of scores: those of an interrupted sweep, and those added now; JSON keeps every bit of a float.
-
-    Args:
-        journal: of the sweep; None where it keeps none.
-    """
-
-    def __init__(self, journal: Journal | None) -> None:
-        self.journal = journal
-        self.scores = {
-            (record["concept"], record["m1"], record["m2"]): Scores(
-                L_p=np.array(record["L_p"]),
-                L_n=np.array(record["L_n"]),
-                T_p=np.array(record["T_p"], dtype=np.int64),
-                T_n=np.array(record["T_n"], dtype=np.int64),
-            )
-            for record in (journal.records if journal else ())
-        }
-
-    def filled(
-        self, concept: str, points: Sequence[tuple[float, float]], scorer: Callable[..., Iterator[Scores]]
-    ) -> Iterator[Scores]:
-        """Scores of a concept at every m: those in the journal, and new ones for the rest.
-
-        Args:
-            concept: the artifact's name of it.
-            points: in order.
-            scorer: called with the places in ``points`` that are ``known``; gives the others in order.
-        """
-        places = [(concept, *point) for point in points]
-        known = {i: self.scores[place] for i, place in enumerate(places) if place in self.scores}
-        fresh = scorer(known=known)
-        for i, point in enumerate(points):
-            yield known[i] if i in known else self._keep(concept, point, next(fresh))
-
-    def _keep(self, concept: str, point: tuple[float, float], scores: Scores) -> Scores:
-        """Append new scores to the journal and yield them."""
-        if self.journal is not None:
-            values = {name: getattr(scores, name).tolist() for name in ("L_p", "L_n", "T_p", "T_n")}
-            self.journal.append({"concept": concept, "m1": point[0], "m2": point[1], **values})
-        return scores
 
 
 def by_concept(pairs: Sequence[EncodedPair], artifact: Artifact) -> dict[str, list[EncodedPair]]:

@@ -13,7 +13,8 @@ them, so grids for a model that nobody tuned are written in r and turned into m 
 | ``r:+-0.05:4:17`` | the same, and their negatives                                                       |
 | ``r:-1:1:21``     | 21 r, evenly from -1 to 1 (one that starts at 0 or below cannot be geometric)       |
 | ``r:0,0.2,0.4``   | these r                                                                             |
-| ``auto``          | ``r:+-0.05:1:6``, grown outward until utility has lost 80 % of its range            |
+| ``auto``          | ``r:+-0.2:1:3``, grown outward until utility has lost 80 % of its range, then        |
+|                 | filled in where the curves or the best m are still uncertain                        |
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Unit = Literal["m", "r"]
 NATURAL = "r:"
 BOTH_SIDES = "+-"
 AUTO = "auto"
-AUTO_START = "r:+-0.05:1:6"
+AUTO_START = "r:+-0.2:1:3"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Every step is one of the package's verbs, and each decision is kept with what it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..text.prompt_tokens import Template
 from ..training.layer_scan import best_layer, scan_pairs
 from ..training.recipes import Recipe, compose, model_recipe
 from ..training.run_config import RunConfig
-from ..training.train_pairs import train_artifact
+from ..training.train_pairs import train_artifacts
 from .choose import choose_m, side_effects
 from .plan import SteerData, SteerPlan, epochs_for
 from .teller import Teller
@@ -136,7 +137,11 @@ def steer(
         scan = _scan(model, tokenizer, data, recipes[0].with_layers([0], AUTO).run_config(), tell)
         recipes = [recipe.with_layers([best_layer(scan)], "a layer scan of the model") for recipe in recipes]
     runs = [recipe.run_config() for recipe in recipes]
-    trained = tuple(_trained(model, tokenizer, data, plan, run, model_name, tell) for run in runs)
+    artifacts = _all_trained(model, tokenizer, data, runs, model_name, tell)
+    trained = tuple(
+        _swept(model, tokenizer, data, plan, run, artifact, model_name, tell)
+        for run, artifact in zip(runs, artifacts, strict=True)
+    )
     best = max(trained, key=lambda item: item.wanted)
     effects = None
     if plan.neutral:
@@ -162,16 +167,31 @@ def _scan(model: nn.Module, tokenizer: Any, data: SteerData, run: RunConfig, tel
     return scan
 
 
-def _trained(
-    model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, run: RunConfig, model_name: str, tell: Teller
+def _all_trained(
+    model: nn.Module, tokenizer: Any, data: SteerData, runs: Sequence[RunConfig], model_name: str, tell: Teller
+) -> tuple[Artifact, ...]:
+    """Train every objective."""
+    steps: dict[tuple[int, str], tuple[int, int]] = {}
+
+    def report(place: int, concept: str, done: int, total: int, loss: float) -> None:
+        steps[place, concept] = done, total
+        advance(*map(sum, zip(*steps.values(), strict=True)), f"{runs[place].objective}: loss {loss:.2f}")
+
+    with tell.bar("training " + ", ".join(f"{run.form} x {run.objective}" for run in runs)) as advance:
+        return train_artifacts(model, tokenizer, data.training, runs, model_name=model_name, progress=report)
+
+
+def _swept(
+    model: nn.Module,
+    tokenizer: Any,
+    data: SteerData,
+    plan: SteerPlan,
+    run: RunConfig,
+    artifact: Artifact,
+    model_name: str,
+    tell: Teller,
 ) -> Trained:
-    """Train one objective, choose m on the dev pairs, and sweep the test pairs over the same m."""
-
-    def report(concept: str, done: int, total: int, loss: float) -> None:
-        advance(done, total, f"loss {loss:.2f}")
-
-    with tell.bar(f"training {run.form} x {run.objective}") as advance:
-        artifact = train_artifact(model, tokenizer, data.training, run, model_name=model_name, progress=report)
+    """Choose m for one objective on the dev pairs, and sweep the test pairs over the same m."""
     chooses = data.test if data.dev is None else data.dev
     chosen = choose_m(model, tokenizer, data.training, chooses, artifact, plan, model_name=model_name, tell=tell)
     choice, unit = chosen.choice, artifact.unit

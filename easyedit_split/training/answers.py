@@ -8,9 +8,9 @@ add up to the same. Where it refuses, one log line says why and the plain scorer
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -21,13 +21,16 @@ from torch import Tensor, nn
 from ..model.hooks import device_of
 from ..scoring.engine.check import checked_engine
 from ..scoring.engine.engine import Engine, EngineConfig, Prepared
+from ..scoring.engine.launch import Launch
 from ..scoring.engine.packing import Member
 from ..scoring.engine.refusal import EngineRefused
+from ..scoring.engine.release import released
 from ..scoring.score import answer_rows, row_losses
 from ..steering.attach import Delta
 from ..steering.intervention import Intervention
 from ..text.batching import Row, collate
 from ..text.encode_pairs import EncodedPair
+from .dropout import Dropout
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +43,15 @@ class Side:
         pairs: which of the run's pairs.
         names: the answers that are scored, the one that the direction is for first.
         m: ``[answers n]`` strength of each, on the CPU.
-        delta: what is added.
+        delta: what is added, but for dropout.
+        dropout: acts on what is added; None for none.
     """
 
     pairs: Sequence[int]
     names: tuple[str, ...]
     m: Float64[Tensor, "a n"]
     delta: Delta
+    dropout: Dropout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,10 @@ class AnswerSource(Protocol):
         """Halve the memory used from now on; returns whether that was possible."""
         ...
 
+    def at_work(self) -> AbstractContextManager[None]:
+        """Inside, parts are asked for and the model is not called by others."""
+        ...
+
 
 class PlainAnswers:
     """Answer losses by one forward pass for each direction of a batch.
@@ -106,12 +115,17 @@ class PlainAnswers:
         device = device_of(self.model)
         batch = collate(rows, pad_id=self.pad_id).to(device)
         m = side.m.flatten().to(device)
-        losses = row_losses(self.model, batch, self.intervention, m, delta=side.delta)
+        delta = side.delta if side.dropout is None else side.dropout.whole(side.delta)
+        losses = row_losses(self.model, batch, self.intervention, m, delta=delta)
         yield LossPart(range(len(pairs)), losses.reshape(len(side.names), -1))
 
     def halve(self) -> bool:
         """False: one forward pass cannot be divided."""
         return False
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """It needs the whole model."""
+        return nullcontext()
 
 
 class EngineAnswers:
@@ -126,7 +140,7 @@ class EngineAnswers:
 
     def __init__(self, engine: Engine, prepared: Prepared, intervention: Intervention, n: int) -> None:
         self.engine, self.prepared, self.intervention = engine, prepared, intervention
-        self.first = {"positive": 0, "negative": n}
+        self.texts = {"positive": range(n), "negative": range(n, 2 * n)}
 
     def parts(self, side: Side, *, whole: bool) -> Iterator[LossPart]:
         """Compute the losses of one direction, a part per launch; where ``whole``, in one part, with their graphs kept.
@@ -135,41 +149,63 @@ class EngineAnswers:
             side: one direction of a batch.
             whole: in a single part.
         """
-        parts = (self._part(side, units, losses) for units, losses in self._launched(side))
-        if not whole:
-            yield from parts
-            return
-        found = list(parts)
-        places = [place for part in found for place in part.places]
-        order = torch.tensor(places).argsort()
-        yield LossPart(range(len(places)), torch.cat([part.L for part in found], 1)[:, order.to(found[0].L.device)])
+        parts = (part_of(side, units, losses) for units, losses in self._launched(side))
+        yield from [joined(list(parts))] if whole else parts
 
     def _launched(self, side: Side) -> Iterator[tuple[list[int], Tensor]]:
-        values = side.m.tolist()
-        slots = {m: slot for slot, m in enumerate(dict.fromkeys(m for row in values for m in row))}
-        units = [
-            [Member(self.first[name] + pair, slots[row[place]]) for name, row in zip(side.names, values, strict=True)]
-            for place, pair in enumerate(side.pairs)
-        ]
-        for launch in self.engine.launches(self.prepared, units, [tuple((m, m) for m in slots)]):
-            losses = self.engine.losses(self.prepared, launch, self.intervention, side.delta)
+        for launch in launches_of(self.engine, self.prepared, self.texts, side):
+            widths = [len(row.node) for row in launch.rows]
+            delta = side.delta if side.dropout is None else side.dropout.by_rows(side.delta, widths)
+            losses = self.engine.losses(self.prepared, launch, self.intervention, delta)
             yield [unit for row in launch.rows for unit in row.units], losses
 
-    @staticmethod
-    def _part(side: Side, units: list[int], losses: Tensor) -> LossPart:
-        return LossPart(units, losses.reshape(len(units), len(side.names)).T)
-
     def halve(self) -> bool:
-        """Halve the tokens per launch, down to one row each; returns whether that was possible."""
-        config = self.engine.config
-        if self.engine.launch_tokens > config.row_tokens:
-            self.engine.launch_tokens //= 2
-            return True
-        if config.row_tokens > 32:
-            self.engine.config = dataclasses.replace(config, row_tokens=config.row_tokens // 2)
-            self.prepared = self.engine.narrowed(self.prepared)
-            return True
-        return False
+        """Half the tokens a launch, down to one row each."""
+        return self.engine.shrink()
+
+    def at_work(self) -> AbstractContextManager[None]:
+        """Lower blocks may leave the device."""
+        return released(self.engine, self.prepared)
+
+
+def launches_of(engine: Engine, prepared: Prepared, texts: Mapping[str, Sequence[int]], side: Side) -> list[Launch]:
+    """The launches that score a side; units are its pairs, in order.
+
+    Args:
+        engine: the engine.
+        prepared: the texts.
+        texts: for each answer's name the text of each of the run's pairs.
+        side: one direction of a batch.
+    """
+    values = side.m.tolist()
+    slots = {m: slot for slot, m in enumerate(dict.fromkeys(m for row in values for m in row))}
+    units = [
+        [Member(texts[name][pair], slots[row[place]]) for name, row in zip(side.names, values, strict=True)]
+        for place, pair in enumerate(side.pairs)
+    ]
+    return engine.launches(prepared, units, [tuple((m, m) for m in slots)])
+
+
+def part_of(side: Side, units: Sequence[int], losses: Float64[Tensor, " texts"]) -> LossPart:
+    """Losses of some of a side's pairs as they come from a launch.
+
+    Args:
+        side: one direction of a batch.
+        units: places of the pairs in the side.
+        losses: of each pair's answers, pair after pair.
+    """
+    return LossPart(units, losses.reshape(len(units), len(side.names)).T)
+
+
+def joined(parts: Sequence[LossPart]) -> LossPart:
+    """Losses of a whole side, its pairs in order.
+
+    Args:
+        parts: which together hold every pair.
+    """
+    places = [place for part in parts for place in part.places]
+    order = torch.tensor(places).argsort()
+    return LossPart(range(len(places)), torch.cat([part.L for part in parts], 1)[:, order.to(parts[0].L.device)])
 
 
 def answers_for(

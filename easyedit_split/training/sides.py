@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from ..steering.attach import Delta
-from ..steering.forms.base import Form, Strength
+from ..steering.attach import plain_delta
 from ..text.encode_pairs import EncodedPair
 from .answers import LossPart, Side
+from .dropout import Dropout
 from .objectives.base import AnswerLosses, TrainedObjective, TrainingDelta
 from .run_config import RunConfig
 
@@ -59,6 +59,7 @@ class Sides:
     ) -> None:
         self.pairs, self.run, self.objective, self.noise, self.bare = pairs, run, objective, noise, bare
         self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
+        self.dropout = Dropout(run.train.dropout, noise) if run.train.dropout else None
 
     def draw(self, batch: list[int], generator: torch.Generator) -> DrawnBatch:
         """Sample the strengths of a batch.
@@ -103,22 +104,9 @@ class Sides:
     def _side(self, drawn: DrawnBatch, names: tuple[str, str], sign: int, delta: TrainingDelta | None) -> Side:
         both = self.objective.needs_other
         m = torch.stack([drawn.m_own, drawn.m_other] if both else [drawn.m_own])
-        return Side(drawn.pairs, names if both else names[:1], sign * m, self._dropped(delta))
+        return Side(drawn.pairs, names if both else names[:1], sign * m, delta or plain_delta, self.dropout)
 
     def _answer(self, name: str, chosen: list[int], L: Tensor) -> AnswerLosses:
         T = torch.tensor([len(getattr(self.pairs[i], name)) for i in chosen], device=L.device)
         P = torch.tensor([len(self.pairs[i].prompt) for i in chosen], device=L.device)
         return AnswerLosses(L, T, P)
-
-    def _dropped(self, delta: TrainingDelta | None) -> Delta:
-        """The update dy with dropout."""
-        keep = 1 - self.run.train.dropout
-
-        def change(form: Form, x: Tensor, m: Strength) -> Tensor:
-            dy: Tensor = form.delta(x, m) if delta is None else delta(form, x, m)
-            if keep == 1:
-                return dy
-            kept = torch.empty(dy.shape, device=self.noise.device).bernoulli_(keep, generator=self.noise)
-            return dy * kept.to(dy) / keep
-
-        return change

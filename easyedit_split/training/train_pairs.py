@@ -20,6 +20,7 @@ from ..types import ConfigError
 from .loop import TrainingStopped, train_intervention
 from .record import data_record, record_of
 from .run_config import RunConfig
+from .together import CellProgress, TrainingCell, train_together
 
 
 class RunStopped(TrainingStopped):
@@ -84,6 +85,63 @@ def train_artifact(
         history[concept] = [dataclasses.asdict(step) for step in steps]
     unit = measured_unit(model, encoded.rows, Artifact(interventions), template.pad_id)
     return Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history)
+
+
+def train_artifacts(
+    model: nn.Module,
+    tokenizer: Any,
+    pairs: PairsLike,
+    runs: Sequence[RunConfig],
+    *,
+    model_name: str | None = None,
+    progress: Callable[[int, str, int, int, float], None] | None = None,
+    engine: EngineConfig | None = None,
+    stacked: bool | None = None,
+) -> tuple[Artifact, ...]:
+    """Train several runs on the same answer pairs at once, one intervention per run and concept.
+
+    Args:
+        model: a Hugging Face causal LM; its own parameters are not changed.
+        tokenizer: its tokenizer.
+        pairs: with ``concept`` set on all or on none.
+        runs: forms, objectives, sites and optimiser settings.
+        model_name: how records name the model; as it was loaded where None.
+        progress: called after each step with (place of the run, concept, steps done, steps in all, loss).
+        engine: how losses are computed; the engine's defaults where None.
+        stacked: whether runs share launches, as ``train_together``; None for wherever that is faster.
+
+    Returns:
+        What ``train_artifact`` makes of each run, in order.
+
+    Raises:
+        DataError: a bad row (named).
+        ConfigError: a configuration that does not fit the model.
+        RunStopped: a loss or gradient was not finite; it holds the first run that it happened to, the others' are lost.
+    """
+    table, cells, labels, records = as_pairs(pairs), list[TrainingCell](), list[tuple[int, str]](), []
+    for place, run in enumerate(runs):
+        template = Template(tokenizer, run.tokens)
+        encoded = encode_table(table, template)
+        records.append((record_of(model, tokenizer, run, data_record(table, encoded), model_name, None), encoded.rows))
+        for concept, members in _concepts(encoded.rows).items():
+            cells.append(TrainingCell(template, members, run, concept))
+            labels.append((place, concept))
+    report = None if progress is None else _labelled(progress, labels)
+    results = train_together(model, cells, stacked=stacked, progress=report, engine=engine)
+    found: list[Artifact] = []
+    for place, (record, rows) in enumerate(records):
+        mine = {concept: r for (at, concept), r in zip(labels, results, strict=True) if at == place}
+        interventions = {concept: result.intervention for concept, result in mine.items()}
+        history = {concept: [dataclasses.asdict(step) for step in r.history] for concept, r in mine.items()}
+        for stop in (result.stopped for result in mine.values() if result.stopped is not None):
+            raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
+        unit = measured_unit(model, rows, Artifact(interventions), cells[0].template.pad_id)
+        found.append(Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history))
+    return tuple(found)
+
+
+def _labelled(progress: Callable[[int, str, int, int, float], None], labels: Sequence[tuple[int, str]]) -> CellProgress:
+    return lambda cell, done, total, loss: progress(*labels[cell], done, total, loss)
 
 
 def _named(progress: Callable[[str, int, int, float], None], concept: str) -> Callable[[int, int, float], None]:

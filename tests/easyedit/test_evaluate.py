@@ -28,16 +28,23 @@ PAIRS = [Pair(row["question"], row["matching"], row["not_matching"]) for row in 
 
 @pytest.mark.parametrize("positions", ["all", "answer"])
 def test_ours_equal_the_cores_sweep(
-    host: HostUnderTest, trained: Callable[..., Any], qwen: Path, tmp_path: Path, positions: str
-) -> None:
+    host: HostUnderTest, trained: Callable[..., Any], qwen: Path, tmp_path: Path, positions: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
     _, vectors = trained(positions=positions)
     values = {"SPLIT": {"layers": [1, 2], "multipliers": [1.0, 1.0]}}
     wrapper = applier(host, tmp_path, qwen, values, vectors={"SPLIT": vectors}).model
     evaluator = LogOddsEvaluator(wrapper, ROWS, (-1.0, 0.0, 2.0))
+    before = logits(wrapper.model, prompt_ids(wrapper.tokenizer))
     summary = evaluator.evaluate_all()
-    plain = EngineConfig(plain=True)  # the evaluator's own scorer: the same bits
-    table = sweep_pairs(*bare_model(qwen), PAIRS, vectors.artifact, (-1.0, 0.0, 2.0), engine=plain)
+    assert not caplog.records  # by the engine, as the sweep: the same bits
+    table = sweep_pairs(*bare_model(qwen), PAIRS, vectors.artifact, (-1.0, 0.0, 2.0))
     assert np.array_equal(evaluator.table[["L_p", "L_n", "pref", "util"]], table[["L_p", "L_n", "pref", "util"]])
+    plain = sweep_pairs(*bare_model(qwen), PAIRS, vectors.artifact, (-1.0, 0.0, 2.0), engine=EngineConfig(plain=True))
+    np.testing.assert_allclose(evaluator.table["L_p"], plain["L_p"], atol=1e-4)
+    after = logits(wrapper.model, prompt_ids(wrapper.tokenizer))
+    assert torch.equal(before, after)
+    assert not torch.equal(after, logits(bare_model(qwen)[0], prompt_ids(wrapper.tokenizer)))  # it still steers
     assert summary["m"] == [-1.0, 0.0, 2.0]
     assert summary["preference"] == [float(table[table["m1"] == m]["pref"].mean()) for m in (-1.0, 0.0, 2.0)]
     assert summary["accuracy"] == [float((table[table["m1"] == m]["pref"] > 0).mean()) for m in (-1.0, 0.0, 2.0)]
@@ -47,6 +54,22 @@ def test_ours_equal_the_cores_sweep(
     table.loc[table.index[table["m1"] == 0.0][0], "pref"] = math.nan
     evaluator.table = table
     assert evaluator._summary("pairs")["accuracy"][1:] == [None, 0.5], "ties count half, what is undefined is said"
+
+
+def test_what_the_engine_cannot_score_is_scored_plainly_and_says_so(
+    host: HostUnderTest, trained: Callable[..., Any], qwen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, vectors = trained()
+    values = {"SPLIT": {"layers": [1, 2], "multipliers": [1.0, 0.5]}}
+    wrapper = applier(host, tmp_path, qwen, values, vectors={"SPLIT": vectors}).model
+    caplog.clear()
+    LogOddsEvaluator(wrapper, ROWS, 1.0).evaluate_all()
+    (line,) = [record.message for record in caplog.records]
+    assert "without the engine: interventions of different kinds or strengths" in line
+    layers_of(wrapper)[0].add_activations_dict["caa"] = torch.ones(32)
+    caplog.clear()
+    LogOddsEvaluator(wrapper, ROWS, (0.0, 1.0)).evaluate_all()
+    assert [record.message for record in caplog.records][-1].endswith("caa of EasyEdit2 steers the model")
 
 
 def losses(model: Any, tokenizer: Any, row: dict[str, str], answer: str) -> float:

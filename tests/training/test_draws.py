@@ -17,7 +17,7 @@ from easyedit_split.training.run_config import RunConfig
 from ..small import run_config, world
 from .training_runs import ALL, PLAIN, train_module, trained
 
-loop_module: Any = importlib.import_module("easyedit_split.training.loop")
+run_module: Any = importlib.import_module("easyedit_split.training.one_run")
 
 
 # --- what is scored under which m ------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def test_the_bare_model_is_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(args)
         return scores_over_m(*args, **kwargs)
 
-    monkeypatch.setattr(loop_module, "scores_over_m", counted)
+    monkeypatch.setattr(run_module, "scores_over_m", counted)
     trained(here, run_config(objective="reps", epochs=3))
     assert len(calls) == 1
     trained(here, run_config(objective="split", epochs=3))

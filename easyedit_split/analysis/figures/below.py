@@ -65,7 +65,12 @@ def text_lines(texts: pd.DataFrame, width: float, r_per_m: float | None = None) 
         name = f"m = {m:.3g}" + ("" if r_per_m is None else f" (r = {m * r_per_m:.2g})")
         said = " / ".join(line for line in str(text).splitlines() if line.strip()) or "(empty)"
         lines += textwrap.wrap(f"{name}: {said}", room, subsequent_indent="      ")
-    return lines
+    return [_printable(line) for line in lines]
+
+
+def _printable(text: str) -> str:
+    """The text with a replacement character for each control character, which no font can draw."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def write_texts_below(ax: Axes, lines: Sequence[str]) -> None:

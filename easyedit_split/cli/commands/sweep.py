@@ -9,6 +9,7 @@ import pandas as pd
 
 from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
+from ...scoring.crew import crew_here
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
 from ...steering.strength_grid import AUTO, parse_strengths
@@ -17,7 +18,7 @@ from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, write_table
 from ...types import ConfigError
 from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
-from ..console import bar, say, say_written
+from ..console import bar, say, say_written, speak
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_data, open_model
@@ -75,18 +76,21 @@ def command(  # noqa: DOC101, DOC103
 ) -> None:
     """Score answer pairs over a range of m: preference and utility log-odds (Eq. 7, 8).
 
-    A killed sweep goes on where it stopped when the same command is given again.
+    A killed sweep goes on where it stopped when the same command is given again. Started by ``accelerate launch``,
+    several processes share the work; the table is that of one.
     """
+    crew = crew_here()
+    speak(crew.rank == 0)
     grid = parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     how = engine_config(engine, cache)
     _check_outputs(to, collateral, texts, overwrite)
     artifact = Artifact.from_pretrained(intervention)
     table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, dtype, device or crew.device)
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
     points = grid.in_m(unit.r_per_m if unit else 0.0)
-    journal = Journal.beside(to, _identity(artifact, engine, network, tokenizer, model, table))
+    journal = Journal.beside(to, _identity(artifact, engine, network, tokenizer, model, table), crew.rank)
     with bar("scoring") as advance, resumable(journal):
         result = sweep_pairs(
             network,
@@ -103,6 +107,8 @@ def command(  # noqa: DOC101, DOC103
             journal=journal,
             engine=how,
         )
+    if crew.rank:
+        return
     _write(result, means, to, journal)
     _write_beside(network, tokenizer, artifact, table, result, to, collateral=collateral, texts=texts)
 

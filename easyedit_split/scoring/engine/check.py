@@ -11,7 +11,8 @@ by tenths of a nat an answer, which is why its own spread is the measure.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -127,16 +128,26 @@ def checked_engine(
         EngineRefused: the two differ, or a model's own code fails under the engine's calls.
     """
     texts = read_texts(rows)
+    with model_code(), torch.no_grad():
+        engine = Engine(model, config)
+        prepared = engine.prepare(texts, None if intervention is None else intervention.config)
+        require_agreement(engine, prepared, intervention)
+    return engine, prepared
+
+
+@contextmanager
+def model_code() -> Iterator[None]:
+    """Take failures of the code inside, which calls a model in ways it may not expect, for a refusal.
+
+    Raises:
+        EngineRefused: the code failed, other than for want of memory.
+    """
     try:
-        with torch.no_grad():
-            engine = Engine(model, config)
-            prepared = engine.prepare(texts, None if intervention is None else intervention.config)
-            require_agreement(engine, prepared, intervention)
+        yield
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         raise EngineRefused(f"the model's own code failed: {type(error).__name__}: {error}") from error
-    return engine, prepared
 
 
 def require_agreement(engine: Engine, prepared: Prepared, intervention: Intervention | None) -> None:

@@ -18,6 +18,8 @@ class EngineConfig:
         budget: memory for cached states.
         keep_keys: whether keys and values of tokens that no strength changes are kept.
         plain: leave everything to the plain scorer.
+        release: let blocks below the entry leave the device while launches run that need only cached states; the model
+            is not to be called by others meanwhile.
     """
 
     launch_tokens: int | None = None
@@ -25,3 +27,4 @@ class EngineConfig:
     budget: MemoryBudget = field(default_factory=MemoryBudget)
     keep_keys: bool = True
     plain: bool = False
+    release: bool = False

@@ -29,9 +29,9 @@ from .decoder import arguments_of
 from .entry import HIDDEN, Entry, before_all, entering_hidden
 from .head import losses_of_logits, token_losses
 from .kept_keys import KeptKeys
-from .launch import Inputs, Launch, Strengths, inputs_of
+from .launch import Inputs, Launch, Strengths, batched, inputs_of
 from .library import Library
-from .packing import Cost, Member, PackedRow, Scored, pack
+from .packing import Cost, Member, Scored, pack
 from .stand_ins import standing_in
 from .states import States
 from .strengths import strength_of
@@ -39,8 +39,8 @@ from .texts import Texts
 
 logger = logging.getLogger(__name__)
 
-MOST_PADDING = 0.05
-"""Share of a launch that may be padding: a further launch costs less than running more of it."""
+NARROWEST = 32
+"""Tokens of a row below which rows are not made narrower where memory is short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +113,26 @@ class Engine:
             units: texts that stay in one row, such as the two answers of a pair; a member's slot picks its strength.
             strengths: for each repeat, ``(m1, m2)`` of each slot.
         """
-        packed = pack(prepared.texts.trie, prepared.scored, units, prepared.cost)
+        cost = dataclasses.replace(prepared.cost, most=self.config.row_tokens)
+        packed = pack(prepared.texts.trie, prepared.scored, units, cost)
         packed.sort(key=lambda row: -len(row.node))
         together = max(1, min(len(strengths), self.launch_tokens // len(packed[0].node)))
         launches: list[Launch] = []
         for first in range(0, len(strengths), together):
             repeats = tuple(strengths[first : first + together])
-            launches += [Launch(tuple(rows), repeats) for rows in self._batches(packed, len(repeats))]
+            parts = batched([len(row.node) for row in packed], self.launch_tokens // len(repeats))
+            launches += [Launch(tuple(packed[part]), repeats) for part in parts]
         return launches
 
-    def _batches(self, packed: Sequence[PackedRow], repeats: int) -> list[list[PackedRow]]:
-        """Group rows of similar width into forward passes of limited size, with little padding."""
-        batches: list[list[PackedRow]] = []
-        real = 0
-        for row in packed:
-            padded = (len(batches[-1]) + 1) * len(batches[-1][0].node) if batches else 0
-            real += len(row.node)
-            if padded * repeats > self.launch_tokens or padded - real > MOST_PADDING * padded or not batches:
-                batches.append([])
-                real = len(row.node)
-            batches[-1].append(row)
-        return batches
+    def shrink(self) -> bool:
+        """Half the tokens a launch from now on, down to one row each, then narrower rows; whether that is possible."""
+        if self.launch_tokens > self.config.row_tokens:
+            self.launch_tokens //= 2
+            return True
+        if self.config.row_tokens > NARROWEST:
+            self.config = dataclasses.replace(self.config, row_tokens=self.config.row_tokens // 2)
+            return True
+        return False
 
     def losses(
         self, prepared: Prepared, launch: Launch, intervention: Intervention | None = None, delta: Delta | None = None
@@ -153,7 +152,16 @@ class Engine:
         acting = intervention if inputs.acting else None
         hidden = self.entering(prepared, inputs, acting, delta or plain_delta)
         with self.entered(prepared, inputs, hidden, acting, delta) as arguments:
-            whole = self.model(**arguments).logits if self.head is None else self.anatomy.decoder(**arguments)[0]
+            return self.decoded(inputs, arguments)
+
+    def decoded(self, inputs: Inputs, arguments: dict[str, Any]) -> Float64[Tensor, " texts"]:
+        """L(A | q) of each text from one call of the decoder, summed nats.
+
+        Args:
+            inputs: of the launch.
+            arguments: from ``entered``, inside of which this is called.
+        """
+        whole = self.model(**arguments).logits if self.head is None else self.anatomy.decoder(**arguments)[0]
         answers = inputs.answers.to(whole.device)  # the last block's, where a model spans several
         final = whole.flatten(0, 1)[answers.predicting]
         if self.head is None:
@@ -236,15 +244,6 @@ class Engine:
                 m = strength_of(inputs, torch.device("cpu"))  # whence it is checked without a read of the device
                 stack.enter_context(attach(self.model, acting, m, layout=layout, delta=delta))
             yield arguments_of(anatomy, inputs, hidden, kept)
-
-    def narrowed(self, prepared: Prepared) -> Prepared:
-        """The same texts prepared again, in rows of at most ``config.row_tokens`` tokens.
-
-        Args:
-            prepared: from ``prepare``.
-        """
-        cost = dataclasses.replace(prepared.cost, most=self.config.row_tokens)
-        return dataclasses.replace(prepared, cost=cost)
 
     def typical_norm(self, prepared: Prepared) -> float:
         """Median norm of the cached hidden states that enter; 1 where they are not cached.

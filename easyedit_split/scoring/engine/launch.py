@@ -56,6 +56,29 @@ class Launch:
         return ()
 
 
+MOST_PADDING = 0.05
+"""Share of a launch that may be padding: a further launch costs less than running more of it."""
+
+
+def batched(widths: Sequence[int], most: int, padding: float = MOST_PADDING) -> list[slice]:
+    """Which rows share a launch: neighbours of like width, as many as it may hold; padding stays a small share of it.
+
+    Args:
+        widths: tokens of each row, the widest first.
+        most: tokens of a launch, padding included; a single row may have more.
+        padding: share of a launch that may be padding.
+    """
+    parts: list[slice] = []
+    first = real = 0
+    for place, width in enumerate(widths):
+        padded = (place - first + 1) * widths[first]
+        real += width
+        if place > first and (padded > most or padded - real > padding * padded):
+            parts.append(slice(first, place))
+            first, real = place, width
+    return [*parts, slice(first, len(widths))] if widths else []
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Answer tokens that a forward pass predicts, over all repeats of its rows.

@@ -29,6 +29,7 @@ from .engine import Engine, Prepared
 from .launch import Launch
 from .packing import Member
 from .refusal import EngineRefused
+from .release import released
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +131,10 @@ class PairScorer:
             ConfigError: the token policy leaves out every token of every text, though m is not 0.
         """
         self._require_steered(points)
+        with released(self.engine, self.prepared):
+            yield from self._over(points, known)
+
+    def _over(self, points: Sequence[tuple[float, float]], known: Collection[int]) -> Iterator[Scores]:
         end = 0
         for launches in self._by_strengths(points):
             places = range(end, end := end + len(launches[0].strengths))

@@ -1,0 +1,111 @@
+"""Several processes, on one machine or many, that score one sweep together, as Accelerate starts and joins them.
+
+    accelerate launch --num_processes 2 -m easyedit_split.cli.main sweep ...
+
+A work item is one concept's intervention at one m, over that concept's texts. Items are dealt out in order, in runs of
+neighbours, so that a process prepares few concepts; what each found is given to all, so every process holds the whole
+table and all agree on the next m. A score does not depend on who computes it, so the table is that of one process, byte
+for byte, where the machines compute alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import torch
+
+Item = TypeVar("Item")
+
+
+@runtime_checkable
+class Crew(Protocol):
+    """The processes that work on one sweep.
+
+    Attributes:
+        rank: place of this process among them, from 0.
+        size: how many there are.
+    """
+
+    rank: int
+    size: int
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """This process' part of the items; all parts together are all items.
+
+        Args:
+            items: the same in every process.
+        """
+        ...
+
+    def everyone(self, found: Sequence[Item]) -> list[Item]:
+        """What all processes found, in order of their ranks; every process has to ask.
+
+        Args:
+            found: by this process.
+        """
+        ...
+
+
+class Alone:
+    """One process: nothing to share."""
+
+    rank, size = 0, 1
+    device = None
+    """Any that the caller likes."""
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """All items.
+
+        Args:
+            items: any.
+        """
+        return list(items)
+
+    def everyone(self, found: Sequence[Item]) -> list[Item]:
+        """What was found.
+
+        Args:
+            found: any.
+        """
+        return list(found)
+
+
+class Launched:
+    """The processes that ``accelerate launch`` started."""
+
+    def __init__(self) -> None:
+        from accelerate import PartialState  # type: ignore[import-untyped]
+
+        self._state: Any = PartialState(cpu=not torch.cuda.is_available())
+        self.rank, self.size = int(self._state.process_index), int(self._state.num_processes)
+
+    @property
+    def device(self) -> str:
+        """The device that this process is to use."""
+        return str(self._state.device)
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """A run of neighbours, as Accelerate splits a list.
+
+        Args:
+            items: the same in every process.
+        """
+        with self._state.split_between_processes(list(items)) as mine:
+            return list(mine)
+
+    def everyone(self, found: Sequence[Item]) -> list[Item]:
+        """What all processes found.
+
+        Args:
+            found: by this process.
+        """
+        from accelerate.utils import gather_object  # type: ignore[import-untyped]
+
+        return list(gather_object(list(found)))
+
+
+def crew_here() -> Alone | Launched:
+    """The processes that this one was started with; itself alone where nothing launched it among others."""
+    return Launched() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Alone()
