@@ -173,9 +173,9 @@ def side_effects(cells: list[Cell], model: Any, tokenizer: Any, count: int) -> s
     return table(("", "at r", "KL (nats per token)", "answers changed"), rows)
 
 
-def texts(cells: list[Cell], model: Any, tokenizer: Any, prompts: list[str]) -> str:
+def texts(cells: list[Cell], model: Any, tokenizer: Any, pairs: PairTable) -> str:
     """Sample answers, unsteered and of each cell."""
-    config = GenerateConfig(max_new_tokens=40)
+    config, prompts = GenerateConfig(max_new_tokens=40), [pair.prompt for pair in pairs]
     said: dict[str, list[str]] = {}
     for cell in cells:
         template = Template(tokenizer, cell.artifact.tokens)
@@ -186,9 +186,9 @@ def texts(cells: list[Cell], model: Any, tokenizer: Any, prompts: list[str]) -> 
             label = "unsteered" if answer.m == 0 else f"{cell.name}, r = {m * cell.r_per_m:.2f}"
             said.setdefault(label, []).append(" / ".join(answer.text.split("\n")))
     blocks = []
-    for place, prompt in enumerate(prompts):
+    for place, row in enumerate(pairs.rows):  # the data set's own texts are not reprinted
         lines = [f"- *{label}*: {answers[place]}" for label, answers in said.items()]
-        blocks.append("\n".join([f"**{prompt}**", "", *lines, ""]))
+        blocks.append("\n".join([f"**Test row {row}**", "", *lines, ""]))
     return "\n".join(blocks)
 
 
@@ -215,7 +215,7 @@ def main() -> None:
     print("Mean preference / mean utility (nats) / share of pairs with preference above 0:\n")
     print(curves(cells), fits(cells), paired(cells), sep="\n")
     print(side_effects(cells, model, tokenizer, args.neutral))
-    print(texts(cells, model, tokenizer, [pair.prompt for pair in pairs["test"][: args.texts]]))
+    print(texts(cells, model, tokenizer, pairs["test"][: args.texts]))
 
 
 if __name__ == "__main__":
