@@ -36,6 +36,7 @@ def test_ours_equal_the_cores_sweep(
     wrapper = applier(host, tmp_path, qwen, values, vectors={"SPLIT": vectors}).model
     evaluator = LogOddsEvaluator(wrapper, ROWS, (-1.0, 0.0, 2.0))
     before = logits(wrapper.model, prompt_ids(wrapper.tokenizer))
+    caplog.clear()
     summary = evaluator.evaluate_all()
     assert not caplog.records  # by the engine, as the sweep: the same bits
     table = sweep_pairs(*bare_model(qwen), PAIRS, vectors.artifact, (-1.0, 0.0, 2.0))

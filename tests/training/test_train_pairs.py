@@ -57,6 +57,7 @@ def test_the_record_says_everything_a_result_depends_on() -> None:
     assert RunConfig.read(record["run"]) == run
     assert record["data"] == {
         "name": "power", "split": "train", "sha256": "abc", "pairs_sha256": pairs_hash(PAIRS), "pairs": 5,
+        "pair_ids": [pairs_hash([pair])[:12] for pair in PAIRS],
         "dropped": [], "notes": [],
     }  # fmt: skip
     assert record["versions"] == versions()

@@ -21,6 +21,7 @@ from easyedit_split.steering.continue_rows import Ask, RowWriter
 from easyedit_split.steering.generate_config import GenerateConfig
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.positions import POLICIES, Layout
+from easyedit_split.text.prompt_tokens import Template
 
 from ..attached import fill
 
@@ -127,11 +128,17 @@ def own_generation(model: Any, intervention: Intervention | None, m: float) -> T
     return torch.stack(found.logits, 1)
 
 
+class IdsAlone(Template):
+    """A template without a tokenizer: the zoo's prompts are token ids."""
+
+    def __init__(self) -> None:
+        self.pad_id, self.prefix_ids, self.bos_id, self.stop_ids = 0, PREFIX, 1, ()
+        self.tokenizer = SimpleNamespace(eos_token_id=None)
+
+
 def our_texts(model: Any, intervention: Intervention | None, m: float) -> list[list[int]]:
     """Texts that the package's own writer gives, both prompts in one batch."""
-    nothing = SimpleNamespace(eos_token_id=None)
-    template: Any = SimpleNamespace(pad_id=0, prefix_ids=PREFIX, bos_id=1, stop_ids=(), tokenizer=nothing)
-    writer = RowWriter(model, template, intervention, GenerateConfig(max_new_tokens=STEPS))
+    writer = RowWriter(model, IdsAlone(), intervention, GenerateConfig(max_new_tokens=STEPS))
     with torch.no_grad():
         return [ids[:STEPS] for ids in writer.continue_rows([Ask(i, ids, m) for i, ids in enumerate(PROMPTS)])]
 
