@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from easyedit_split.model import sites
 from easyedit_split.model.hooks import frozen
+from easyedit_split.model.sites import FAMILIES as REGISTERED
 from easyedit_split.model.sites import Family, Site
 from easyedit_split.scoring.answer_means import answer_means, plain_answer_means
 from easyedit_split.scoring.answer_outputs import answer_outputs
@@ -96,9 +96,7 @@ def test_another_librarys_hook_on_a_block(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_blocks_that_are_no_list(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(
-        sites.FAMILIES._entries, "llama", Family(("llama",), blocks="model.layers")
-    )  # as foreign code says
+    monkeypatch.setitem(REGISTERED._entries, "llama", Family(("llama",), blocks="model.layers"))  # as foreign code says
     model = tiny_model("llama")
     model.model.layers = nn.Sequential(*model.model.layers)
     falls_back(model, caplog, "the decoder blocks are in a Sequential")
