@@ -96,6 +96,7 @@ def test_another_librarys_hook_on_a_block(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_blocks_that_are_no_list(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert REGISTERED["llama"].blocks is None
     monkeypatch.setitem(REGISTERED._entries, "llama", Family(("llama",), blocks="model.layers"))  # as foreign code says
     model = tiny_model("llama")
     model.model.layers = nn.Sequential(*model.model.layers)
