@@ -9,6 +9,7 @@ The consoles print what they are given: a user's text is never read as Rich's ma
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from rich.text import Text
 console = Console(stderr=True, markup=False, emoji=False, highlight=False)
 """Messages and progress; results go to standard output."""
 out = Console(markup=False, emoji=False, highlight=False)
+EVERY = 30.0
+"""Seconds between lines of progress where there is no terminal."""
 
 
 def set_up_logging(verbose: bool = False) -> None:
@@ -39,7 +42,7 @@ def set_up_logging(verbose: bool = False) -> None:
 
 @contextmanager
 def bar(label: str) -> Iterator[Any]:
-    """Show a progress bar; yields ``advance(done, total, note="")``.
+    """Show a progress bar with the time left; without a terminal, print a line every half minute.
 
     Args:
         label: what is under way.
@@ -47,6 +50,9 @@ def bar(label: str) -> Iterator[Any]:
     Yields:
         ``advance(done, total, note="")``.
     """
+    if not console.is_terminal:
+        yield _lines(label)
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -65,13 +71,34 @@ def bar(label: str) -> Iterator[Any]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task(label, total=None, note="")
 
         def advance(done: int, total: int, note: str = "") -> None:
             progress.update(task, completed=done, total=total, note=note)
 
         yield advance
+
+
+def _lines(label: str) -> Callable[..., None]:
+    """Progress as lines of text, for a log."""
+    start = last = time.monotonic()
+
+    def advance(done: int, total: int, note: str = "") -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done == 0 or now - last < EVERY:
+            return
+        last, left = now, (now - start) * (total - done) / done
+        said = f"{label}: {done} of {total}, {_clock(now - start)} gone, about {_clock(left)} left"
+        say(f"{said}, {note}" if note else said)
+
+    return advance
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def speak(aloud: bool) -> None:
