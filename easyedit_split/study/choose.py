@@ -118,7 +118,7 @@ def _limit(
     """Side effects over the swept m up to ``WIDEST_R``, and how much of them is allowed; None without a limit."""
     if plan.max_kl is None:
         return None
-    near = table.loc[table["r"].abs() <= WIDEST_R, "m1"].unique()
+    near = table.loc[(table["r"] > 0) & (table["r"] <= WIDEST_R), "m1"].unique()
     return Collateral.of(side_effects(model, tokenizer, artifact, sorted(near), plan, tell), plan.max_kl)
 
 
