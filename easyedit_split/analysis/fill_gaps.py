@@ -1,4 +1,4 @@
-"""Further m between swept ones, where the curves or the best m are still uncertain.
+"""Adaptive placement of sweep points: further m where the curves or the best m are still uncertain.
 
     c_k = |y_k - what the other points say of it| / (m_k+1 - m_k-1)^2           at inner points
     expected error of a gap of width w = 1/2 max(c at its ends, lower quartile of all c) (2 w)^2

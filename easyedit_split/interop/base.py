@@ -1,4 +1,4 @@
-"""What a file format is to this package: what it can hold, how it is written from an artifact and read into one.
+"""Interface of a file format: what it can hold, how it is written from an artifact and read into one.
 
     exported at m     the file at its own strength 1 does what ``attach(m)`` does: m1 dW and m2 db are what is written
     imported          the artifact at m = 1 does what the file does at its own strength 1
@@ -108,7 +108,7 @@ class ModelAtHand:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """What is to be written.
+    """Input of an export: the intervention at its m, and its model.
 
     Attributes:
         artifact: where it comes from.
@@ -136,7 +136,7 @@ class Outgoing:
 
 @dataclass(frozen=True)
 class Incoming:
-    """What is to be read.
+    """Input of an import: the file, its options, and the model.
 
     Attributes:
         path: the file or folder.

@@ -1,4 +1,4 @@
-"""How far two ways of steering are apart, in what the model says: KL per token on a few neutral prompts.
+"""KL divergence per token between two ways of steering, on a few neutral prompts.
 
     KL = sum over prompts and tokens t of  KL( p(. | q, y_<t)  ||  p'(. | q, y_<t) )  /  number of tokens           nats
 

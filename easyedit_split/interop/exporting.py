@@ -1,4 +1,4 @@
-"""An artifact at a chosen m as another tool's file.
+"""Export an artifact at a chosen m as another tool's file.
 
     exported at m: the file at its own strength 1 does what ``attach(m)`` does
 
@@ -35,7 +35,7 @@ RECORD_FILE = "easyedit_split_export.json"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What an export wrote.
+    """Result of an export: paths and notes.
 
     Attributes:
         path: the file or folder.

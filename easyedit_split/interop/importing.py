@@ -1,4 +1,4 @@
-"""Another tool's file as an artifact of this package: at m = 1 it does what the file does at its own strength 1."""
+"""Import another tool's file as an artifact: at m = 1 it does what the file does at its own strength 1."""
 
 from __future__ import annotations
 

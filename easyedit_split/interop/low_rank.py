@@ -1,4 +1,4 @@
-"""A full dW as a LoRA of chosen rank, by singular value decomposition, and what that costs.
+"""Truncated singular value decomposition of a full dW into a LoRA of chosen rank, with its error.
 
     dW = U S V'  ~  (U_r sqrt(S_r)) (sqrt(S_r) V_r')  =  B A         B [d_out, r], A [r, d_in]
     energy kept = sum of the r largest s^2 / sum of all s^2          error of dW = sqrt(1 - energy), Frobenius

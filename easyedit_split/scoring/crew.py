@@ -1,4 +1,4 @@
-"""Several processes, on one machine or many, that score one sweep together, as Accelerate starts and joins them.
+"""Distributed sweep: several processes that Accelerate launches share the points of one sweep.
 
     accelerate launch --num_processes 2 -m easyedit_split.cli.main sweep ...
 
@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 
 @runtime_checkable
 class Crew(Protocol):
-    """The processes that work on one sweep.
+    """Interface of the process group that works on one sweep.
 
     Attributes:
         rank: place of this process among them, from 0.
@@ -49,7 +49,7 @@ class Crew(Protocol):
 
 
 class Alone:
-    """One process: nothing to share."""
+    """Process group of a single process."""
 
     rank, size = 0, 1
     device = None
@@ -73,7 +73,7 @@ class Alone:
 
 
 class Launched:
-    """The processes that ``accelerate launch`` started."""
+    """Process group that ``accelerate launch`` started."""
 
     def __init__(self) -> None:
         from accelerate import PartialState  # type: ignore[import-untyped]

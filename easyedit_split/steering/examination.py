@@ -19,7 +19,7 @@ from .self_check import is_block_output, map_error
 
 @dataclass(frozen=True, slots=True)
 class MapFound:
-    """One kind of linear map in a model's blocks.
+    """Result for one kind of linear map in a model's blocks.
 
     Attributes:
         path: inside its block, as ``--set site=`` takes it; ``residual`` for the block's output.
@@ -43,7 +43,7 @@ class MapFound:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found of a model.
+    """Result of examining a model: blocks, maps, and what is exact.
 
     Attributes:
         blocks: how many there are, and of which class.

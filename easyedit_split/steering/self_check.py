@@ -1,4 +1,4 @@
-"""A model of no registered family is tried before it is steered: on a few tokens, once for each map, in its own dtype.
+"""Numerical self-check of an unregistered model before it is steered: a few tokens, each map once, in its own dtype.
 
     hooked = edited    dy added by hooks gives the logits of the weights W + dW        else the map is refused
 

@@ -37,7 +37,7 @@ JUDGED_R = (0.06, 0.12, 0.24, 0.48, 0.96)
 
 @dataclass(frozen=True)
 class Chosen:
-    """The recommended m and what it rests on.
+    """The recommended m, with the sweep, fits and judged texts behind it.
 
     Attributes:
         table: sweep of the pairs that chose m.

@@ -1,4 +1,4 @@
-"""How a run speaks to whoever waits for it."""
+"""Interface for progress reports of a run: messages and progress bars."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Teller(Protocol):
-    """Hears what a run does, finds and decides."""
+    """Receives the messages and progress bars of a run."""
 
     def say(self, text: str) -> None:
-        """Tell one sentence on what was found or decided.
+        """Report one result or decision in a sentence.
 
         Args:
             text: the sentence.

@@ -35,7 +35,7 @@ Batches = list[list[int]]
 
 @dataclass(frozen=True, slots=True)
 class DrawnStep:
-    """What one optimiser step trains on.
+    """Batch and factors of one optimiser step.
 
     Attributes:
         epoch: 0-based.

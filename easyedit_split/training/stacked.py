@@ -35,7 +35,7 @@ PADDING = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One run among others.
+    """One of the runs that share launches.
 
     Attributes:
         run: what is trained.

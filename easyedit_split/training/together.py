@@ -39,7 +39,7 @@ CellProgress: TypeAlias = Callable[[int, int, int, float], None]
 
 @dataclass(frozen=True)
 class TrainingCell:
-    """One run of many.
+    """Configuration and data of one of the runs.
 
     Attributes:
         template: how the tokenizer writes a prompt and its answer.
@@ -56,7 +56,7 @@ class TrainingCell:
 
 @dataclass(frozen=True)
 class TrainedCell:
-    """What became of a cell.
+    """Result of one run: intervention and history.
 
     Attributes:
         intervention: the trained intervention; the last good state where the run was stopped.

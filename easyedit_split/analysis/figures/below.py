@@ -1,4 +1,4 @@
-"""What is shown below the curves: KL per token over m, and what the model writes at some m.
+"""Panels below the curves of a figure: KL divergence per token over m, and generated texts at some m.
 
 KL(m)    nats per token against the unsteered model, on neutral prompts; an axis from 0
 texts    one line of text for each m, of one prompt

@@ -1,4 +1,4 @@
-"""Blocks whose work is done may leave the device: once the states at the entry are cached, nothing below runs again.
+"""Offload the blocks below the entry: once the states at the entry are cached, nothing below runs again.
 
     blocks 0 .. l of the device -> main memory, while inside            and back, bit for bit, also after an exception
 

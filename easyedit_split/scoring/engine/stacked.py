@@ -26,7 +26,7 @@ from .packing import PackedRow
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Rows under one intervention.
+    """Rows of a batch that share one intervention.
 
     Attributes:
         prepared: the texts, ready for the intervention.
