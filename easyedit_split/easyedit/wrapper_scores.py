@@ -64,7 +64,7 @@ def as_one(interventions: Sequence[Intervention]) -> Intervention | None:
 
 
 def _why_plain(wrapper: Any, acting: Sequence[tuple[Intervention, float]]) -> str | None:
-    """What the engine cannot score of what steers a wrapper now; None where it can all."""
+    """Reason why the engine cannot score the applied interventions; None where it can."""
     for layer in layers_of(wrapper):
         if layer.add_activations_dict or layer.intervention_dict:
             name = next(iter((*layer.add_activations_dict, *layer.intervention_dict)))

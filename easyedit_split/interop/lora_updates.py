@@ -82,7 +82,7 @@ def lora_updates(outgoing: Outgoing) -> list[LoraUpdate]:
 
 
 def _output_error(outgoing: Outgoing, updates: list[LoraUpdate]) -> str:
-    """What the approximation changes in what the model says."""
+    """KL divergence per token that the approximation causes."""
     model, tokenizer = outgoing.model, outgoing.at_hand.tokenizer
     batch = neutral_batch(model, Template(tokenizer, outgoing.artifact.tokens))
     ours = (model, by(outgoing.intervention, outgoing.m))

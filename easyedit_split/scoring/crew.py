@@ -32,7 +32,7 @@ class Crew(Protocol):
     size: int
 
     def share(self, items: Sequence[Item]) -> list[Item]:
-        """This process' part of the items; all parts together are all items.
+        """Shard of the items for this process; the shards of all ranks together are all items.
 
         Args:
             items: the same in every process.
@@ -40,7 +40,7 @@ class Crew(Protocol):
         ...
 
     def everyone(self, found: Sequence[Item]) -> list[Item]:
-        """What all processes found, in order of their ranks; every process has to ask.
+        """All-gather: results of all processes, in rank order; every process must call it.
 
         Args:
             found: by this process.
@@ -64,7 +64,7 @@ class Alone:
         return list(items)
 
     def everyone(self, found: Sequence[Item]) -> list[Item]:
-        """What was found.
+        """The results, unchanged.
 
         Args:
             found: any.
@@ -87,7 +87,7 @@ class Launched:
         return str(self._state.device)
 
     def share(self, items: Sequence[Item]) -> list[Item]:
-        """A run of neighbours, as Accelerate splits a list.
+        """Contiguous shard of the items, as Accelerate splits a list.
 
         Args:
             items: the same in every process.
@@ -96,7 +96,7 @@ class Launched:
             return list(mine)
 
     def everyone(self, found: Sequence[Item]) -> list[Item]:
-        """What all processes found.
+        """All-gather the results of all processes.
 
         Args:
             found: by this process.
@@ -107,5 +107,5 @@ class Launched:
 
 
 def crew_here() -> Alone | Launched:
-    """The processes that this one was started with; itself alone where nothing launched it among others."""
+    """Process group of this process, as Accelerate launched it; a group of one otherwise."""
     return Launched() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Alone()

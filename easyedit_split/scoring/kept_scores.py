@@ -40,7 +40,7 @@ class KeptScores:
             )
 
     def to_score(self, concepts: Sequence[str], points: Sequence[Point]) -> dict[str, list[int]]:
-        """This process' part of what is not scored yet: for each concept places in ``points``, in order.
+        """Shard of the unscored points for this process: for each concept places in ``points``, in order.
 
         Args:
             concepts: the artifact's names of them.
@@ -59,7 +59,7 @@ class KeptScores:
         places: Sequence[int],
         scorer: Callable[..., Iterator[Scores]],
     ) -> Iterator[Scores]:
-        """Fresh scores of a concept, each written down as soon as it is there.
+        """New scores of a concept, each written to the journal as it is finished.
 
         Args:
             concept: the artifact's name of it.
@@ -73,12 +73,12 @@ class KeptScores:
             yield scores
 
     def share(self) -> None:
-        """Give what this process scored to all, and take what they scored."""
+        """All-gather the scores of all processes."""
         self.scores |= dict(self.crew.everyone(list(self._fresh.items())))
         self._fresh.clear()
 
     def _keep(self, concept: str, point: Point, scores: Scores) -> None:
-        """Write fresh scores down."""
+        """Write new scores to the journal."""
         self._fresh[concept, point] = scores
         if self.journal is not None:
             values = {name: getattr(scores, name).tolist() for name in ("L_p", "L_n", "T_p", "T_n")}

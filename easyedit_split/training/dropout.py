@@ -48,7 +48,7 @@ class Dropout:
         return [self.draw(1, width, d) for width in widths]
 
     def whole(self, delta: Delta) -> Delta:
-        """A change under dropout, drawn in one piece.
+        """The change with dropout, its mask drawn for the whole batch.
 
         Args:
             delta: the change.
@@ -61,7 +61,7 @@ class Dropout:
         return change
 
     def by_rows(self, delta: Delta, widths: Sequence[int]) -> Delta:
-        """A change under dropout, drawn row by row.
+        """The change with dropout, its mask drawn row by row.
 
         Args:
             delta: the change.
@@ -75,7 +75,7 @@ class Dropout:
         return change
 
     def drawn(self, delta: Delta, kept: Sequence[Bool[Tensor, "1 _ d"]]) -> Delta:
-        """A change under dropout that is drawn already.
+        """The change with dropout, its mask drawn before.
 
         Args:
             delta: the change.

@@ -101,7 +101,7 @@ class TrainingRun:
         self._updated: DrawnStep | None = None
 
     def steps(self) -> Iterator[DrawnStep]:
-        """What each optimiser step trains on, drawn when it is asked for."""
+        """Batches and factors of the optimiser steps, drawn lazily."""
         config = self.run.train
         for epoch in range(config.epochs):
             order = torch.randperm(len(self.pairs), generator=self.draws).tolist()
@@ -121,7 +121,7 @@ class TrainingRun:
         return self.sides.loss(side, part).sum() / len(drawn.pairs)
 
     def to_read(self, losses: Sequence[Tensor]) -> Tensor:
-        """Clip the gradient; what has to be read of a step, in one tensor on the device.
+        """Clip the gradient; return losses, gradient norm and whether all is finite, in one tensor on the device.
 
         Args:
             losses: each batch's share of the step's loss.

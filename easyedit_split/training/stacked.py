@@ -68,7 +68,7 @@ class _Planned:
         return cls(cell, side, rows, launches[0].strengths[0], kept)
 
     def lane(self, chosen: Sequence[int]) -> Lane:
-        """Some of its rows, as a launch takes them.
+        """Rows of this run in the form that a launch takes.
 
         Args:
             chosen: places in ``rows``.

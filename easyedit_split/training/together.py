@@ -70,7 +70,7 @@ class TrainedCell:
 
     @classmethod
     def ended_by(cls, stop: TrainingStopped) -> TrainedCell:
-        """What a stopped run leaves.
+        """Result of a run that was stopped.
 
         Args:
             stop: why it ended.
@@ -126,7 +126,7 @@ def train_together(
 def _started(
     model: nn.Module, cells: Sequence[TrainingCell], config: EngineConfig, results: dict[int, TrainedCell]
 ) -> Iterator[tuple[int, TrainingRun]]:
-    """Runs before their first step; what needs no step is a result at once."""
+    """Initialise the runs; closed forms are fitted at once."""
     for place, cell in enumerate(cells):
         try:
             started = start_run(model, cell.template, cell.pairs, cell.run, cell.concept, config)
@@ -166,7 +166,7 @@ def _stacks(model: nn.Module, runs: Sequence[TrainingRun], config: EngineConfig)
 
 
 def _train_stack(stack: Stack, progress: Callable[[TrainingRun], None]) -> dict[TrainingRun, TrainedCell]:
-    """All steps of a stack's runs, in step with one another."""
+    """Run all optimiser steps of runs that share launches."""
     results: dict[TrainingRun, TrainedCell] = {}
     waiting = {cell: cell.run.steps() for cell in stack.cells}
     while waiting:

@@ -53,7 +53,7 @@ def can_share(prepared: Prepared) -> bool:
 
 
 def shared(engine: Engine, parts: Sequence[Prepared]) -> Prepared:
-    """What a launch of several lanes runs in: the keys that any of them keeps.
+    """Context of a launch of several lanes, with the cached keys that any of them uses.
 
     Args:
         engine: the engine that prepared them.
