@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from .files.reading import cut, read_file, require_within, shown
+from .files.tables import READERS, csv_lines, read_parquet
 from .log_odds import OK, preference
 from .storage import write_whole
-from .types import ConfigError, DataError
+from .types import ConfigError, DataError, FloatArray
 
 COLUMNS = (
     "model", "dataset", "split", "concept", "pair", "form", "objective", "site", "placement", "seed",
@@ -30,19 +33,59 @@ TEXT_COLUMNS = ("model", "dataset", "split", "concept", "form", "objective", "si
 REQUIRED = ("m1", "pref", "util")
 KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placement", "seed")
 NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "r", "trained_on")
-_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".parquet": lambda path: pd.read_parquet(path),
-    ".csv": lambda path: _read_csv(path),
-    ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
-}
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(data: bytes, path: Path) -> pd.DataFrame:
     """Read a CSV file with exact floats and with texts unchanged: a concept may be called NA."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    lines = csv_lines(data, path)
+    first = next(lines, None)
+    if first is None:
+        return pd.DataFrame()
+    numbered = [*lines]
+    table = pd.DataFrame([cells for _, cells in numbered], columns=first[1], dtype=object)
     for name in table.columns.intersection(list(NUMBERS)):
-        table[name] = np.array([float(text) if text else math.nan for text in table[name]], dtype=np.float64)
+        table[name] = _numbers(path, str(name), numbered, first[1].index(str(name)))
     return table
+
+
+def _numbers(path: Path, name: str, lines: list[tuple[int, list[str]]], at: int) -> FloatArray:
+    values = np.empty(len(lines))
+    for k, (line, cells) in enumerate(lines):
+        try:
+            values[k] = float(cells[at]) if cells[at] else math.nan
+        except ValueError:
+            found = shown(cells[at])
+            raise DataError(f"{path}, line {line}: {name} is {found}; it must be a number or empty.") from None
+    return values
+
+
+def _read_json(data: bytes, path: Path) -> pd.DataFrame:
+    rows = READERS["json"](data, path)
+    for number, row in enumerate(rows, 1):
+        for name, value in row.items():
+            if isinstance(value, dict | list):
+                raise DataError(f"{path}: row {number}: {shown(name)} is a {type(value).__name__}; wanted one value.")
+            if isinstance(value, int) and value.bit_length() > 63:
+                raise DataError(f"{path}: row {number}: {shown(name)} is {shown(value)}; that is too large.")
+    return pd.DataFrame(list(rows))
+
+
+def _read_parquet(data: bytes, path: Path) -> pd.DataFrame:
+    table = read_parquet(data, path)
+    for field in table.schema:
+        if pa.types.is_nested(field.type):
+            kind = cut(str(field.type), 60)
+            raise DataError(f"{path}: column {shown(field.name)} is of type {kind}; wanted one value a cell.")
+    columns = {field.name: table.column(field.name) for field in table.schema}
+    plain = {name: c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for name, c in columns.items()}
+    return pa.table(plain).to_pandas(ignore_metadata=True)
+
+
+_READERS: dict[str, Callable[[bytes, Path], pd.DataFrame]] = {
+    ".parquet": _read_parquet,
+    ".csv": _read_csv,
+    ".json": _read_json,
+}
 
 
 def read_sweep(path: str | Path) -> pd.DataFrame:
@@ -76,7 +119,7 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         if bad.any():
             row = int(bad.argmax())
             raise DataError(
-                f"{path}: row {row + 1}: {column} is {table[column].iloc[row]!r}; it must be a finite number."
+                f"{path}: row {row + 1}: {column} is {shown(table[column].iloc[row])}; it must be a finite number."
             )
         table[column] = numbers
     if table.empty:
@@ -85,15 +128,20 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read a table in the format that its suffix names, without checks."""
+    """Read a table in the format that its suffix names, without checks of its columns."""
     if path.suffix not in _READERS:
         raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
     try:
-        return _READERS[path.suffix](path)
-    except Exception as error:
-        raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({error}).") from error
+        data = read_file(path, DataError)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file.") from None
+    try:
+        table = _READERS[path.suffix](data, path)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({cut(str(error), 120)}).") from error
+    require_within("ROWS", len(table), path, DataError)
+    require_within("CELLS", table.size, path, DataError)
+    return table
 
 
 def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
@@ -119,9 +167,9 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
         if bad.any():
             row = int(bad.to_numpy().argmax())
             value = table[column].iloc[row]
-            shown = repr(value) if isinstance(value, str) else str(value)
+            found = shown(value) if isinstance(value, str) else cut(str(value), 80)
             raise DataError(
-                f"{source}: row {row + 1}: {column} is {shown}; it must be a finite number"
+                f"{source}: row {row + 1}: {column} is {found}; it must be a finite number"
                 f"{' or empty (undefined)' if column == 'util' else ''}."
             )
         table[column] = numbers
@@ -162,7 +210,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """
     check_suffix(path)
     writers: dict[str, Callable[[Path], Any]] = {
-        ".parquet": lambda to: table.to_parquet(to, index=False),
+        ".parquet": lambda to: table.to_parquet(to, index=False, write_page_checksum=True),
         ".csv": lambda to: table.to_csv(to, index=False),
         ".json": lambda to: to.write_text(_records(table), "utf-8"),
     }

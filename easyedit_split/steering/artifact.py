@@ -18,12 +18,14 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..config import TokenConfig, build, require
+from ..files.reading import cut
 from ..model.load import describe, name_of
 from ..registry import nearest
 from ..storage import new_folder
 from ..types import ArtifactError, ConfigError
 from .artifact_files import (
     CONFIG_FILE,
+    FILES,
     FORMAT_VERSION,
     HISTORY_FILE,
     TENSOR_FILE,
@@ -37,6 +39,7 @@ from .artifact_files import (
     write_files,
 )
 from .artifact_model import differences, require_architecture, require_sites
+from .artifact_record import check_record, require_room
 from .chosen_m import ChosenM
 from .hub_files import folder_of
 from .intervention import Intervention, InterventionConfig
@@ -209,7 +212,7 @@ class Artifact:
 
         Args:
             folder: where to write.
-            overwrite: replace the artifact that is there, with everything else in its folder.
+            overwrite: replace the artifact that is there; everything else in its folder stays.
 
         Raises:
             ArtifactError: the folder exists already and ``overwrite`` is not set, or holds something that is not an
@@ -219,7 +222,7 @@ class Artifact:
         check_place(folder, overwrite)
         tensors = self.tensors()
         require_finite(tensors)
-        with new_folder(folder) as temporary:
+        with new_folder(folder, own=FILES) as temporary:
             write_files(temporary, {**self.to_dict(), "digest": self.digest()}, tensors, self.history)
         return folder
 
@@ -249,17 +252,20 @@ class Artifact:
         names = {f.name for f in dataclasses.fields(InterventionConfig)}
         try:
             config = build(InterventionConfig, {key: stored[key] for key in names if key in stored}, "configuration")
+            check_record(stored)
             shapes = [tuple(stored["shapes"][key]) for key in config.sites]
-            interventions = {c: Intervention(config, shapes) for c in stored["concepts"]}
+            concepts = stored["concepts"]
+            require_room(folder / TENSOR_FILE, config, shapes, concepts, tensors)
+            interventions = {c: Intervention(config, shapes) for c in concepts}
             chosen = {c: build(ChosenM, m, f"chosen_m {c!r}") for c, m in stored.get("chosen_m", {}).items()}
             artifact = cls(interventions, stored["record"], read_history(folder), chosen)
             known = tuple(artifact.to_dict())
             for key in stored:
                 require(key in known, f"unknown key {key!r}{nearest(key, known)}")
         except KeyError as error:
-            raise ArtifactError(f"{folder / CONFIG_FILE}: {error} is missing") from error
-        except (AttributeError, ConfigError, RuntimeError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{folder / CONFIG_FILE}: {error}") from error
+            raise ArtifactError(f"{folder / CONFIG_FILE}: {cut(str(error), 60)} is missing") from error
+        except (AttributeError, ConfigError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{folder / CONFIG_FILE}: {cut(str(error), 200)}") from error
         fill(folder / TENSOR_FILE, artifact._parameters(), tensors)
         return artifact
 
@@ -285,7 +291,7 @@ class Artifact:
         found = describe(model, name_of(model, name), revision)
         require_architecture(self.record.get("model", {}), found)
         require_sites(model, self._shapes(), self.config.placement)
-        return differences(self.record, found, tokenizer)
+        return differences(self.record, found, tokenizer, model)
 
 
 __all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "UNIT_KEY", "Artifact"]

@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from ..config import require
+from ..files.journal import Journal
 from ..model.hooks import device_of, frozen
-from ..storage import Journal
 from ..text.batching import Row
 from ..text.prompt_tokens import Ids, Template, prefix_lengths
 from ..types import DataError

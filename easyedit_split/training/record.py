@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..datasets.base import PairTable
+from ..model.digests import model_digests, versions
 from ..model.hooks import device_of
 from ..model.load import describe, name_of
 from ..model.sites import RESIDUAL, Site, hidden_size, widths
@@ -38,7 +39,7 @@ def record_of(
         revision: the revision that was asked for.
     """
     record = {
-        "model": describe(model, name_of(model, model_name), revision),
+        "model": {**describe(model, name_of(model, model_name), revision), **model_digests(model)},
         "site_is_block_output": _placements(model, run),
         "tokenizer_hash": tokenizer_hash(tokenizer),
         "objective": run.objective,
@@ -77,20 +78,4 @@ def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
         "pairs": len(encoded.rows),
         "dropped": [*table.dropped, *encoded.dropped],
         "notes": [*table.notes, *encoded.notes],
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that the numbers depend on."""
-    import numpy
-    import torch
-    import transformers
-
-    from .. import __version__
-
-    return {
-        "easyedit_split": __version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "numpy": numpy.__version__,
     }

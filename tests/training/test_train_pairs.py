@@ -15,12 +15,12 @@ import torch
 from easyedit_split import __version__
 from easyedit_split.config import TokenConfig
 from easyedit_split.datasets.base import PairTable, pairs_hash
+from easyedit_split.model.digests import versions
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.text.prompt_tokens import tokenizer_hash
 from easyedit_split.training import train_pairs
 from easyedit_split.training.loop import TrainingStopped, train_intervention
-from easyedit_split.training.record import versions
 from easyedit_split.training.run_config import RunConfig
 from easyedit_split.training.train_pairs import RunStopped, train_artifact
 from easyedit_split.types import ConfigError, DataError, Pair

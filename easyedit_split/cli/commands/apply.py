@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ...files.journal import Journal
 from ...steering.artifact import DEFAULT_CONCEPT, Artifact
 from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...steering.strength_grid import StrengthGrid, parse_strengths
-from ...storage import Journal, write_whole
+from ...storage import write_whole
 from ...text.prompt_tokens import Template
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
@@ -82,7 +83,8 @@ def command(  # noqa: DOC101, DOC103
         print_answers(answers)
         return
     lines = [json.dumps(asdict(answer), ensure_ascii=False) for answer in answers]
-    write_whole(to, lambda path: write_lines(path, lines))
+    with resumable(journal):
+        write_whole(to, lambda path: write_lines(path, lines))
     journal.finish()
     say_written(f"{len(answers)} answers", to)
 

@@ -29,6 +29,7 @@ from ..options import (
     SplitSeedOption,
 )
 from ..output_paths import check_file
+from ..rescue import write_or_rescue
 
 EPILOG = """Example: easyedit-split judge --model testbed:gemma2 --data testbed:power --intervention power-vector
 --m 0,4,8,16 --out texts.parquet"""
@@ -78,7 +79,7 @@ def command(  # noqa: DOC101, DOC103
         table, accuracy = judge_texts(
             network, template, artifact, training, held_out, points, judge=judge, config=config, progress=advance
         )
-    write_table(table, to)
+    write_or_rescue(to, lambda place: write_table(table, place))
     scores = [name for name in table.columns if name not in ("m1", "prompt", "concept", "text")]
     means = table.groupby("m1")[scores].mean()
     shown = Table("m", *means.columns, box=None)

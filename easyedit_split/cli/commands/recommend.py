@@ -30,6 +30,7 @@ from ...types import ConfigError, DataError
 from ..advice import aims_of, print_aims, print_recommendations
 from ..console import bar, say
 from ..labels import short_label
+from ..output_paths import hold
 
 EPILOG = """Example: easyedit-split recommend power.parquet
 
@@ -83,6 +84,7 @@ def command(  # noqa: DOC101, DOC103
     if save is not None:
         from ..keep_m import keep_m, to_keep_m  # reads an artifact, so torch
 
+        hold(save)
         artifact = to_keep_m(save, fits[0].curve)
     found, refused = recommend_all(fits, goal, allowed, way, level, effects, judged)
     if len(refused) == len(fits) == 1:

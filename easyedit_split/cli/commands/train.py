@@ -6,13 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from ...config import require
 from ...datasets.base import PairTable
 from ...scoring.engine.engine import EngineConfig
 from ...steering.artifact import Artifact
+from ...training.checkpoint import Checkpoints
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
-from ...types import ConfigError
+from .. import interrupts
+from ..checkpointing import CheckpointOption, checkpoints_beside, kept_by, parse_every
 from ..console import bar, out, say, say_written
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..inputs import open_data, open_model
@@ -41,6 +44,7 @@ from ..options import (
     UnpairedOption,
 )
 from ..output_paths import check_folder
+from ..rescue import write_or_rescue
 from ..unpaired import fit_unpaired
 
 EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:power --form vector --objective split
@@ -69,10 +73,15 @@ def command(  # noqa: DOC101, DOC103
     device: DeviceOption = None,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
+    checkpoint_every: CheckpointOption = "5m",
     overwrite: OverwriteOption = False,
     show: ShowOption = False,
 ) -> None:
-    """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
+    """Train an intervention on answer pairs: a steering vector, LoRA or local weight update.
+
+    A killed run goes on from its last checkpoint when the same command is given again.
+    """
+    every = parse_every(checkpoint_every)
     layers, how = parse_layers(layer), engine_config(engine, cache)
     overrides = [*(settings or []), *options_as_settings(layers, placement, seed)]
     recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
@@ -84,8 +93,7 @@ def command(  # noqa: DOC101, DOC103
     check_folder(to, overwrite)
     check_folder(last_good(to), overwrite=True)
     if unpaired:
-        if scanned:
-            raise ConfigError("--unpaired has no pairs for a layer scan: name a block, e.g. --layer 20")
+        require(not scanned, "--unpaired has no pairs for a layer scan: name a block, e.g. --layer 20")
         refused = {"--split": split, "--columns": columns, "--limit": limit}
         artifact = fit_unpaired(
             model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
@@ -97,8 +105,11 @@ def command(  # noqa: DOC101, DOC103
     if scanned:
         chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
-    artifact = train_or_keep(network, tokenizer, table, run, to, model_name=model, drop_bad=drop_bad, engine=how)
-    write_artifact(artifact, run, to, overwrite)
+    checkpoints = checkpoints_beside(to, every)
+    with interrupts.keeping(lambda: kept_by(checkpoints)):
+        artifact = train_or_keep(network, tokenizer, table, run, to, model, drop_bad, how, checkpoints)
+        write_artifact(artifact, run, to, overwrite)
+    checkpoints.remove()
 
 
 def train_or_keep(
@@ -107,10 +118,10 @@ def train_or_keep(
     table: PairTable,
     run: RunConfig,
     to: Path,
-    *,
     model_name: str,
     drop_bad: bool,
     engine: EngineConfig,
+    checkpoints: Checkpoints | None = None,
 ) -> Artifact:
     """Train under a progress bar; when a run diverges, its last finite state is written beside ``to``.
 
@@ -123,6 +134,7 @@ def train_or_keep(
         model_name: how the record names the model.
         drop_bad: leave bad rows out.
         engine: how losses are computed.
+        checkpoints: the run's checkpoint file.
 
     Raises:
         RunStopped: a loss or gradient was not finite.
@@ -138,10 +150,14 @@ def train_or_keep(
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
                 engine=engine,
+                checkpoints=checkpoints,
             )
     except RunStopped as stopped:
-        stopped.artifact.save_pretrained(last_good(to), overwrite=True)
+        good = stopped.artifact
+        write_or_rescue(last_good(to), lambda place: good.save_pretrained(place, overwrite=True))
         say(f"the last finite state is in {last_good(to)}")
+        if checkpoints is not None:
+            checkpoints.remove()
         raise
 
 
@@ -154,7 +170,7 @@ def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool
         to: folder to write.
         overwrite: replace it where it exists.
     """
-    artifact.save_pretrained(to, overwrite=overwrite)
+    write_or_rescue(to, lambda place: artifact.save_pretrained(place, overwrite=overwrite and place == to))
     say_written(f"{len(artifact.concepts)} intervention(s), {describe_run(run)},", to)
 
 
