@@ -29,6 +29,7 @@ _PLAIN = {
 }
 """Plain values that are not read as in YAML 1.1: the characters they can begin with, and their pattern, by type."""
 
+_DEEPEST = 50
 _ERRORS = (yaml.YAMLError, ValueError, RecursionError, OverflowError)
 """Exceptions of PyYAML: ValueError for bad UTF-8 and impossible dates, RecursionError for too deep nesting."""
 
@@ -36,16 +37,23 @@ _ERRORS = (yaml.YAMLError, ValueError, RecursionError, OverflowError)
 class _StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader with the rules of this module."""
 
+    depth = 0
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]
             raise ConfigError(
                 f"{event.start_mark.name}, line {event.start_mark.line + 1}: *{cut(str(event.anchor), 40)} repeats an "
                 "earlier part: write it out (a few such lines can unfold to gigabytes)"
             )
-        return super().compose_node(parent, index)
+        self.depth += 1
+        if self.depth > _DEEPEST:  # what reads on takes the square of the depth
+            raise ConfigError(f"{self.name}: nested deeper than {_DEEPEST} levels: no settings are")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+    def construct_scalar(self, node: Any) -> Any:
         value = super().construct_scalar(node)
         require_text(value)
         return value

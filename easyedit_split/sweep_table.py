@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from .files.reading import cut, read_file, require_within, shown
-from .files.tables import READERS, csv_lines, read_parquet
+from .files.tables import READERS, csv_lines, read_parquet, write_parquet
 from .log_odds import OK, preference
 from .storage import write_whole
 from .types import ConfigError, DataError, FloatArray
@@ -78,7 +78,8 @@ def _read_parquet(data: bytes, path: Path) -> pd.DataFrame:
             raise DataError(f"{path}: column {shown(field.name)} is of type {kind}; wanted one value a cell.")
     columns = {field.name: table.column(field.name) for field in table.schema}
     plain = {name: c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for name, c in columns.items()}
-    return pa.table(plain).to_pandas(ignore_metadata=True)
+    found: pd.DataFrame = pa.table(plain).to_pandas(ignore_metadata=True)
+    return found
 
 
 _READERS: dict[str, Callable[[bytes, Path], pd.DataFrame]] = {
@@ -210,7 +211,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """
     check_suffix(path)
     writers: dict[str, Callable[[Path], Any]] = {
-        ".parquet": lambda to: table.to_parquet(to, index=False, write_page_checksum=True),
+        ".parquet": lambda to: write_parquet(pa.Table.from_pandas(table, preserve_index=False), to),
         ".csv": lambda to: table.to_csv(to, index=False),
         ".json": lambda to: to.write_text(_records(table), "utf-8"),
     }

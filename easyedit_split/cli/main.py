@@ -66,11 +66,12 @@ def _run() -> None:
             interrupts.tell()
         raise
     except Exception as error:
+        from ..files.reading import brief
         from ..types import SteeringError  # it brings numpy, and --help is not to wait for that
 
         if not isinstance(error, SteeringError):
             raise
-        common.console.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
+        common.console.print(Text.assemble(("error: ", "red"), brief(str(error))), soft_wrap=True)
         sys.exit(2)
 
 

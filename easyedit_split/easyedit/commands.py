@@ -5,6 +5,7 @@ Functions without a terminal library: they return what is to be shown, and ``eas
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ..files.reading import cut, read_file
 from ..types import ConfigError
 from .host import clone as host
 from .host import launcher, startup
@@ -74,21 +76,16 @@ def doctor(home: str | None = None) -> list[tuple[str, str]]:
 
 
 def _usable(clone: host.Host) -> str:
-    code = (
-        "import easyedit_split.easyedit, steer.utils.alg_dict as a;"
-        "print(sum(1 for name in a.METHODS_CLASS_DICT if '/' not in name))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=clone.path,
-        env={**os.environ, "PYTHONPATH": str(clone.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        return f"no: {(done.stderr.strip().splitlines() or ['the process died'])[-1]}"
-    return f"yes, {done.stdout.strip().splitlines()[-1]} methods"
+    """What the clone's table of methods lists; its source is read, and nothing of the clone is executed."""
+    try:
+        tree = ast.parse(read_file(clone.path / host.MARK, ConfigError))
+    except (ConfigError, FileNotFoundError, RecursionError, SyntaxError, ValueError) as error:
+        return f"no: {host.MARK} cannot be read ({cut(str(error), 80)})"
+    for node in ast.walk(tree):
+        named = isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "METHODS_CLASS_DICT" for t in node.targets)
+        if named and isinstance(node.value, ast.Dict):
+            return f"{len(node.value.keys)} methods of its own (read, not run: --contract runs it)"
+    return f"no: {host.MARK} has no METHODS_CLASS_DICT"
 
 
 def contract(home: str | None = None) -> int:

@@ -213,6 +213,19 @@ def cut(text: str, most: int, characters: int | None = None) -> str:
     return f"{text[:most]}... ({known:,} characters)"
 
 
+def brief(sentence: str, most: int = 400) -> str:
+    """A sentence whose middle is left out where it is longer than any sentence should be.
+
+    Args:
+        sentence: any text.
+        most: characters to keep.
+    """
+    if len(sentence) <= most:
+        return sentence
+    head, tail = most * 5 // 8, most // 4
+    return f"{sentence[:head]} ... ({len(sentence) - head - tail:,} characters left out) ... {sentence[-tail:]}"
+
+
 def listed(names: Iterable[object], most: int = 8, room: int = 160) -> str:
     """Names with commas between, cut with a count.
 

@@ -25,6 +25,7 @@ from .reading import cut, first_double, limit, parse_json, read_file, require_wi
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 _MAX_CELL = 10_000_000
+_DIGEST = b"easyedit_split.sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,43 @@ def read_parquet(data: bytes, path: Path) -> pa.Table:
             raise DataError(f"{path}: column {shown(twice)} appears twice: rename one")
         table = file.read(use_threads=False)
         table.validate(full=True)
+        known = (table.schema.metadata or {}).get(_DIGEST)
+        if known is not None and known != table_digest(table):
+            raise DataError(f"{path}: its digest does not match, so it was changed or damaged: make it anew")
         return table
     except (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
         raise DataError(f"{path}: not readable as Parquet ({cut(' '.join(str(error).split()), 120)})") from error
+
+
+def write_parquet(table: pa.Table, path: Path) -> None:
+    """Write a parquet file with a checksum of every page and a digest of the whole content.
+
+    Args:
+        table: any table.
+        path: the file.
+    """
+    known = {**(table.schema.metadata or {}), _DIGEST: table_digest(table)}
+    pq.write_table(table.replace_schema_metadata(known), path, write_page_checksum=True)
+
+
+def table_digest(table: pa.Table) -> bytes:
+    """SHA-256 over the names, types and values of a table's columns, as hexadecimal digits.
+
+    Args:
+        table: any table.
+    """
+    total = hashlib.sha256(f"{table.num_rows}".encode())
+    for field in table.schema:
+        column = table.column(field.name).combine_chunks()
+        total.update(f"\0{field.name}\0{field.type}\0".encode())
+        if pa.types.is_integer(field.type) or pa.types.is_floating(field.type):
+            total.update(column.is_null().to_numpy(zero_copy_only=False).tobytes())
+            total.update(column.fill_null(0).to_numpy(zero_copy_only=False).tobytes())
+        else:
+            coded = column.dictionary_encode() if not pa.types.is_dictionary(field.type) else column
+            total.update(repr(coded.dictionary.to_pylist()).encode("utf-8", "backslashreplace"))
+            total.update(coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).tobytes())
+    return total.hexdigest().encode()
 
 
 def _text(data: bytes, path: Path) -> str:

@@ -15,7 +15,6 @@ other site or place has no such file. Row i of ``[n, d]`` is concept_id i. Files
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import require
+from ..files.reading import check_file, cut
 from ..model.sites import RESIDUAL, Site
 from ..steering.forms.base import Form
 from ..steering.forms.lora import Lora
@@ -92,12 +92,15 @@ def read_file(path: Path) -> Any:
     Raises:
         ArtifactError: no such file, or not one of tensors and plain values.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file, and no artifact of easyedit_split in that folder either")
+    try:
+        check_file(path, ArtifactError)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file, and no artifact of easyedit_split in that folder either") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ArtifactError(f"{path} is not a file of tensors alone: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # a damaged file makes the reader raise anything
+        reason = cut(" ".join(str(error).split()), 120)
+        raise ArtifactError(f"{path} is not a file of tensors alone: {reason}") from error
 
 
 def select(state: Any, concept_id: int, where: str) -> Tensor | dict[str, Any]:

@@ -125,11 +125,18 @@ class Checkpoints:
             concept: its name.
             made: the trained intervention.
             history: its steps.
+
+        Raises:
+            KeyboardInterrupt: the run was asked to stop, and its state is saved.
         """
         self._drop_current()
         self._state.setdefault("done", {})[concept] = history
         self._tensors |= _copies(dict(made.named_parameters()), f"done/{concept}/")
-        self._save_if_due()
+        asked = self._asked()
+        if asked or self._due():
+            self._save()
+        if asked:
+            raise KeyboardInterrupt
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -184,11 +191,6 @@ class Checkpoints:
         if steps is not None:
             return self._steps >= steps
         return seconds is not None and time.monotonic() - self._since >= seconds
-
-    def _save_if_due(self) -> None:
-        asked = self._asked()
-        if asked or self._due():
-            self._save()
 
     def _drop_current(self) -> None:
         for key in ("concept", "history", "good_steps"):

@@ -17,7 +17,7 @@ from easyedit_split.training.run_config import RunConfig
 from easyedit_split.training.train_pairs import train_artifact
 from easyedit_split.types import Pair
 
-from ..small import PAIRS, World, run_config, world
+from ..small import PAIRS, World, equal, made, run_config, world
 
 CONCEPTS = tuple(
     Pair(pair.prompt, pair.positive, pair.negative, f"c{k % 2}") for k, pair in enumerate((*PAIRS, PAIRS[0]))
@@ -32,9 +32,10 @@ def here() -> World:
 def stopped_after(steps: int) -> Callable[[], Any]:
     """Asks a run to stop after so many looks, one of which is after every step."""
 
+    looks = iter(range(steps))
+
     @contextmanager
     def stopping() -> Iterator[Callable[[], bool]]:
-        looks = iter(range(steps))
         yield lambda: next(looks, None) is None
 
     return stopping
@@ -44,66 +45,51 @@ def trained(here: World, run: RunConfig, checkpoints: Checkpoints | None = None,
     return train_artifact(here.model, here.tokenizer, pairs, run, checkpoints=checkpoints)
 
 
-SETTINGS: dict[str, Any] = {
-    "epochs": 2,
-    "batch_size": 2,
-    "lr": 0.05,
-    "dropout": 0.3,
-    "directions": "both",
-    "steering_factors": (0.5, 1.0, 2.0),
-}
+RUN = run_config("lora", "reps", epochs=1, batch_size=2, lr=0.05, dropout=0.3, steering_factors=(0.5, 1.0, 2.0))
 
 
-@pytest.mark.parametrize(
-    ("form", "objective", "stops"),
-    [
-        ("lora", "split", (0, 2, 2)),
-        ("vector", "reps", (5,)),
-        ("local_weight", "sft", (3,)),
-        ("vector", "diff_mean", ()),
-    ],
-)
-def test_resumed_is_uninterrupted(
-    here: World, tmp_path: Path, form: str, objective: str, stops: tuple[int, ...]
-) -> None:
-    run = run_config(form, objective, **({} if objective == "diff_mean" else SETTINGS))
-    whole, file = trained(here, run), tmp_path / "c"
-    for steps in stops:
+@pytest.fixture(scope="module")
+def whole(here: World) -> Artifact:
+    return trained(here, RUN)
+
+
+def test_resumed_is_uninterrupted(here: World, whole: Artifact, tmp_path: Path) -> None:
+    """Stopped in the first concept, then in the second."""
+    file = tmp_path / "c"
+    for looks in (0, 2):
         with pytest.raises(KeyboardInterrupt):
-            trained(here, run, Checkpoints(file, Every(None, None), stopped_after(steps)))
+            trained(here, RUN, Checkpoints(file, Every(None, None), stopped_after(looks)))
         assert file.exists()
     last = Checkpoints(file, Every(1))
-    again = trained(here, run, last)
+    again = trained(here, RUN, last)
     assert again.digest() == whole.digest()
     assert again.history == whole.history
     last.remove()
     assert not file.exists()
 
 
-def test_control_without_the_noise_it_is_another_run(
-    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_control_with_other_noise_it_is_another_run(
+    here: World, whole: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = run_config("vector", "split", **SETTINGS)
+    resume = Checkpoints.resume
+
+    def forgetful(self: Checkpoints, run: Any) -> int:
+        done = resume(self, run)
+        run.noise.manual_seed(0)
+        return done
+
     with pytest.raises(KeyboardInterrupt):
-        trained(here, run, Checkpoints(tmp_path / "c", Every(), stopped_after(2)))
-    monkeypatch.setattr(torch.Generator, "set_state", lambda self, state: self)
-    assert trained(here, run, Checkpoints(tmp_path / "c")).digest() != trained(here, run).digest()
+        trained(here, RUN, Checkpoints(tmp_path / "c", Every(), stopped_after(0)))
+    monkeypatch.setattr(Checkpoints, "resume", forgetful)
+    assert trained(here, RUN, Checkpoints(tmp_path / "c")).digest() != whole.digest()
 
 
-@pytest.mark.parametrize("every", [Every(2), Every(None, 0.0)])
-def test_it_is_written_as_often_as_asked(
-    here: World, tmp_path: Path, every: Every, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written: list[int] = []
-    save = Checkpoints._save
-
-    def counted(self: Checkpoints) -> None:
-        save(self)
-        written.append(self.steps)
-
-    monkeypatch.setattr(Checkpoints, "_save", counted)
-    trained(here, run_config(**SETTINGS), Checkpoints(tmp_path / "c", every), PAIRS)
-    assert written == ([2, 4, 6] if every.steps else [*range(1, 7), 6])
+def test_it_is_due_after_steps_or_after_time(tmp_path: Path) -> None:
+    due = [Checkpoints(tmp_path / "c", every) for every in (Every(2), Every(None, 0.0), Every(None, None), Every())]
+    assert [checkpoints._due() for checkpoints in due] == [False, True, False, False]
+    for checkpoints in due:
+        checkpoints._steps = 2
+    assert [checkpoints._due() for checkpoints in due] == [True, True, False, False]
 
 
 def flipped(file: Path) -> None:
@@ -112,36 +98,47 @@ def flipped(file: Path) -> None:
     file.write_bytes(data)
 
 
-@pytest.mark.parametrize("other", ["seed", "weights", "pairs", "damage"])
+FINGERPRINT = {"run": {"train": {"seed": 0}}, "model": {"weights": "ab"}}
+
+
+@pytest.mark.parametrize("other", ["seed", "weights", "damage"])
 def test_another_runs_or_a_damaged_one_is_put_aside(
-    here: World, tmp_path: Path, other: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, other: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run, file = run_config(**SETTINGS), tmp_path / "c"
-    with pytest.raises(KeyboardInterrupt):
-        trained(here, run, Checkpoints(file, Every(), stopped_after(2)), PAIRS)
-    before = file.read_bytes()
-    pairs: Any = PAIRS
-    if other == "seed":
-        run = run_config(**SETTINGS, seed=1)
-    elif other == "weights":
-        here = world("qwen2", torch.float32)
-        with torch.no_grad():
-            here.model.model.layers[0].mlp.up_proj.weight[3, 5] += 0.5
-    elif other == "pairs":
-        pairs = PAIRS[:4]
-    else:
+    file = tmp_path / "c"
+    kept = Checkpoints(file, Every(1))
+    kept.open(FINGERPRINT)
+    made_here = made(world())
+    kept._steps = 1
+    kept.finish_concept("a", made_here, [{"step": 1}])
+    if other == "damage":
         flipped(file)
-        before = file.read_bytes()
+    before = file.read_bytes()
+    now = {
+        "seed": {**FINGERPRINT, "run": {"train": {"seed": 1}}},
+        "weights": {**FINGERPRINT, "model": {"weights": "cd"}},
+    }.get(other, FINGERPRINT)
+    again = Checkpoints(file)
     with caplog.at_level(logging.WARNING):
-        again = trained(here, run, Checkpoints(file), pairs)
-    assert again.digest() == trained(here, run, None, pairs).digest()
+        again.open(now)
+    assert again.steps == 0
+    assert again.finished("a", made_here) is None
     assert file.with_name("c.old").read_bytes() == before
-    assert {"seed": "train.seed", "weights": "weights", "pairs": "data", "damage": "damaged"}[other] in caplog.text
+    assert {"seed": "run.train.seed", "weights": "model.weights", "damage": "damaged"}[other] in caplog.text
+
+
+def test_control_the_same_run_finds_its_own(tmp_path: Path) -> None:
+    kept, before = Checkpoints(tmp_path / "c", Every(1)), made(world(), seed=1)
+    kept.open(FINGERPRINT)
+    kept._steps = 1
+    kept.finish_concept("a", before, [{"step": 1}])
+    again, filled = Checkpoints(tmp_path / "c"), made(world(), seed=2)
+    again.open(FINGERPRINT)
+    assert again.finished("a", filled) == [{"step": 1}]
+    assert equal(filled, before)
 
 
 def test_a_full_disk_does_not_end_the_run(here: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    run = run_config(**SETTINGS)
-    blocked = Checkpoints(tmp_path / "file" / "c", Every(1))
-    assert trained(here, run, blocked).digest() == trained(here, run).digest()
+    trained(here, RUN, Checkpoints(tmp_path / "file" / "c", Every(1)), PAIRS[:2])
     assert caplog.text.count("no checkpoint is kept") == 1
