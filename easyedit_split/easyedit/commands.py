@@ -72,18 +72,19 @@ def doctor(home: str | None = None) -> list[tuple[str, str]]:
         return [("EasyEdit2", str(error)), *rows]
     if clone is None:
         return [("EasyEdit2", "not found (current folder, --easyedit-home, EASYEDIT_HOME); not needed"), *rows]
-    return [("EasyEdit2", clone.describe()), ("usable", _usable(clone)), *rows]
+    return [("EasyEdit2", clone.describe()), ("methods", _methods(clone)), *rows]
 
 
-def _usable(clone: host.Host) -> str:
+def _methods(clone: host.Host) -> str:
     """What the clone's table of methods lists; its source is read, and nothing of the clone is executed."""
     try:
         tree = ast.parse(read_file(clone.path / host.MARK, ConfigError))
     except (ConfigError, FileNotFoundError, RecursionError, SyntaxError, ValueError) as error:
         return f"no: {host.MARK} cannot be read ({cut(str(error), 80)})"
     for node in ast.walk(tree):
-        named = isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "METHODS_CLASS_DICT" for t in node.targets)
-        if named and isinstance(node.value, ast.Dict):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
+            continue
+        if any(getattr(target, "id", "") == "METHODS_CLASS_DICT" for target in node.targets):
             return f"{len(node.value.keys)} methods of its own (read, not run: --contract runs it)"
     return f"no: {host.MARK} has no METHODS_CLASS_DICT"
 

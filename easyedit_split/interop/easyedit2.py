@@ -48,7 +48,7 @@ class EasyEdit2(Format):
         require(len(set(blocks)) == len(blocks), "EasyEdit2 keeps one change a layer, and this has several in one")
         for site in outgoing.intervention.sites:
             state = to_state(outgoing.intervention.on(outgoing.model, site))
-            torch.save(_times(state, *outgoing.m), place / f"layer_{site.block}.pt")
+            save_tensors(_times(state, *outgoing.m), place / f"layer_{site.block}.pt")
         outgoing.notes.append("its appliers add at the block's output (placement block_output), at every token")
 
     def read(self, incoming: Incoming) -> Artifact:

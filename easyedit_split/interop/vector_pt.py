@@ -39,7 +39,7 @@ class VectorPt(Format):
         """
         found = {block: v.float() for block, v in sorted(vectors_of(outgoing).items())}
         single = next(iter(found.values())) if len(found) == 1 else found
-        torch.save(single, place)
+        save_tensors(single, place)
         config = outgoing.intervention.config
         tokens = config.positions + (" without the constant opening" if config.skip_prefix else "")
         outgoing.notes.append(

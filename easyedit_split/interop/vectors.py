@@ -6,6 +6,7 @@ h' = h + m v_l                 at the output of block l, counted from 0; v_l is 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,18 @@ def read_tensors_alone(path: Path) -> Any:
     except Exception as error:  # a damaged file makes the reader raise anything
         reason = cut(" ".join(str(error).split()), 120)
         raise ArtifactError(f"{path} is not a file of tensors alone: {reason}") from error
+
+
+def save_tensors(value: Any, path: Path) -> None:
+    """Write a ``.pt`` file whose bytes depend on its content alone: torch names what is inside after the file.
+
+    Args:
+        value: tensors and plain values.
+        path: the file.
+    """
+    held = io.BytesIO()
+    torch.save(value, held)
+    path.write_bytes(held.getvalue())
 
 
 def file_hash(path: Path) -> str:

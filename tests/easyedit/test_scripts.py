@@ -148,7 +148,7 @@ def test_doctor_says_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("EASYEDIT_HOME", raising=False)
     assert dict(doctor())["EasyEdit2"].startswith("not found")
     rows = dict(doctor(str(STANDIN)))
-    assert rows["usable"] == "yes, 7 methods"
+    assert rows["methods"] == "2 methods of its own (read, not run: --contract runs it)"
     assert "no clone of EasyEdit2" in dict(doctor(str(tmp_path)))["EasyEdit2"]
 
 
