@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, overload
 
 from ..config import require
-from ..conversation import plain
 from ..registry import Registry
+from ..text.conversation import plain
 from ..types import Pair
 from .files import Table
 

@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..conversation import as_messages, as_prompt, is_messages, require_whole
+from ..text.conversation import as_messages, as_prompt, is_messages, require_whole
 from ..types import DataError
 from .base import Columns
 
@@ -46,10 +46,10 @@ def exchange_of(row: Mapping[str, Any], columns: Columns) -> tuple[str, str, str
             "Assistant:): add a column 'prompt'"
         )
     prompt = said if head is None else _agreed(said, head, columns)
-    return prompt_of(row, prompt, columns), texts[0], texts[1]
+    return row_prompt(row, prompt, columns), texts[0], texts[1]
 
 
-def prompt_of(row: Mapping[str, Any], value: Any, columns: Columns) -> str:
+def row_prompt(row: Mapping[str, Any], value: Any, columns: Columns) -> str:
     """The prompt of a row: a text or a conversation, with the row's system message and tools.
 
     Args:
@@ -62,7 +62,7 @@ def prompt_of(row: Mapping[str, Any], value: Any, columns: Columns) -> str:
     """
     name = columns.prompt or columns.positive
     system = text_of(row, columns.system) if has(row, columns.system) else None
-    if columns.prompt == INSTRUCTION and isinstance(value, str):
+    if columns.prompt.strip().casefold() == INSTRUCTION and isinstance(value, str):
         value = _alpaca(row, value)
     try:
         return as_prompt(value, system=system, tools=_tools(row.get(columns.tools)))

@@ -18,7 +18,7 @@ from ..config import TokenConfig, build, require
 from ..model.linear_map import linear_map
 from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, blocks_of, check_site, widths
 from ..registry import nearest
-from ..text.openings import Opening
+from ..text.openings import Ids, Opening
 from ..text.positions import POLICIES, Positions
 from ..text.prompt_tokens import Template
 from .forms.base import FORMS, Form
@@ -72,6 +72,19 @@ class InterventionConfig:
 
 def _slot(key: str) -> str:
     return key.replace(".", "/")  # nn.ModuleDict refuses dots
+
+
+def _found_opening(tokenizer: Any, bos_id: int | None, skips: bool) -> tuple[Ids, int | None, tuple[Opening, ...]]:
+    """The constant opening that a tokenizer's chat template writes; without one, a warning where it would be skipped."""
+    if tokenizer is not None:
+        template = Template(tokenizer, TokenConfig())
+        return template.prefix_ids, template.bos_id, template.openings
+    if skips and bos_id is None:
+        logger.warning(
+            "skip_prefix is on and no opening is known, so every token will be steered: give create(..., "
+            "tokenizer=tokenizer), which finds it, or skip_prefix=False"
+        )
+    return (), bos_id, ()
 
 
 class Intervention(nn.Module):
@@ -139,14 +152,8 @@ class Intervention(nn.Module):
         """
         form_class = FORMS[form]
         skips = form_class.skip_prefix if skip_prefix is None else skip_prefix
-        if prefix_ids is None and tokenizer is not None:
-            template = Template(tokenizer, TokenConfig())
-            prefix_ids, bos_id, openings = template.prefix_ids, template.bos_id, template.openings
-        elif prefix_ids is None and bos_id is None and skips:
-            logger.warning(
-                "skip_prefix is on and no opening is known, so every token will be steered: give create(..., "
-                "tokenizer=tokenizer), which finds it, or skip_prefix=False"
-            )
+        if prefix_ids is None:
+            prefix_ids, bos_id, openings = _found_opening(tokenizer, bos_id, skips)
         name = site or form_class.default_site
         sites = [Site(layer, name) for layer in layers]
         config = InterventionConfig(
@@ -156,7 +163,7 @@ class Intervention(nn.Module):
             placement="block_output" if name == RESIDUAL else placement,
             positions=positions,
             skip_prefix=skips,
-            prefix_ids=tuple(prefix_ids or ()),
+            prefix_ids=tuple(prefix_ids),
             bos_id=bos_id,
             openings=tuple(openings),
         )

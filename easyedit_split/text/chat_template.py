@@ -17,8 +17,8 @@ from datetime import datetime
 from typing import Any
 
 from ..config import TokenConfig
-from ..conversation import Conversation
 from ..types import ConfigError, DataError
+from .conversation import Conversation
 from .shown_messages import FAILURES, require_shown, tools_of
 from .template_dates import DAY, date_string, is_dated, with_fixed_day
 

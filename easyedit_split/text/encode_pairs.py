@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..conversation import Conversation, require_whole
 from ..types import DataError, Pair
 from .batching import Row
+from .conversation import Conversation, require_whole
 from .openings import Ids, prefix_lengths
 from .prompt_tokens import Template
 
@@ -160,7 +160,9 @@ def _checked_prefix(text: str, prompt: Ids, answer_length: int, template: Templa
     """Length of the prompt's constant template prefix, after a check that prompt and answer fit ``max_length``."""
     longest, limit = len(prompt) + answer_length, template.config.max_length
     if longest > limit:
-        raise DataError(f"{longest} tokens long, max_length is {limit}: raise max_length or shorten the text")
+        raise DataError(
+            f"{longest} tokens long, max_length is {limit}: raise it (--max-length, tokens.max_length) or shorten it"
+        )
     return prefix_lengths([prompt], template.opening_of(text), template.bos_id)[0]
 
 

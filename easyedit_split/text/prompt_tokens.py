@@ -19,9 +19,9 @@ from functools import cached_property
 from typing import Any
 
 from ..config import TokenConfig
-from ..conversation import Conversation, require_whole
 from ..types import ConfigError, DataError
 from .chat_template import Chat
+from .conversation import Conversation, require_whole
 from .openings import Ids, Opening, common_prefix, find_opening
 from .shown_messages import tools_of
 from .template_dates import DAY, OTHER_DAY, is_dated
@@ -232,10 +232,12 @@ class Template:
         how = self.config.special_tokens
         if how == "read" or (how == "plain" and spared) or self._count_specials(self._encode(text)) == 0:
             return
-        way = "plain (its characters) or read (the token)" if spared else "read (the token)"
+        way = "tokens.special_tokens: plain (its characters) or read (the token)"
+        if not spared:
+            way = "of prompts that are rendered already, chat_template: off and special_tokens: read (under tokens)"
         raise DataError(
-            f"holds text that the tokenizer reads as {self._named_special(text)}: remove it, or say how it is read, "
-            f"tokens.special_tokens: {way}"
+            f"holds text that the tokenizer reads as {self._named_special(text)}: remove it, or say how "
+            f"it is read, {way}"
         )
 
     def _led(self, ids: Ids) -> Ids:

@@ -11,8 +11,8 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from ..conversation import Conversation
 from ..types import DataError
+from .conversation import Conversation
 
 FAILURES = (TemplateError, TypeError, ValueError)
 """What a template raises that cannot take its messages."""

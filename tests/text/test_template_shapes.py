@@ -9,7 +9,7 @@ import pytest
 import transformers.utils.chat_template_utils as template_utils
 
 from easyedit_split.config import TokenConfig
-from easyedit_split.conversation import as_prompt
+from easyedit_split.text.conversation import as_prompt
 from easyedit_split.text.openings import opening_length
 from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import ConfigError, DataError

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .types import DataError
+from ..types import DataError
 
 _INDENT = "    "
 _SHAREGPT = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "observation": "tool"}
@@ -36,7 +36,12 @@ class Conversation(str):
     tools: tuple[Mapping[str, Any], ...]
 
     def __new__(cls, messages: Iterable[Mapping[str, Any]], tools: Iterable[Mapping[str, Any]] = ()) -> Conversation:
-        """Keep the messages and write their readable form."""
+        """Keep the messages and write their readable form.
+
+        Args:
+            messages: as above.
+            tools: as above.
+        """
         said, offered = tuple(messages), tuple(tools)
         self = super().__new__(cls, "\n".join([*(f"tool offered: {_line(t)}" for t in offered), *map(_shown, said)]))
         self.messages, self.tools = said, offered
@@ -52,15 +57,6 @@ class Conversation(str):
         first = self.messages[0]
         return str(first["content"]) if first["role"] == "system" else None
 
-    def with_text_in_front(self, text: str) -> Conversation:
-        """The same conversation with a text and a space before the last message.
-
-        Args:
-            text: what comes first.
-        """
-        *earlier, last = self.messages
-        return Conversation([*earlier, {**last, "content": f"{text} {last['content']}"}], self.tools)
-
 
 def _line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
@@ -72,6 +68,19 @@ def _shown(message: Mapping[str, Any]) -> str:
     return f"{message['role']}: " + text.replace("\n", "\n" + _INDENT)
 
 
+def in_front(text: str, prompt: str) -> str:
+    """A prompt with a text and a space before it; before the last message of a conversation.
+
+    Args:
+        text: what comes first.
+        prompt: a text or a conversation.
+    """
+    if not isinstance(prompt, Conversation):
+        return f"{text} {prompt}"
+    *earlier, last = prompt.messages
+    return Conversation([*earlier, {**last, "content": f"{text} {last['content']}"}], prompt.tools)
+
+
 def plain(prompt: str) -> Any:
     """A prompt as plain JSON values, which tell a conversation from a text that reads like it.
 
@@ -81,6 +90,15 @@ def plain(prompt: str) -> Any:
     if not isinstance(prompt, Conversation):
         return prompt
     return {"messages": [dict(message) for message in prompt.messages], "tools": [dict(tool) for tool in prompt.tools]}
+
+
+def plain_all(prompts: Iterable[str]) -> list[Any]:
+    """Prompts as plain JSON values.
+
+    Args:
+        prompts: texts and conversations.
+    """
+    return [plain(prompt) for prompt in prompts]
 
 
 def as_prompt(value: Any, *, system: str | None = None, tools: Any = ()) -> str:
@@ -98,6 +116,8 @@ def as_prompt(value: Any, *, system: str | None = None, tools: Any = ()) -> str:
         DataError: not messages, a message without role or text, one that is not text, two system messages, or the
             assistant's message last; the sentence goes on from the field's name.
     """
+    if isinstance(value, Conversation):
+        value, tools = value.messages, tools or value.tools
     messages = [{"role": "user", "content": value}] if isinstance(value, str) else list(as_messages(value))
     if system:
         own = messages[0]["content"] if messages[0]["role"] == "system" else None
