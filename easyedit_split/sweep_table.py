@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .files.reading import cut, read_file, require_within, shown
-from .files.tables import READERS, csv_lines, read_parquet, write_parquet
+from .files.reading import cut, read_file, shown
+from .files.tables import csv_lines, decoded, json_value, read_parquet, require_size, write_parquet
 from .log_odds import OK, preference
 from .storage import write_whole
 from .types import ConfigError, DataError, FloatArray
@@ -60,14 +60,19 @@ def _numbers(path: Path, name: str, lines: list[tuple[int, list[str]]], at: int)
 
 
 def _read_json(data: bytes, path: Path) -> pd.DataFrame:
-    rows = READERS["json"](data, path)
+    rows = json_value(decoded(data, path), str(path))
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: holds a {type(rows).__name__}, wanted a list of rows.")
     for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: row {number} is a {type(row).__name__}, wanted names and values.")
+        require_size(len(rows), [*row], path)
         for name, value in row.items():
             if isinstance(value, dict | list):
                 raise DataError(f"{path}: row {number}: {shown(name)} is a {type(value).__name__}; wanted one value.")
             if isinstance(value, int) and value.bit_length() > 63:
                 raise DataError(f"{path}: row {number}: {shown(name)} is {shown(value)}; that is too large.")
-    return pd.DataFrame(list(rows))
+    return pd.DataFrame(rows)
 
 
 def _read_parquet(data: bytes, path: Path) -> pd.DataFrame:
@@ -140,8 +145,7 @@ def _read(path: Path) -> pd.DataFrame:
         table = _READERS[path.suffix](data, path)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({cut(str(error), 120)}).") from error
-    require_within("ROWS", len(table), path, DataError)
-    require_within("CELLS", table.size, path, DataError)
+    require_size(len(table), [*table.columns], path)
     return table
 
 

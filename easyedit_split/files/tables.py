@@ -1,6 +1,4 @@
-"""One strict reader for every table: jsonl, json, csv and parquet, with no value converted and nothing guessed.
-
-    path -> Records(columns, rows, sha256)        rows: one mapping a row, values as they stand in the file
+"""What every table is read with, strictly: UTF-8, JSON, csv lines and parquet, no value converted, nothing guessed.
 
 A row with another number of cells than the header, a column or key that stands twice, half a character, a damaged page
 of a parquet file: each is an error with its line or row. Rows, columns and cells are limited (``files.reading``), and a
@@ -12,60 +10,34 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..types import DataError
-from .reading import cut, first_double, limit, parse_json, read_file, require_within, shown
+from .reading import cut, first_double, parse_json, require_within, shown
 
-Rows: TypeAlias = Sequence[Mapping[str, Any]]
 _MAX_CELL = 10_000_000
 _DIGEST = b"easyedit_split.sha256"
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """The rows of one file.
-
-    Attributes:
-        columns: names in the order of their first appearance.
-        rows: one mapping of column to value for each row.
-        sha256: of the file's bytes.
-    """
-
-    columns: tuple[str, ...]
-    rows: Rows
-    sha256: str
-
-
-def read_records(path: Path) -> Records:
-    """Read a table, whose suffix names the format.
+def require_size(rows: int, columns: Sequence[Any], source: object) -> None:
+    """Raise where a table is larger than the limits.
 
     Args:
-        path: .jsonl, .json, .csv or .parquet, in any case.
+        rows: how many.
+        columns: their names.
+        source: the file, for the message.
 
     Raises:
-        DataError: no such file, or damaged, ambiguous or too large content (with the line).
+        DataError: too many rows, columns or cells.
     """
-    try:
-        data = read_file(path, DataError)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    rows = READERS[path.suffix.lower().removeprefix(".")](data, path)
-    require_within("ROWS", len(rows), path, DataError)
-    columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    _require_columns(columns, path)
-    require_within("CELLS", len(rows) * len(columns), path, DataError)
-    return Records(columns, rows, hashlib.sha256(data).hexdigest())
-
-
-def _require_columns(names: Sequence[Any], where: object) -> None:
-    require_within("COLUMNS", len(names), where, DataError)
+    require_within("ROWS", rows, source, DataError)
+    require_within("COLUMNS", len(columns), source, DataError)
+    require_within("CELLS", rows * len(columns), source, DataError)
 
 
 def read_parquet(data: bytes, path: Path) -> pa.Table:
@@ -81,9 +53,7 @@ def read_parquet(data: bytes, path: Path) -> pa.Table:
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
         found = file.metadata
-        _require_columns(file.schema_arrow.names, path)
-        require_within("ROWS", found.num_rows, path, DataError)
-        require_within("CELLS", found.num_rows * found.num_columns, path, DataError)
+        require_size(found.num_rows, file.schema_arrow.names, path)
         groups = sum(found.row_group(k).total_byte_size for k in range(found.num_row_groups))
         require_within("BYTES", groups, path, DataError)
         twice = first_double(file.schema_arrow.names)
@@ -130,7 +100,16 @@ def table_digest(table: pa.Table) -> bytes:
     return total.hexdigest().encode()
 
 
-def _text(data: bytes, path: Path) -> str:
+def decoded(data: bytes, path: Path) -> str:
+    """A file's text.
+
+    Args:
+        data: the file's bytes.
+        path: the file, for messages.
+
+    Raises:
+        DataError: it is not UTF-8 (with the line).
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -140,7 +119,16 @@ def _text(data: bytes, path: Path) -> str:
         ) from error
 
 
-def _parse(text: str, where: str) -> Any:
+def json_value(text: str, where: str) -> Any:
+    """A JSON value, read strictly (``files.reading.parse_json``).
+
+    Args:
+        text: the JSON.
+        where: file and line, for messages.
+
+    Raises:
+        DataError: not such JSON.
+    """
     try:
         return parse_json(text)
     except (ValueError, RecursionError) as error:
@@ -148,41 +136,18 @@ def _parse(text: str, where: str) -> Any:
         raise DataError(f"{where}: not valid JSON ({reason})") from error
 
 
-def _row(value: Any, where: Callable[[], str]) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"{where()}: holds a {type(value).__name__}, wanted an object with named fields")
-    if len(value) > limit("COLUMNS"):
-        _require_columns([*value], where())
-    return value
-
-
-def _jsonl(data: bytes, path: Path) -> Rows:
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(_text(data, path).split("\n"), start=1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            rows.append(_row(_parse(line, where), lambda: where))  # noqa: B023
-    return rows
-
-
-def _json(data: bytes, path: Path) -> Rows:
-    rows = _parse(_text(data, path), str(path))
-    if not isinstance(rows, list):
-        raise DataError(f"{path}: holds a {type(rows).__name__}, wanted a list of objects, one per pair")
-    return [_row(row, lambda: f"{path}, row {number}") for number, row in enumerate(rows)]  # noqa: B023
-
-
-def csv_lines(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
+def csv_lines(data: bytes, path: Path, separator: str = ",") -> Iterator[tuple[int, list[str]]]:
     """The header and the rows of a CSV file, each with its line; every row has as many cells as the header.
 
     Args:
         data: the file's bytes.
         path: the file, for messages.
+        separator: between cells.
 
     Raises:
         DataError: damaged, a column twice or without a name, or a row of another length.
     """
-    reader = csv.reader(io.StringIO(_text(data, path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(decoded(data, path), newline=""), strict=True, delimiter=separator)
     previous = csv.field_size_limit(_MAX_CELL)
     header: list[str] | None = None
     try:
@@ -193,6 +158,11 @@ def csv_lines(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
                 header = cells
                 _require_header(header, path, reader.line_num)
             elif len(cells) != len(header):
+                other = len(header) == 1 and next((sign for sign in ";\t|" if sign in header[0]), None)
+                if other:
+                    raise DataError(
+                        f"{path}: its cells are separated by {other!r}, not by {separator!r}: save it with commas"
+                    )
                 raise DataError(
                     f"{path}, line {reader.line_num}: {len(cells)} cells under {len(header)} columns: quote cells that "
                     "hold commas"
@@ -205,29 +175,7 @@ def csv_lines(data: bytes, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _require_header(header: list[str], path: Path, line: int) -> None:
-    _require_columns(header, f"{path}, line {line}")
+    require_within("COLUMNS", len(header), f"{path}, line {line}", DataError)
     twice = first_double(header)
     if twice is not None:
         raise DataError(f"{path}, line {line}: column {shown(twice)} appears twice: rename one")
-
-
-def _csv(data: bytes, path: Path) -> Rows:
-    lines = csv_lines(data, path)
-    first = next(lines, None)
-    if first is None:
-        return []
-    return [dict(zip(first[1], cells, strict=True)) for _, cells in lines]
-
-
-def _parquet(data: bytes, path: Path) -> Rows:
-    rows: Rows = read_parquet(data, path).to_pylist()
-    return rows
-
-
-READERS: dict[str, Callable[[bytes, Path], Rows]] = {
-    "jsonl": _jsonl,
-    "json": _json,
-    "csv": _csv,
-    "parquet": _parquet,
-}
-"""By ending."""

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..config import require
@@ -19,7 +18,7 @@ from ..steering.intervention import Intervention, InterventionConfig
 from ..types import ArtifactError, ConfigError
 from .base import FORMATS, Format, Incoming, Outgoing
 from .easyedit_files import from_state, read_file, select, to_state, why_not_writable
-from .vectors import imported
+from .vectors import imported, save_tensors
 
 _FILE = re.compile(r"layer_(\d+)\.pt")
 

@@ -153,6 +153,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         ArtifactError: missing, not JSON, not of this package, or of a newer format.
     """
     path = folder / CONFIG_FILE
+    if folder.is_file():
+        raise ArtifactError(
+            f"{folder}: is a file, and an intervention is a folder that `train` wrote: read other tools' files with "
+            "`easyedit-split import FILE --from FORMAT --out FOLDER`"
+        )
     try:
         stored: Any = parse_json(read_file(path, ArtifactError).decode("utf-8"))
     except FileNotFoundError:
