@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from .files.reading import cut, read_file, require_text, shown
+from .files.reading import cut, read_bounded, require_text, shown
 from .types import ConfigError
 
 _PLAIN = {
@@ -94,7 +94,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: missing file, invalid YAML, a key written twice, or something else than a mapping.
     """
     try:
-        text = read_file(path, ConfigError).decode("utf-8-sig")
+        text = read_bounded(path, ConfigError).decode("utf-8-sig")
         loader = _StrictLoader(text)
         loader.name = str(path)
         data = loader.get_single_data()

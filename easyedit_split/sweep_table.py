@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .files.reading import cut, read_file, shown
+from .files.reading import cut, read_bounded, shown
 from .files.tables import csv_lines, decoded, json_value, read_parquet, require_size, write_parquet
 from .log_odds import OK, preference
 from .storage import write_whole
@@ -138,7 +138,7 @@ def _read(path: Path) -> pd.DataFrame:
     if path.suffix not in _READERS:
         raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
     try:
-        data = read_file(path, DataError)
+        data = read_bounded(path, DataError)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     try:

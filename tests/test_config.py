@@ -142,7 +142,7 @@ def test_a_grid_through_zero_holds_it(text: str) -> None:
 
 def test_a_grid_too_large_is_refused_before_it_is_made() -> None:
     for count in (100_001, 10**12):
-        with pytest.raises(ConfigError, match=f"--m: '0:1:{count}' asks for {count} points; at most 100000"):
+        with pytest.raises(ConfigError, match=f"--m: '0:1:{count}' asks for {count} points; allowed are up to 100000"):
             parse_grid(f"0:1:{count}", "--m")
     assert len(parse_grid("0:1:100000")) == 100_000
 

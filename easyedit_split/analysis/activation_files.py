@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..files.reading import cut, first_double, read_file, require_within, shown
+from ..files.reading import cut, first_double, read_bounded, require_within, shown
 from ..types import DataError, FloatArray
 
 MIN_ROWS = 20
@@ -104,7 +104,7 @@ def read_activations(path: str | Path) -> Activations:
 
 def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        data = read_file(path, DataError)
+        data = read_bounded(path, DataError)
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     if data.startswith(b"\x93NUMPY"):

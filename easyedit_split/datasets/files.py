@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..files.reading import cut, limit, listed, read_file, require_within, shown
+from ..files.reading import cut, limit, listed, read_bounded, require_within, shown
 from ..files.tables import csv_lines, decoded, json_value, read_parquet, require_size
 from ..registry import nearest
 from ..types import DataError
@@ -69,7 +69,7 @@ def read_table(path: Path) -> Table:
         found = path.suffix.lower().removeprefix(".")
         raise DataError(f"{path}: unknown ending {shown(found)}{nearest(found, tuple(_READERS))}")
     try:
-        data = read_file(path, DataError)
+        data = read_bounded(path, DataError)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     content = _unpacked(data, path) if path.suffix.lower() == ".gz" else data

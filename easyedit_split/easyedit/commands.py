@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..files.reading import cut, read_file
+from ..files.reading import cut, read_bounded
 from ..types import ConfigError
 from .host import clone as host
 from .host import launcher, startup
@@ -78,7 +78,7 @@ def doctor(home: str | None = None) -> list[tuple[str, str]]:
 def _methods(clone: host.Host) -> str:
     """What the clone's table of methods lists; its source is read, and nothing of the clone is executed."""
     try:
-        tree = ast.parse(read_file(clone.path / host.MARK, ConfigError))
+        tree = ast.parse(read_bounded(clone.path / host.MARK, ConfigError))
     except (ConfigError, FileNotFoundError, RecursionError, SyntaxError, ValueError) as error:
         return f"no: {host.MARK} cannot be read ({cut(str(error), 80)})"
     for node in ast.walk(tree):

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..storage import StorageError, write_whole, writing
-from .reading import listed, read_file
+from .reading import listed, read_bounded
 
 logger = logging.getLogger(__name__)
 _DIGITS = 16
@@ -184,7 +184,7 @@ def _write_text(path: Path, text: str) -> None:
 def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], str]:
     """The JSON values of a file's lines up to the first that is not as it was written, and the last's checksum."""
     try:
-        data = read_file(path, StorageError)
+        data = read_bounded(path, StorageError)
     except FileNotFoundError:
         return [], ""
     except StorageError as error:

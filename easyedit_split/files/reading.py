@@ -64,7 +64,7 @@ def require_within(what: str, count: int, source: object, error: type[SteeringEr
         )
 
 
-def read_file(path: Path, error: type[SteeringError]) -> bytes:
+def read_bounded(path: Path, error: type[SteeringError]) -> bytes:
     """The bytes of an ordinary file.
 
     Args:
@@ -75,14 +75,14 @@ def read_file(path: Path, error: type[SteeringError]) -> bytes:
         FileNotFoundError: there is none.
         SteeringError: of class ``error``: no ordinary file, too large, or not readable.
     """
-    check_file(path, error)
+    require_file(path, error)
     try:
         return path.read_bytes()
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror or problem})") from problem
 
 
-def check_file(path: Path, error: type[SteeringError]) -> None:
+def require_file(path: Path, error: type[SteeringError]) -> None:
     """Raise unless ``path`` is an ordinary file within the limit; it is not opened.
 
     Args:

@@ -20,7 +20,7 @@ from torch import nn
 
 from .. import __version__
 from ..config import build, require
-from ..files.reading import parse_json, read_file
+from ..files.reading import parse_json, read_bounded
 from ..steering.artifact import Artifact
 from ..steering.chosen_m import ChosenM
 from ..steering.intervention import Intervention
@@ -175,7 +175,7 @@ def _check_place(place: Path, format_class: type[Format], overwrite: bool) -> No
 def _own_files(place: Path) -> list[str]:
     """Names that an earlier export wrote into a folder; everything else in it stays."""
     try:
-        record = parse_json(read_file(place / RECORD_FILE, ConfigError).decode("utf-8"))
+        record = parse_json(read_bounded(place / RECORD_FILE, ConfigError).decode("utf-8"))
         return [RECORD_FILE, *(str(name) for name in record.get("files", ()))]
     except (FileNotFoundError, ValueError, AttributeError, TypeError):
         return [RECORD_FILE]

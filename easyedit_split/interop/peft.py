@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..config import require
-from ..files.reading import cut, parse_json, read_file, shown
+from ..files.reading import cut, parse_json, read_bounded, shown
 from ..model.load import name_of
 from ..model.maps import maps_in
 from ..model.sites import Site, blocks_of, find_linear, short_names
@@ -120,7 +120,7 @@ _PLAIN_START = (True, False, None, "gaussian", "eva", "orthogonal")
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        stored: Any = parse_json(read_file(path, ArtifactError).decode("utf-8"))
+        stored: Any = parse_json(read_bounded(path, ArtifactError).decode("utf-8"))
     except (OSError, RecursionError, ValueError) as error:
         raise ArtifactError(f"{path}: not readable as JSON: {cut(str(error), 120)}") from error
     if not isinstance(stored, dict) or stored.get("peft_type") != "LORA":

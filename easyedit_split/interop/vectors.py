@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import require
-from ..files.reading import check_file, cut
+from ..files.reading import cut, require_file
 from ..model.load import describe, name_of
 from ..model.sites import RESIDUAL, Site, hidden_size
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
@@ -70,7 +70,7 @@ def read_tensors_alone(path: Path) -> Any:
         ArtifactError: no such file, or not one of tensors and plain values alone.
     """
     try:
-        check_file(path, ArtifactError)
+        require_file(path, ArtifactError)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file") from None
     try:

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
+from ..files.reading import cut
 from ..registry import nearest
-from ..types import ConfigError
+from ..types import ConfigError, SteeringError
 from . import smollm2
 from .gguf import converted, is_gguf
 from .sites import Site, attention_of, blocks_of, check_site
@@ -141,10 +141,12 @@ def load_model(
         tokenizer = _load_tokenizer(path, revision)
         if device != "auto":
             model.to(device)
-    except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
+    except SteeringError:
+        raise
+    except Exception as error:  # of a damaged folder, transformers and its parts raise anything
         where = "" if Path(path).exists() else " (no such folder here, and not found on the hub)"
         advice = f"; {SHORT_NAMES[name].advice}" if name in SHORT_NAMES else ""
-        reason = " ".join(str(error).split())[:300]
+        reason = cut(" ".join(str(error).split()), 160)
         raise ConfigError(f"model {name!r} cannot be loaded{where}: {reason}{advice}") from error
     _require_whole(name, loaded["missing_keys"])
     model.config._name_or_path = name  # `testbed:NAME` rather than the folder that it stands for

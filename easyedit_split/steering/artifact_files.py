@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from ..files.reading import cut, listed, parse_json, read_file, shown
+from ..files.reading import cut, listed, parse_json, read_bounded, shown
 from ..types import ArtifactError
 
 FORMAT_VERSION = 1
@@ -110,7 +110,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ArtifactError: missing or not readable.
     """
     try:
-        return load(read_file(path, ArtifactError))
+        return load(read_bounded(path, ArtifactError))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; an intervention is a folder with {TENSOR_FILE}") from None
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
@@ -159,7 +159,7 @@ def read_config(folder: Path) -> dict[str, Any]:
             "`easyedit-split import FILE --from FORMAT --out FOLDER`"
         )
     try:
-        stored: Any = parse_json(read_file(path, ArtifactError).decode("utf-8"))
+        stored: Any = parse_json(read_bounded(path, ArtifactError).decode("utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; an intervention is a folder with {CONFIG_FILE}") from None
     except (ValueError, RecursionError) as error:
@@ -186,7 +186,7 @@ def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
     path = folder / HISTORY_FILE
     history: dict[str, list[dict[str, Any]]] = {}
     try:
-        lines = read_file(path, ArtifactError).decode("utf-8").splitlines()
+        lines = read_bounded(path, ArtifactError).decode("utf-8").splitlines()
         for number, line in enumerate(lines, 1):
             step = parse_json(line)
             concept = step.pop("concept")

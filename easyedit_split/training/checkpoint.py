@@ -28,7 +28,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ..files.journal import differing, free_name
-from ..files.reading import listed, read_file
+from ..files.reading import listed, read_bounded
 from ..steering.intervention import Intervention
 from ..storage import StorageError, write_whole, writing
 from .one_run import TrainingRun
@@ -228,7 +228,7 @@ def _write(path: Path, head: bytes, body: bytes) -> None:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
     """State and tensors of a file; empty ones of a damaged file, None where there is none."""
     try:
-        data = read_file(path, StorageError)
+        data = read_bounded(path, StorageError)
     except FileNotFoundError:
         return None
     head, _, body = data.partition(b"\n")
