@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +52,23 @@ def checkpoints_beside(to: Path, every: Every) -> Checkpoints:
         every: how often it is written.
     """
     return Checkpoints(to.with_name(f".{to.name}.checkpoint"), every, interrupts.orderly)
+
+
+@contextmanager
+def resumable_training(to: Path, every: Every) -> Iterator[Checkpoints]:
+    """While a run trains and its artifact is written: its checkpoint file, which goes when all went well.
+
+    Args:
+        to: the artifact's folder.
+        every: how often it is written.
+
+    Yields:
+        The checkpoints.
+    """
+    checkpoints = checkpoints_beside(to, every)
+    with interrupts.keeping(lambda: kept_by(checkpoints)):
+        yield checkpoints
+    checkpoints.remove()
 
 
 def kept_by(checkpoints: Checkpoints) -> str:

@@ -14,9 +14,9 @@ from ...training.checkpoint import Checkpoints
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
-from .. import interrupts
-from ..checkpointing import CheckpointOption, checkpoints_beside, kept_by, parse_every
+from ..checkpointing import CheckpointOption, parse_every, resumable_training
 from ..console import bar, out, say, say_written
+from ..each_concept import EachConceptOption, train_each
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..inputs import open_data, open_model
 from ..layers import AUTO, choose_layer, parse_layers
@@ -44,7 +44,7 @@ from ..options import (
     TrainSplitOption,
     UnpairedOption,
 )
-from ..output_paths import check_folder
+from ..output_paths import check_folder, hold
 from ..rescue import write_or_rescue
 from ..unpaired import fit_unpaired
 
@@ -76,6 +76,7 @@ def command(  # noqa: DOC101, DOC103
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
     checkpoint_every: CheckpointOption = "5m",
+    each_concept: EachConceptOption = False,
     overwrite: OverwriteOption = False,
     show: ShowOption = False,
 ) -> None:
@@ -92,10 +93,13 @@ def command(  # noqa: DOC101, DOC103
         return
     scanned = layer == [AUTO] or recipe.needs_layers
     run = (recipe.with_layers([0], AUTO) if scanned else recipe).run_config()
-    check_folder(to, overwrite)
-    check_folder(last_good(to), overwrite=True)
+    if each_concept:
+        hold(to)
+    for place, replaces in () if each_concept else ((to, overwrite), (last_good(to), True)):
+        check_folder(place, replaces)
     if unpaired:
-        require(not scanned, "--unpaired has no pairs for a layer scan: name a block, e.g. --layer 20")
+        none = "--unpaired has no pairs for a layer scan or --each-concept: name a block, e.g. --layer 20"
+        require(not scanned and not each_concept, none)
         refused = {"--split": split, "--columns": columns, "--limit": limit}
         artifact = fit_unpaired(
             model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
@@ -107,11 +111,13 @@ def command(  # noqa: DOC101, DOC103
     if scanned:
         chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
-    checkpoints = checkpoints_beside(to, every)
-    with interrupts.keeping(lambda: kept_by(checkpoints)):
-        artifact = train_or_keep(network, tokenizer, table, run, to, model, drop_bad, how, checkpoints)
+    own: dict[str, Any] = {"model_name": model, "drop_bad": drop_bad, "engine": how}
+    if each_concept:
+        train_each(network, tokenizer, table, run, to, overwrite=overwrite, **own)
+        return
+    with resumable_training(to, every) as checkpoints:
+        artifact = train_or_keep(network, tokenizer, table, run, to, **own, checkpoints=checkpoints)
         write_artifact(artifact, run, to, overwrite)
-    checkpoints.remove()
 
 
 def train_or_keep(
