@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..config import TokenConfig, build, require
-from ..files.reading import cut
+from ..files.reading import cut, shown
 from ..model.load import describe, name_of
 from ..registry import nearest
 from ..storage import new_folder
@@ -81,7 +81,9 @@ class Artifact:
         self.history = dict(history or {})
         self.chosen = dict(chosen or {})
         for concept in self.chosen:
-            require(concept in self.interventions, f"an m is chosen for {concept!r}{nearest(concept, self.concepts)}")
+            require(
+                concept in self.interventions, f"an m is chosen for {shown(concept)}{nearest(concept, self.concepts)}"
+            )
 
     @property
     def concepts(self) -> tuple[str, ...]:
@@ -247,7 +249,7 @@ class Artifact:
         digest = stored.pop("digest", None)
         if digest != digest_of(stored, tensors):
             raise ArtifactError(
-                f"{folder}: the digest does not match, so a file was changed or damaged after saving: save it anew"
+                f"{folder}: the digest does not match, so a file was changed after saving: save it anew"
             )
         return cls._rebuild(folder, stored, tensors)
 
@@ -261,11 +263,11 @@ class Artifact:
             concepts = stored["concepts"]
             require_room(folder / TENSOR_FILE, config, shapes, concepts, tensors)
             interventions = {c: Intervention(config, shapes) for c in concepts}
-            chosen = {c: build(ChosenM, m, f"chosen_m {c!r}") for c, m in stored.get("chosen_m", {}).items()}
+            chosen = {c: build(ChosenM, m, f"chosen_m {shown(c)}") for c, m in stored.get("chosen_m", {}).items()}
             artifact = cls(interventions, stored["record"], read_history(folder), chosen)
             known = tuple(artifact.to_dict())
             for key in stored:
-                require(key in known, f"unknown key {key!r}{nearest(key, known)}")
+                require(key in known, f"unknown key {shown(key)}{nearest(key, known)}")
         except KeyError as error:
             raise ArtifactError(f"{folder / CONFIG_FILE}: {cut(str(error), 60)} is missing") from error
         except (AttributeError, ConfigError, OverflowError, RuntimeError, TypeError, ValueError) as error:

@@ -80,10 +80,7 @@ def command(  # noqa: DOC101, DOC103
     overwrite: OverwriteOption = False,
     show: ShowOption = False,
 ) -> None:
-    """Train an intervention on answer pairs: a steering vector, LoRA or local weight update.
-
-    A killed run goes on from its last checkpoint when the same command is given again.
-    """
+    """Train an intervention on answer pairs: a steering vector, LoRA or local weight update; a killed run goes on."""
     every = parse_every(checkpoint_every)
     layers, how = parse_layers(layer), engine_config(engine, cache)
     overrides = [*(settings or []), *options_as_settings(layers, placement, seed, max_length)]
@@ -93,10 +90,7 @@ def command(  # noqa: DOC101, DOC103
         return
     scanned = layer == [AUTO] or recipe.needs_layers
     run = (recipe.with_layers([0], AUTO) if scanned else recipe).run_config()
-    if each_concept:
-        hold(to)
-    for place, replaces in () if each_concept else ((to, overwrite), (last_good(to), True)):
-        check_folder(place, replaces)
+    claim_outputs(to, overwrite, each_concept)
     if unpaired:
         none = "--unpaired has no pairs for a layer scan or --each-concept: name a block, e.g. --layer 20"
         require(not scanned and not each_concept, none)
@@ -118,6 +112,21 @@ def command(  # noqa: DOC101, DOC103
     with resumable_training(to, every) as checkpoints:
         artifact = train_or_keep(network, tokenizer, table, run, to, **own, checkpoints=checkpoints)
         write_artifact(artifact, run, to, overwrite)
+
+
+def claim_outputs(to: Path, overwrite: bool, each_concept: bool) -> None:
+    """Check and lock the folders that a run may write.
+
+    Args:
+        to: ``--out``.
+        overwrite: ``--overwrite``.
+        each_concept: whether ``to`` holds a folder for each concept, made as they are trained.
+    """
+    if each_concept:
+        hold(to)
+        return
+    check_folder(to, overwrite)
+    check_folder(last_good(to), overwrite=True)
 
 
 def train_or_keep(
