@@ -39,7 +39,7 @@ from .artifact_files import (
     write_files,
 )
 from .artifact_model import differences, require_architecture, require_sites
-from .artifact_record import check_record, require_room
+from .artifact_record import check_record, require_digest, require_room
 from .chosen_m import ChosenM
 from .concept_folders import concept_folders, together
 from .hub_files import folder_of
@@ -246,11 +246,7 @@ class Artifact:
             return cls(*together([cls.from_pretrained(one) for one in many], UNIT_KEY))
         stored = read_config(folder)
         tensors = read_tensors(folder / TENSOR_FILE)
-        digest = stored.pop("digest", None)
-        if digest != digest_of(stored, tensors):
-            raise ArtifactError(
-                f"{folder}: the digest does not match, so a file was changed after saving: save it anew"
-            )
+        require_digest(folder, stored, tensors)
         return cls._rebuild(folder, stored, tensors)
 
     @classmethod

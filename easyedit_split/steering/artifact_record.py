@@ -17,6 +17,7 @@ from torch import Tensor
 from ..config import TokenConfig, build, require
 from ..files.reading import listed, shown
 from ..types import ArtifactError
+from .artifact_files import digest_of
 from .intervention import Intervention, InterventionConfig
 from .strength_grid import NaturalUnit
 
@@ -29,6 +30,23 @@ _TEXTS: Mapping[str, tuple[str, ...]] = {
 }
 _INTEGERS: Mapping[str, tuple[str, ...]] = {"": ("seed",), "model": ("hidden_size", "num_hidden_layers"), "data": ()}
 _LISTS = ("pair_ids", "dropped", "notes")
+
+
+def require_digest(folder: Path, stored: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Take the digest out of a configuration file's content, and raise unless it is that of the files.
+
+    Args:
+        folder: the artifact's, for messages.
+        stored: the configuration file's content.
+        tensors: what the tensor file holds.
+
+    Raises:
+        ArtifactError: another digest, or none.
+    """
+    if stored.pop("digest", None) != digest_of(stored, tensors):
+        raise ArtifactError(
+            f"{folder}: the digest does not match, so a file was changed or damaged after saving: save it anew"
+        )
 
 
 def check_record(stored: Mapping[str, Any]) -> None:

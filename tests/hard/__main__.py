@@ -38,16 +38,16 @@ COLUMNS = ("clear", "equal", "lenient", "long", "traceback", "slow", "wrong")
 
 def tallies(share: float, folder: Path, only: str) -> Iterator[Tally]:
     """Every kind, each with a share of its number of cases."""
-    for kind, case, count in KINDS if only != "runs" else ():
+    for kind, case, count in (found for found in KINDS if only in found[0]):
         place = folder / kind.replace(" ", "-")
         place.mkdir()
         yield run_kind(kind, case, max(1, round(count * share)), place)
-    if only == "inputs":
+    if not any(only in kind for kind, _, _ in RUNS):
         return
     place = folder / "runs"
     place.mkdir()
     here = Place(place)
-    for kind, runs, count in RUNS:
+    for kind, runs, count in (found for found in RUNS if only in found[0]):
         tally = runs(here, max(6, round(count * share)))
         tally.kind = kind
         yield tally

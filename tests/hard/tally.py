@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from easyedit_split.types import SteeringError
 
 SECONDS = 10.0
@@ -82,8 +84,8 @@ def outcome_of(case: Case, seed: int, folder: Path) -> tuple[str, str]:
     except SteeringError as error:
         long = len(str(error).replace(str(folder), "")) > LONGEST
         return ("clear long", f"seed {seed}: {str(error)[:400]}") if long else ("clear", "")
-    except (TooSlow, MemoryError):
-        return "slow", f"seed {seed}"
+    except (TooSlow, MemoryError) as error:
+        return "slow", f"seed {seed}: {type(error).__name__}"
     except Exception:
         return "traceback", f"seed {seed}: {traceback.format_exc()[-700:]}"
 
@@ -120,6 +122,7 @@ def run_kind(kind: str, case: Case, count: int, folder: Path, first: int = 0) ->
 
 
 def _work(case: Case, seeds: range, folder: Path, to: Any) -> None:
+    pa.set_memory_pool(pa.system_memory_pool())  # the default one claims a gigabyte of addresses at once
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
