@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +19,8 @@ from ..text.encode_pairs import EncodedPairs
 from ..text.prompt_tokens import tokenizer_hash
 from ..types import ConfigError
 from .run_config import RunConfig
+
+_FOLDER = re.compile(r"(?<![\w.~/-])(?:~|\.{1,2})?/(?:[^/\s,:]+/)+")
 
 
 def record_of(
@@ -62,6 +65,15 @@ def _placements(model: nn.Module, run: RunConfig) -> dict[str, bool]:
     return found
 
 
+def without_folder(text: str) -> str:
+    """A sentence with the names of files and not the folders that they stand in, which a record is not to tell.
+
+    Args:
+        text: any sentence.
+    """
+    return _FOLDER.sub("", text)
+
+
 def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
     """Provenance of the pairs of a run: source, split, counts and notes.
 
@@ -76,6 +88,6 @@ def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
         "pairs_sha256": table.pairs_sha256,
         "pair_ids": list(table.pair_ids),
         "pairs": len(encoded.rows),
-        "dropped": [*table.dropped, *encoded.dropped],
-        "notes": [*table.notes, *encoded.notes],
+        "dropped": [without_folder(text) for text in (*table.dropped, *encoded.dropped)],
+        "notes": [without_folder(text) for text in (*table.notes, *encoded.notes)],
     }
