@@ -21,8 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from easyedit_split.types import SteeringError
 
 SECONDS = 10.0
@@ -122,7 +120,6 @@ def run_kind(kind: str, case: Case, count: int, folder: Path, first: int = 0) ->
 
 
 def _work(case: Case, seeds: range, folder: Path, to: Any) -> None:
-    pa.set_memory_pool(pa.system_memory_pool())  # the default one claims a gigabyte of addresses at once
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
