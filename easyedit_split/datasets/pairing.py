@@ -47,7 +47,7 @@ def read_pairs(
         raise DataError(f"{table.path}: none of {len(bad)} rows can be used; first, {bad[0] if bad else 'none at all'}")
     if bad:
         logger.warning("%s: dropped %d of %d rows: %s", table.path, len(bad), len(good) + len(bad), named)
-    return good, tuple(f"{table.path.name}, {sentence}" for sentence in bad)
+    return good, tuple(f"{table.path}, {sentence}" for sentence in bad)
 
 
 def _pair(row: Mapping[str, Any], columns: Columns) -> Pair:
