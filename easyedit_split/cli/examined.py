@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..config import TokenConfig
-from ..model.load import describe
+from ..model.describe import describe
+from ..model.load_options import LoadOptions
 from ..model.sites import is_registered
 from ..steering.examination import Examination, examine
 from ..text.prompt_tokens import Template
@@ -22,15 +23,14 @@ WIDTH = 120
 AT_OUTPUT = {True: "yes", False: "no", None: ""}
 
 
-def show_model(name: str, dtype: str | None, device: str | None) -> None:
+def show_model(name: str, loading: LoadOptions) -> None:
     """Load a model, try it, and print what was found.
 
     Args:
         name: ``--model``.
-        dtype: ``--dtype``.
-        device: ``--device``.
+        loading: how it is loaded.
     """
-    model, tokenizer = open_model(name, dtype, device)
+    model, tokenizer = open_model(name, loading)
     found, facts = examine(model), describe(model, name)
     shown = Table(box=None, show_header=False)
     family = "registered" if is_registered(model) else "none: found by structure, tried at first use"

@@ -39,10 +39,6 @@ ColumnsOption = Annotated[
 ConceptIdOption = Annotated[int | None, typer.Option("--concept-id", help="One concept of a dataset with several.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", help="Largest number of pairs (of each concept).")]
 DropBadOption = Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")]
-DtypeOption = Annotated[
-    str | None, typer.Option("--dtype", help="Data type: float32, bfloat16, float16, float64. Default: as saved.")
-]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="Device, e.g. cpu, cuda, cuda:1, auto.")]
 FormOption = Annotated[str, typer.Option("--form", help=_any_of("steering.forms", "forms"))]
 ObjectiveOption = Annotated[str, typer.Option("--objective", help=_any_of("training.objectives", "objectives"))]
 LayerOption = Annotated[

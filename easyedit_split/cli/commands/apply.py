@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ...model.load_options import LoadOptions
 from ...steering.artifact import DEFAULT_CONCEPT, Artifact
 from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...steering.strength_grid import StrengthGrid, parse_strengths
@@ -19,7 +20,8 @@ from ...types import ConfigError
 from ..console import bar, out, say, say_written
 from ..fingerprint import model_identity
 from ..inputs import open_model
-from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption, OverwriteOption
+from ..loading import DEFAULTS, loads_model
+from ..options import InterventionOption, ModelOption, OverwriteOption
 from ..output_paths import check_file
 from ..prompts import read_prompts
 from ..resuming import resumable
@@ -27,6 +29,7 @@ from ..resuming import resumable
 EPILOG = """Example: easyedit-split apply --model testbed:gemma2 --intervention power-vector --m 4 --prompt "Hello" """
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     intervention: InterventionOption,
@@ -53,8 +56,7 @@ def command(  # noqa: DOC101, DOC103
     top_p: Annotated[float, typer.Option(help="Top-p of nucleus sampling, with --sample.")] = 1.0,
     num_beams: Annotated[int, typer.Option(help="Beam search where above 1.")] = 1,
     seed: Annotated[int, typer.Option(help="Random seed, with --sample.")] = 0,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Generate steered answers beside the unsteered model's own (m = 0)."""
@@ -66,7 +68,7 @@ def command(  # noqa: DOC101, DOC103
     artifact = Artifact.from_pretrained(intervention)
     name = concept_of(artifact, concept)
     points = [0.0, *(value for value in wished(grid, artifact, name) if value != 0)]
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, loading)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
     journal = None

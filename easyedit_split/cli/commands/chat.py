@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from ...model.load_options import LoadOptions
 from ...registry import nearest
 from ...steering.artifact import Artifact
 from ...steering.generate import GenerateConfig, reply
@@ -17,7 +18,8 @@ from ...text.prompt_tokens import Template
 from ...types import ConfigError, DataError
 from ..console import console, out, say
 from ..inputs import open_model
-from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption
+from ..loading import DEFAULTS, loads_model
+from ..options import InterventionOption, ModelOption
 from .apply import concept_of
 
 EPILOG = "Example: easyedit-split chat --model smollm2 --intervention cheerful/artifact"
@@ -112,6 +114,7 @@ def parse_strength(text: str, r_per_m: float | None, where: str) -> float:
     return grid.in_m(r_per_m or 0.0)[0]
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     intervention: InterventionOption,
@@ -119,8 +122,7 @@ def command(  # noqa: DOC101, DOC103
     concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 80,
     bare: Annotated[bool, typer.Option("--bare", help="Also show the unsteered answer.")] = False,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
 ) -> None:
     """Chat with a steered model; /help lists the commands that change the settings."""
     artifact = Artifact.from_pretrained(intervention)
@@ -128,7 +130,7 @@ def command(  # noqa: DOC101, DOC103
     per_m = artifact.unit.r_per_m if artifact.unit else None
     own = artifact.chosen.get(name)
     strength = parse_strength(m, per_m, "--m") if m is not None else own.m1 if own else 1.0
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, loading)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
     answer = answerer(network, tokenizer, artifact, name, GenerateConfig(max_new_tokens=max_new_tokens))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
+from ...model.load_options import LoadOptions
 from ...scoring.crew import crew_here
 from ...scoring.sweep_pairs import known_unit, sweep_pairs
 from ...steering.artifact import Artifact
@@ -22,15 +24,14 @@ from ..console import bar, say, say_written, speak
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_data, open_model
+from ..loading import DEFAULTS, loads_model
 from ..options import (
     AggregateOption,
     CollateralOption,
     ColumnsOption,
     ConceptIdOption,
     DataOption,
-    DeviceOption,
     DropBadOption,
-    DtypeOption,
     GridOption,
     InterventionOption,
     LimitOption,
@@ -51,6 +52,7 @@ EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:
 --m -20:20:41 --out power.parquet"""
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
@@ -68,8 +70,7 @@ def command(  # noqa: DOC101, DOC103
     collateral: CollateralOption = False,
     texts: TextsOption = None,
     drop_bad: DropBadOption = False,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
     overwrite: OverwriteOption = False,
@@ -87,7 +88,7 @@ def command(  # noqa: DOC101, DOC103
     _check_outputs(to, collateral, texts, overwrite)
     artifact = Artifact.from_pretrained(intervention)
     table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
-    network, tokenizer = open_model(model, dtype, device or crew.device)
+    network, tokenizer = open_model(model, loading if loading.device else replace(loading, device=crew.device))
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
     points = grid.in_m(unit.r_per_m if unit else 0.0)
     journal = Journal.beside(to, _identity(artifact, engine, network, tokenizer, model, table), crew.rank)
