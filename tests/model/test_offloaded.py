@@ -23,6 +23,7 @@ from ..small import made, world
 from ..tiny import tiny_model
 from ..toy_tokenizers import qwen
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 IDS = torch.tensor([[11, 5, 7, 20]])
 
 
