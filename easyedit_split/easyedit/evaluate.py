@@ -25,6 +25,7 @@ from ..config import TokenConfig, build
 from ..storage import write_whole
 from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
+from ..text.conversation import in_front
 from ..text.encode_pairs import encode_pairs
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, DataError, Pair
@@ -192,7 +193,7 @@ class LogOddsEvaluator:
     def _at(self, pairs: Sequence[Pair], dataset_name: str, m: float) -> pd.DataFrame:
         prompt = prompt_of(self.wrapper, m)
         if prompt is not None:  # as EasyEdit2 joins them
-            pairs = [Pair(f"{prompt} {p.prompt}", p.positive, p.negative, p.concept) for p in pairs]
+            pairs = [Pair(in_front(prompt, p.prompt), p.positive, p.negative, p.concept) for p in pairs]
         template = Template(self.wrapper.tokenizer, self.tokens)
         encoded = encode_pairs(pairs, template, source=dataset_name, drop_bad=self.drop_bad).rows
         scores = wrapper_scores(self.wrapper, encoded, m, template.pad_id)

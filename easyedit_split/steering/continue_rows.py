@@ -20,7 +20,8 @@ from torch import nn
 
 from ..model.hooks import device_of, finite_masks
 from ..text.batching import Batch, Row, collate, plan_batches
-from ..text.prompt_tokens import Ids, Template, prefix_lengths
+from ..text.openings import Ids
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .attach import attach
 from .attachment import Attachment
@@ -30,7 +31,7 @@ from .generate_config import GenerateConfig
 from .intervention import Intervention
 from .limits import limits_of
 from .own_generation import own_config, own_settings
-from .shared_prompt import constant_lengths, share
+from .shared_prompt import SharedPrompt, constant_lengths, share
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +48,13 @@ class Ask:
         index: number of its prompt.
         prompt: ids of everything before the answer.
         m: strength, or one of each intervention.
+        opening: tokens of the prompt's constant template prefix.
     """
 
     index: int
     prompt: Ids
     m: Strengths
+    opening: int = 0
 
     @property
     def each(self) -> tuple[float, ...]:
@@ -145,8 +148,7 @@ class RowWriter:
         return self.continue_rows(asks)
 
     def _continue(self, asks: Sequence[Ask]) -> list[list[int]]:
-        lengths = prefix_lengths([ask.prompt for ask in asks], self.template.prefix_ids, self.template.bos_id)
-        rows = [Row(ask.prompt, (), length) for ask, length in zip(asks, lengths, strict=True)]
+        rows = [Row(ask.prompt, (), ask.opening) for ask in asks]
         batch = collate(rows, pad_id=self.template.pad_id, side="left").to(device_of(self.model))
         acting = () if all(ask.bare for ask in asks) else self.interventions
         strengths = [strengths_of(ask.m, len(acting)) for ask in asks]
@@ -159,6 +161,9 @@ class RowWriter:
             attachments = [stack.enter_context(attach(self.model, *each)) for each in zip(acting, m, strict=True)]
             if beams and self.config.do_sample:
                 torch.manual_seed(asks[0].seed(self.config.seed))
+            for attachment, strength in zip(attachments, m, strict=True) if beams else ():
+                lengths = (batch.prompt_lengths, batch.prefix_lengths)
+                attachment.set_rows(strength, *(each.repeat_interleave(self.config.num_beams) for each in lengths))
             loop = None if beams else self._loop(asks, batch, attachments, m, finite)
             ids = self._generate(batch, loop, finite)
         width = batch.input_ids.shape[1]
@@ -178,21 +183,19 @@ class RowWriter:
             draws = uniform_draws(seeds, self.config.max_new_tokens).to(m.device)
         if not attachments:
             return Decoding(batch, self.template.pad_id, draws, cached=self.cached, finite=finite)
-        known = [self._constant([ask.prompt for ask in asks], one.intervention) for one in attachments]
-        rows = Rows(
-            attachments, m, batch.prompt_lengths, torch.tensor([prefix for prefix, _ in known], device=m.device)
-        )
-        shared = None
-        if self.cached and selectable(self.model):
-            constant = [min(lengths) for lengths in zip(*(lengths for _, lengths in known), strict=True)]
-            shared = share([ask.prompt for ask in asks], constant)
+        rows = Rows(attachments, m, batch.prompt_lengths, batch.prefix_lengths)
+        shared = self._shared(asks) if self.cached and selectable(self.model) else None
         return Decoding(batch, self.template.pad_id, draws, rows, shared, cached=self.cached, finite=finite)
 
-    def _constant(self, prompts: Sequence[Ids], intervention: Intervention) -> tuple[Ids, Sequence[int]]:
-        """Prefix lengths under an intervention, and how much of each prompt's beginning it leaves as it is."""
-        acts = intervention.config
-        prefixes = prefix_lengths(prompts, acts.prefix_ids, acts.bos_id)
-        return prefixes, constant_lengths(acts.positions, acts.skip_prefix, [len(ids) for ids in prompts], prefixes)
+    def _shared(self, asks: Sequence[Ask]) -> SharedPrompt | None:
+        """The part of the prompts that no m changes, which is run once for all rows; None where that saves nothing."""
+        prompts, prefixes = [ask.prompt for ask in asks], [ask.opening for ask in asks]
+        lengths = [len(ids) for ids in prompts]
+        each = [
+            constant_lengths(one.config.positions, one.config.skip_prefix, lengths, prefixes)
+            for one in self.interventions
+        ]
+        return share(prompts, [min(constant) for constant in zip(*each, strict=True)])
 
     def _generate(self, batch: Batch, loop: Decoding | None, finite: FiniteLogits) -> torch.Tensor:
         sampling: dict[str, Any] = {}

@@ -68,13 +68,13 @@ class Rows:
         attachments: the k that steer them, live.
         m: ``[k b]`` strengths.
         prompt_lengths: ``[b]`` tokens of each prompt.
-        prefix_lengths: ``[k b]`` tokens of its constant template prefix, as each intervention knows it.
+        prefix_lengths: ``[b]`` tokens of its constant template prefix.
     """
 
     attachments: Sequence[Attachment]
     m: Float[Tensor, "k b"]
     prompt_lengths: Int[Tensor, " b"]
-    prefix_lengths: Int[Tensor, "k b"]
+    prefix_lengths: Int[Tensor, " b"]
 
     def steer(self, rows: Int[Tensor, " k"]) -> None:
         """Steer these rows of the batch, in this order, in the next model calls.
@@ -82,8 +82,8 @@ class Rows:
         Args:
             rows: their numbers.
         """
-        for attachment, m, prefix in zip(self.attachments, self.m, self.prefix_lengths, strict=True):
-            attachment.set_rows(m[rows], self.prompt_lengths[rows], prefix[rows])
+        for attachment, m in zip(self.attachments, self.m, strict=True):
+            attachment.set_rows(m[rows], self.prompt_lengths[rows], self.prefix_lengths[rows])
 
     def rest(self, ids: Int[Tensor, "n w"]) -> None:
         """Leave the rows ``ids`` of the next model calls unsteered.

@@ -20,7 +20,8 @@ from ..config import require
 from ..model.hooks import device_of, frozen
 from ..storage import Journal
 from ..text.batching import Row
-from ..text.prompt_tokens import Ids, Template, prefix_lengths
+from ..text.openings import Ids, prefix_lengths
+from ..text.prompt_tokens import Template
 from ..types import DataError
 from .continue_rows import Ask, RowWriter, plan_rows, strengths_of
 from .finite_logits import Strengths
@@ -63,7 +64,7 @@ def generate_texts(
     Args:
         model: a Hugging Face causal LM.
         template: how its tokenizer writes a prompt.
-        prompts: the user's messages, plain text.
+        prompts: the user's messages, plain text, or ``Conversation``s.
         intervention: what to apply, one or several at once; None for the bare model.
         m: strengths, of several interventions one for all or a tuple with one each; 0 is the bare model.
         config: length, batch size and sampling; greedy where None.
@@ -79,7 +80,7 @@ def generate_texts(
     m = [value if isinstance(value, tuple) else float(value) for value in m]
     _check_points(m, parts)
     rows = _encode(template, prompts)
-    asks = [Ask(i, row, value) for value in m for i, row in enumerate(rows)]
+    asks = [Ask(i, ids, value, opening) for value in m for i, (ids, opening) in enumerate(rows)]
     done = _finished(journal, m)
     have = {(answer.index, answer.m) for answer in done}
     with frozen(model), torch.no_grad():
@@ -127,7 +128,8 @@ def _check_points(m: Sequence[Strengths], parts: Sequence[Intervention]) -> None
         strengths_of(value, len(parts))
 
 
-def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]:
+def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[Ids, int]]:
+    """Ids of each prompt, and the length of its constant opening."""
     if not prompts:
         raise DataError("there are no prompts to answer")
     rows = []
@@ -135,9 +137,10 @@ def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]
         if not prompt.strip():
             raise DataError(f"prompt {index} is empty: give it a text")
         try:
-            rows.append(template.prompt(prompt))
+            ids = template.generation_prompt(prompt)
         except DataError as error:
             raise DataError(f"prompt {index} {error}") from error
+        rows.append((ids, prefix_lengths([ids], template.opening_of(prompt), template.bos_id)[0]))
     return rows
 
 
@@ -160,14 +163,13 @@ def greedy_rows(
     """
     config = config or GenerateConfig()
     encoded = _encode(template, prompts)
-    lengths = prefix_lengths(encoded, template.prefix_ids, template.bos_id)
     answers: dict[int, tuple[int, ...]] = {}
     with frozen(model), torch.no_grad():
         writer = RowWriter(model, template, (), config)
-        for batch in plan_rows([Ask(i, ids, 0.0) for i, ids in enumerate(encoded)], config, device_of(model)):
+        for batch in plan_rows([Ask(i, ids, 0.0) for i, (ids, _) in enumerate(encoded)], config, device_of(model)):
             for ask, ids in zip(batch, writer.continue_rows(batch), strict=True):
                 answers[ask.index] = _through(ids, writer.stops)
-    return [Row(prompt, answers[i], lengths[i]) for i, prompt in enumerate(encoded)]
+    return [Row(prompt, answers[i], opening) for i, (prompt, opening) in enumerate(encoded)]
 
 
 @torch.no_grad()
@@ -194,7 +196,8 @@ def reply(
     """
     with frozen(model):
         writer = RowWriter(model, template, _parts(intervention), config or GenerateConfig())
-        (ids,) = writer.continue_rows([Ask(0, prompt, m)])
+        opening = prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
+        (ids,) = writer.continue_rows([Ask(0, prompt, m, opening)])
     return template.decode(_until(ids, writer.stops))
 
 
