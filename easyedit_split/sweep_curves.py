@@ -28,7 +28,7 @@ import pandas as pd
 from . import log_odds
 from .log_odds import PairOdds, mean_over_pairs
 from .registry import nearest
-from .sweep_table import KEY_COLUMNS, check_sweep, completed, read_sweep, with_own_losses
+from .sweep_table import KEY_COLUMNS, check_sweep, completed, finite_points, read_sweep, with_own_losses
 from .types import ConfigError, DataError, IntArray
 
 Kind: TypeAlias = Literal["preference", "utility"]
@@ -123,7 +123,7 @@ def curves_of(table: pd.DataFrame, source: str = "sweep") -> list[SweepCurve]:
         DataError: as ``check_sweep``; or a curve has a pair twice at one m, pairs swept over different m, or one m1
             with several m2.
     """
-    table = check_sweep(table, source)
+    table = finite_points(check_sweep(table, source), source)
     present = [c for c in KEY_COLUMNS if c in table.columns]
     keys = table[present].astype("string").fillna("") if present else pd.DataFrame(index=table.index)
     groups: dict[tuple[str, ...], list[int]] = {}
@@ -260,7 +260,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
             are not those of its losses.
     """
     check_aggregate(aggregate)
-    rows = completed(table)
+    rows = completed(finite_points(table))
     pref, util = _wide(rows, "pref"), _wide(rows.assign(util=rows["util"].where(rows["status"] == log_odds.OK)), "util")
     if aggregate == "odds_of_mean":
         pref, util = _of_mean_losses(rows)

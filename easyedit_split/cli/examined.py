@@ -10,9 +10,11 @@ from rich.table import Table
 
 from ..config import TokenConfig
 from ..model.describe import describe
+from ..model.head_weight import unreadable
 from ..model.load_options import LoadOptions
 from ..model.sites import is_registered
 from ..steering.examination import Examination, examine
+from ..steering.own_generation import not_followed
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .console import out
@@ -37,6 +39,10 @@ def show_model(name: str, loading: LoadOptions) -> None:
     for key, value in {
         "model": f"{type(model).__name__}, {facts['model_type']}, {facts['dtype']}, attention {facts['attention']}",
         "family": family,
+        "quantisation": facts["quantization"],
+        "adapters": ", ".join(facts["adapters"]) or "none",
+        "output embedding": _head(model),
+        "generation_config": _generation(model),
         "blocks": f"{found.blocks}, {facts['hidden_size']} wide",
         "template": _template(tokenizer),
         "left padding": _said(found.padding, found, "rows are run one at a time"),
@@ -64,6 +70,20 @@ def _said(error: float | str, found: Examination, otherwise: str) -> str:
     if isinstance(error, str):
         return f"not exact ({error}): {otherwise}"
     return f"exact ({error:.1g})" if error <= found.allowed else f"not exact ({error:.1g}): {otherwise}"
+
+
+def _head(model: Any) -> str:
+    head = model.get_output_embeddings()
+    reason = unreadable(head)
+    if reason is not None:
+        return f"its own logits, in its own precision: {reason}"
+    half = head.weight.dtype.itemsize < 4
+    return "logits are recomputed in fp32" if half else f"logits in {str(head.weight.dtype).removeprefix('torch.')}"
+
+
+def _generation(model: Any) -> str:
+    names = not_followed(model)
+    return f"not followed here: {', '.join(names)}" if names else "followed as far as it shapes logits"
 
 
 def _template(tokenizer: Any) -> str:

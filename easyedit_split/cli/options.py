@@ -30,6 +30,9 @@ _DEFAULT = "default, where the dataset or file has splits"
 ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
 DataOption = Annotated[str, typer.Option("--data", help=DATA_HELP)]
 InterventionOption = Annotated[Path, typer.Option("--intervention", help="Folder that `train` wrote.")]
+InterventionsOption = Annotated[
+    list[Path], typer.Option("--intervention", help="Folder that `train` wrote; repeat the option to apply several.")
+]
 TrainSplitOption = Annotated[str | None, typer.Option("--split", help=f"train ({_DEFAULT}), dev or test.")]
 TestSplitOption = Annotated[str | None, typer.Option("--split", help=f"test ({_DEFAULT}), dev or train.")]
 SplitSeedOption = Annotated[int, typer.Option("--split-seed", help="Seed of the dataset's split.")]

@@ -17,6 +17,15 @@ Strengths: TypeAlias = float | tuple[float, ...]
 """A row's strength m, or one of each of several interventions."""
 
 
+def is_steered(m: Strengths) -> bool:
+    """Whether a strength changes anything: it is not 0, or not 0 for each intervention.
+
+    Args:
+        m: one, or one of each intervention.
+    """
+    return any(m) if isinstance(m, tuple) else m != 0
+
+
 def shown(m: Strengths) -> str:
     """A strength as text.
 
@@ -52,7 +61,7 @@ class FiniteLogits:
         if not bool(bad.any()):
             return
         m = self.strengths[rows()[int(bad.nonzero()[0])]]
-        if not any(m if isinstance(m, tuple) else (m,)):
+        if not is_steered(m):
             raise ConfigError(
                 f"the unsteered model's own logits are not finite in {self.dtype}: load it in a wider dtype, e.g. "
                 "--dtype bfloat16 or float32"

@@ -17,7 +17,7 @@ from ...steering.artifact import Artifact
 from ...steering.strength_grid import AUTO, parse_strengths
 from ...storage import Journal
 from ...sweep_curves import check_aggregate, curves_of
-from ...sweep_table import check_suffix, write_table
+from ...sweep_table import check_suffix, finite_points, write_table
 from ...types import ConfigError
 from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
 from ..console import bar, say, say_written, speak
@@ -152,7 +152,7 @@ def _write_beside(
     texts: int | None,
 ) -> None:
     """Measure and write the requested additions, side effects and texts, at every m of the table."""
-    swept = [float(value) for value in scored["m1"].unique()]
+    swept = [float(value) for value in finite_points(scored, str(to))["m1"].unique()] if collateral or texts else []
     if collateral:
         measure_collateral(network, tokenizer, artifact, swept, beside(to, COLLATERAL))
     if texts is not None:
