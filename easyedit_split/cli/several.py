@@ -21,7 +21,7 @@ from .console import say
 
 
 @dataclass(frozen=True)
-class Chosen:
+class NamedIntervention:
     """One of the interventions of a command line.
 
     Attributes:
@@ -45,7 +45,7 @@ class Chosen:
         return self.artifact.unit.r_per_m if self.artifact.unit else None
 
 
-def read_several(folders: Sequence[Path], concept: str | None) -> tuple[Chosen, ...]:
+def read_several(folders: Sequence[Path], concept: str | None) -> tuple[NamedIntervention, ...]:
     """Read the interventions of a command line.
 
     Args:
@@ -62,7 +62,7 @@ def read_several(folders: Sequence[Path], concept: str | None) -> tuple[Chosen, 
     for folder in folders:
         artifact = Artifact.from_pretrained(folder)
         wanted = concept if len(folders) == 1 or len(artifact.concepts) > 1 else None
-        found.append(Chosen(artifact, concept_of(artifact, wanted), folder))
+        found.append(NamedIntervention(artifact, concept_of(artifact, wanted), folder))
     first = asdict(found[0].artifact.tokens)
     for other in found[1:]:
         for key, value in asdict(other.artifact.tokens).items():
@@ -74,7 +74,7 @@ def read_several(folders: Sequence[Path], concept: str | None) -> tuple[Chosen, 
     return tuple(found)
 
 
-def tokens_of_all(chosen: Sequence[Chosen]) -> TokenConfig:
+def tokens_of_all(chosen: Sequence[NamedIntervention]) -> TokenConfig:
     """The token settings that all of them share.
 
     Args:
@@ -83,7 +83,7 @@ def tokens_of_all(chosen: Sequence[Chosen]) -> TokenConfig:
     return chosen[0].artifact.tokens
 
 
-def check_models(chosen: Sequence[Chosen], network: Any, tokenizer: Any, name: str) -> None:
+def check_models(chosen: Sequence[NamedIntervention], network: Any, tokenizer: Any, name: str) -> None:
     """Raise unless each fits the model; print what differs from its record.
 
     Args:
@@ -101,7 +101,7 @@ def check_models(chosen: Sequence[Chosen], network: Any, tokenizer: Any, name: s
             say(f"the artifact's model{of_which} differs: {note}", "yellow")
 
 
-def identity_of(chosen: Sequence[Chosen]) -> Mapping[str, Any]:
+def identity_of(chosen: Sequence[NamedIntervention]) -> Mapping[str, Any]:
     """What a journal knows them by.
 
     Args:
@@ -112,7 +112,7 @@ def identity_of(chosen: Sequence[Chosen]) -> Mapping[str, Any]:
     return {"artifacts": [one.artifact.identity() for one in chosen], "concepts": [one.concept for one in chosen]}
 
 
-def strengths(written: Sequence[str] | None, chosen: Sequence[Chosen]) -> list[Strengths]:
+def strengths(written: Sequence[str] | None, chosen: Sequence[NamedIntervention]) -> list[Strengths]:
     """The strengths of ``--m``, given once for all interventions, or once for each; the stored ones where not given.
 
     Args:

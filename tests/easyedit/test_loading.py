@@ -1,4 +1,4 @@
-"""Keys of loading in EasyEdit2's files: the model is loaded by this package, and what was asked for is in the record."""
+"""Keys of loading in EasyEdit2's files: this package loads the model, and what was asked for is in the record."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from ..console import console, out, say
 from ..inputs import open_model
 from ..loading import DEFAULTS, loads_model
 from ..options import InterventionsOption, ModelOption
-from ..several import Chosen, check_models, read_several, tokens_of_all
+from ..several import NamedIntervention, check_models, read_several, tokens_of_all
 
 EPILOG = "Example: easyedit-split chat --model smollm2 --intervention cheerful/artifact"
 HELP = """/m 4 or /m r:0.4   set the strength            /bare   show the unsteered answer too, or not
@@ -163,7 +163,7 @@ def command(  # noqa: DOC101, DOC103
     talk(Session(answer, per_m, strength, bare))
 
 
-def stored(chosen: Sequence[Chosen]) -> Strengths:
+def stored(chosen: Sequence[NamedIntervention]) -> Strengths:
     """The strengths that artifacts store, 1 where they store none.
 
     Args:
@@ -175,7 +175,7 @@ def stored(chosen: Sequence[Chosen]) -> Strengths:
 
 
 def answerer(
-    model: Any, tokenizer: Any, chosen: Sequence[Chosen], config: GenerateConfig
+    model: Any, tokenizer: Any, chosen: Sequence[NamedIntervention], config: GenerateConfig
 ) -> Callable[[str, tuple[tuple[str, str], ...], Strengths], str]:
     """Function that generates the answer to a query after earlier turns, at a given m.
 
