@@ -261,7 +261,7 @@ def mean_curve(table: pd.DataFrame, aggregate: str = "pairs") -> pd.DataFrame:
             are not those of its losses.
     """
     check_aggregate(aggregate)
-    rows = completed(finite_points(table))
+    rows = completed(table)
     pref, util = _wide(rows, "pref"), _wide(rows.assign(util=rows["util"].where(rows["status"] == log_odds.OK)), "util")
     if aggregate == "odds_of_mean":
         pref, util = _of_mean_losses(rows)

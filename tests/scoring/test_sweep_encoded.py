@@ -111,8 +111,8 @@ def test_odds_of_means_per_token_and_undefined_utility_is_counted() -> None:
     assert table.status[:5].tolist() == ["ok", "ok", "ok", "utility_undefined", "utility_undefined"]
     assert table.status[15:].tolist() == ["ok", "non_finite", "ok", "utility_undefined", "utility_undefined"]
     np.testing.assert_array_equal(table.util.isna(), table.status != "ok")
-    assert mean_curve(table).excluded.tolist() == [2] * 3  # without m = 3, where a loss is not finite
-    assert mean_curve(summed).excluded.tolist() == [1] * 3
+    assert mean_curve(table).excluded.tolist() == [3] * 4
+    assert mean_curve(summed).excluded.tolist() == [2] * 4
     assert mean_curve(summed[summed.m1 < 3]).excluded.tolist() == [1] * 3
 
 

@@ -134,8 +134,9 @@ def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal) -> N
     """Write the table; print its means over pairs, the loss of utility, and its path."""
     write_table(table, to)
     journal.finish()
-    print_summary(table, aggregate=aggregate)
-    for curve in curves_of(table):
+    known = finite_points(table, to.name)
+    print_summary(known, aggregate=aggregate)
+    for curve in curves_of(known):
         say(decay_report(curve))
     say_written(f"{len(table)} rows", to)
 
