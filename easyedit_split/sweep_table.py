@@ -9,7 +9,7 @@ not m2; a column ``trained_on`` is 1 for pairs that the intervention was trained
 from __future__ import annotations
 
 import json
-import math
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from .files.reading import cut, read_bounded, shown
-from .files.tables import csv_lines, decoded, json_value, read_parquet, require_size, write_parquet
-from .log_odds import OK, preference
+from .files.frames import read_frame
+from .files.reading import cut, shown
+from .files.tables import write_parquet
+from .log_odds import NON_FINITE, OK, preference
 from .storage import write_whole
-from .types import ConfigError, DataError, FloatArray
+from .types import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+_SAID: set[tuple[str, str]] = set()
+"""Tables and their m of which it was said that they are left out."""
 
 COLUMNS = (
     "model", "dataset", "split", "concept", "pair", "form", "objective", "site", "placement", "seed",
@@ -35,65 +40,6 @@ KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placem
 NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "r", "trained_on")
 
 
-def _read_csv(data: bytes, path: Path) -> pd.DataFrame:
-    """Read a CSV file with exact floats and with texts unchanged: a concept may be called NA."""
-    lines = csv_lines(data, path)
-    first = next(lines, None)
-    if first is None:
-        return pd.DataFrame()
-    numbered = [*lines]
-    table = pd.DataFrame([cells for _, cells in numbered], columns=first[1], dtype=object)
-    for name in table.columns.intersection(list(NUMBERS)):
-        table[name] = _numbers(path, str(name), numbered, first[1].index(str(name)))
-    return table
-
-
-def _numbers(path: Path, name: str, lines: list[tuple[int, list[str]]], at: int) -> FloatArray:
-    values = np.empty(len(lines))
-    for k, (line, cells) in enumerate(lines):
-        try:
-            values[k] = float(cells[at]) if cells[at] else math.nan
-        except ValueError:
-            found = shown(cells[at])
-            raise DataError(f"{path}, line {line}: {name} is {found}; it must be a number or empty.") from None
-    return values
-
-
-def _read_json(data: bytes, path: Path) -> pd.DataFrame:
-    rows = json_value(decoded(data, path), str(path))
-    if not isinstance(rows, list):
-        raise DataError(f"{path}: holds a {type(rows).__name__}, wanted a list of rows.")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: row {number} is a {type(row).__name__}, wanted names and values.")
-        require_size(len(rows), [*row], path)
-        for name, value in row.items():
-            if isinstance(value, dict | list):
-                raise DataError(f"{path}: row {number}: {shown(name)} is a {type(value).__name__}; wanted one value.")
-            if isinstance(value, int) and value.bit_length() > 63:
-                raise DataError(f"{path}: row {number}: {shown(name)} is {shown(value)}; that is too large.")
-    return pd.DataFrame(rows)
-
-
-def _read_parquet(data: bytes, path: Path) -> pd.DataFrame:
-    table = read_parquet(data, path)
-    for field in table.schema:
-        if pa.types.is_nested(field.type):
-            kind = cut(str(field.type), 60)
-            raise DataError(f"{path}: column {shown(field.name)} is of type {kind}; wanted one value a cell.")
-    columns = {field.name: table.column(field.name) for field in table.schema}
-    plain = {name: c.cast(c.type.value_type) if pa.types.is_dictionary(c.type) else c for name, c in columns.items()}
-    found: pd.DataFrame = pa.table(plain).to_pandas(ignore_metadata=True)
-    return found
-
-
-_READERS: dict[str, Callable[[bytes, Path], pd.DataFrame]] = {
-    ".parquet": _read_parquet,
-    ".csv": _read_csv,
-    ".json": _read_json,
-}
-
-
 def read_sweep(path: str | Path) -> pd.DataFrame:
     """Read and check a sweep table (.parquet, .csv or .json records).
 
@@ -103,7 +49,7 @@ def read_sweep(path: str | Path) -> pd.DataFrame:
     Raises:
         DataError: unknown suffix, unreadable file, missing column, or a value that cannot be used (with its row).
     """
-    return check_sweep(_read(Path(path)), str(path))
+    return check_sweep(read_frame(Path(path), NUMBERS), str(path))
 
 
 def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -116,7 +62,7 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         DataError: unknown suffix, unreadable file, no rows, missing column, or a value that is no finite number.
     """
-    table = _read(Path(path)).reset_index(drop=True)
+    table = read_frame(Path(path), NUMBERS).reset_index(drop=True)
     for column in columns:
         if column not in table.columns:
             raise DataError(f"{path}: column {column!r} is missing; needed are {', '.join(columns)}.")
@@ -133,22 +79,6 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """Read a table in the format that its suffix names, without checks of its columns."""
-    if path.suffix not in _READERS:
-        raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
-    try:
-        data = read_bounded(path, DataError)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    try:
-        table = _READERS[path.suffix](data, path)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({cut(str(error), 120)}).") from error
-    require_size(len(table), [*table.columns], path)
-    return table
-
-
 def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
     """Check a sweep table and return it with float ``m1, pref, util`` and a fresh row index.
 
@@ -157,7 +87,8 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
         source: what the table is called in error messages, e.g. its file.
 
     Raises:
-        DataError: a required column is missing, m1 or pref is not a finite number, or the table is empty.
+        DataError: a required column is missing, m1 or pref is not a finite number (where ``status`` does not say that
+            the losses are not), or the table is empty.
     """
     missing = [c for c in REQUIRED if c not in table.columns]
     if missing:
@@ -169,6 +100,8 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
         numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
         lost = numbers.isna() & table[column].notna()
         bad = lost if column == "util" else lost | ~np.isfinite(numbers)
+        if column == "pref":
+            bad &= ~_overflowed(table)
         if bad.any():
             row = int(bad.to_numpy().argmax())
             value = table[column].iloc[row]
@@ -179,6 +112,41 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
             )
         table[column] = numbers
     return table
+
+
+def _overflowed(table: pd.DataFrame) -> pd.Series:
+    if "status" not in table.columns:
+        return pd.Series(False, index=table.index)
+    return table["status"].astype("string").fillna(OK) == NON_FINITE
+
+
+def finite_points(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
+    """A sweep without the m at which losses are not finite, of any pair of a curve; which these are is logged.
+
+    There the steered values are more than the model's dtype holds, so that nothing about preference is known.
+
+    Args:
+        table: a sweep; one without ``status`` is given back.
+        source: what the table is called in messages.
+
+    Raises:
+        DataError: no m is left.
+    """
+    overflowed = _overflowed(table)
+    if not overflowed.any():
+        return table
+    keys = [name for name in (*KEY_COLUMNS, "m1", "m2") if name in table.columns]
+    known = table[keys].astype("string").fillna("")
+    bad = known.apply(tuple, axis=1).isin(set(known[overflowed].apply(tuple, axis=1)))
+    dropped = ", ".join(f"{m:g}" for m in dict.fromkeys(table.loc[bad, "m1"].astype(float)))
+    if bad.all():
+        raise DataError(
+            f"{source}: at every m (m1 = {dropped}) losses are not finite: sweep smaller |m|, or a wider dtype"
+        )
+    if (source, dropped) not in _SAID:
+        _SAID.add((source, dropped))
+        logger.warning("%s: left out m1 = %s, where losses are not finite (status %s)", source, dropped, NON_FINITE)
+    return table[~bad].reset_index(drop=True)
 
 
 def _records(table: pd.DataFrame) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 from torch import nn
 
 from ..datasets.base import PairTable
+from ..model.describe import describe
 from ..model.digests import model_digests, versions
 from ..model.hooks import device_of
-from ..model.load import describe
 from ..text.prompt_tokens import tokenizer_hash
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..config import require
 from ..files.reading import cut, require_file
-from ..model.load import describe, name_of
+from ..model.describe import describe, name_of
 from ..model.sites import RESIDUAL, Site, hidden_size
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..steering.intervention import Intervention, InterventionConfig

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
         tensors: names and values.
     """
     digest = hashlib.sha256()
-    for name, tensor in tensors:
+    for name, tensor in ((name, part) for name, whole in tensors for part in _plain_parts(whole)):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
         if tensor.device.type == "meta" or not tensor.numel():
             continue
@@ -39,6 +39,15 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
         for sums in _sums(bits.reshape(-1, tensor.shape[-1] if tensor.ndim else 1)):
             digest.update(sums.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _plain_parts(tensor: Tensor) -> Iterator[Tensor]:
+    """The plain tensors that a tensor consists of: itself, or a quantised one's integers and scales."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        yield tensor
+        return
+    for name in tensor.__tensor_flatten__()[0]:
+        yield from _plain_parts(getattr(tensor, name))
 
 
 def _sums(bits: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """Compatibility checks between an artifact and a model.
 
-    another architecture                                                              an error
-    another id, revision, dtype, attention, tokenizer, weights, configuration         a sentence each, for the user
+    another architecture                                    an error
+    another id, revision, dtype, attention, quantisation,
+    adapters, tokenizer, weights or settings                a sentence each, for the user to judge
 
 What is not known, of the artifact or of the model, is no difference.
 """
@@ -20,7 +21,7 @@ from ..text.prompt_tokens import tokenizer_hash
 from ..types import ArtifactError, ConfigError
 
 ARCHITECTURE = ("model_type", "hidden_size", "num_hidden_layers")
-NOTED = ("id", "revision", "dtype", "attention")
+NOTED = ("id", "revision", "dtype", "attention", "quantization", "adapters")
 _DIGESTS = {"weights": "its weights", "config": "its settings (config.json)"}
 
 
@@ -74,10 +75,10 @@ def differences(
             dtype, might be taken for the same.
     """
     recorded: Mapping[str, Any] = record.get("model", {})
-    keys = [key for key in NOTED if _differ(key, recorded.get(key), found[key])]
+    keys = [key for key in NOTED if _differ(key, _shown(recorded.get(key)), _shown(found[key]))]
     if "id" in keys and "revision" in keys:
         keys.remove("revision")  # of another model, so it says nothing
-    notes = [f"{key} was {recorded[key]}, is {found[key]}" for key in keys]
+    notes = [f"{key} was {_shown(recorded[key])}, is {_shown(found[key])}" for key in keys]
     if not keys or keys == ["attention"]:
         notes += _inner_differences(record, recorded, model)
     known = record.get("tokenizer_hash")
@@ -97,6 +98,13 @@ def _inner_differences(record: Mapping[str, Any], recorded: Mapping[str, Any], m
         for key, said in _DIGESTS.items()
         if recorded.get(key) and recorded[key] != now[key] and (key == "weights" or same_release)
     ]
+
+
+def _shown(value: Any) -> str | None:
+    """A recorded value as text; an empty list is none of its kind, and a None is not known."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return None if value is None else str(value)
 
 
 def _differ(key: str, was: str | None, now: str | None) -> bool:

@@ -26,6 +26,7 @@ from ..types import ConfigError
 from .answers import AnswerSource, answers_for
 from .checkpoint import Checkpoints
 from .closed_form import fit_closed_form
+from .gradients import gradients_on
 from .natural_lr import in_plain_units
 from .objectives.base import FittedObjective, TrainedObjective
 from .one_run import DrawnStep, TrainingRun
@@ -65,7 +66,7 @@ def train_intervention(
         ConfigError: no pairs, or a configuration that does not fit the model.
         TrainingStopped: a loss, gradient or update was not finite.
     """
-    with frozen(model):
+    with gradients_on(model), frozen(model):
         started = start_run(model, template, pairs, run, concept, engine)
         if not isinstance(started, TrainingRun):
             return started, ()
