@@ -17,17 +17,16 @@ from torch import nn
 from ..interop import easyedit_files as formats
 from ..registry import nearest
 from ..steering.artifact import Artifact
-from ..steering.artifact_files import CONFIG_FILE
 from ..steering.intervention import Intervention
 from ..text.prompt_tokens import Template
 from ..types import ArtifactError, ConfigError
-from .host.wrappers import tokens_of, use_defined_attention
+from .host.loading import load_wrapper
+from .host.wrappers import tokens_of
 from .live import put
+from .locate import read_artifact
 from .settings import RECOMMENDED, ApplySettings, apply_settings
 
 logger = logging.getLogger(__name__)
-
-ARTIFACT_FOLDER = "steering"
 
 
 class SteeringVectors(dict[str, Any]):
@@ -56,8 +55,8 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
         ArtifactError: files that cannot be read or do not fit the model.
     """
     settings = apply_settings(hparams, f"apply settings of {hparams.alg_name}")
+    artifact, where = _artifact(settings, vectors)  # before the model is loaded: a wrong folder must not cost that
     wrapper = _usable(wrapper, hparams)
-    artifact, where = _artifact(settings, vectors)
     if artifact is not None:
         for note in artifact.check_model(wrapper.model, tokenizer=wrapper.tokenizer):
             logger.warning("the vectors' model differs: %s", note)
@@ -93,11 +92,7 @@ def _stored_m(artifact: Artifact | None, settings: ApplySettings, where: str) ->
 
 def _usable(wrapper: Any, hparams: Any) -> Any:
     if wrapper is None:
-        from steer.models.get_model import get_model
-
-        wrapper, _ = get_model(hparams)
-        if wrapper.model is not None:
-            use_defined_attention(wrapper.model)
+        wrapper = load_wrapper(hparams)
     if getattr(wrapper, "model", None) is None or getattr(wrapper, "VLLM_model", None) is not None:
         raise ConfigError(
             f"{hparams.alg_name} steers a Hugging Face model, and this one runs in vLLM: set vllm_enable: false"
@@ -123,11 +118,7 @@ def _artifact(settings: ApplySettings, vectors: Mapping[str, Any] | None) -> tup
         return (vectors.artifact, "memory") if isinstance(vectors, SteeringVectors) else (None, "memory")
     if settings.load_dir is None:
         raise ConfigError("steer_vector_load_dir is not given: name the folder that training wrote")
-    folder = Path(settings.load_dir)
-    for candidate in (folder / ARTIFACT_FOLDER, folder):
-        if (candidate / CONFIG_FILE).is_file():
-            return Artifact.from_pretrained(candidate), str(candidate)
-    return None, str(folder)
+    return read_artifact(Path(settings.load_dir), settings.layers)
 
 
 def _state(layer: int, settings: ApplySettings, vectors: Mapping[str, Any] | None) -> Any:

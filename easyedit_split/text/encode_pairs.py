@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..types import DataError, Pair
+from ..types import BadRowError, DataError, Pair
 from .batching import Row
 from .prompt_tokens import Ids, Template, prefix_lengths
 
@@ -88,7 +88,7 @@ def encode_pairs(
         except DataError as error:
             sentence = f"{source}, row {number}: {error}"
             if not drop_bad:
-                raise DataError(f"{sentence}; or drop bad rows (--drop-bad)") from error
+                raise BadRowError(sentence) from error
             dropped.append(sentence)
     if dropped:
         named = "; ".join(dropped[:10]) + (f" and {len(dropped) - 10} more" if len(dropped) > 10 else "")
