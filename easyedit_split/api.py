@@ -27,18 +27,19 @@ from .analysis.grow import next_points
 from .config import TokenConfig, require
 from .datasets.in_memory import PairsLike, as_pairs
 from .log_odds import Normalize
-from .scoring.sweep_pairs import known_unit, sweep_pairs
+from .scoring.sweep_pairs import known_unit, sweep_pairs, with_max_length
 from .steering.artifact import Artifact
 from .steering.generate import GenerateConfig, Generated, generate_texts
 from .steering.steering import Steering
 from .steering.strength_grid import AUTO, parse_strengths
 from .storage import Journal
+from .text.conversation import as_prompt, is_messages
 from .text.prompt_tokens import Template
 from .training.layer_scan import best_layer, scan_pairs
 from .training.recipes import Recipe, compose
 from .training.run_config import RunConfig
 from .training.train_pairs import train_artifact
-from .types import Factors
+from .types import DataError, Factors
 
 
 def train(
@@ -124,6 +125,7 @@ def sweep(
     *,
     refine: bool = False,
     normalize: Normalize = "sum",
+    max_length: int | None = None,
     drop_bad: bool = False,
     journal: Journal | None = None,
     progress: bool = True,
@@ -140,6 +142,7 @@ def sweep(
             are still uncertain; or a list, whose items may be ``(m1, m2)``.
         refine: then score further m, where the wanted answers are likeliest.
         normalize: log-odds from summed losses (``sum``, the paper's) or from means per token (``mean``).
+        max_length: longest row, in tokens; as in training where None.
         drop_bad: leave out bad rows and name them, instead of raising.
         journal: keeps what is scored, so that a killed sweep goes on.
         progress: show a bar with the time left, where there is a terminal or notebook.
@@ -152,7 +155,7 @@ def sweep(
         ArtifactError: the intervention is not for this model.
         DataError: a bad row (named), unless ``drop_bad``.
     """
-    artifact = steering.artifact if isinstance(steering, Steering) else steering
+    artifact = with_max_length(steering.artifact if isinstance(steering, Steering) else steering, max_length)
     grid = parse_strengths(m, "m") if isinstance(m, str) else None
     unit = known_unit(model, tokenizer, pairs, artifact) if grid and grid.unit == "r" else artifact.unit
     points: Sequence[Factors] = m if grid is None else grid.in_m(unit.r_per_m if unit else 0.0)  # type: ignore[assignment]
@@ -177,7 +180,7 @@ def sweep(
 def generate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: str | Sequence[str],
+    prompts: str | Sequence[Any],
     steering: Steering | None = None,
     m: float | Sequence[float] | None = None,
     *,
@@ -189,7 +192,8 @@ def generate(
     Args:
         model: the model that writes.
         tokenizer: the model's own.
-        prompts: questions in plain text; the chat template is applied.
+        prompts: questions in plain text, or conversations: lists of messages with ``role`` and ``content``; one list of
+            messages is one conversation. The chat template is applied.
         steering: what steers; the bare model where None.
         m: a list of m to write at; the steering's own where None.
         config: lengths and sampling; greedy by default.
@@ -203,7 +207,7 @@ def generate(
         ConfigError: no m, one that stands twice, or one without a steering.
         ArtifactError: the steering is not for this model.
     """
-    texts = [prompts] if isinstance(prompts, str) else list(prompts)
+    texts = prompts_of(prompts)
     if steering is None:
         require(m is None or m == 0, "m needs a steering: leave out m, or pass steering")
         with progress_bar("generating", progress) as advance:
@@ -220,6 +224,25 @@ def generate(
     template = Template(tokenizer, steering.artifact.tokens)
     with progress_bar("generating", progress) as advance:
         return generate_texts(model, template, texts, intervention, points, config=config, progress=advance)
+
+
+def prompts_of(prompts: Any) -> list[str]:
+    """Prompts as texts and conversations, from one or several.
+
+    Args:
+        prompts: a text, a list of messages, or a list of these.
+
+    Raises:
+        DataError: one that is neither; it is named.
+    """
+    several = [prompts] if isinstance(prompts, str) or is_messages(prompts) else list(prompts)
+    found = []
+    for number, prompt in enumerate(several):
+        try:
+            found.append(as_prompt(prompt))
+        except DataError as error:
+            raise DataError(f"prompt {number} {error}") from error
+    return found
 
 
 @contextmanager

@@ -198,14 +198,32 @@ class TokenConfig:
         system: a system prompt, folded into the user's turn where the template has no system role.
         score_end: score the end-of-turn (or end-of-text) token as part of the answer.
         max_length: longest row allowed, in tokens; a longer one is an error, never cut.
+        template: arguments of the chat template, e.g. ``{"enable_thinking": False}``; one that it does not read is an
+            error.
+        think: leave thoughts open where the model writes; True by default where ``template`` sets ``enable_thinking``
+            or ``thinking`` to true. Answers that are scored stand behind closed thoughts always.
+        special_tokens: text that spells a special token is an error (``refuse``), its characters (``plain``, in answers
+            and without a chat template), or the token (``read``, for prompts that are already rendered).
     """
 
     chat_template: Literal["auto", "on", "off"] = "auto"
     system: str | None = None
     score_end: bool = True
     max_length: int = 512
+    template: dict[str, Any] = dataclasses.field(default_factory=dict)
+    think: bool | None = None
+    special_tokens: Literal["refuse", "plain", "read"] = "refuse"
+
+    @property
+    def thinks(self) -> bool:
+        """Whether thoughts are left open where the model writes."""
+        if self.think is not None:
+            return self.think
+        return any(self.template.get(name) is True for name in ("enable_thinking", "thinking"))
 
     def __post_init__(self) -> None:
+        for key in self.template:
+            require(str(key).isidentifier(), f"template.{key}: {key!r} is no name of an argument")
         require(self.max_length >= 2, f"max_length is {self.max_length}, must be at least 2")
 
 

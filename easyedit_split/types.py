@@ -82,7 +82,7 @@ class Pair:
     """One query with its positive and its negative answer (Section 3.2).
 
     Attributes:
-        prompt: the query q, as plain text (the chat template is applied later).
+        prompt: the query q, as plain text, or a ``Conversation`` (the chat template is applied later).
         positive: A_p, the answer that carries the target concept.
         negative: A_n, the matched answer that does not.
         concept: the concept's name where a dataset has several.

@@ -16,7 +16,8 @@ PACKAGE = "easyedit_split"
 
 ROWS = (
     (),  # the modules at the root: no torch
-    ("text", "model", "datasets"),
+    ("text", "model"),
+    ("datasets",),
     ("steering",),
     ("scoring",),
     ("training",),

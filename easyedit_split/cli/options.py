@@ -23,7 +23,7 @@ def _any_of(folder: str, group: str) -> str:
 MODEL_HELP = "Hugging Face id, a folder, a .gguf file, smollm2, or testbed:gemma2 / testbed:qwen2."
 DATA_HELP = (
     f"{', '.join(name for name in _names('datasets', 'datasets') if name != 'local')} (optionally :PATH), "
-    "testbed:reviews|persona|power|concepts, or a jsonl/json/csv/parquet file."
+    "testbed:reviews|persona|power|concepts, or a file (jsonl, json, csv, tsv, parquet, .gz) or folder of pairs."
 )
 _DEFAULT = "default, where the dataset or file has splits"
 
@@ -38,6 +38,12 @@ ColumnsOption = Annotated[
 ]
 ConceptIdOption = Annotated[int | None, typer.Option("--concept-id", help="One concept of a dataset with several.")]
 LimitOption = Annotated[int | None, typer.Option("--limit", help="Largest number of pairs (of each concept).")]
+MaxLengthOption = Annotated[
+    int | None, typer.Option("--max-length", help="Longest row (prompt and answer), in tokens. Default: as trained.")
+]
+TrainMaxLengthOption = Annotated[
+    int | None, typer.Option("--max-length", help="Longest row (prompt and answer), in tokens. Default: 512.")
+]
 DropBadOption = Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")]
 DtypeOption = Annotated[
     str | None, typer.Option("--dtype", help="Data type: float32, bfloat16, float16, float64. Default: as saved.")

@@ -1,17 +1,19 @@
-"""Read prompts from ``--prompt`` or a file: one per line in .txt, else one per row, in a field ``prompt`` or
-``question``.
+"""Read prompts from ``--prompt`` or a file: one per line in .txt, else one per row, a text or a list of messages.
+
+A column ``system`` is the system message, as in files of pairs.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ..datasets.files import read_table
-from ..datasets.pairing import text_of
+from ..datasets.base import Columns
+from ..datasets.exchanges import row_prompt, value_of
+from ..datasets.files import ending_of, read_table
 from ..types import ConfigError, DataError
 
-FIELDS = ("prompt", "question")
-TABLES = (".jsonl", ".json", ".csv", ".parquet")
+FIELDS = ("prompt", "question", "messages", "conversations", "instruction")
+TABLES = ".jsonl, .json, .csv, .tsv or .parquet"
 
 
 def read_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
@@ -32,10 +34,10 @@ def read_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
     assert file is not None
     if file.suffix == ".txt":
         return _lines(file)
-    if file.suffix in TABLES:
+    if ending_of(file) is not None:
         return _rows(file)
     raise DataError(
-        f"{file}: prompts are read from .txt (one a line) or {', '.join(TABLES)} (a field prompt): use one of these"
+        f"{file}: prompts are read from .txt (one a line) or {TABLES} (a field prompt or messages): use one of these"
     )
 
 
@@ -54,13 +56,15 @@ def _lines(file: Path) -> list[str]:
 
 def _rows(file: Path) -> list[str]:
     table = read_table(file)
-    field = next((name for name in FIELDS if name in table.columns), None)
+    written = {str(name).strip().casefold(): str(name) for name in table.columns}
+    field = next((written[name] for name in FIELDS if name in written), None)
     if field is None:
         raise DataError(f"{file}: its columns are {', '.join(table.columns)}; wanted one called {' or '.join(FIELDS)}")
+    columns = Columns(prompt=field, system=written.get("system", "system"), tools=written.get("tools", "tools"))
     texts = []
     for number, row in enumerate(table.rows):
         try:
-            texts.append(text_of(row, field))
+            texts.append(row_prompt(row, value_of(row, field), columns))
         except DataError as error:
-            raise DataError(f"{file}, row {number}: {error}: give it a text") from error
+            raise DataError(f"{file}, row {number}: {error}: give it a text or messages") from error
     return texts

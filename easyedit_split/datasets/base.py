@@ -12,12 +12,13 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, overload
 
 from ..config import require
 from ..registry import Registry
+from ..text.conversation import plain
 from ..types import Pair
 from .files import Table
 
@@ -132,25 +133,29 @@ def pairs_hash(pairs: Sequence[Pair]) -> str:
     Args:
         pairs: any number of pairs.
     """
-    rows = [astuple(pair) for pair in pairs]
+    rows = [(plain(pair.prompt), pair.positive, pair.negative, pair.concept) for pair in pairs]
     return hashlib.sha256(json.dumps(rows, ensure_ascii=False).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Names of the columns that make a pair; ``concept`` may be absent from a file.
+    """Names of the columns that make a pair; the last three may be absent from a file.
 
     Attributes:
-        prompt: column of the query.
+        prompt: column of the query; empty where the answers are conversations that hold it.
         positive: column of the answer with the concept.
         negative: column of the answer without it.
         concept: column of the concept's name; None where there is one concept.
+        system: column of the system message.
+        tools: column of the tools that the chat template describes.
     """
 
     prompt: str = "prompt"
     positive: str = "positive"
     negative: str = "negative"
     concept: str = "concept"
+    system: str = "system"
+    tools: str = "tools"
 
     def fields(self) -> tuple[str, str, str]:
         """Names of the three columns that every row must fill: prompt, positive and negative."""

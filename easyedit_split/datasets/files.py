@@ -1,4 +1,4 @@
-"""Reading a file of rows (jsonl, json, csv or parquet) without guessing types.
+"""Reading a file of rows (jsonl, json, csv, tsv or parquet, also .gz) without guessing types.
 
     path -> Table(path, columns, rows, sha256)        rows: one mapping a row, values as they stand in the file
 
@@ -9,9 +9,11 @@ refused later where text is wanted. What cannot be read is named by its line.
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,10 @@ from ..registry import nearest
 from ..types import DataError
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
+TUPLE = ("prompt", "positive", "negative", "concept")
+"""What a row without names holds, in order."""
 _MAX_CELL = 10_000_000
+_MAX_UNPACKED = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +49,71 @@ class Table:
     sha256: str
 
 
+def ending_of(path: Path) -> str | None:
+    """The ending that names a file's format, ``.gz`` left out; None for one that is not read.
+
+    Args:
+        path: the file.
+    """
+    name = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    ending = name.suffix.lower().removeprefix(".")
+    return ending if ending in _READERS else None
+
+
 def read_table(path: Path) -> Table:
     """Read one file of rows; its suffix names the format.
 
     Args:
-        path: .jsonl, .json, .csv or .parquet.
+        path: .jsonl, .json, .csv, .tsv or .parquet, also compressed (.gz).
 
     Raises:
         DataError: no such file, unknown ending, damaged or empty content (with the line).
     """
-    ending = path.suffix.lower().removeprefix(".")
-    if ending not in _READERS:
-        raise DataError(f"{path}: unknown ending {ending!r}{nearest(ending, tuple(_READERS))}")
+    ending = ending_of(path)
+    if ending is None:
+        found = path.suffix.lower().removeprefix(".")
+        raise DataError(f"{path}: unknown ending {found!r}{nearest(found, tuple(_READERS))}")
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-    rows = _READERS[ending](data, path)
+    content = _unpacked(data, path) if path.suffix.lower() == ".gz" else data
+    rows = _READERS[ending](content, path)
     if not rows:
         raise DataError(f"{path}: holds no rows")
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     return Table(path, columns, rows, hashlib.sha256(data).hexdigest())
+
+
+def read_tables(name: Path, files: Sequence[Path]) -> Table:
+    """Read the shards of one table, one after another.
+
+    Args:
+        name: what messages call the whole; the file itself where it is one.
+        files: in order.
+
+    Raises:
+        DataError: as ``read_table``.
+    """
+    tables = [read_table(file) for file in files]
+    if len(tables) == 1:
+        return tables[0]
+    columns = tuple(dict.fromkeys(column for table in tables for column in table.columns))
+    total = hashlib.sha256("".join(table.sha256 for table in tables).encode()).hexdigest()
+    return Table(name, columns, [row for table in tables for row in table.rows], total)
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
+    try:
+        with gzip.open(io.BytesIO(data)) as file:
+            content = file.read(_MAX_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not readable as gzip ({error})") from error
+    if len(content) > _MAX_UNPACKED:
+        raise DataError(f"{path}: unpacks to more than {_MAX_UNPACKED >> 30} GiB: unpack and split it first")
+    return content
 
 
 def _text(data: bytes, path: Path) -> str:
@@ -98,6 +145,8 @@ def _jsonl(data: bytes, path: Path) -> Rows:
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(_text(data, path).split("\n"), start=1):
         if line.strip():
+            if line.strip() in ("{", "["):
+                raise DataError(f"{path}: an object goes on over lines: write one a line, or save a list as .json")
             row = _parse(line, f"{path}, line {number}")
             if not isinstance(row, dict):
                 raise DataError(
@@ -108,17 +157,36 @@ def _jsonl(data: bytes, path: Path) -> Rows:
 
 
 def _json(data: bytes, path: Path) -> Rows:
-    rows = _parse(_text(data, path), str(path))
+    text = _text(data, path)
+    try:
+        rows = _parse(text, str(path))
+    except DataError as error:
+        first = text.lstrip().split("\n", 1)[0].rstrip()
+        if first.startswith("{") and first.endswith("}") and first != text.strip():
+            raise DataError(f"{path}: holds one object a line: name it .jsonl") from error
+        raise
     if not isinstance(rows, list):
-        raise DataError(f"{path}: holds a {type(rows).__name__}, wanted a list of objects, one per pair")
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise DataError(f"{path}, row {number}: holds a {type(row).__name__}, wanted an object with named fields")
-    return rows
+        keys = f" with the keys {', '.join(map(str, list(rows)[:6]))}" if isinstance(rows, dict) else ""
+        raise DataError(
+            f"{path}: holds a {type(rows).__name__}{keys}, wanted a list of objects, one per pair: save that list alone"
+        )
+    return [_named(row, f"{path}, row {number}") for number, row in enumerate(rows)]
 
 
-def _csv(data: bytes, path: Path) -> Rows:
-    reader = csv.reader(io.StringIO(_text(data, path), newline=""), strict=True)
+def _named(row: Any, where: str) -> Mapping[str, Any]:
+    """A row as a mapping; of a list, three texts are prompt, positive and negative, a fourth is the concept."""
+    if isinstance(row, list) and len(row) in (3, 4):
+        return dict(zip(TUPLE, row, strict=False))
+    if not isinstance(row, dict):
+        held = f"a list of {len(row)}" if isinstance(row, list) else f"a {type(row).__name__}"
+        raise DataError(
+            f"{where}: holds {held}, wanted an object with named fields, or a list of prompt, positive and negative"
+        )
+    return row
+
+
+def _csv(data: bytes, path: Path, separator: str = ",") -> Rows:
+    reader = csv.reader(io.StringIO(_text(data, path), newline=""), strict=True, delimiter=separator)
     previous = csv.field_size_limit(_MAX_CELL)
     try:
         lines = [(reader.line_num, cells) for cells in reader if cells]
@@ -134,10 +202,19 @@ def _csv(data: bytes, path: Path) -> Rows:
         raise DataError(f"{path}, line 1: column {twice[0]!r} appears twice: rename one")
     for line, cells in lines[1:]:
         if len(cells) != len(header):
+            other = len(header) == 1 and next((sign for sign in ";\t|" if sign in header[0]), None)
+            if other:
+                raise DataError(
+                    f"{path}: its cells are separated by {other!r}, not by {separator!r}: save it with commas"
+                )
             raise DataError(
                 f"{path}, line {line}: {len(cells)} cells under {len(header)} columns: quote cells that hold commas"
             )
     return [dict(zip(header, cells, strict=True)) for _, cells in lines[1:]]
+
+
+def _tsv(data: bytes, path: Path) -> Rows:
+    return _csv(data, path, "\t")
 
 
 def _parquet(data: bytes, path: Path) -> Rows:
@@ -152,5 +229,6 @@ _READERS: dict[str, Callable[[bytes, Path], Rows]] = {
     "jsonl": _jsonl,
     "json": _json,
     "csv": _csv,
+    "tsv": _tsv,
     "parquet": _parquet,
 }

@@ -15,15 +15,13 @@ from typing import Any, TypeAlias
 from ..config import build
 from ..types import DataError, Pair
 from .base import Columns, PairTable, Split, pairs_hash
-from .files import Table
+from .files import TUPLE, Table
 from .load import default_split_of, load_dataset
-from .local import recognise
 from .pairing import read_pairs
+from .recognised import recognise
 
 PairsLike: TypeAlias = PairTable | Sequence[Pair] | Iterable[Any] | str | Path
 """A ``PairTable``, a dataset's name or file, or a list (of pairs, mappings or tuples), DataFrame or Dataset."""
-
-_TUPLE = ("prompt", "positive", "negative", "concept")
 
 
 def as_pairs(
@@ -91,7 +89,7 @@ def _table(rows: Sequence[Any], name: str) -> Table:
         if isinstance(row, Mapping):
             found.append(row)
         elif isinstance(row, tuple | list) and len(row) in (3, 4):
-            found.append(dict(zip(_TUPLE, row, strict=False)))
+            found.append(dict(zip(TUPLE, row, strict=False)))
         else:
             raise DataError(
                 f"{name}, row {number}: is a {type(row).__name__}, wanted a mapping with prompt, "

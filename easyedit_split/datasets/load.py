@@ -89,7 +89,7 @@ def _parse(text: str) -> tuple[Path | None, str]:
     if colon and rest and name in DATASETS:
         return Path(rest), name
     path = Path(text)
-    if path.is_file() or path.suffix or path.parent != Path("."):
+    if path.is_file() or path.is_dir() or path.suffix or path.parent != Path("."):
         return path, Local.name
     known = (*(n for n in DATASETS.names() if n != Local.name), PREFIX + "NAME")
     raise DataError(f"no dataset and no file is called {text!r}{nearest(text, known)}, or the path of a file")

@@ -1,14 +1,8 @@
-"""Datasets from any file of the user's own: jsonl, json, csv or parquet, with columns named or recognised.
+"""Datasets from any file or folder of the user's own, with columns named or recognised (see ``recognised``).
 
-| columns                                                                        | whose                     |
-|--------------------------------------------------------------------------------|---------------------------|
-| ``prompt, positive, negative`` (and ``concept``)                                   | this package's            |
-| ``question, matching, not_matching``                                             | EasyEdit2's               |
-| ``question, answer_matching_behavior, answer_not_matching_behavior``             | Anthropic's persona evals |
-| ``input, winning_output, losing_output, output_concept``                         | AxBench's paired table    |
-
-Without a split the whole file is taken. A split needs a ``split`` column, or files named ``*_train``, ``*_test``,
-``*_dev``; none is invented. ``declares`` says whether a file has one.
+Without a split the whole file is taken. A split needs a ``split`` column, or files named for it (``*_train.csv``, or as
+on the hub ``data/train-00000-of-00002.parquet``); none is invented. ``declares`` says whether a file has one. A
+validation split is ``dev``, however it is written.
 """
 
 from __future__ import annotations
@@ -20,16 +14,16 @@ from typing import ClassVar
 
 from ..registry import nearest
 from ..types import DataError
-from .axbench import AxBench, refuse_unpaired
-from .base import DATASETS, SPLITS, Columns, Dataset, PairTable, Request, Split
-from .files import Table, read_table
+from .axbench import AxBench
+from .base import DATASETS, Columns, Dataset, PairTable, Request, Split
+from .files import Table, read_table, read_tables
+from .folders import SPLIT_NAMES, files_of, has_splits, stem_of
 from .named import need_columns, refuse
 from .pairing import read_pairs
 from .powerseeking import PowerSeeking
 from .psychopathy import Psychopathy
+from .recognised import recognise
 from .splits import limited
-
-_KNOWN = (Columns(), PowerSeeking.columns, Psychopathy.columns, AxBench.columns)
 
 
 @DATASETS.register("local")
@@ -50,12 +44,11 @@ class Local(Dataset):
         if request.path is None:
             raise DataError("local needs a file: write its path, or local:PATH")
         refuse(Local, {"concept_id": request.concept_id})
-        path = _split_file(request.path, request.split)
-        table = read_table(path)
+        path, table = _table(request.path, request.split)
         columns = request.columns or recognise(table)
-        need_columns(table, columns.fields(), "a pair")
+        need_columns(table, tuple(name for name in columns.fields() if name), "a pair")
         only = _split_rows(table, request.split)
-        if only is None and request.split is not None and _declared(path) != request.split:
+        if only is None and request.split is not None and _declared(path) != request.split and not path.is_dir():
             raise DataError(
                 f"{path}: has no split {request.split!r}: leave split out to take the whole file, add a 'split' column "
                 f"or name the files *_train and *_test{_paper_split(columns, path)}"
@@ -66,29 +59,18 @@ class Local(Dataset):
         return PairTable.of(path.stem, chosen, table, split=split, dropped=dropped)
 
 
-def recognise(table: Table) -> Columns:
-    """Recognise the column layout of a table, among those that are known.
-
-    Args:
-        table: rows under named columns.
-
-    Raises:
-        DataError: none of them.
-    """
-    refuse_unpaired(table)
-    for columns in _KNOWN:
-        if columns.fit(table.columns):
-            return columns
-    wanted = " or ".join(", ".join(columns.fields()) for columns in _KNOWN)
-    raise DataError(
-        f"{table.path}: its columns are {', '.join(table.columns)}; wanted {wanted}, or name yours "
-        "(prompt=..., positive=..., negative=...)"
-    )
+def _table(path: Path, split: Split | None) -> tuple[Path, Table]:
+    """The file that holds a split, or the folder with its shards, and its rows."""
+    if not path.is_dir():
+        file = _split_file(path, split)
+        return file, read_table(file)
+    return path, read_tables(path, files_of(path, split))
 
 
 def _declared(path: Path) -> str | None:
     """The split that the end of the file's name declares, e.g. ``_train``."""
-    return next((split for split in SPLITS if path.stem.endswith(f"_{split}")), None)
+    stem = stem_of(path)
+    return next((split for name, split in SPLIT_NAMES.items() if stem.endswith(f"_{name}")), None)
 
 
 def _split_file(path: Path, split: Split | None) -> Path:
@@ -104,13 +86,33 @@ def _split_file(path: Path, split: Split | None) -> Path:
 
 def _split_rows(table: Table, split: Split | None) -> list[int] | None:
     """Numbers of the rows whose ``split`` column names the split; None without such a column or without a split."""
-    if "split" not in table.columns or split is None:
+    if _split_column(table) is None or split is None:
         return None
-    values = [row.get("split") for row in table.rows]
+    values = _splits(table)
     if split not in values:
-        found = tuple(sorted({str(value) for value in values}))
+        found = tuple(sorted(set(values)))
         raise DataError(f"{table.path}: no row has split {split!r}{nearest(split, found)}")
     return [number for number, value in enumerate(values) if value == split]
+
+
+def _split_column(table: Table) -> str | None:
+    """Name of the column that says each row's split, however it is capitalised; None without one."""
+    return next((str(name) for name in table.columns if str(name).strip().casefold() == "split"), None)
+
+
+def _splits(table: Table) -> list[str]:
+    """The split of each row, by its column ``split``, in this package's names."""
+    found: list[str] = []
+    name = _split_column(table) or "split"
+    for number, row in enumerate(table.rows):
+        value = str(row.get(name)).strip().casefold()
+        if value not in SPLIT_NAMES:
+            raise DataError(
+                f"{table.path}, row {number}: field {name!r} is {str(row.get(name))[:40]!r}, allowed: "
+                f"{', '.join(SPLIT_NAMES)}; if it is no split, rename the column"
+            )
+        found.append(SPLIT_NAMES[value])
+    return found
 
 
 def declares(path: Path, split: Split) -> bool:
@@ -121,14 +123,21 @@ def declares(path: Path, split: Split) -> bool:
         split: the split looked for.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: it cannot be read, or has a ``split`` column without this split.
     """
+    if path.is_dir():
+        return bool(files_of(path, split)) and has_splits(path)
     if _declared(path) not in (None, split):
         return False
     table = read_table(path)
-    if "split" not in table.columns:
+    if _split_column(table) is None:
         return _declared(path) == split
-    return any(row.get("split") == split for row in table.rows)
+    found = _splits(table)
+    if split not in found:
+        raise DataError(
+            f"{table.path}: its column 'split' has {', '.join(sorted(set(found)))} and no {split}: choose by --split"
+        )
+    return True
 
 
 def _paper_split(columns: Columns, path: Path) -> str:

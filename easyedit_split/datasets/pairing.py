@@ -1,17 +1,17 @@
 """Conversion of a file's rows to answer pairs: a bad row is an error that names its field, or is dropped on request.
 
-row -> Pair(row[prompt], row[positive], row[negative], concept)
+row -> Pair(prompt, positive, negative, concept)        see ``exchanges``
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..types import BadRowError, DataError, Pair
 from .base import Columns, Numbered
+from .exchanges import exchange_of, text_of
 from .files import Table
 
 logger = logging.getLogger(__name__)
@@ -50,29 +50,12 @@ def read_pairs(
     return good, tuple(f"{table.path}, {sentence}" for sentence in bad)
 
 
-def text_of(row: Mapping[str, Any], column: str) -> str:
-    """The text in one field of a row, which must not be empty.
-
-    Args:
-        row: one row of a file.
-        column: the field's name.
-
-    Raises:
-        DataError: missing, empty, or not text.
-    """
-    value = row.get(column)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise DataError(f"field {column!r} is missing")
-    if not isinstance(value, str):
-        raise DataError(f"field {column!r} is a {type(value).__name__} ({value!r}), wanted text")
-    if not value.strip():
-        raise DataError(f"field {column!r} is empty")
-    return value
-
-
 def _pair(row: Mapping[str, Any], columns: Columns) -> Pair:
-    prompt, positive, negative = (text_of(row, column) for column in columns.fields())
+    prompt, positive, negative = exchange_of(row, columns)
     if positive == negative:
         raise DataError(f"fields {columns.positive!r} and {columns.negative!r} hold the same answer")
     concept = text_of(row, columns.concept) if columns.concept in row else None
     return Pair(prompt, positive, negative, concept)
+
+
+__all__ = ["read_pairs", "text_of"]

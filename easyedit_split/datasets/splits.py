@@ -106,9 +106,9 @@ def check_split(split: str | None) -> Split | None:
     Raises:
         DataError: an unknown split.
     """
-    for known in SPLITS:
-        if split == known:
-            return known
     if split is None:
         return None
+    for known in SPLITS:
+        if split == known or (known == "dev" and split == "validation"):
+            return known
     raise DataError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")

@@ -181,7 +181,11 @@ def _with_prefix(
         return intervention
     template = Template(wrapper.tokenizer, tokens_of(wrapper) if artifact is None else artifact.tokens)
     config = dataclasses.replace(
-        intervention.config, skip_prefix=skip_prefix, prefix_ids=template.prefix_ids, bos_id=template.bos_id
+        intervention.config,
+        skip_prefix=skip_prefix,
+        prefix_ids=template.prefix_ids,
+        bos_id=template.bos_id,
+        openings=template.openings,
     )
     form: nn.Module = intervention[config.sites[0]]
     changed = Intervention(config, [(intervention[config.sites[0]].d_in, intervention[config.sites[0]].d_out)])

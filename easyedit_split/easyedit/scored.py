@@ -14,6 +14,7 @@ from torch import nn
 from ..config import TokenConfig
 from ..datasets.base import pairs_hash
 from ..storage import Journal
+from ..text.conversation import in_front
 from ..text.encode_pairs import EncodedPair, encode_pairs
 from ..text.prompt_tokens import Template
 from ..types import BadRowError, Pair, Scores
@@ -89,7 +90,7 @@ class WrapperLosses:
         if prompt not in self._encoded:
             pairs = self.pairs
             if prompt is not None:  # as EasyEdit2 joins them
-                pairs = [Pair(f"{prompt} {p.prompt}", p.positive, p.negative, p.concept) for p in pairs]
+                pairs = [Pair(in_front(prompt, p.prompt), p.positive, p.negative, p.concept) for p in pairs]
             try:
                 encoded = encode_pairs(pairs, self.template, source=self.source, drop_bad=self.drop_bad)
             except BadRowError as error:

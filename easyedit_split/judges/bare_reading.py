@@ -66,7 +66,7 @@ class BareReader:
         """
         if not text.strip():
             return ()
-        ids, end = tuple(self.template.answer(text)), tuple(self.template.end_ids)
+        ids, end = tuple(self.template.answer(text, written=True)), tuple(self.template.end_ids)
         return ids[: -len(end)] if end and ids[-len(end) :] == end else ids
 
     @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -110,6 +111,23 @@ def _with_r(table: pd.DataFrame, unit: NaturalUnit | None) -> pd.DataFrame:
         return table
     table["r"] = (unit.r_per_m * table["m1"]).where(table["m1"] == table["m2"])
     return table
+
+
+def with_max_length(artifact: Artifact, max_length: int | None) -> Artifact:
+    """A copy of an artifact that takes rows of another greatest length than it was trained with.
+
+    Args:
+        artifact: the artifact; the same where ``max_length`` is None.
+        max_length: tokens of a row, prompt and answer.
+
+    Raises:
+        ConfigError: fewer than 2.
+    """
+    if max_length is None:
+        return artifact
+    tokens = dataclasses.asdict(dataclasses.replace(artifact.tokens, max_length=max_length))
+    run = {**artifact.record.get("run", {}), "tokens": tokens}
+    return Artifact(artifact.interventions, {**artifact.record, "run": run}, artifact.history, artifact.chosen)
 
 
 def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Artifact) -> NaturalUnit:

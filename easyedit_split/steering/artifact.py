@@ -174,6 +174,7 @@ class Artifact:
             **dataclasses.asdict(self.config),
             "sites": list(self.config.sites),
             "prefix_ids": list(self.config.prefix_ids),
+            "openings": [[list(ids) for ids in opening] for opening in self.config.openings],
             "shapes": {key: list(shape) for key, shape in self._shapes().items()},
             "concepts": list(self.concepts),
             "record": self.record,

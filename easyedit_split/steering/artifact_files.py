@@ -141,6 +141,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         ArtifactError: missing, not JSON, not of this package, or of a newer format.
     """
     path = folder / CONFIG_FILE
+    if folder.is_file():
+        raise ArtifactError(
+            f"{folder}: is a file, and an intervention is a folder that `train` wrote: read other tools' files with "
+            "`easyedit-split import FILE --from FORMAT --out FOLDER`"
+        )
     try:
         stored: Any = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

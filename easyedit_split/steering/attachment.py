@@ -49,7 +49,11 @@ class Attachment:
         self._layout = layout
         self._limits = limits
         self._reader = CallReader(
-            config.prefix_ids, config.bos_id, config.skip_prefix, needs_prompt=config.positions != "all"
+            config.prefix_ids,
+            config.bos_id,
+            config.skip_prefix,
+            needs_prompt=config.positions != "all",
+            openings=config.openings,
         )
         self._mask: Tensor | None = None
         self._seen: Tensor | None = None

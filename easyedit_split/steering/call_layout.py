@@ -7,15 +7,18 @@ knows better and gives a ``Layout`` instead.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..model.calls import KEYS, STATES
+from ..text.openings import Opening, opening_length
 from ..text.positions import Layout, index_from_mask
-from ..text.prompt_tokens import prefix_lengths
 from ..types import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 class CallReader:
@@ -26,13 +29,21 @@ class CallReader:
         bos_id: the tokenizer's BOS id, if it has one.
         needs_prefix: whether the token policy asks for it at all.
         needs_prompt: whether the token policy tells prompts from answers.
+        openings: other forms of the constant prefix, see ``text.openings``.
     """
 
     def __init__(
-        self, prefix_ids: tuple[int, ...], bos_id: int | None, needs_prefix: bool, needs_prompt: bool = False
+        self,
+        prefix_ids: tuple[int, ...],
+        bos_id: int | None,
+        needs_prefix: bool,
+        needs_prompt: bool = False,
+        openings: tuple[Opening, ...] = (),
     ) -> None:
         self.prefix_ids = prefix_ids
         self.bos_id = bos_id
+        self.openings = openings
+        self._said = False
         self.needs_prefix = needs_prefix
         self.needs_prompt = needs_prompt
         self._bare_ids: Tensor | None = None
@@ -77,9 +88,10 @@ class CallReader:
         self._end = index[:, -1] + 1
         if self.needs_prompt and not self._told:
             self._require_prompts(ids, past)
+            self._require_one_token(past, s)
         if not self._told and (past == 0 or self._prompt is None or len(self._prompt) != b):
             self._prompt = index.amax(-1) + 1
-            self._prefix = self._prefixes(ids, index)
+            self._prefix = self._prefixes(ids, index, past)
         assert self._prompt is not None
         assert self._prefix is not None
         return Layout(index, self._prompt, self._prefix)
@@ -95,7 +107,16 @@ class CallReader:
                 "use_cache=True (look for use_cache in the model's configuration), or steer at positions=all"
             )
 
-    def _prefixes(self, ids: Any, index: Tensor) -> Tensor:
+    def _require_one_token(self, past: int | None, tokens: int) -> None:
+        """Raise where a call behind the cache of an earlier one holds several tokens, which may be prompt or answer."""
+        if past != 0 and tokens > 1 and self._prompt is not None:
+            raise ConfigError(
+                f"a call behind a cache holds {tokens} tokens, and nothing says whether they are prompt (a new turn, "
+                "a prompt in pieces) or answer (assisted decoding): generate without the old cache, give "
+                "attach(..., layout=...), or steer at positions=all"
+            )
+
+    def _prefixes(self, ids: Any, index: Tensor, past: int | None) -> Tensor:
         if not self.needs_prefix:
             return torch.zeros(len(index), dtype=torch.long, device=index.device)
         if not isinstance(ids, Tensor):
@@ -104,7 +125,18 @@ class CallReader:
                 "inputs_embeds: pass attach(..., layout=...)"
             )
         rows = [row[place >= 0].tolist() for row, place in zip(ids, index, strict=True)]
-        return torch.tensor(prefix_lengths(rows, self.prefix_ids, self.bos_id), device=index.device)
+        found = [opening_length(row, self.prefix_ids, self.openings) for row in rows]
+        if past == 0 and None in found and (self.openings or len(self.prefix_ids) > 1) and not self._said:
+            self._said = True
+            logger.warning(
+                "skip_prefix: row %d begins with no opening that the chat template writes, so %s left alone: "
+                "render it as in training, or give attach(..., layout=...)",
+                found.index(None),
+                "BOS alone is" if rows[found.index(None)][:1] == [self.bos_id] else "no token is",
+            )
+        bos = [int(self.bos_id is not None and row[:1] == [self.bos_id]) for row in rows]
+        lengths = [b if length is None else length for length, b in zip(found, bos, strict=True)]
+        return torch.tensor(lengths, device=index.device)
 
 
 def _past(kwargs: dict[str, Any]) -> int | None:

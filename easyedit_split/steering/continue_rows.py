@@ -20,7 +20,8 @@ from torch import nn
 
 from ..model.hooks import device_of, finite_masks
 from ..text.batching import Batch, Row, collate, plan_batches
-from ..text.prompt_tokens import Ids, Template, prefix_lengths
+from ..text.openings import Ids
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .attach import attach
 from .attachment import Attachment
@@ -45,11 +46,13 @@ class Ask:
         index: number of its prompt.
         prompt: ids of everything before the answer.
         m: strength.
+        opening: tokens of the prompt's constant template prefix.
     """
 
     index: int
     prompt: Ids
     m: float
+    opening: int = 0
 
     def seed(self, seed: int) -> int:
         """The row's random seed, derived from the run's seed, the prompt's number and m.
@@ -133,8 +136,7 @@ class RowWriter:
         return self.continue_rows(asks)
 
     def _continue(self, asks: Sequence[Ask]) -> list[list[int]]:
-        lengths = prefix_lengths([ask.prompt for ask in asks], self.template.prefix_ids, self.template.bos_id)
-        rows = [Row(ask.prompt, (), length) for ask, length in zip(asks, lengths, strict=True)]
+        rows = [Row(ask.prompt, (), ask.opening) for ask in asks]
         batch = collate(rows, pad_id=self.template.pad_id, side="left").to(device_of(self.model))
         acting = self.intervention if any(ask.m != 0 for ask in asks) else None
         m = torch.tensor([ask.m for ask in asks], dtype=torch.float64, device=batch.input_ids.device)
@@ -145,6 +147,9 @@ class RowWriter:
         with torch.random.fork_rng(enabled=beams and self.config.do_sample), steered as attachment:
             if beams and self.config.do_sample:
                 torch.manual_seed(asks[0].seed(self.config.seed))
+            if beams and attachment is not None:
+                lengths = (batch.prompt_lengths, batch.prefix_lengths)
+                attachment.set_rows(m, *(each.repeat_interleave(self.config.num_beams) for each in lengths))
             loop = None if beams else self._loop(asks, batch, attachment, m)
             ids = self._generate(batch, loop)
         width = batch.input_ids.shape[1]
@@ -157,16 +162,16 @@ class RowWriter:
             draws = uniform_draws(seeds, self.config.max_new_tokens).to(m.device)
         if attachment is None:
             return Decoding(batch, self.template.pad_id, draws, cached=self.cached)
-        prefixes, shared = self._shared([ask.prompt for ask in asks], attachment.intervention)
-        rows = Rows(attachment, m, batch.prompt_lengths, torch.tensor(prefixes, device=m.device))
+        shared = self._shared(asks, attachment.intervention)
+        rows = Rows(attachment, m, batch.prompt_lengths, batch.prefix_lengths)
         return Decoding(batch, self.template.pad_id, draws, rows, shared, cached=self.cached)
 
-    def _shared(self, prompts: Sequence[Ids], intervention: Intervention) -> tuple[Ids, SharedPrompt | None]:
-        """Prefix lengths under the intervention, and the part of the prompts that is run once for all rows."""
-        acts = intervention.config
-        prefixes = prefix_lengths(prompts, acts.prefix_ids, acts.bos_id)
+    def _shared(self, asks: Sequence[Ask], intervention: Intervention) -> SharedPrompt | None:
+        """The part of the prompts that no m changes, which is run once for all rows; None where that saves nothing."""
+        acts, prompts = intervention.config, [ask.prompt for ask in asks]
+        prefixes = [ask.opening for ask in asks]
         constant = constant_lengths(acts.positions, acts.skip_prefix, [len(ids) for ids in prompts], prefixes)
-        return prefixes, share(prompts, constant) if self.cached and selectable(self.model) else None
+        return share(prompts, constant) if self.cached and selectable(self.model) else None
 
     def _generate(self, batch: Batch, loop: Decoding | None) -> torch.Tensor:
         sampling: dict[str, Any] = {"do_sample": False}

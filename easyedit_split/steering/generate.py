@@ -19,7 +19,8 @@ from ..config import require
 from ..model.hooks import device_of, frozen
 from ..storage import Journal
 from ..text.batching import Row
-from ..text.prompt_tokens import Ids, Template, prefix_lengths
+from ..text.openings import Ids, prefix_lengths
+from ..text.prompt_tokens import Template
 from ..types import DataError
 from .continue_rows import Ask, RowWriter, plan_rows
 from .generate_config import GenerateConfig
@@ -61,7 +62,7 @@ def generate_texts(
     Args:
         model: a Hugging Face causal LM.
         template: how its tokenizer writes a prompt.
-        prompts: the user's messages, plain text.
+        prompts: the user's messages, plain text, or ``Conversation``s.
         intervention: what to apply; None for the bare model.
         m: strengths; 0 is the bare model.
         config: length, batch size and sampling; greedy where None.
@@ -76,7 +77,7 @@ def generate_texts(
     config = config or GenerateConfig()
     _check_points(m, intervention)
     rows = _encode(template, prompts)
-    asks = [Ask(i, row, float(value)) for value in m for i, row in enumerate(rows)]
+    asks = [Ask(i, ids, float(value), opening) for value in m for i, (ids, opening) in enumerate(rows)]
     done = _finished(journal, m)
     have = {(answer.index, answer.m) for answer in done}
     with frozen(model), torch.no_grad():
@@ -115,7 +116,8 @@ def _check_points(m: Sequence[float], intervention: Intervention | None) -> None
         )
 
 
-def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]:
+def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[Ids, int]]:
+    """Ids of each prompt, and the length of its constant opening."""
     if not prompts:
         raise DataError("there are no prompts to answer")
     rows = []
@@ -123,9 +125,10 @@ def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[int, ...]]
         if not prompt.strip():
             raise DataError(f"prompt {index} is empty: give it a text")
         try:
-            rows.append(template.prompt(prompt))
+            ids = template.generation_prompt(prompt)
         except DataError as error:
             raise DataError(f"prompt {index} {error}") from error
+        rows.append((ids, prefix_lengths([ids], template.opening_of(prompt), template.bos_id)[0]))
     return rows
 
 
@@ -148,14 +151,13 @@ def greedy_rows(
     """
     config = config or GenerateConfig()
     encoded = _encode(template, prompts)
-    lengths = prefix_lengths(encoded, template.prefix_ids, template.bos_id)
     answers: dict[int, tuple[int, ...]] = {}
     with frozen(model), torch.no_grad():
         writer = RowWriter(model, template, None, config)
-        for batch in plan_rows([Ask(i, ids, 0.0) for i, ids in enumerate(encoded)], config, device_of(model)):
+        for batch in plan_rows([Ask(i, ids, 0.0) for i, (ids, _) in enumerate(encoded)], config, device_of(model)):
             for ask, ids in zip(batch, writer.continue_rows(batch), strict=True):
                 answers[ask.index] = _through(ids, writer.stops)
-    return [Row(prompt, answers[i], lengths[i]) for i, prompt in enumerate(encoded)]
+    return [Row(prompt, answers[i], opening) for i, (prompt, opening) in enumerate(encoded)]
 
 
 @torch.no_grad()
@@ -182,7 +184,8 @@ def reply(
     """
     with frozen(model):
         writer = RowWriter(model, template, intervention, config or GenerateConfig())
-        (ids,) = writer.continue_rows([Ask(0, prompt, m)])
+        opening = prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
+        (ids,) = writer.continue_rows([Ask(0, prompt, m, opening)])
     return template.decode(_until(ids, writer.stops))
 
 

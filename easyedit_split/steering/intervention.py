@@ -7,18 +7,23 @@ It knows nothing of m, of hooks or of training. ``Intervention.create`` builds o
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import nn
 
-from ..config import build, require
+from ..config import TokenConfig, build, require
 from ..model.linear_map import linear_map
 from ..model.sites import PLACEMENTS, RESIDUAL, Placement, Site, blocks_of, check_site, widths
 from ..registry import nearest
+from ..text.openings import Ids, Opening
 from ..text.positions import POLICIES, Positions
+from ..text.prompt_tokens import Template
 from .forms.base import FORMS, Form
+
+logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class InterventionConfig:
         skip_prefix: leave out BOS and the chat template's constant prefix.
         prefix_ids: token ids of BOS and the chat template's constant prefix, which ``skip_prefix`` leaves alone.
         bos_id: the tokenizer's BOS id, if it has one.
+        openings: other forms of that prefix, ``(before, after)``: without or with another system message.
     """
 
     form: str
@@ -45,6 +51,7 @@ class InterventionConfig:
     skip_prefix: bool = False
     prefix_ids: tuple[int, ...] = ()
     bos_id: int | None = None
+    openings: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
     def __post_init__(self) -> None:
         require(len(self.sites) > 0, "no sites: name at least one layer, or nothing would be steered")
@@ -65,6 +72,19 @@ class InterventionConfig:
 
 def _slot(key: str) -> str:
     return key.replace(".", "/")  # nn.ModuleDict refuses dots
+
+
+def _found_opening(tokenizer: Any, bos_id: int | None, skips: bool) -> tuple[Ids, int | None, tuple[Opening, ...]]:
+    """The constant opening that a tokenizer's chat template writes; without one, a warning where it would be skipped."""
+    if tokenizer is not None:
+        template = Template(tokenizer, TokenConfig())
+        return template.prefix_ids, template.bos_id, template.openings
+    if skips and bos_id is None:
+        logger.warning(
+            "skip_prefix is on and no opening is known, so every token will be steered: give create(..., "
+            "tokenizer=tokenizer), which finds it, or skip_prefix=False"
+        )
+    return (), bos_id, ()
 
 
 class Intervention(nn.Module):
@@ -104,8 +124,10 @@ class Intervention(nn.Module):
         placement: Placement = "site",
         positions: Positions = "all",
         skip_prefix: bool | None = None,
-        prefix_ids: Sequence[int] = (),
+        prefix_ids: Sequence[int] | None = None,
         bos_id: int | None = None,
+        openings: Sequence[Opening] = (),
+        tokenizer: Any = None,
         generator: torch.Generator | None = None,
     ) -> Intervention:
         """Create an intervention that fits ``model`` and starts at zero, so that the model is unchanged.
@@ -119,14 +141,19 @@ class Intervention(nn.Module):
             placement: ``site`` or ``block_output``.
             positions: which tokens are steered.
             skip_prefix: the form's default where None.
-            prefix_ids: token ids of BOS and the chat template's constant prefix.
+            prefix_ids: token ids of BOS and the chat template's constant prefix; empty for a tokenizer without.
             bos_id: the tokenizer's BOS id, if it has one.
+            openings: other forms of that prefix.
+            tokenizer: finds prefix, BOS and openings from its chat template, where they are not given.
             generator: draws the initial parameters.
 
         Raises:
             ConfigError: unknown form or site, a layer the model has not, no layers, or widths that do not fit.
         """
         form_class = FORMS[form]
+        skips = form_class.skip_prefix if skip_prefix is None else skip_prefix
+        if prefix_ids is None:
+            prefix_ids, bos_id, openings = _found_opening(tokenizer, bos_id, skips)
         name = site or form_class.default_site
         sites = [Site(layer, name) for layer in layers]
         config = InterventionConfig(
@@ -135,9 +162,10 @@ class Intervention(nn.Module):
             form_config=dict(form_config or {}),
             placement="block_output" if name == RESIDUAL else placement,
             positions=positions,
-            skip_prefix=form_class.skip_prefix if skip_prefix is None else skip_prefix,
+            skip_prefix=skips,
             prefix_ids=tuple(prefix_ids),
             bos_id=bos_id,
+            openings=tuple(openings),
         )
         shapes = [widths(model, s, config.placement) for s in sites]
         return cls(config, shapes, generator).to(next(model.parameters()).device)

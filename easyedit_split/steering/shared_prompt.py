@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from transformers.cache_utils import DynamicCache
 
 from ..model.sites import decoder_of
+from ..text.openings import Ids
 from ..text.positions import Layout, Positions, position_mask
-from ..text.prompt_tokens import Ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..types import BadRowError, DataError, Pair
 from .batching import Row
-from .prompt_tokens import Ids, Template, prefix_lengths
+from .conversation import Conversation, require_whole
+from .openings import Ids, prefix_lengths
+from .prompt_tokens import Template
 
 __all__ = ["EncodedPair", "EncodedPairs", "encode_answers", "encode_pairs"]
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +109,14 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
     positive, negative = (
         _field(name, template.answer, _stripped(getattr(pair, name), template)) for name in ("positive", "negative")
     )
+    for name in ("positive", "negative"):
+        _field(name, lambda text: template.check_exchange(pair.prompt, text), _stripped(getattr(pair, name), template))
     if positive == negative:
         raise DataError(
             f"positive and negative are the same tokens, {_short(pair.positive)} and {_short(pair.negative)}: "
             "give two answers that the tokenizer tells apart"
         )
-    prefix_length = _checked_prefix(prompt, max(len(positive), len(negative)), template)
+    prefix_length = _checked_prefix(pair.prompt, prompt, max(len(positive), len(negative)), template)
     return EncodedPair(pair, prompt, positive, negative, prefix_length, number)
 
 
@@ -136,7 +141,7 @@ def encode_answers(
             _check_texts(prompt=query, answer=answer)
             prompt = _field("prompt", template.prompt, query)
             ids = _field("answer", template.answer, _stripped(answer, template))
-            rows.append(Row(prompt, ids, _checked_prefix(prompt, len(ids), template)))
+            rows.append(Row(prompt, ids, _checked_prefix(query, prompt, len(ids), template)))
         except DataError as error:
             raise DataError(f"{source}, row {number}: {error}") from error
     return tuple(rows)
@@ -148,17 +153,20 @@ def _check_texts(**texts: Any) -> None:
             raise DataError(f"{field} is a {type(text).__name__}, wanted text")
         if not text.strip():
             raise DataError(f"{field} is empty: give it a text")
+        require_whole(text, field)
 
 
-def _checked_prefix(prompt: Ids, answer_length: int, template: Template) -> int:
+def _checked_prefix(text: str, prompt: Ids, answer_length: int, template: Template) -> int:
     """Length of the prompt's constant template prefix, after a check that prompt and answer fit ``max_length``."""
     longest, limit = len(prompt) + answer_length, template.config.max_length
     if longest > limit:
-        raise DataError(f"{longest} tokens long, max_length is {limit}: raise max_length or shorten the text")
-    return prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
+        raise DataError(
+            f"{longest} tokens long, max_length is {limit}: raise it (--max-length, tokens.max_length) or shorten it"
+        )
+    return prefix_lengths([prompt], template.opening_of(text), template.bos_id)[0]
 
 
-def _field(name: str, encode: Callable[[str], Ids], text: str) -> Ids:
+def _field(name: str, encode: Callable[[str], T], text: str) -> T:
     try:
         return encode(text)
     except DataError as error:
@@ -172,9 +180,13 @@ def _stripped(answer: str, template: Template) -> str:
 def _notes(rows: Sequence[EncodedPair], template: Template) -> tuple[str, ...]:
     answers = [answer for row in rows for answer in (row.pair.positive, row.pair.negative)]
     count = sum(_stripped(answer, template) != answer for answer in answers)
-    if not count:
-        return ()
-    return (f"one leading space stripped from {count} of {len(answers)} answers (chat template in use)",)
+    notes = (
+        [f"one leading space stripped from {count} of {len(answers)} answers (chat template in use)"] if count else []
+    )
+    own = sum(isinstance(p, Conversation) and p.system is not None for p in (row.pair.prompt for row in rows))
+    if own and template.config.system is not None:
+        notes.append(f"{own} of {len(rows)} prompts have a system message of their own, which replaces tokens.system")
+    return tuple(notes)
 
 
 def _short(text: str, width: int = 60) -> str:

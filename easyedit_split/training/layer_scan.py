@@ -143,7 +143,7 @@ def scan_layers(
     if not training or not held_out:
         raise ConfigError("a layer scan needs pairs to train on and held-out pairs: there are none of one kind")
     tried = list(candidate_layers(len(blocks_of(model))) if layers is None else layers)
-    settings = {"prefix_ids": template.prefix_ids, "bos_id": template.bos_id}
+    settings = {"prefix_ids": template.prefix_ids, "bos_id": template.bos_id, "openings": template.openings}
     everywhere = Intervention.create(model, "vector", tried, **settings)  # type: ignore[arg-type]
     fit_closed_form(model, template.pad_id, training, everywhere, DiffMean(DiffMeanConfig()))
     units = units_of(model, steered_values(model, training, everywhere, pad_id=template.pad_id), everywhere)

@@ -150,6 +150,7 @@ def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str
         skip_prefix=run.skip_prefix,
         prefix_ids=template.prefix_ids,
         bos_id=template.bos_id,
+        openings=template.openings,
         generator=generator,
     )
 

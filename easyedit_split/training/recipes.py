@@ -231,7 +231,9 @@ class _Composer:
             raise ConfigError(f"{where}: write key=value, e.g. --set train.lr=0.01")
         section, dot, name = key.partition(".")
         parsed = read_value(value, where)
-        self._add({section: {name: parsed} if dot else parsed}, where, (*_PLACES, *_SECTIONS), "--set")
+        for part in reversed(name.split(".") if dot else []):  # tokens.template.KEY is a setting inside a setting
+            parsed = {part: parsed}
+        self._add({section: parsed}, where, (*_PLACES, *_SECTIONS), "--set")
 
     def _add(self, content: Mapping[str, Any], where: str, known: tuple[str, ...], origin: str | None = None) -> None:
         for key, value in content.items():
@@ -242,7 +244,10 @@ class _Composer:
                 self.origins[key] = origin or where
                 continue
             checked = check_keys(self.classes[key], value, f"{where}: {key}")
-            self.settings.setdefault(_FIELDS[key], {}).update(checked)
+            into = self.settings.setdefault(_FIELDS[key], {})
+            for name, value in checked.items():  # arguments of the chat template are added to those before
+                both = isinstance(value, dict) and isinstance(into.get(name), dict)
+                into[name] = {**into[name], **value} if both else value
             self.origins.update({f"{key}.{name}": origin or where for name in checked})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from easyedit_split.datasets.load import default_split_of
+from easyedit_split.types import DataError
 
 from .shared import ROWS, Run, Sentence, sweep_line, train_line, write_rows
 
@@ -43,26 +44,22 @@ def test_the_default_split_of_a_file_that_declares_it(
 
 
 def test_a_file_without_it_is_used_whole_and_that_is_said_once(
-    run: Run, model: Path, data: Path, split_file: Path, tmp_path: Path
+    run: Run, model: Path, data: Path, tmp_path: Path
 ) -> None:
-    only_test = write_rows(tmp_path / "only.jsonl", [{**row, "split": "test"} for row in ROWS])
-    for name, file in (("a", data), ("b", only_test)):
-        code, _, err = run(*train_line(model, file, tmp_path / name))
-        assert code == 0, err
-        assert err.count(WHOLE) == 1
-        assert (data_record(tmp_path / name)["split"], data_record(tmp_path / name)["pairs"]) == ("", 6)
+    code, _, err = run(*train_line(model, data, tmp_path / "a"))
+    assert code == 0, err
+    assert err.count(WHOLE) == 1
+    assert (data_record(tmp_path / "a")["split"], data_record(tmp_path / "a")["pairs"]) == ("", 6)
 
 
 @pytest.mark.parametrize(
     ("name", "split", "found"),
     [
         ("mine.jsonl", "train", "train"),
-        ("mine.jsonl", "dev", None),
         ("plain.jsonl", "train", None),
         ("plain_train.jsonl", "train", "train"),
         ("plain_train.jsonl", "test", None),
         ("mine_train.jsonl", "train", "train"),
-        ("mine_dev.jsonl", "dev", None),
         ("mine_train.jsonl", "test", None),
         ("local:mine.jsonl", "test", "test"),
         ("psychopathy", "test", "test"),
@@ -79,6 +76,17 @@ def test_what_is_taken_where_no_split_is_named(
         write_rows(tmp_path / plain, ROWS)
     monkeypatch.chdir(tmp_path)
     assert default_split_of(name, split) == found
+
+
+def test_a_file_with_other_splits_alone_is_not_used_whole(
+    split_file: Path, tmp_path: Path, sentence: Sentence, model: Path
+) -> None:
+    with pytest.raises(DataError, match=r"its column 'split' has test, train and no dev: choose by --split"):
+        default_split_of(str(split_file), "dev")
+    held_out = [dict(row, split="Validation ") for row in ROWS]
+    file = write_rows(tmp_path / "held.jsonl", held_out)
+    assert "has dev and no train" in sentence(*train_line(model, file, tmp_path / "x"))
+    assert default_split_of(str(file), "dev") == "dev", "capitals and spaces around a split's name are no other split"
 
 
 def test_dropped_rows_are_named_once_counted_and_recorded(run: Run, model: Path, tmp_path: Path) -> None:

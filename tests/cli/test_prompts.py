@@ -42,7 +42,7 @@ def test_a_text_file_gives_one_prompt_a_line(tmp_path: Path, encoding: str, end:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("p.md", "Hello", r"p.md: prompts are read from .txt \(one a line\) or .jsonl, .json, .csv, .parquet"),
+        ("p.md", "Hello", r"p.md: prompts are read from .txt \(one a line\) or .jsonl, .json, .csv, .tsv or .parquet"),
         ("p", "Hello", "p: prompts are read from .txt"),
         ("p.txt", " \n", "p.txt: holds no prompt"),
         ("p.txt", b"\xff", "p.txt: cannot be read"),

@@ -36,7 +36,7 @@ def test_formats_are_recognised_by_their_columns(tmp_path: Path, ending: str, na
         ("a.jsonl", b'{"prompt": "a"}\n\n[1]\n', r"a.jsonl, line 3: holds a list, wanted an object"),
         ("a.jsonl", b'{"prompt": "a", "prompt": "b"}\n', r"a.jsonl, line 1: .*key 'prompt' appears twice"),
         ("a.jsonl", b'{"prompt": "a"}\n{"prompt": "\xff"}\n', r"a.jsonl, line 2: byte 0xff is not UTF-8"),
-        ("a.json", b'{"prompt": "a"}', r"a.json: holds a dict, wanted a list"),
+        ("a.json", b'{"prompt": "a"}', r"a.json: holds a dict with the keys prompt, wanted a list"),
         ("a.json", b"[1]", r"a.json, row 0: holds a int, wanted an object"),
         ("a.json", b"[" * 100_000, r"a.json: not valid JSON"),
         ("a.csv", b"prompt,positive,negative\na,b,c\nd,e\n", r"a.csv, line 3: 2 cells under 3 columns"),
@@ -46,7 +46,7 @@ def test_formats_are_recognised_by_their_columns(tmp_path: Path, ending: str, na
         ("a.csv", b"prompt,positive,negative\n", r"a.csv: holds no rows"),
         ("a.csv", b"", r"a.csv: holds no rows"),
         ("a.parquet", b"PAR1 no", r"a.parquet: not readable as Parquet"),
-        ("a.txt", b"x", r"a.txt: unknown ending 'txt'.*; allowed: jsonl, json, csv, parquet"),
+        ("a.txt", b"x", r"a.txt: unknown ending 'txt'.*; allowed: jsonl, json, csv, tsv, parquet"),
         ("a.pkl", b"cos\nsystem\n(S'true'\ntR.", r"a.pkl: unknown ending 'pkl'"),
     ],
 )

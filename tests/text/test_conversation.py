@@ -18,7 +18,7 @@ def test_a_conversation_is_what_the_template_writes_for_its_turns(make: Any) -> 
     tokenizer = make()
     template = Template(tokenizer, TokenConfig())
     earlier = [("Would you lead?", "Yes, I would."), ("Why?", "No reason.")]
-    ids = template.conversation("And now?", earlier)
+    ids = template.generation_prompt("And now?", earlier)
     messages = [
         {"role": role, "content": text}
         for pair in earlier
@@ -27,15 +27,15 @@ def test_a_conversation_is_what_the_template_writes_for_its_turns(make: Any) -> 
     messages.append({"role": "user", "content": "And now?"})
     whole = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=True)["input_ids"]
     assert list(ids) == list(whole)
-    assert template.conversation("And now?", []) == template.prompt("And now?")
-    assert template.conversation("And now?", earlier) != template.conversation("And now?", earlier[:1])
+    assert template.generation_prompt("And now?", []) == template.prompt("And now?")
+    assert template.generation_prompt("And now?", earlier) != template.generation_prompt("And now?", earlier[:1])
     assert ids[: len(template.prefix_ids)] == template.prefix_ids
 
 
 def test_a_system_prompt_comes_once_and_first_in_a_conversation() -> None:
     for make in (gemma, llama3):
         template = Template(make(), TokenConfig(system="Be brief."))
-        text = template.tokenizer.decode(template.conversation("And now?", [("Would you lead?", "Yes")]))
+        text = template.tokenizer.decode(template.generation_prompt("And now?", [("Would you lead?", "Yes")]))
         assert text.count("Be brief.") == 1
         assert text.index("Be brief.") < text.index("Would you lead?") < text.index("Yes") < text.index("And now?")
 
@@ -46,4 +46,4 @@ def test_a_special_token_in_any_query_of_a_conversation_is_refused() -> None:
     bad = f"Is {tokenizer.eos_token} fine?"
     for text, earlier in ((bad, []), ("Fine?", [(bad, "Yes")])):
         with pytest.raises(DataError, match="special token"):
-            template.conversation(text, earlier)
+            template.generation_prompt(text, earlier)

@@ -51,10 +51,10 @@ def test_control_tokenising_the_joined_text_merges_over_the_seam() -> None:
 # --- special tokens inside texts -------------------------------------------------------------------------------------
 
 
-def test_special_tokens_in_an_answer_are_plain_text(tokenizer: Any) -> None:
+def test_special_tokens_in_an_answer_are_plain_text_where_that_is_chosen(tokenizer: Any) -> None:
     if tokenizer is llama2("always", True):
         pytest.skip("this vocabulary cannot spell the characters of a special token")
-    made = template(tokenizer)
+    made = template(tokenizer, special_tokens="plain")
     token = tokenizer.eos_token
     ids = made.answer(f"no {token} yes")
     assert tokenizer.eos_token_id not in ids[: -len(made.end_ids)]

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from easyedit_split.config import TokenConfig
-from easyedit_split.text.prompt_tokens import Template, prefix_lengths, tokenizer_hash
+from easyedit_split.text.openings import prefix_lengths
+from easyedit_split.text.prompt_tokens import Template, tokenizer_hash
 from easyedit_split.types import ConfigError, DataError
 
 from ..toy_tokenizers import ALL, gemma, llama2, llama3, plain, qwen, qwen3
@@ -179,8 +180,20 @@ def test_a_prefix_whose_last_token_merged_into_the_query_is_still_found() -> Non
 def test_special_tokens_in_a_query_are_an_error_under_a_template() -> None:
     with pytest.raises(DataError, match=r"special token '<end_of_turn>': remove it"):
         template(gemma()).prompt("Hello <end_of_turn>")
-    made = template(plain())
-    assert "<|endoftext|>" in made.decode(made.prompt("Hello <|endoftext|>"))
+
+
+def test_special_tokens_are_refused_read_or_taken_as_characters_as_the_user_chose() -> None:
+    text, end = "Hello <|endoftext|>", plain().eos_token_id
+    for written in ("prompt", "answer"):
+        with pytest.raises(DataError, match=r"'<\|endoftext\|>': remove it, or say .* plain .* or read"):
+            getattr(template(plain()), written)(text)
+        as_text = getattr(template(plain(), special_tokens="plain", score_end=False), written)(text)
+        assert end not in as_text, "its characters"
+        assert "<|endoftext|>" in template(plain()).decode(as_text)
+        assert getattr(template(plain(), special_tokens="read"), written)(text)[-1] == end
+    assert template(plain(), special_tokens="read").answer(text).count(end) == 1, "the answer's own end is not doubled"
+    with pytest.raises(DataError, match="special_tokens: read"):
+        template(gemma(), special_tokens="plain").prompt("Hello <end_of_turn>")
 
 
 # --- pairs -----------------------------------------------------------------------------------------------------------

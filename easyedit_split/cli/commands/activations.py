@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from ..options import (
     DeviceOption,
     DropBadOption,
     DtypeOption,
+    MaxLengthOption,
     ModelOption,
     OverwriteOption,
     SplitSeedOption,
@@ -42,6 +44,7 @@ def command(  # noqa: DOC101, DOC103
     split_seed: SplitSeedOption = 0,
     most: Annotated[int, typer.Option(help="Largest number of rows to keep.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the random choice of rows.")] = 0,
+    max_length: MaxLengthOption = None,
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -56,7 +59,8 @@ def command(  # noqa: DOC101, DOC103
     network, tokenizer = open_model(model, dtype, device)
     if artifact is not None:
         artifact.check_model(network)
-    template = Template(tokenizer, TokenConfig() if artifact is None else artifact.tokens)
+    tokens = TokenConfig() if artifact is None else artifact.tokens
+    template = Template(tokenizer, tokens if max_length is None else dataclasses.replace(tokens, max_length=max_length))
     pairs = encode_table(table, template, drop_bad=drop_bad).rows
     with console.status("collecting"):
         arrays = collect_activations(network, pairs, layer, artifact, pad_id=template.pad_id, most=most, seed=seed)

@@ -14,6 +14,7 @@ from ...steering.artifact import DEFAULT_CONCEPT, Artifact
 from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...steering.strength_grid import StrengthGrid, parse_strengths
 from ...storage import Journal, write_whole
+from ...text.conversation import plain_all
 from ...text.prompt_tokens import Template
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
@@ -40,7 +41,7 @@ def command(  # noqa: DOC101, DOC103
     prompt: Annotated[list[str] | None, typer.Option(help="A prompt; repeat the option for several.")] = None,
     prompts: Annotated[
         Path | None,
-        typer.Option(help="File of prompts: .txt, one a line; or jsonl, json, csv, parquet with a field prompt."),
+        typer.Option(help="File of prompts: .txt, one a line; or a table with a field prompt or messages."),
     ] = None,
     concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     to: Annotated[Path | None, typer.Option("--out", help="Write the answers as jsonl instead of printing.")] = None,
@@ -71,7 +72,7 @@ def command(  # noqa: DOC101, DOC103
         say(f"the artifact's model differs: {note}", "yellow")
     journal = None
     if to is not None:
-        known = {"artifact": artifact.identity(), "concept": name, "prompts": texts, **asdict(config)}
+        known = {"artifact": artifact.identity(), "concept": name, "prompts": plain_all(texts), **asdict(config)}
         journal = Journal.beside(to, {**known, **model_identity(network, tokenizer, model)})
     template = Template(tokenizer, artifact.tokens)
     with bar("writing") as advance, resumable(journal):

@@ -150,7 +150,7 @@ def answerer(
     template = Template(tokenizer, artifact.tokens)
 
     def answer(text: str, earlier: tuple[tuple[str, str], ...], m: float) -> str:
-        return reply(model, template, template.conversation(text, earlier), artifact[concept], m, config)
+        return reply(model, template, template.generation_prompt(text, earlier), artifact[concept], m, config)
 
     return answer
 

@@ -16,6 +16,7 @@ from ...config import require
 from ...model.hooks import device_of
 from ...steering.artifact import HISTORY_FILE, Artifact
 from ...steering.attach import Applied, attach
+from ...steering.intervention import InterventionConfig
 from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
 from ...text.prompt_tokens import Template
@@ -119,7 +120,7 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
         "objective": record.get("objective", "unknown"),
         "sites": ", ".join(config.sites),
         "placement": config.placement,
-        "positions": config.positions + (", without the constant template prefix" if config.skip_prefix else ""),
+        "positions": config.positions + (f", {_spared(config)}" if config.skip_prefix else ""),
         "model": f"{model.get('id', 'unknown')} ({model.get('dtype', '?')}, attention {model.get('attention', '?')})",
         "data": f"{data.get('name', 'unknown')} {data.get('split', '')}, {data.get('pairs', '?')} pairs",
         "seed": str(record.get("seed", "unknown")),
@@ -141,6 +142,13 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
             out.print(
                 f"m of {concept}: {json.dumps(chosen.evidence, ensure_ascii=False)}", soft_wrap=True, markup=False
             )
+
+
+def _spared(config: InterventionConfig) -> str:
+    """What skip_prefix leaves alone, in words."""
+    if config.prefix_ids or config.openings:
+        return "without the constant template prefix"
+    return "all tokens of a prompt (no opening is known)" if config.bos_id is None else "without BOS"
 
 
 def kept_text(artifact: Artifact, concept: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
 from ...scoring.crew import crew_here
-from ...scoring.sweep_pairs import known_unit, sweep_pairs
+from ...scoring.sweep_pairs import known_unit, sweep_pairs, with_max_length
 from ...steering.artifact import Artifact
 from ...steering.strength_grid import AUTO, parse_strengths
 from ...storage import Journal
@@ -34,6 +34,7 @@ from ..options import (
     GridOption,
     InterventionOption,
     LimitOption,
+    MaxLengthOption,
     ModelOption,
     NormalizeOption,
     OverwriteOption,
@@ -63,6 +64,7 @@ def command(  # noqa: DOC101, DOC103
     columns: ColumnsOption = None,
     concept_id: ConceptIdOption = None,
     limit: LimitOption = None,
+    max_length: MaxLengthOption = None,
     normalize: NormalizeOption = "sum",
     aggregate: AggregateOption = "pairs",
     collateral: CollateralOption = False,
@@ -85,7 +87,7 @@ def command(  # noqa: DOC101, DOC103
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     how = engine_config(engine, cache)
     _check_outputs(to, collateral, texts, overwrite)
-    artifact = Artifact.from_pretrained(intervention)
+    artifact = with_max_length(Artifact.from_pretrained(intervention), max_length)
     table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, dtype, device or crew.device)
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
@@ -107,10 +109,9 @@ def command(  # noqa: DOC101, DOC103
             journal=journal,
             engine=how,
         )
-    if crew.rank:
-        return
-    _write(result, means, to, journal)
-    _write_beside(network, tokenizer, artifact, table, result, to, collateral=collateral, texts=texts)
+    if crew.rank == 0:
+        _write(result, means, to, journal)
+        _write_beside(network, tokenizer, artifact, table, result, to, collateral=collateral, texts=texts)
 
 
 def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: bool) -> None:

@@ -37,6 +37,7 @@ from ..options import (
     SetOption,
     ShowOption,
     SplitSeedOption,
+    TrainMaxLengthOption,
     TrainSplitOption,
     UnpairedOption,
 )
@@ -63,6 +64,7 @@ def command(  # noqa: DOC101, DOC103
     columns: ColumnsOption = None,
     concept_id: ConceptIdOption = None,
     limit: LimitOption = None,
+    max_length: TrainMaxLengthOption = None,
     unpaired: UnpairedOption = False,
     drop_bad: DropBadOption = False,
     dtype: DtypeOption = None,
@@ -74,7 +76,7 @@ def command(  # noqa: DOC101, DOC103
 ) -> None:
     """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
     layers, how = parse_layers(layer), engine_config(engine, cache)
-    overrides = [*(settings or []), *options_as_settings(layers, placement, seed)]
+    overrides = [*(settings or []), *options_as_settings(layers, placement, seed, max_length)]
     recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
     if show:
         print_settings(recipe)
@@ -158,17 +160,21 @@ def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool
     say_written(f"{len(artifact.concepts)} intervention(s), {describe_run(run)},", to)
 
 
-def options_as_settings(layer: list[int] | None, placement: str | None, seed: int | None) -> list[str]:
+def options_as_settings(
+    layer: list[int] | None, placement: str | None, seed: int | None, max_length: int | None = None
+) -> list[str]:
     """Options of the command as ``--set`` settings.
 
     Args:
         layer: ``--layer``.
         placement: ``--placement``.
         seed: ``--seed``.
+        max_length: ``--max-length``.
     """
     found = [f"layers={list(layer)}"] if layer else []
     found += [f"placement={placement}"] if placement else []
-    return found + ([f"train.seed={seed}"] if seed is not None else [])
+    found += [f"train.seed={seed}"] if seed is not None else []
+    return found + ([f"tokens.max_length={max_length}"] if max_length is not None else [])
 
 
 def last_good(to: Path) -> Path:
