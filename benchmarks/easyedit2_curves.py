@@ -28,6 +28,7 @@ from scipy import stats
 from easyedit_split import log_odds
 from easyedit_split.config import TokenConfig, parse_grid
 from easyedit_split.datasets import load_dataset
+from easyedit_split.easyedit.settings import COMPAT, COMPAT_FORMS
 from easyedit_split.interop.easyedit_files import from_state, select
 from easyedit_split.model.load import load_model
 from easyedit_split.scoring.engine.scorer import scores_over_m
@@ -40,11 +41,7 @@ from easyedit_split.training.run_config import RunConfig
 from easyedit_split.types import Pair
 
 TOKENS = TokenConfig(chat_template="off", score_end=False)
-UPSTREAM_STARTS = {
-    "lora": {"start": "rank"},
-    "vector": {"start": "random", "m_shift": True},
-    "local_weight": {},
-}
+FORMS = ("vector", "lora", "local_weight")
 
 
 def spaced(pairs: Sequence[Pair]) -> list[Pair]:
@@ -54,10 +51,10 @@ def spaced(pairs: Sequence[Pair]) -> list[Pair]:
 
 def sides(run: RunConfig) -> dict[str, RunConfig]:
     """The runs of this package, by side."""
-    objective = {**run.objective_config, "compat": "easyedit2"}
+    objective = {**run.objective_config, "compat": COMPAT}
     found = {
         "compat": dataclasses.replace(
-            run, form_config={**run.form_config, **UPSTREAM_STARTS[run.form]}, objective_config=objective
+            run, form_config={**run.form_config, **COMPAT_FORMS.get(run.form, {})}, objective_config=objective
         ),
         "ours": run,
     }
@@ -192,7 +189,7 @@ def main() -> None:
     parser.add_argument("clone", type=Path)
     parser.add_argument("--model", default="testbed:qwen2")
     parser.add_argument("--data", default="testbed:power")
-    parser.add_argument("--form", default="lora", choices=tuple(UPSTREAM_STARTS))
+    parser.add_argument("--form", default="lora", choices=FORMS)
     parser.add_argument("--layer", type=int, nargs=1)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=64)

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ..training.train_pairs import train_artifact
 from ..types import BadRowError, DataError, Pair
 from .apply import SteeringVectors
 from .host.loading import load_wrapper
-from .host.wrappers import taken_off
+from .host.wrappers import read_by_template, taken_off
 from .locate import ARTIFACT_FOLDER
 from .settings import TrainSettings, train_settings
 
@@ -126,7 +127,7 @@ def _name_apart(groups: Groups) -> None:
             groups[place] = (concept_id, f"{concept} ({concept_id})", rows)
 
 
-def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pair:
+def pair_of(row: Row, number: int, name: str, concept: str | None = None, *, unasked: bool = False) -> Pair:
     """Convert a row of EasyEdit2 to a pair.
 
     Args:
@@ -134,6 +135,7 @@ def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pai
         number: its number, for messages.
         name: of the dataset, for messages.
         concept: the pair's concept.
+        unasked: a row without a question, as sst2's, imdb's and toxicity's are, has an empty one.
 
     Raises:
         BadRowError: a field is missing or is not text.
@@ -141,8 +143,13 @@ def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pai
     values = {}
     for ours, theirs in FIELDS.items():
         value = row.get(theirs)
+        if unasked and theirs == "question" and theirs not in row:
+            value = ""
         if value is None or (isinstance(value, float) and math.isnan(value)):
-            raise BadRowError(f"{name}, row {number}: {theirs} is missing; the row has {', '.join(map(str, row))}")
+            hint = " (DiffMean takes rows without a question)" if theirs == "question" and theirs not in row else ""
+            raise BadRowError(
+                f"{name}, row {number}: {theirs} is missing{hint}; the row has {', '.join(map(str, row))}"
+            )
         if not isinstance(value, str):
             raise BadRowError(f"{name}, row {number}: {theirs} is a {type(value).__name__}, wanted text")
         values[ours] = value
@@ -155,7 +162,7 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
     for _, concept, rows in groups:
         for number, row in rows:
             try:
-                pairs.append(pair_of(row, number, name, concept))
+                pairs.append(pair_of(row, number, name, concept, unasked=settings.run.objective == "diff_mean"))
             except BadRowError as error:
                 if not settings.drop_bad:
                     raise error.with_remedy(REMEDY) from error
@@ -167,13 +174,14 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
 
 def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
     pairs, numbers = _pairs(groups, settings, name)
+    run = replace(settings.run, tokens=read_by_template(settings.run.tokens, wrapper.tokenizer))
     with progress_bar("training") as advance, taken_off(wrapper.model):
         try:
             artifact = train_artifact(
                 wrapper.model,
                 wrapper.tokenizer,
                 PairTable(name, tuple(pairs), numbers, name, pairs_hash(pairs), split="train"),
-                settings.run,
+                run,
                 model_name=model_name,
                 drop_bad=settings.drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}: loss {loss:.3f}"),

@@ -62,9 +62,8 @@ def test_the_documents_run_as_written(bare: Path) -> None:
     assert curve[4.0] > curve[0.0] + 0.5  # it steers
     results = json.loads((bare / "EasyEdit" / "generation" / "psychopathy_results.json").read_text())
     assert len(results) == 4
-    for number, code in enumerate(blocks("docs/easyedit.md", "python")):
-        (bare / f"block{number}.py").write_text(code)
-        run(bare / "EasyEdit", sys.executable, "-W", "ignore", str(bare / f"block{number}.py"))
+    for code in blocks("docs/easyedit.md", "python"):  # in the clone's root, which is where ``steer`` is found
+        run(bare / "EasyEdit", sys.executable, "-W", "ignore", "-c", code)
     for code in blocks("docs/easyedit.md", "bash"):
         run(bare, "bash", "-e", "-c", code)
 
