@@ -75,7 +75,7 @@ def _slot(key: str) -> str:
 
 
 def _found_opening(tokenizer: Any, bos_id: int | None, skips: bool) -> tuple[Ids, int | None, tuple[Opening, ...]]:
-    """The constant opening that a tokenizer's chat template writes; without one, a warning where it would be skipped."""
+    """The constant opening that a tokenizer's chat template writes; without a tokenizer, a warning."""
     if tokenizer is not None:
         template = Template(tokenizer, TokenConfig())
         return template.prefix_ids, template.bos_id, template.openings
