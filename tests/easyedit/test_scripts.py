@@ -161,7 +161,7 @@ def test_the_clones_scripts_over_forms_families_concepts_and_templates(
 @pytest.mark.timeout(900)
 def test_the_clones_steering_script_trains_and_applies_in_one(linked_clone: Path, models: Path, tmp_path: Path) -> None:
     """``steering.py`` hands vectors on in memory."""
-    train = write_yaml(tmp_path / "g.yaml", alg_name="SPLIT", **{**TRAINING, "max_length": 4096})
+    train = write_yaml(tmp_path / "g.yaml", alg_name="SPLIT", **{**TRAINING, "output_length": 512})
     apply = write_yaml(tmp_path / "a.yaml", alg_name="SPLIT", layers=[1, 2], multipliers=[1.0, 1.0])
     done = run(
         sys.executable, "-c", LAUNCH, "steering.py", f"model_name_or_path={models / 'qwen2.5-tiny'}", "device=cpu",
@@ -171,3 +171,4 @@ def test_the_clones_steering_script_trains_and_applies_in_one(linked_clone: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "out" / "reasoning_results.json").is_file()
+    assert "reasoning: answers of 1 rows are cut at 512 tokens: rows 0" in done.stderr
