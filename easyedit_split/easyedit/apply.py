@@ -55,8 +55,12 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
         ArtifactError: files that cannot be read or do not fit the model.
     """
     settings = apply_settings(hparams, f"apply settings of {hparams.alg_name}")
+    if wrapper is not None:
+        _require_hugging_face(wrapper, hparams)
     artifact, where = _artifact(settings, vectors)  # before the model is loaded: a wrong folder must not cost that
-    wrapper = _usable(wrapper, hparams)
+    if wrapper is None:
+        wrapper = load_wrapper(hparams)
+        _require_hugging_face(wrapper, hparams)
     if artifact is not None:
         for note in artifact.check_model(wrapper.model, tokenizer=wrapper.tokenizer):
             logger.warning("the vectors' model differs: %s", note)
@@ -90,14 +94,11 @@ def _stored_m(artifact: Artifact | None, settings: ApplySettings, where: str) ->
     return (m,) * len(settings.layers)
 
 
-def _usable(wrapper: Any, hparams: Any) -> Any:
-    if wrapper is None:
-        wrapper = load_wrapper(hparams)
+def _require_hugging_face(wrapper: Any, hparams: Any) -> None:
     if getattr(wrapper, "model", None) is None or getattr(wrapper, "VLLM_model", None) is not None:
         raise ConfigError(
             f"{hparams.alg_name} steers a Hugging Face model, and this one runs in vLLM: set vllm_enable: false"
         )
-    return wrapper
 
 
 def _check_keys(intervention: Intervention, settings: ApplySettings, name: str, where: str) -> None:

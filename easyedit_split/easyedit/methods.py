@@ -182,7 +182,7 @@ def _leave_out(sentence: str) -> None:
         logger.warning("%s", sentence)
 
 
-def left_out(name: str) -> str | None:
+def why_left_out(name: str) -> str | None:
     """Why an entry point of this name was left out; None where none was.
 
     Args:

@@ -23,7 +23,7 @@ from ...registry import nearest
 from ...strict_yaml import read_yaml
 from ...types import ConfigError
 from .. import watch
-from ..methods import Method, left_out
+from ..methods import Method, why_left_out
 from .isolation import says_plainly, stands_alone, warn_changed
 from .names import ALG_DICT, is_ambiguous, own_method
 from .patches import LEDGER
@@ -154,7 +154,7 @@ def check_alg_name(path: str, name: str, phase: Phase, known: Sequence[str]) -> 
             f"--prefer ours|theirs (in a script: EASYEDIT_SPLIT_PREFER), or write alg_name: easyedit_split/{name}"
         )
     if name not in known:
-        reason = left_out(name)
+        reason = why_left_out(name)
         hint = f" ({reason})" if reason else _meant(name, known)
         raise ConfigError(f"{path}: no method has alg_name {name!r}{hint}")
     if name == MISSPELT:

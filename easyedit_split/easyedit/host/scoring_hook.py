@@ -83,12 +83,12 @@ def _wanted(applier: Any) -> dict[str, Any]:
         return {}
     if not asked:
         return {}
-    from ..methods import evaluators, left_out
+    from ..methods import evaluators, why_left_out
 
     found = evaluators()
     for name in asked:
         if name not in found:
-            raise ConfigError(f"{name}: {left_out(name) or 'no such evaluator'}")
+            raise ConfigError(f"{name}: {why_left_out(name) or 'no such evaluator'}")
     if applier.config.get("steer_from_end_position"):
         raise ConfigError(
             f"{', '.join(asked)} scores with every position steered, and steer_from_end_position: true generates with "
