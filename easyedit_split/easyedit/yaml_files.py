@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from ..training.recipes import compose, hparams_folder
+from .settings import COMPAT
 
 FOLDER = "easyedit2"
 MODELS = {
@@ -24,6 +25,9 @@ MODELS = {
     "testbed-gemma2": ("testbed:power",),
     "testbed-qwen2": ("testbed:power",),
 }
+PAPER = ("gemma-2-9b-it", "qwen2.5-7b-it")
+"""The paper's models: their files train as EasyEdit2's own loop did (``compat: easyedit2``), for the paper's curves."""
+
 LAYERS = {"smollm2": (15,)}
 """Blocks of models that have no recipe of their own."""
 
@@ -67,7 +71,8 @@ def generate_settings(objective: str, form: str, model: str, dataset: str) -> di
         value = lines[f"train.{name}"]
         if name != "unit" or value != "m":
             found[_NAMES.get(name, name)] = list(value) if isinstance(value, tuple) else value
-    return {**found, "preference_pairs": _PAIRS[lines["train.directions"]]}
+    found["preference_pairs"] = _PAIRS[lines["train.directions"]]
+    return {**found, "compat": COMPAT} if model in PAPER else found
 
 
 def files() -> Iterator[tuple[Path, str]]:
