@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from ..config import TokenConfig
 from ..interop import easyedit_files as formats
 from ..registry import nearest
 from ..steering.artifact import Artifact
@@ -64,6 +65,7 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
     if artifact is not None:
         for note in artifact.check_model(wrapper.model, tokenizer=wrapper.tokenizer):
             logger.warning("the vectors' model differs: %s", note)
+        _warn_of_prompts(artifact.tokens, tokens_of(wrapper))
     found = []  # all are read before the first is attached
     for layer in settings.layers:
         if artifact is not None:
@@ -92,6 +94,18 @@ def _stored_m(artifact: Artifact | None, settings: ApplySettings, where: str) ->
     if isinstance(m, tuple):
         raise ConfigError(f"multipliers: {RECOMMENDED}, but m1 and m2 differ in {where} ({m[0]:g}, {m[1]:g}): give m")
     return (m,) * len(settings.layers)
+
+
+def _warn_of_prompts(trained: TokenConfig, now: TokenConfig) -> None:
+    """Log where this run writes its prompts otherwise than training did."""
+    asked = {
+        "use_chat_template": (trained.chat_template != "off", now.chat_template != "off"),
+        "system_prompt": (trained.system or "", now.system or ""),
+        "template arguments": (trained.template, now.template),
+    }
+    for name, (before, after) in asked.items():
+        if before != after:
+            logger.warning("the vectors were trained with %s %r, and this run has %r", name, before, after)
 
 
 def _require_hugging_face(wrapper: Any, hparams: Any) -> None:

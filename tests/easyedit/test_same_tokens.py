@@ -81,7 +81,7 @@ def test_thinking_is_honoured_or_said(host: HostUnderTest, caplog: pytest.LogCap
 
 
 def test_training_and_scoring_write_the_system_prompt_as_generation_does(
-    host: HostUnderTest, qwen: Path, tmp_path: Path
+    host: HostUnderTest, qwen: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     top = {"system_prompt": "Answer briefly."}
     vectors = train_in_host(host, tmp_path, qwen, ROWS[:2], n_epochs=1, top=top)
@@ -89,6 +89,14 @@ def test_training_and_scoring_write_the_system_prompt_as_generation_does(
     found = applier(host, tmp_path, qwen, values, vectors={"SPLIT": vectors}, **top)
     trained, scored = vectors.artifact.tokens, tokens_of(found.model)
     assert Template(found.tokenizer, trained).prompt(QUERY) == Template(found.tokenizer, scored).prompt(QUERY)
+    assert not [line for line in caplog.messages if "were trained with" in line]
+    other = {"SPLIT": {"layers": [1, 2], "multipliers": [1.0, 1.0]}}
+    applier(host, tmp_path, qwen, other, vectors={"SPLIT": vectors}, system_prompt="Be long.", use_chat_template=False)
+    said = [line for line in caplog.messages if "were trained with" in line]
+    assert said == [
+        "the vectors were trained with use_chat_template True, and this run has False",
+        "the vectors were trained with system_prompt 'Answer briefly.', and this run has 'Be long.'",
+    ]
     if hasattr(found, "_process_input"):
         ids = found._process_input({"input": QUERY})["input_ids"][0].tolist()
         assert list(Template(found.tokenizer, trained).prompt(QUERY)) == ids
