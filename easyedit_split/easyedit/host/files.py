@@ -70,12 +70,18 @@ def check_hparams_file(path: Path, method: Method, base: type[Any]) -> None:
             if key in names:
                 continue
             if key not in method.unread_keys:
-                raise ConfigError(f"{path}: unknown key {prefix + str(key)!r}{nearest(str(key), tuple(sorted(names)))}")
+                raise ConfigError(f"{path}: unknown key {prefix + str(key)!r}{_nearest(str(key), names)}")
             unread.append(prefix + str(key))
     found = tuple(sorted(unread))
     if found and found not in _listed:
         _listed.add(found)
         logger.warning("%s: %s: accepted, but nothing reads them", path, ", ".join(found))
+
+
+def _nearest(key: str, names: set[str]) -> str:
+    """The nearest known key; all of them where none is near."""
+    found = nearest(key, tuple(sorted(names)))
+    return found.partition("; allowed")[0] if "did you mean" in found else found
 
 
 def base_fields(hyperparams: Mapping[str, Mapping[str, type[Any]]]) -> type[Any]:
