@@ -11,8 +11,7 @@ status is not "ok") is left out of utility at every m, and listed; preference ke
     pairs           mean over concepts of (mean over a concept's pairs of odds(L_p, L_n))
     odds_of_mean    mean over concepts of odds(mean over its pairs of L_p, mean over its pairs of L_n)
 
-with the odds of Eq. 7 and 8, in nats. Under ``odds_of_mean`` all of a concept's pairs are left out where its own
-utility is undefined.
+with the odds of Eq. 7 and 8. Under ``odds_of_mean`` a concept's pairs are left out where its own utility is undefined.
 """
 
 from __future__ import annotations
@@ -77,6 +76,7 @@ class SweepCurve:
         source: the file or table that it was read from.
         r_per_m: |dh| / |h| at m = 1, natural units; None where the table has no column ``r``.
         trained_on: how many of the pairs the intervention was trained on, as far as the table says.
+        concept: the one concept that it is of; empty for a mean over concepts.
     """
 
     key: CurveKey
@@ -87,6 +87,7 @@ class SweepCurve:
     source: str = ""
     r_per_m: float | None = None
     trained_on: int = 0
+    concept: str = ""
 
     @property
     def name(self) -> str:

@@ -24,6 +24,7 @@ from .choose_m.refine import closer_points, look_closer, near_range
 from .choose_m.result import AIMS, Aim, Recommendation
 from .choose_m.style import Style, style_of
 from .compare import ModelScore, compare_models
+from .concept_curves import read_concept_curves
 from .fit.curves import CurveParams, preference_curve, utility_curve, validity
 from .fit.fit_curve import CurveFit, fit_curve
 from .fit.problem import FitError
@@ -82,6 +83,7 @@ __all__ = [
     "preference_curve",
     "r2_table",
     "read_activations",
+    "read_concept_curves",
     "read_curves",
     "read_sweep",
     "recommend",

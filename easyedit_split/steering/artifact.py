@@ -38,6 +38,7 @@ from .artifact_files import (
 )
 from .artifact_model import differences, require_architecture, require_sites
 from .chosen_m import ChosenM
+from .concept_folders import concept_folders, together
 from .hub_files import folder_of
 from .intervention import Intervention, InterventionConfig
 from .strength_grid import NaturalUnit
@@ -236,6 +237,8 @@ class Artifact:
                 off.
         """
         folder = folder_of(folder)
+        if many := concept_folders(folder):
+            return cls(*together([cls.from_pretrained(one) for one in many], UNIT_KEY))
         stored = read_config(folder)
         tensors = read_tensors(folder / TENSOR_FILE)
         digest = stored.pop("digest", None)

@@ -21,6 +21,7 @@ from ...analysis import (
     SweepFit,
     default_aim,
     fit_sweep,
+    read_concept_curves,
     read_curves,
     spread_of,
 )
@@ -29,6 +30,7 @@ from ...analysis.choose_m.result import nothing
 from ...types import ConfigError, DataError
 from ..advice import aims_of, print_aims, print_recommendations
 from ..console import bar, say
+from ..each_concept import EachConceptMOption, keep_each_m
 from ..labels import short_label
 
 EPILOG = """Example: easyedit-split recommend power.parquet
@@ -64,6 +66,7 @@ def command(  # noqa: DOC101, DOC103
     ] = None,
     direction: Annotated[str, typer.Option(help="Direction of steering: raise or lower the preference.")] = "raise",
     level: Annotated[float, typer.Option(help="Coverage of the confidence intervals.")] = 0.95,
+    each_concept: EachConceptMOption = False,
 ) -> None:
     """Recommend an m with confidence interval, gain, cost and the choices of other aims; or say why there is none."""
     allowed = None if budget is None else Budget.parse(budget)
@@ -77,10 +80,10 @@ def command(  # noqa: DOC101, DOC103
     judged = None if texts is None else JudgedTexts.read(texts)
     goal = aim if aim is not None else default_aim(allowed, effects, judged)
     way = cast(Direction, direction)
-    fits = fit_sweep(read_curves(sweeps), keep_going=True)
-    if len(fits) > 1 and (save or effects or judged):
+    fits = fit_sweep(read_concept_curves(sweeps) if each_concept else read_curves(sweeps), keep_going=True)
+    if len(fits) > 1 and ((save and not each_concept) or effects or judged):
         raise ConfigError(f"--save, --collateral and --texts are of one intervention; the sweeps hold {len(fits)}")
-    if save is not None:
+    if save is not None and not each_concept:
         from ..keep_m import keep_m, to_keep_m  # reads an artifact, so torch
 
         artifact = to_keep_m(save, fits[0].curve)
@@ -97,7 +100,9 @@ def command(  # noqa: DOC101, DOC103
     print_aims(options, goal, effects, judged)
     if len(refused) == len(fits):
         raise ConfigError("no curve could be used; see the reasons above")
-    if save is not None:
+    if save is not None and each_concept:
+        keep_each_m(save, found, goal)
+    elif save is not None:
         keep_m(artifact, save, fits[0].curve, found[0][1], goal)
         say(f"m = {found[0][1].m:.4g} is stored in {save}; `apply` and `inspect` use it")
         say("gain and cost were measured on the rows that chose m: report them on other rows, e.g. --split test")

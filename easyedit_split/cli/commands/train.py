@@ -14,6 +14,7 @@ from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
+from ..each_concept import EachConceptOption, train_each
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..inputs import open_data, open_model
 from ..layers import AUTO, choose_layer, parse_layers
@@ -71,6 +72,7 @@ def command(  # noqa: DOC101, DOC103
     device: DeviceOption = None,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
+    each_concept: EachConceptOption = False,
     overwrite: OverwriteOption = False,
     show: ShowOption = False,
 ) -> None:
@@ -83,11 +85,13 @@ def command(  # noqa: DOC101, DOC103
         return
     scanned = layer == [AUTO] or recipe.needs_layers
     run = (recipe.with_layers([0], AUTO) if scanned else recipe).run_config()
-    check_folder(to, overwrite)
-    check_folder(last_good(to), overwrite=True)
+    for place, replaces in () if each_concept else ((to, overwrite), (last_good(to), True)):
+        check_folder(place, replaces)
     if unpaired:
-        if scanned:
-            raise ConfigError("--unpaired has no pairs for a layer scan: name a block, e.g. --layer 20")
+        if scanned or each_concept:
+            raise ConfigError(
+                "--unpaired has no pairs for a layer scan or --each-concept: name a block, e.g. --layer 20"
+            )
         refused = {"--split": split, "--columns": columns, "--limit": limit}
         artifact = fit_unpaired(
             model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
@@ -99,7 +103,11 @@ def command(  # noqa: DOC101, DOC103
     if scanned:
         chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))
-    artifact = train_or_keep(network, tokenizer, table, run, to, model_name=model, drop_bad=drop_bad, engine=how)
+    own: dict[str, Any] = {"model_name": model, "drop_bad": drop_bad, "engine": how}
+    if each_concept:
+        train_each(network, tokenizer, table, run, to, overwrite=overwrite, **own)
+        return
+    artifact = train_or_keep(network, tokenizer, table, run, to, **own)
     write_artifact(artifact, run, to, overwrite)
 
 
