@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,33 +13,35 @@ import pytest
 import easyedit_split.easyedit as plugin
 from easyedit_split.easyedit import methods as plugin_methods
 from easyedit_split.easyedit import watch
-from easyedit_split.easyedit.host import files, isolation, startup
+from easyedit_split.easyedit.host import files, isolation, launcher, said, startup
 from easyedit_split.types import ConfigError
 
 from .breakages import broken, caa, python
 from .hosts import STANDIN, HostUnderTest, top_config, write_yaml
 
-CLASH = """
-import sys
-sys.path.insert(0, {host!r})
-import easyedit_split.easyedit as plugin
-from easyedit_split.easyedit import methods
-from dataclasses import replace
-methods.BUILT_IN = (*methods.BUILT_IN, replace(methods.SPLIT, name="caa"))
-plugin.register({prefer!r})
-import steer.utils
-tables = sys.modules["steer.utils.alg_dict"].METHODS_CLASS_DICT
-print("ours" if tables["caa"]["train"] is methods.SPLIT.train else "theirs", "easyedit_split/caa" in tables)
-"""
-
 
 @pytest.mark.parametrize("prefer", [None, "ours", "theirs"])
-def test_a_preference_said_before_the_import_holds(source: Path, prefer: str | None, tmp_path: Path) -> None:
-    done = python(CLASH.format(host=str(source), prefer=prefer), tmp_path)
-    assert done.stdout.splitlines()[-1] == f"{'ours' if prefer == 'ours' else 'theirs'} True", done.stderr
-    said = [line for line in done.stderr.splitlines() if "has a method 'caa' of its own" in line]
-    assert len(said) == (prefer is None)
-    assert all(line.startswith("easyedit-split: EasyEdit2 ") for line in said)
+def test_a_preference_said_before_the_import_holds(
+    registered: HostUnderTest, prefer: str | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = replace(plugin_methods.SPLIT, name="caa")
+    monkeypatch.setattr(plugin_methods, "BUILT_IN", (*plugin_methods.BUILT_IN, named))
+    plugin.register(prefer)
+    tables = registered.module("steer.utils.alg_dict").METHODS_CLASS_DICT
+    assert (tables["caa"]["train"] is named.train) == (prefer == "ours")
+    assert "easyedit_split/caa" in tables
+    assert sum("has a method 'caa' of its own" in line for line in caplog.messages) == (prefer is None)
+
+
+def test_lines_carry_a_prefix_where_nobody_else_shows_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = logging.LogRecord("easyedit_split.x", logging.WARNING, "", 0, "said", None, None)
+    said._LINES.emit(record)
+    assert capsys.readouterr().err == ""  # the process has a handler of its own
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    said._LINES.emit(record)
+    assert capsys.readouterr().err == "easyedit-split: said\n"
 
 
 def test_a_clash_stops_only_a_file_that_asks_for_the_name(
@@ -92,9 +96,9 @@ def test_what_changed_is_said_once_with_the_commit(
     sys.path.insert(0, str(tmp_path / "host"))
     plugin.register()
     caa(HostUnderTest("standin" if source is STANDIN else "clone", tmp_path / "host"), tmp_path, qwen)
-    (said,) = [line for line in caplog.messages if "differs" in line]
-    assert said.endswith("no method of this package is registered; the rest runs as it is")
-    assert said.startswith("EasyEdit2 at fffffff differs (AttributeError: ")
+    (line,) = [line for line in caplog.messages if "differs" in line]
+    assert line.endswith("no method of this package is registered; the rest runs as it is")
+    assert line.startswith("EasyEdit2 at fffffff differs (AttributeError: ")
 
 
 def test_a_package_of_the_same_name_is_left_alone_in_silence(tmp_path: Path) -> None:
@@ -102,9 +106,10 @@ def test_a_package_of_the_same_name_is_left_alone_in_silence(tmp_path: Path) -> 
     (tmp_path / "steer" / "__init__.py").write_text("value = 3\n")
     (tmp_path / "steer" / "utils").mkdir()
     (tmp_path / "steer" / "utils" / "__init__.py").write_text("from steer import value\n")
-    code = "import easyedit_split.easyedit as plugin; import steer.utils; print(steer.value, plugin.touched())"
+    loaded = "'easyedit_split.easyedit.host.registration' in sys.modules"
+    code = f"import sys, easyedit_split.easyedit; import steer.utils; print(steer.value, {loaded})"
     done = python(code, tmp_path, PYTHONPATH=os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    assert (done.stdout.strip(), done.stderr) == ("3 ()", "")
+    assert (done.stdout.strip(), done.stderr) == ("3 False", "")
     assert not watch.is_host([str(tmp_path / "steer")])
     assert watch.is_host([str(STANDIN / "steer")])
 
@@ -163,12 +168,15 @@ def test_an_error_inside_hydra_is_a_sentence_and_an_exit_code(
     assert capsys.readouterr().err == "easyedit-split: layers is empty\n"
 
 
-def test_without_hydra_the_launcher_says_what_to_install(tmp_path: Path) -> None:
-    script = tmp_path / "needs.py"
-    script.write_text("import hydra\n")
-    code = "import sys; sys.modules['hydra'] = None; from easyedit_split.easyedit.host import launcher; "
-    done = python(f"{code} launcher.run({str(script)!r}, home={str(STANDIN)!r})", tmp_path)
-    assert "scripts need hydra, which is not installed: pip install easyedit-split[easyedit]" in done.stderr
+def test_without_hydra_the_launcher_says_what_to_install(
+    registered: HostUnderTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needs.py").write_text("import hydra\n")
+    monkeypatch.setitem(sys.modules, "hydra", None)
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.chdir(registered.path)
+    with pytest.raises(ConfigError, match=r"scripts need hydra, .*: pip install easyedit-split\[easyedit\]"):
+        launcher.run(tmp_path / "needs.py", home=registered.path)
 
 
 def test_the_start_up_line_survives_a_package_that_fails(tmp_path: Path) -> None:
