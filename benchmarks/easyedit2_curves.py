@@ -160,7 +160,7 @@ def measured(args: argparse.Namespace, folder: Path) -> Iterator[tuple[str, np.n
     encoded, held_out = (encode_pairs(pairs, template, source=args.data).rows for pairs in (train, test))
     print(f"{args.model}, {args.data}: {len(encoded)} pairs, {len(held_out)} held out; {run.form}: {run.train}")
     upstream = Upstream(args.clone, place, run)
-    for side in ("upstream", *sides(run)):
+    for side in ("upstream", *(name for name in sides(run) if not args.sides or name in args.sides)):
         start, found = time.perf_counter(), []
         for seed in range(args.seeds):
             if side == "upstream":
@@ -190,6 +190,7 @@ def main() -> None:
     parser.add_argument("--model", default="testbed:qwen2")
     parser.add_argument("--data", default="testbed:power")
     parser.add_argument("--form", default="lora", choices=FORMS)
+    parser.add_argument("--sides", nargs="+", choices=("compat", "ours", "rank"), help="beside upstream; all of them")
     parser.add_argument("--layer", type=int, nargs=1)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--pairs", type=int, default=64)
