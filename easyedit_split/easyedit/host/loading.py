@@ -1,86 +1,75 @@
-"""Load a model by EasyEdit2's ``get_model``, after a look at it without weights: a wrong layer must not cost a load."""
+"""EasyEdit2's model wrapper around a model that this package loads, where a file has keys of its loader.
+
+    attention, revision, quantize, offload_folder, trust_remote_code         as ``load_model`` takes them
+
+Without any of them the host loads its model itself. ``dtype`` and ``device`` are the host's own keys either way.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import torch
-
-from ...model.sites import Site, check_site
-from ...types import ConfigError, SteeringError
+from ...model.load import load_model
+from ...types import ConfigError
+from ..load_fields import LOADING
+from .before_loading import check_without_weights, unknown_name
 from .wrappers import use_defined_attention
 
-logger = logging.getLogger(__name__)
-
-WRAPPED = {"llama": "llama", "qwen": "qwen", "gemma": "gemma", "gpt": "gpt"}
-"""Beginning of a model type: what EasyEdit2 wants to see in the folder's name for a wrapper that fits it."""
+HOOK = "_load_hf_model"
 
 
 def load_wrapper(hparams: Any, sites: Sequence[str] = ()) -> Any:
-    """EasyEdit2's wrapper of the model that the settings name.
+    """The host's wrapper of the model that a file names.
 
     Args:
-        hparams: the host's.
+        hparams: the host's, of one of our methods.
         sites: keys of the sites that will be steered, looked for before the weights are read.
 
     Raises:
-        ConfigError: the model has no such site, or EasyEdit2 has no wrapper for its name.
+        ConfigError: the model has no such site or cannot be loaded so, EasyEdit2 has no wrapper for its name, or this
+            version of it cannot be given a model.
     """
-    from steer.models.get_model import get_model
-
     name = str(hparams.model_name_or_path)
     if not getattr(hparams, "vllm_enable", False):
         check_without_weights(name, sites)
     try:
-        wrapper, _ = get_model(hparams)
+        return _loaded(hparams)
     except ValueError as error:
         if "not supported" not in str(error):
             raise
-        raise ConfigError(
-            f"EasyEdit2 chooses its wrapper by the model's name, and {name!r} holds none of llama, gpt, gemma, qwen, "
-            f"qwq: give the folder, or a link to it, such a name{_fitting(name)}"
-        ) from error
-    if wrapper.model is not None:
-        use_defined_attention(wrapper.model)
+        raise unknown_name(name) from error
+
+
+def _loaded(hparams: Any) -> Any:
+    from steer.models import model_wrapper
+    from steer.models.get_model import get_model
+
+    given = {key: value for key in LOADING if (value := getattr(hparams, key, None)) not in (None, False)}
+    if not given:
+        wrapper, _ = get_model(hparams)
+        if wrapper.model is not None:
+            use_defined_attention(wrapper.model)
+        return wrapper
+    with _loading(model_wrapper, given):
+        wrapper, _ = get_model(hparams)
     return wrapper
 
 
-def check_without_weights(name: str, sites: Sequence[str]) -> None:
-    """Raise where the model lacks a site, on its shape alone; where that cannot be made, loading decides.
+@contextmanager
+def _loading(host: Any, given: dict[str, Any]) -> Iterator[None]:
+    """Let the host's wrappers get their model from ``load_model`` while inside."""
+    owner = next((cls for cls in vars(host).values() if isinstance(cls, type) and HOOK in vars(cls)), None)
+    if owner is None:
+        raise ConfigError(f"{', '.join(given)}: this version of EasyEdit2 loads its model itself: leave the key out")
+    own = vars(owner)[HOOK]
 
-    Args:
-        name: folder or Hugging Face id.
-        sites: keys of the sites.
+    def load(wrapper: Any) -> Any:
+        return load_model(wrapper.model_name_or_path, dtype=wrapper.dtype, device=str(wrapper.device), **given)[0]
 
-    Raises:
-        ConfigError: the model has no such site.
-    """
-    if not sites or not Path(name).is_dir():
-        return
+    setattr(owner, HOOK, load)
     try:
-        from transformers import AutoConfig, AutoModelForCausalLM
-
-        config = AutoConfig.from_pretrained(name)
-        with torch.device("meta"):
-            shape = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
-        for key in sites:
-            check_site(shape, Site.parse(key))
-    except SteeringError:
-        raise
-    except Exception as error:
-        logger.info("%s: not looked at before loading (%s)", name, type(error).__name__)
-
-
-def _fitting(name: str) -> str:
-    """Which name fits the model's own type, where its configuration can be read."""
-    try:
-        from transformers import AutoConfig
-
-        kind = str(AutoConfig.from_pretrained(name).model_type)
-    except Exception:
-        return ""
-    fitting = next((word for start, word in WRAPPED.items() if kind.startswith(start)), None)
-    return f" (a {kind} model: one with {fitting!r})" if fitting else ""
+        yield
+    finally:
+        setattr(owner, HOOK, own)
