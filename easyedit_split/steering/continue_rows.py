@@ -20,7 +20,7 @@ from torch import nn
 
 from ..model.hooks import device_of, finite_masks
 from ..text.batching import Batch, Row, collate, plan_batches
-from ..text.openings import Ids
+from ..text.openings import Ids, prefix_lengths
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .attach import attach
@@ -46,13 +46,13 @@ class Ask:
         index: number of its prompt.
         prompt: ids of everything before the answer.
         m: strength.
-        opening: tokens of the prompt's constant template prefix.
+        opening: tokens of the prompt's constant template prefix; None where only the intervention knows it.
     """
 
     index: int
     prompt: Ids
     m: float
-    opening: int = 0
+    opening: int | None = None
 
     def seed(self, seed: int) -> int:
         """The row's random seed, derived from the run's seed, the prompt's number and m.
@@ -136,7 +136,7 @@ class RowWriter:
         return self.continue_rows(asks)
 
     def _continue(self, asks: Sequence[Ask]) -> list[list[int]]:
-        rows = [Row(ask.prompt, (), ask.opening) for ask in asks]
+        rows = [Row(ask.prompt, (), self._opening(ask)) for ask in asks]
         batch = collate(rows, pad_id=self.template.pad_id, side="left").to(device_of(self.model))
         acting = self.intervention if any(ask.m != 0 for ask in asks) else None
         m = torch.tensor([ask.m for ask in asks], dtype=torch.float64, device=batch.input_ids.device)
@@ -166,10 +166,17 @@ class RowWriter:
         rows = Rows(attachment, m, batch.prompt_lengths, batch.prefix_lengths)
         return Decoding(batch, self.template.pad_id, draws, rows, shared, cached=self.cached)
 
+    def _opening(self, ask: Ask) -> int:
+        """Tokens of a prompt's constant opening, found by the intervention's own ids where the caller does not say."""
+        if ask.opening is not None or self.intervention is None:
+            return ask.opening or 0
+        acts = self.intervention.config
+        return prefix_lengths([ask.prompt], acts.prefix_ids, acts.bos_id, acts.openings)[0]
+
     def _shared(self, asks: Sequence[Ask], intervention: Intervention) -> SharedPrompt | None:
         """The part of the prompts that no m changes, which is run once for all rows; None where that saves nothing."""
         acts, prompts = intervention.config, [ask.prompt for ask in asks]
-        prefixes = [ask.opening for ask in asks]
+        prefixes = [self._opening(ask) for ask in asks]
         constant = constant_lengths(acts.positions, acts.skip_prefix, [len(ids) for ids in prompts], prefixes)
         return share(prompts, constant) if self.cached and selectable(self.model) else None
 
