@@ -90,7 +90,7 @@ def one_m_at_a_time(job: Job, rows: int = 8) -> Answers:
 
 def all_m(job: Job) -> Answers:
     """Generate with rows of all m in one batch."""
-    writer = RowWriter(job.model, job.template, job.intervention, job.config)
+    writer = RowWriter(job.model, job.template, [job.intervention], job.config)
     asks = [Ask(i, ids, m) for m in job.m for i, ids in enumerate(job.prompts)]
     answers: Answers = {}
     for batch in plan_rows(asks, job.config, device_of(job.model)):

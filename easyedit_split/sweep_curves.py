@@ -27,7 +27,7 @@ import pandas as pd
 from . import log_odds
 from .log_odds import PairOdds, mean_over_pairs
 from .registry import nearest
-from .sweep_table import KEY_COLUMNS, check_sweep, completed, read_sweep, with_own_losses
+from .sweep_table import KEY_COLUMNS, check_sweep, completed, finite_points, read_sweep, with_own_losses
 from .types import ConfigError, DataError, IntArray
 
 Kind: TypeAlias = Literal["preference", "utility"]
@@ -124,7 +124,7 @@ def curves_of(table: pd.DataFrame, source: str = "sweep") -> list[SweepCurve]:
         DataError: as ``check_sweep``; or a curve has a pair twice at one m, pairs swept over different m, or one m1
             with several m2.
     """
-    table = check_sweep(table, source)
+    table = finite_points(check_sweep(table, source), source)
     present = [c for c in KEY_COLUMNS if c in table.columns]
     keys = table[present].astype("string").fillna("") if present else pd.DataFrame(index=table.index)
     groups: dict[tuple[str, ...], list[int]] = {}

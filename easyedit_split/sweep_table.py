@@ -9,6 +9,7 @@ not m2; a column ``trained_on`` is 1 for pairs that the intervention was trained
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,9 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .log_odds import OK, preference
+from .log_odds import NON_FINITE, OK, preference
 from .storage import write_whole
 from .types import ConfigError, DataError
+
+logger = logging.getLogger(__name__)
+_SAID: set[tuple[str, str]] = set()
+"""Tables and their m of which it was said that they are left out."""
 
 COLUMNS = (
     "model", "dataset", "split", "concept", "pair", "form", "objective", "site", "placement", "seed",
@@ -104,7 +109,8 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
         source: what the table is called in error messages, e.g. its file.
 
     Raises:
-        DataError: a required column is missing, m1 or pref is not a finite number, or the table is empty.
+        DataError: a required column is missing, m1 or pref is not a finite number (where ``status`` does not say that
+            the losses are not), or the table is empty.
     """
     missing = [c for c in REQUIRED if c not in table.columns]
     if missing:
@@ -116,6 +122,8 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
         numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
         lost = numbers.isna() & table[column].notna()
         bad = lost if column == "util" else lost | ~np.isfinite(numbers)
+        if column == "pref":
+            bad &= ~_overflowed(table)
         if bad.any():
             row = int(bad.to_numpy().argmax())
             value = table[column].iloc[row]
@@ -126,6 +134,41 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
             )
         table[column] = numbers
     return table
+
+
+def _overflowed(table: pd.DataFrame) -> pd.Series:
+    if "status" not in table.columns:
+        return pd.Series(False, index=table.index)
+    return table["status"].astype("string").fillna(OK) == NON_FINITE
+
+
+def finite_points(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
+    """A sweep without the m at which losses are not finite, of any pair of a curve; which these are is logged.
+
+    There the steered values are more than the model's dtype holds, so that nothing about preference is known.
+
+    Args:
+        table: a sweep; one without ``status`` is given back.
+        source: what the table is called in messages.
+
+    Raises:
+        DataError: no m is left.
+    """
+    overflowed = _overflowed(table)
+    if not overflowed.any():
+        return table
+    keys = [name for name in (*KEY_COLUMNS, "m1", "m2") if name in table.columns]
+    known = table[keys].astype("string").fillna("")
+    bad = known.apply(tuple, axis=1).isin(set(known[overflowed].apply(tuple, axis=1)))
+    dropped = ", ".join(f"{m:g}" for m in dict.fromkeys(table.loc[bad, "m1"].astype(float)))
+    if bad.all():
+        raise DataError(
+            f"{source}: at every m (m1 = {dropped}) losses are not finite: sweep smaller |m|, or a wider dtype"
+        )
+    if (source, dropped) not in _SAID:
+        _SAID.add((source, dropped))
+        logger.warning("%s: left out m1 = %s, where losses are not finite (status %s)", source, dropped, NON_FINITE)
+    return table[~bad].reset_index(drop=True)
 
 
 def _records(table: pd.DataFrame) -> str:

@@ -9,9 +9,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ..config import TokenConfig
-from ..model.load import describe
+from ..model.describe import describe
+from ..model.head_weight import unreadable
+from ..model.load_options import LoadOptions
 from ..model.sites import is_registered
 from ..steering.examination import Examination, examine
+from ..steering.own_generation import not_followed
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .console import out
@@ -22,21 +25,24 @@ WIDTH = 120
 AT_OUTPUT = {True: "yes", False: "no", None: ""}
 
 
-def show_model(name: str, dtype: str | None, device: str | None) -> None:
+def show_model(name: str, loading: LoadOptions) -> None:
     """Load a model, try it, and print what was found.
 
     Args:
         name: ``--model``.
-        dtype: ``--dtype``.
-        device: ``--device``.
+        loading: how it is loaded.
     """
-    model, tokenizer = open_model(name, dtype, device)
+    model, tokenizer = open_model(name, loading)
     found, facts = examine(model), describe(model, name)
     shown = Table(box=None, show_header=False)
     family = "registered" if is_registered(model) else "none: found by structure, tried at first use"
     for key, value in {
         "model": f"{type(model).__name__}, {facts['model_type']}, {facts['dtype']}, attention {facts['attention']}",
         "family": family,
+        "quantisation": facts["quantization"],
+        "adapters": ", ".join(facts["adapters"]) or "none",
+        "output embedding": _head(model),
+        "generation_config": _generation(model),
         "blocks": f"{found.blocks}, {facts['hidden_size']} wide",
         "template": _template(tokenizer),
         "left padding": _said(found.padding, found, "rows are run one at a time"),
@@ -64,6 +70,20 @@ def _said(error: float | str, found: Examination, otherwise: str) -> str:
     if isinstance(error, str):
         return f"not exact ({error}): {otherwise}"
     return f"exact ({error:.1g})" if error <= found.allowed else f"not exact ({error:.1g}): {otherwise}"
+
+
+def _head(model: Any) -> str:
+    head = model.get_output_embeddings()
+    reason = unreadable(head)
+    if reason is not None:
+        return f"its own logits, in its own precision: {reason}"
+    half = head.weight.dtype.itemsize < 4
+    return "logits are recomputed in fp32" if half else f"logits in {str(head.weight.dtype).removeprefix('torch.')}"
+
+
+def _generation(model: Any) -> str:
+    names = not_followed(model)
+    return f"not followed here: {', '.join(names)}" if names else "followed as far as it shapes logits"
 
 
 def _template(tokenizer: Any) -> str:

@@ -7,14 +7,15 @@ A model is known by its name, commit, dtype, attention, device, tokenizer, and a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..datasets.base import PairTable
+from ..model.describe import describe
 from ..model.hooks import device_of
-from ..model.load import describe
 from ..text.prompt_tokens import tokenizer_hash
 
 _VALUES = 64
@@ -55,8 +56,18 @@ def weights_sample(network: nn.Module) -> str:
     total = hashlib.sha256()
     for name, parameter in network.named_parameters():
         total.update(f"\0{name}\0{parameter.dtype}\0{tuple(parameter.shape)}\0".encode())
-        if not parameter.is_meta and parameter.numel():
-            values = parameter.detach().reshape(-1)
-            sample = values[:: max(1, len(values) // _VALUES)][: 2 * _VALUES]
-            total.update(sample.cpu().contiguous().view(torch.uint8).numpy().data)
+        for tensor in _plain_parts(parameter.detach()):
+            if not tensor.is_meta and tensor.numel():
+                values = tensor.reshape(-1)
+                sample = values[:: max(1, len(values) // _VALUES)][: 2 * _VALUES]
+                total.update(sample.cpu().contiguous().view(torch.uint8).numpy().data)
     return total.hexdigest()
+
+
+def _plain_parts(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The plain tensors that a tensor consists of: itself, or a quantised one's integers and scales."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        yield tensor
+        return
+    for name in tensor.__tensor_flatten__()[0]:
+        yield from _plain_parts(getattr(tensor, name))

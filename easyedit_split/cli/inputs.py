@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from ..datasets.base import PairTable, Split
 from ..datasets.load import default_split_of, load_dataset
+from ..model.load_options import LoadOptions
 from ..types import ConfigError
 from .console import console, say
 
@@ -73,13 +75,12 @@ def open_data(
     return table
 
 
-def open_model(name: str, dtype: str | None, device: str | None, sites: Sequence[str] = ()) -> tuple[Any, Any]:
+def open_model(name: str, loading: LoadOptions, sites: Sequence[str] = ()) -> tuple[Any, Any]:
     """``(model, tokenizer)`` of ``--model``.
 
     Args:
         name: ``--model``.
-        dtype: ``--dtype``.
-        device: ``--device``.
+        loading: ``--dtype``, ``--device`` and the like.
         sites: that will be steered; a model that lacks one is refused before its weights are read.
     """
     from transformers.utils import logging as transformers_logging
@@ -88,4 +89,4 @@ def open_model(name: str, dtype: str | None, device: str | None, sites: Sequence
 
     transformers_logging.disable_progress_bar()
     with console.status(Text(f"loading {name}")):
-        return load_model(name, dtype=dtype, device=device, sites=sites)
+        return load_model(name, **dataclasses.asdict(loading), sites=sites)

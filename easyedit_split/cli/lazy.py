@@ -113,6 +113,31 @@ class Commands(TyperGroup):
             self.commands = loading
 
 
+class OnceEach(TyperCommand):
+    """Command that refuses an option given twice where only its last value would count."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words behind the command's name.
+
+        Args:
+            ctx: click's context.
+            args: the words.
+
+        Raises:
+            ConfigError: an option that takes one value is given several times.
+        """
+        order = self.make_parser(ctx).parse_args(list(args))[2]
+        for option in dict.fromkeys(order):
+            single = option.nargs == 1 and not option.multiple and not getattr(option, "is_flag", False)
+            if option.param_type_name == "option" and single and order.count(option) > 1:
+                from ..types import ConfigError  # it brings numpy, and --help is not to wait for that
+
+                raise ConfigError(
+                    f"{option.opts[0]} is given {order.count(option)} times, and {self.name} takes one: give it once"
+                )
+        return super().parse_args(ctx, args)
+
+
 def description_of(name: str) -> str:
     """The docstring of a command's function, read from its source without importing it.
 
@@ -138,5 +163,7 @@ def load_command(name: str) -> Any:
         raise KeyError(name)
     home = importlib.import_module(f".commands.{name}", __package__)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, epilog=home.EPILOG, context_settings=getattr(home, "SETTINGS", None))(home.command)
+    single.command(name, cls=OnceEach, epilog=home.EPILOG, context_settings=getattr(home, "SETTINGS", None))(
+        home.command
+    )
     return typer.main.get_command(single)

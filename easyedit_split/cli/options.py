@@ -30,6 +30,9 @@ _DEFAULT = "default, where the dataset or file has splits"
 ModelOption = Annotated[str, typer.Option("--model", help=MODEL_HELP)]
 DataOption = Annotated[str, typer.Option("--data", help=DATA_HELP)]
 InterventionOption = Annotated[Path, typer.Option("--intervention", help="Folder that `train` wrote.")]
+InterventionsOption = Annotated[
+    list[Path], typer.Option("--intervention", help="Folder that `train` wrote; repeat the option to apply several.")
+]
 TrainSplitOption = Annotated[str | None, typer.Option("--split", help=f"train ({_DEFAULT}), dev or test.")]
 TestSplitOption = Annotated[str | None, typer.Option("--split", help=f"test ({_DEFAULT}), dev or train.")]
 SplitSeedOption = Annotated[int, typer.Option("--split-seed", help="Seed of the dataset's split.")]
@@ -45,10 +48,6 @@ TrainMaxLengthOption = Annotated[
     int | None, typer.Option("--max-length", help="Longest row (prompt and answer), in tokens. Default: 512.")
 ]
 DropBadOption = Annotated[bool, typer.Option("--drop-bad", help="Leave out bad rows and name them.")]
-DtypeOption = Annotated[
-    str | None, typer.Option("--dtype", help="Data type: float32, bfloat16, float16, float64. Default: as saved.")
-]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="Device, e.g. cpu, cuda, cuda:1, auto.")]
 FormOption = Annotated[str, typer.Option("--form", help=_any_of("steering.forms", "forms"))]
 ObjectiveOption = Annotated[str, typer.Option("--objective", help=_any_of("training.objectives", "objectives"))]
 LayerOption = Annotated[

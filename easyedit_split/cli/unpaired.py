@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config import require
 from ..datasets.unpaired import load_unpaired
+from ..model.load_options import LoadOptions
 from ..steering.artifact import Artifact
 from ..training.run_config import RunConfig
 from ..training.unpaired import require_closed_form, train_unpaired
@@ -22,8 +23,7 @@ def fit_unpaired(
     concept_id: int | None,
     *,
     drop_bad: bool,
-    dtype: str | None,
-    device: str | None,
+    loading: LoadOptions,
     refused: Mapping[str, Any],
 ) -> Artifact:
     """Fit DiffMean to one concept of an unpaired table.
@@ -34,8 +34,7 @@ def fit_unpaired(
         run: the run's configuration.
         concept_id: ``--concept-id``.
         drop_bad: ``--drop-bad``.
-        dtype: ``--dtype``.
-        device: ``--device``.
+        loading: how the model is loaded.
         refused: options that choose among pairs, by name, and what was given for them.
 
     Raises:
@@ -50,5 +49,5 @@ def fit_unpaired(
     table = load_unpaired(Path(data.removeprefix("axbench:")), concept_id=concept_id, drop_bad=drop_bad)
     for note in table.notes:
         say(note, "dim")
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, loading)
     return train_unpaired(network, tokenizer, table, run, model_name=model)

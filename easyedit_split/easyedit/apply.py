@@ -21,7 +21,8 @@ from ..steering.artifact_files import CONFIG_FILE
 from ..steering.intervention import Intervention
 from ..text.prompt_tokens import Template
 from ..types import ArtifactError, ConfigError
-from .host.wrappers import tokens_of, use_defined_attention
+from .host.loading import load_wrapper
+from .host.wrappers import tokens_of
 from .live import put
 from .settings import RECOMMENDED, ApplySettings, apply_settings
 
@@ -93,11 +94,7 @@ def _stored_m(artifact: Artifact | None, settings: ApplySettings, where: str) ->
 
 def _usable(wrapper: Any, hparams: Any) -> Any:
     if wrapper is None:
-        from steer.models.get_model import get_model
-
-        wrapper, _ = get_model(hparams)
-        if wrapper.model is not None:
-            use_defined_attention(wrapper.model)
+        wrapper = load_wrapper(hparams)
     if getattr(wrapper, "model", None) is None or getattr(wrapper, "VLLM_model", None) is not None:
         raise ConfigError(
             f"{hparams.alg_name} steers a Hugging Face model, and this one runs in vLLM: set vllm_enable: false"

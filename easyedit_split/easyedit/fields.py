@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..types import ConfigError
+from .load_fields import LoadFields
 
 Value = Any
 
@@ -95,7 +96,7 @@ UNREAD = (
 
 
 @dataclass
-class TrainFields:
+class TrainFields(LoadFields):
     """Keys of a ``generate`` file, in addition to EasyEdit2's own base fields (model, dtype, device, seed, template).
 
     Ours are preferred; EasyEdit2's names are aliases (``ALIASES``). ``max_num_of_examples`` counts answers, two to a
@@ -206,7 +207,7 @@ class TrainFields:
 
 
 @dataclass
-class ApplyFields:
+class ApplyFields(LoadFields):
     """Keys of an ``apply`` file.
 
     ``layers`` and ``multipliers`` (m) are zipped; form and place are read from what was saved, and checked where the

@@ -14,11 +14,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..steering.attach import Attachment, attach
+from ..steering.attachment import Attachment
 from ..steering.call_layout import CallReader
 from ..steering.forms.base import Form, Strength
 from ..steering.intervention import Intervention
-from ..steering.site_hooks import at_each_call
+from ..steering.self_check import require_exact
+from ..steering.site_hooks import at_each_call, hooked
 from ..types import ConfigError
 from .host.wrappers import layers_of
 
@@ -62,10 +63,12 @@ class Live:
         self.attachment: Attachment = self._attached()
 
     def _attached(self) -> Attachment:
-        """Put the hooks on."""
+        """Put the hooks on, past ``attach``: a host's handlers may put and take them from several threads in turn."""
         # before the hook of `attach`, so that it finds the call decided
         at_each_call(self._stack, self._model, self._enter_call)
-        return self._stack.enter_context(attach(self._model, self.intervention, self.m, delta=self._delta))
+        limits = require_exact(self._model, self.intervention)
+        attachment = Attachment(self.intervention, self.m, limits=limits)
+        return self._stack.enter_context(hooked(self._model, attachment, self._delta))
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:

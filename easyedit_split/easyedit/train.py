@@ -26,7 +26,8 @@ from ..storage import write_whole
 from ..training.train_pairs import train_artifact
 from ..types import DataError, Pair
 from .apply import ARTIFACT_FOLDER, SteeringVectors
-from .host.wrappers import taken_off, use_defined_attention
+from .host.loading import load_wrapper
+from .host.wrappers import taken_off
 from .settings import TrainSettings, train_settings
 
 logger = logging.getLogger(__name__)
@@ -62,10 +63,7 @@ def train_on_host_rows(
     groups = _groups(dataset, settings, name)
     loaded = wrapper is None
     if loaded:
-        from steer.models.get_model import get_model
-
-        wrapper, _ = get_model(hparams)
-        use_defined_attention(wrapper.model)
+        wrapper = load_wrapper(hparams)
     vectors = _train_groups(wrapper, groups, settings, name, str(hparams.model_name_or_path))
     if hparams.save_vectors:
         short = hparams.alg_name.rsplit("/", 1)[-1]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..config import require
 from ..model.linear_map import linear_map
-from ..model.load import parse_dtype
+from ..model.load_options import parse_dtype
 from ..model.sites import RESIDUAL, Site, find_linear
 from ..steering.intervention import Intervention, InterventionConfig
 from ..text.prompt_tokens import Template

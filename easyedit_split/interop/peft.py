@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..config import require
-from ..model.load import name_of
+from ..model.describe import name_of
 from ..model.maps import maps_in
 from ..model.sites import Site, blocks_of, find_linear, short_names
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact

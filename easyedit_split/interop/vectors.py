@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import require
-from ..model.load import describe, name_of
+from ..model.describe import describe, name_of
 from ..model.sites import RESIDUAL, Site, hidden_size
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..steering.intervention import Intervention, InterventionConfig

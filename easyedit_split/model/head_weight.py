@@ -16,6 +16,24 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 
+def unreadable(head: nn.Module) -> str | None:
+    """Why a head's logits are not known to be its weight times h, or its weight cannot be read; None where they are.
+
+    Args:
+        head: the output embedding.
+    """
+    weight: Any = getattr(head, "weight", None)
+    if type(head) is not nn.Linear:
+        return f"it is a {type(head).__name__}"
+    if type(weight) not in (Tensor, nn.Parameter) or not weight.is_floating_point():
+        return f"its weight is a {type(weight).__name__} of {getattr(weight, 'dtype', 'no dtype')}"
+    if weight.is_meta:
+        return "its weight is offloaded"
+    if "forward" in vars(head) and not hasattr(head, "_hf_hook"):  # accelerate's moves tensors, no more
+        return "its forward is another's"
+    return None
+
+
 class HeadWeight:
     """Weight W and bias b of a model's output embedding (LM head).
 
@@ -37,7 +55,8 @@ class HeadWeight:
     @classmethod
     def _copy(cls, weight: Tensor) -> Tensor:
         few = weight.detach().flatten()[:: max(1, weight.numel() // 4096)]
-        version = (weight._version, weight.data_ptr(), float(few.double().sum()))  # an edit through .data is no version
+        count = 0 if weight.is_inference() else weight._version  # under inference mode nothing is counted
+        version = (count, weight.data_ptr(), float(few.double().sum()))  # an edit through .data is no version
         held = cls._copies.get(weight)
         if held is None or held[0] != version:
             held = (version, weight.detach().float())

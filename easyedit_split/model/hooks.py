@@ -7,16 +7,22 @@ after an exception.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 
-from .head_weight import HeadWeight
+from .head_weight import HeadWeight, unreadable
 from .maps import split_rows
 from .sites import RESIDUAL, Site, blocks_of, check_site, find_linear, hidden_size, widths
+
+logger = logging.getLogger(__name__)
+_SAID: WeakSet[nn.Module] = WeakSet()
+"""Models whose output embedding was said to be left as it is."""
 
 
 @contextmanager
@@ -114,19 +120,28 @@ def as_rows(tokens: Tensor, b: int, s: int) -> Tensor:
 def full_precision_head(model: nn.Module) -> Iterator[None]:
     """Compute logits in fp32 where the model is in half precision; soft-capping after the head follows in fp32.
 
-    A model in fp32 or float64 is left entirely alone.
+    A model in fp32 or float64 is left entirely alone. A head that is more than a plain weight at hand (adapted,
+    quantised, offloaded) computes its own logits, and that is logged once for each model object.
 
     Args:
         model: a Hugging Face causal LM.
     """
     head = model.get_output_embeddings()  # type: ignore[operator]
-    if head.weight.dtype.itemsize >= 4:
+    weight = getattr(head, "weight", None)
+    if isinstance(weight, Tensor) and weight.is_floating_point() and weight.dtype.itemsize >= 4:
+        yield
+        return
+    reason = unreadable(head)
+    if reason is not None:
+        if model not in _SAID:
+            _SAID.add(model)
+            logger.warning("logits are those of the output embedding itself, not recomputed in fp32: %s", reason)
         yield
         return
     ready = HeadWeight(head)
 
     def in_fp32(hidden: Tensor) -> Tensor:
-        logits = ready.logits(hidden.flatten(0, -2))
+        logits = ready.logits(hidden.flatten(0, -2).to(ready.weight.device))
         return logits.reshape(*hidden.shape[:-1], -1)
 
     before = vars(head).get("forward")  # another library's, in place of the class's own
@@ -176,7 +191,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
         model: a Hugging Face causal LM.
     """
     modes = {module: module.training for module in model.modules()}
-    flags = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    flags = {p: p.requires_grad for p in model.parameters() if not p.is_inference()}  # those have no gradients
     model.eval()
     for parameter in flags:
         parameter.requires_grad_(False)
@@ -190,9 +205,14 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """The device on which the model expects its token ids.
+    """The device on which the model expects its token ids: the embeddings' own, or where they run if offloaded.
 
     Args:
         model: a Hugging Face causal LM.
     """
-    return next(model.parameters()).device
+    parameter = next(model.parameters())
+    if not parameter.is_meta or getattr(model, "hf_device_map", None) is None:
+        return parameter.device
+    runs_on = (getattr(getattr(module, "_hf_hook", None), "execution_device", None) for module in model.modules())
+    found = next((place for place in runs_on if place is not None), "cpu")
+    return torch.device("cuda", found) if isinstance(found, int) else torch.device(found)

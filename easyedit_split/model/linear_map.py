@@ -16,6 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..types import ConfigError
+from .describe import has_adapter
+from .hooks import device_of
 from .maps import matrix_of, split_rows
 from .sites import RESIDUAL, Site, check_site, find_linear, hidden_size, widths
 
@@ -45,15 +47,18 @@ class LinearMap:
         """W, in the model's dtype.
 
         Raises:
-            ConfigError: the model holds no matrix of floats there: it is quantised.
+            ConfigError: the model holds no matrix of floats there: it is quantised, offloaded or has an adapter.
         """
         if self.module is None:
             return torch.eye(self.d_out, device=self.device)
         matrix = matrix_of(self.module)
-        if matrix is None:
+        if matrix is None or (matrix.is_meta and self.device.type != "meta"):
+            kind = f"a {type(getattr(self.module, 'weight', None)).__name__}: load the model unquantised"
+            why = kind if matrix is None else "offloaded: load the model on a device that holds it"
+            if has_adapter(self.module):
+                why = "one with an adapter: merge it into the weights first (merge_and_unload)"
             raise ConfigError(
-                f"{self.key}: its weight cannot be read as a matrix of {self.d_out} x {self.d_in} numbers "
-                f"({type(getattr(self.module, 'weight', None)).__name__}): load the model unquantised"
+                f"{self.key}: its weight cannot be read as a matrix of {self.d_out} x {self.d_in} numbers, it is {why}"
             )
         detached: Tensor = matrix.detach() if self.rows is None else matrix.detach()[self.rows]
         return detached
@@ -91,7 +96,7 @@ def linear_map(model: nn.Module, site: Site) -> LinearMap:
     Raises:
         ConfigError: the model has no such site.
     """
-    device = next(model.parameters()).device
+    device = device_of(model)
     if site.name == RESIDUAL:
         check_site(model, site)
         return LinearMap(site.key, hidden_size(model), hidden_size(model), device, None)

@@ -3,7 +3,7 @@
 | name             | what is loaded                                                                |
 |------------------|-------------------------------------------------------------------------------|
 | ``ORG/MODEL``      | from the Hugging Face hub or its local cache                                  |
-| ``FOLDER``         | that folder                                                                   |
+| ``FOLDER``         | that folder; one of PEFT's (``adapter_config.json``): its base with the adapter   |
 | ``FILE.gguf``      | that file, dequantised once and kept, see ``model.gguf``                        |
 | ``smollm2``        | a small chat model that the package index carries, see ``model.smollm2``        |
 | ``testbed:NAME``   | a model shipped with this package: ``gemma2`` or ``qwen2``                        |
@@ -18,43 +18,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from ..registry import nearest
 from ..types import ConfigError
 from . import smollm2
+from .adapters import base_of, is_adapter, put_in
 from .gguf import converted, is_gguf
+from .load_options import LoadOptions
 from .sites import Site, attention_of, blocks_of, check_site
 
 logger = logging.getLogger(__name__)
 
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
 TESTBED = "testbed:"
-
-
-def parse_dtype(name: str) -> torch.dtype:
-    """A torch dtype by name.
-
-    Args:
-        name: e.g. ``bfloat16``.
-
-    Raises:
-        ConfigError: none of ``DTYPES``.
-    """
-    if name not in DTYPES:
-        raise ConfigError(f"unknown dtype {name!r}{nearest(name, tuple(DTYPES))}")
-    return DTYPES[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,62 +82,108 @@ def load_model(
     device: str | None = None,
     attention: str | None = None,
     revision: str | None = None,
+    quantize: str | None = None,
+    offload_folder: str | None = None,
+    trust_remote_code: bool = False,
     sites: Sequence[str] = (),
 ) -> tuple[nn.Module, Any]:
     """Load a causal LM and its tokenizer, in evaluation mode.
 
     Args:
-        name: a Hugging Face id, a folder, a ``.gguf`` file, ``smollm2``, or ``testbed:gemma2`` / ``testbed:qwen2``.
+        name: a Hugging Face id, a folder (also an adapter's, that PEFT wrote), a ``.gguf`` file, ``smollm2``, or
+            ``testbed:gemma2`` / ``testbed:qwen2``.
         dtype: the checkpoint's own where None (float32 for the testbed).
         device: a torch device, or ``auto`` to spread a large model over the devices there are; default: CUDA if any.
         attention: attention backend; the family's own where None.
         revision: branch, tag or commit on the Hub; the default branch where None.
+        quantize: ``bnb-4bit``, ``bnb-8bit`` or ``torchao-int8``; the checkpoint's own precision where None.
+        offload_folder: folder for weights that fit on no device, with ``device="auto"``.
+        trust_remote_code: run Python code that the model's repository brings; without it such a model is refused.
         sites: names of maps that will be steered, e.g. ``("14.mlp.down_proj",)``; looked for before weights are read.
 
     Returns:
         ``(model, tokenizer)``.
 
     Raises:
-        ConfigError: the model cannot be found or loaded, its files lack a parameter, its blocks cannot be found, or it
-            lacks one of the sites.
+        ConfigError: the model cannot be found or loaded, its files lack a parameter, its blocks cannot be found, it
+            lacks one of the sites, or an option that cannot be had.
     """
-    from transformers import AutoConfig
-
+    if isinstance(dtype, torch.dtype):
+        dtype = str(dtype).removeprefix("torch.")
+    options = LoadOptions(dtype, device, attention, revision, quantize, offload_folder, trust_remote_code)
     path = model_path(name)
-    if dtype is None and name.startswith(TESTBED):
-        dtype = torch.float32
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    source = base_of(path) if is_adapter(path) else name
+    base = path if source == name else model_path(source)
+    if dtype is None and source.startswith(TESTBED):
+        options = replace(options, dtype="float32")
+    options.require_possible(base)
     try:
-        config = AutoConfig.from_pretrained(path, revision=revision)
-        own_attention = _defined_attention(config)
-        kind, shell = _shell(config)
-        _require_sites(shell, sites)
-        model, loaded = kind.from_pretrained(
-            path,
-            revision=revision,
-            dtype=parse_dtype(dtype) if isinstance(dtype, str) else dtype or "auto",
-            device_map="auto" if device == "auto" else None,
-            attn_implementation=attention or own_attention,
-            output_loading_info=True,
-        )
-        tokenizer = _load_tokenizer(path, revision)
-        if device != "auto":
-            model.to(device)
-    except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, ValueError) as error:
+        model, missing = _read_model(base, options, sites)
+        _require_whole(name, missing)
+        if base != path:
+            model = put_in(model, path)
+        tokenizer = _load_tokenizer(_tokenizer_place(path, base), options)
+        if options.placed_by_hand:
+            model.to(options.chosen_device)
+    except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, UnpicklingError, ValueError) as error:
         where = "" if Path(path).exists() else " (no such folder here, and not found on the hub)"
-        advice = f"; {SHORT_NAMES[name].advice}" if name in SHORT_NAMES else ""
-        reason = " ".join(str(error).split())[:300]
-        raise ConfigError(f"model {name!r} cannot be loaded{where}: {reason}{advice}") from error
-    _require_whole(name, loaded["missing_keys"])
-    model.config._name_or_path = name  # `testbed:NAME` rather than the folder that it stands for
+        raise ConfigError(f"model {name!r} cannot be loaded{where}: {_reason(error, name)}") from error
+    config: Any = model.config
+    config._name_or_path = name  # `testbed:NAME` rather than the folder that it stands for
     model.eval()
     return model, tokenizer
 
 
-def _load_tokenizer(path: str, revision: str | None) -> Any:
+def _reason(error: Exception, name: str) -> str:
+    """Why a model cannot be loaded, in a line, and what to do."""
+    text = " ".join(str(error).split())
+    if "trust_remote_code" in text:
+        return (
+            "its repository brings Python code of its own, which is not run: read the code, and if you trust it give "
+            "--trust-remote-code (trust_remote_code=True)"
+        )
+    if isinstance(error, UnpicklingError):
+        text = "its weights are a pickle that holds more than tensors, which is not run: convert them to safetensors"
+    advice = f"; {SHORT_NAMES[name].advice}" if name in SHORT_NAMES else ""
+    return f"{text[:300]}{advice}"
+
+
+def _read_model(path: str, options: LoadOptions, sites: Sequence[str]) -> tuple[nn.Module, Collection[str]]:
+    """The model and the names of the parameters that its files lack; its structure is looked at first."""
+    from transformers import AutoConfig
+
+    trust = {"trust_remote_code": options.trust_remote_code}
+    config = AutoConfig.from_pretrained(path, revision=options.revision, **trust)
+    own_attention = _defined_attention(config)
+    kind, shell = _shell(config, **trust)
+    _require_sites(shell, sites)
+    settings: dict[str, Any] = {"dtype": options.torch_dtype, "device_map": options.device_map}
+    if options.quantize is not None:
+        settings["quantization_config"] = options.quantization(config)
+    if options.offload_folder is not None:
+        settings["offload_folder"] = options.offload_folder
+    model, loaded = kind.from_pretrained(
+        path,
+        revision=options.revision,
+        attn_implementation=options.attention or own_attention,
+        output_loading_info=True,
+        **settings,
+        **trust,
+    )
+    return model, loaded["missing_keys"]
+
+
+def _tokenizer_place(path: str, base: str) -> str:
+    """The folder of the tokenizer: an adapter's own where it has one, else its base's."""
+    return path if path == base or (Path(path) / "tokenizer_config.json").is_file() else base
+
+
+def _load_tokenizer(path: str, options: LoadOptions) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(path, revision=revision)
+    tokenizer = AutoTokenizer.from_pretrained(
+        path, revision=options.revision, trust_remote_code=options.trust_remote_code
+    )
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     if special.issuperset(tokenizer.get_vocab().values()):  # what transformers makes of a folder without its files
         raise OSError("it has no tokenizer: put the tokenizer's own files (tokenizer.json) beside the weights")
@@ -183,49 +211,18 @@ def _defined_attention(config: Any) -> str | None:
     return attention_of(shell)
 
 
-def _shell(config: Any) -> tuple[Any, nn.Module]:
+def _shell(config: Any, **trust: bool) -> tuple[Any, nn.Module]:
     """The class that loads a configuration's models, for text first, and one of them without weights."""
     from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
     with torch.device("meta"):
         try:
-            return AutoModelForCausalLM, AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+            return AutoModelForCausalLM, AutoModelForCausalLM.from_config(config, attn_implementation="eager", **trust)
         except ValueError as error:
             if "nrecognized configuration class" not in str(error):
                 raise
             try:
-                shell = AutoModelForImageTextToText.from_config(config, attn_implementation="eager")
+                shell = AutoModelForImageTextToText.from_config(config, attn_implementation="eager", **trust)
             except ValueError:
                 raise error from None
             return AutoModelForImageTextToText, shell
-
-
-def name_of(model: nn.Module, given: str | None = None) -> str:
-    """The name of a model in records and tables: as given, else as it was loaded; empty where unknown.
-
-    Args:
-        model: a Hugging Face causal LM.
-        given: the caller's own name for it.
-    """
-    return given or str(getattr(model.config, "_name_or_path", None) or "")
-
-
-def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[str, Any]:
-    """The record of a model that an artifact keeps: id, revision, shape, dtype, attention backend.
-
-    Args:
-        model: a Hugging Face causal LM.
-        name: its id; ``name_of`` finds it where the caller knows none.
-        revision: what was asked for; a commit that the model itself knows comes first.
-    """
-    config: Any = model.config
-    text = config.get_text_config()
-    return {
-        "id": name,
-        "revision": getattr(config, "_commit_hash", None) or revision,
-        "model_type": config.model_type,
-        "hidden_size": int(text.hidden_size),
-        "num_hidden_layers": int(text.num_hidden_layers),
-        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
-        "attention": config._attn_implementation,
-    }

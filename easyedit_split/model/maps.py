@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..types import ConfigError
+from .describe import has_adapter
 from .wrappers import unwrap
 
 _ROWS = re.compile(r"(?P<path>.+)\[(?P<start>\d+):(?P<stop>\d+)\]")
@@ -46,13 +47,15 @@ def is_transposed(module: nn.Module) -> bool:
 
 
 def matrix_of(module: nn.Module) -> Float[Tensor, "d_out d_in"] | None:
-    """A map's weight W as a matrix of floats, a view of the model's own; None where it holds no such matrix.
+    """A map's weight W as a matrix of floats, a view of the model's own; None where W is not one such matrix.
 
     Args:
-        module: a linear map.
+        module: a linear map; one in which an adapter acts has no matrix of its own.
     """
     weight: Any = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor) or not weight.is_floating_point() or weight.ndim != 2:
+    if has_adapter(module) or type(weight) not in (Tensor, nn.Parameter):  # another type of tensor is quantised
+        return None
+    if not weight.is_floating_point() or weight.ndim != 2:
         return None
     matrix = weight.T if is_transposed(module) else weight
     widths = map_widths(module)

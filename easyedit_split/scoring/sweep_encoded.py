@@ -19,7 +19,7 @@ from torch import nn
 
 from .. import log_odds
 from ..log_odds import Normalize
-from ..model.load import name_of
+from ..model.describe import name_of
 from ..steering.artifact import Artifact
 from ..steering.intervention import Intervention
 from ..storage import Journal

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..config import TokenConfig, build, require
-from ..model.load import describe, name_of
+from ..model.describe import describe, name_of
 from ..registry import nearest
 from ..storage import new_folder
 from ..types import ArtifactError, ConfigError

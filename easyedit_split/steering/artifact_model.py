@@ -1,7 +1,8 @@
 """Compatibility checks between an artifact and a model.
 
     another architecture                                    an error
-    another id, revision, dtype, attention or tokenizer     a sentence each, for the user to judge
+    another id, revision, dtype, attention, quantisation,
+    adapters or tokenizer                                   a sentence each, for the user to judge
 
 What is not known, of the artifact or of the model, is no difference.
 """
@@ -19,7 +20,7 @@ from ..text.prompt_tokens import tokenizer_hash
 from ..types import ArtifactError, ConfigError
 
 ARCHITECTURE = ("model_type", "hidden_size", "num_hidden_layers")
-NOTED = ("id", "revision", "dtype", "attention")
+NOTED = ("id", "revision", "dtype", "attention", "quantization", "adapters")
 
 
 def require_architecture(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -68,14 +69,21 @@ def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: 
         tokenizer: compared with the recorded one by everything that decides ids; None where there is none at hand.
     """
     recorded: Mapping[str, Any] = record.get("model", {})
-    keys = [key for key in NOTED if _differ(key, recorded.get(key), found[key])]
+    keys = [key for key in NOTED if _differ(key, _shown(recorded.get(key)), _shown(found[key]))]
     if "id" in keys and "revision" in keys:
         keys.remove("revision")  # of another model, so it says nothing
-    notes = [f"{key} was {recorded[key]}, is {found[key]}" for key in keys]
+    notes = [f"{key} was {_shown(recorded[key])}, is {_shown(found[key])}" for key in keys]
     known = record.get("tokenizer_hash")
     if tokenizer is not None and known and known != tokenizer_hash(tokenizer):
         notes.append("the tokenizer or its chat template is not the one the artifact was trained with")
     return tuple(notes)
+
+
+def _shown(value: Any) -> str | None:
+    """A recorded value as text; an empty list is none of its kind, and a None is not known."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return None if value is None else str(value)
 
 
 def _differ(key: str, was: str | None, now: str | None) -> bool:

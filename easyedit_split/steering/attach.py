@@ -8,6 +8,8 @@ model is bit-identical to the bare one; a row whose own m is 0 keeps its values 
 
 A model of no registered family is tried at the first use of a map, see ``self_check``: where hooked is not edited, it
 is refused with the number. An attachment that leaves out every token of every call is an error.
+
+A compiled model runs uncompiled meanwhile, and one thread at a time may steer a model.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from ..model.adapters import refuse_token_adapters
+from ..model.sites import blocks_of
 from ..text.positions import Layout, TokenLayout
 from .attachment import Attachment
 from .forms.base import Strength
 from .intervention import Intervention
+from .one_thread import steered_by_this_thread
 from .report import Applied
 from .self_check import require_exact
 from .site_hooks import Delta, hooked, plain_delta
@@ -56,8 +61,12 @@ def attach(
             exactly; at the end, that not one token was steered in all calls although m is not 0; with ``check`` also
             that there was no call.
     """
+    refuse_token_adapters(model)
     limits = require_exact(model, intervention, layout)
-    with hooked(model, Attachment(intervention, m, layout, check, limits), delta, check=check) as attachment:
+    with (
+        steered_by_this_thread(blocks_of(model)[0]),
+        hooked(model, Attachment(intervention, m, layout, check, limits), delta, check=check) as attachment,
+    ):
         yield attachment
 
 

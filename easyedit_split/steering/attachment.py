@@ -6,6 +6,8 @@ nothing is.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -91,6 +93,17 @@ class Attachment:
         """
         self.set_m(m)
         self._reader.expect(prompt_lengths, prefix_lengths)
+
+    @contextmanager
+    def prompts_known(self, columns: int, ids: Tensor | None) -> Iterator[None]:
+        """Take the first columns of the calls inside for prompts, instead of reading this off each call.
+
+        Args:
+            columns: of the prompts, padding and cached ones included.
+            ids: ``[b columns]`` their ids; None where embeddings are given.
+        """
+        with self._reader.prompts_known(columns, ids):
+            yield
 
     def report(self) -> tuple[Applied, ...]:
         """What was done at each site, one row per site; tokens and norms only under ``attach(..., check=True)``."""

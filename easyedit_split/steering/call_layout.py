@@ -1,13 +1,15 @@
 """Token positions of a model call, inferred from its attention mask or position ids, KV cache and token ids.
 
-A call without cache is read as prompts; calls that follow with a cache hold what comes after them. This is what
-``generate`` does, under left or right padding, with beams and sampling. A caller whose one call holds prompt and answer
-knows better and gives a ``Layout`` instead.
+A call without cache is read as prompts; calls that follow with a cache hold what comes after them. ``generate`` says
+itself which columns are prompts, so that candidates and calls without a cache are told from them. A caller whose one
+call holds prompt and answer knows better and gives a ``Layout`` instead.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -51,6 +53,8 @@ class CallReader:
         self._prompt: Tensor | None = None
         self._prefix: Tensor | None = None
         self._told = False
+        self._given: tuple[int, Tensor | None] | None = None
+        """Columns of the prompts and their ids, where ``generate`` said them."""
         self._end: Tensor | None = None
         """``[b]`` place behind the last token of each row, after the call before."""
 
@@ -62,6 +66,24 @@ class CallReader:
             prefix_lengths: ``[b]`` tokens of its constant template prefix.
         """
         self._prompt, self._prefix, self._told = prompt_lengths, prefix_lengths, True
+
+    @contextmanager
+    def prompts_known(self, columns: int, ids: Tensor | None) -> Iterator[None]:
+        """Take the first columns of the calls inside for prompts, and those after them for what follows.
+
+        Args:
+            columns: of the prompts, padding and cached ones included.
+            ids: ``[b columns]`` their ids; None where embeddings are given.
+        """
+        if self._told:  # the lengths themselves are known
+            yield
+            return
+        before, self._given, self._prompt = self._given, (columns, ids), None
+        self._bare_ids = self._end = None
+        try:
+            yield
+        finally:
+            self._given = before
 
     def read(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Layout:
         """The token layout of a call of the module that receives ``input_ids``.
@@ -86,15 +108,31 @@ class CallReader:
         else:
             index = _index(mask, kwargs.get("position_ids"), b, s, past or 0, tokens.device)
         self._end = index[:, -1] + 1
-        if self.needs_prompt and not self._told:
+        if self.needs_prompt and not self._told and self._given is None:
             self._require_prompts(ids, past)
             self._require_one_token(past, s)
         if not self._told and (past == 0 or self._prompt is None or len(self._prompt) != b):
-            self._prompt = index.amax(-1) + 1
-            self._prefix = self._prefixes(ids, index, past)
+            self._begin(ids, index, past)
         assert self._prompt is not None
         assert self._prefix is not None
         return Layout(index, self._prompt, self._prefix)
+
+    def _begin(self, ids: Any, index: Tensor, past: int | None) -> None:
+        """Read prompt and prefix lengths off a call that holds prompts, or the end of them."""
+        if self._given is None:
+            self._prompt, self._prefix = index.amax(-1) + 1, self._prefixes(ids, index, past)
+            return
+        columns, known = self._given
+        if self._prompt is not None and self._prefix is not None and past != 0:  # several rows of each prompt
+            copies = max(1, len(index) // len(self._prompt))
+            self._prompt, self._prefix = (x.repeat_interleave(copies) for x in (self._prompt, self._prefix))
+            return
+        held = max(columns - (past or 0), 1)  # the call may hold candidates behind them
+        self._prompt = index[:, :held].amax(-1) + 1
+        if past and known is not None and self.needs_prefix:
+            ids = known.repeat_interleave(max(1, len(index) // len(known)), 0)
+            index = _index(None, None, len(ids), columns, 0, index.device)
+        self._prefix = self._prefixes(ids, index, 0)
 
     def _require_prompts(self, ids: Any, past: int | None) -> None:
         """Raise where a call without cache is the one before and one token more: an answer written without a cache."""

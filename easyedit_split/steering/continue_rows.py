@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -26,9 +26,11 @@ from ..types import ConfigError
 from .attach import attach
 from .attachment import Attachment
 from .decoding import Decoding, Rows, selectable, uniform_draws
+from .finite_logits import FiniteLogits, Strengths
 from .generate_config import GenerateConfig
 from .intervention import Intervention
 from .limits import limits_of
+from .own_generation import own_config, own_settings
 from .shared_prompt import SharedPrompt, constant_lengths, share
 
 logger = logging.getLogger(__name__)
@@ -45,14 +47,24 @@ class Ask:
     Attributes:
         index: number of its prompt.
         prompt: ids of everything before the answer.
-        m: strength.
-        opening: tokens of the prompt's constant template prefix; None where only the intervention knows it.
+        m: strength, or one of each intervention.
+        opening: tokens of the prompt's constant template prefix; None where only the interventions know it.
     """
 
     index: int
     prompt: Ids
-    m: float
+    m: Strengths
     opening: int | None = None
+
+    @property
+    def each(self) -> tuple[float, ...]:
+        """The strengths named for it, one or one of each intervention."""
+        return self.m if isinstance(self.m, tuple) else (self.m,)
+
+    @property
+    def bare(self) -> bool:
+        """Whether the unsteered model writes it."""
+        return not any(self.each)
 
     def seed(self, seed: int) -> int:
         """The row's random seed, derived from the run's seed, the prompt's number and m.
@@ -60,7 +72,7 @@ class Ask:
         Args:
             seed: the run's.
         """
-        key = f"{seed} {self.index} {(self.m + 0.0).hex()}"
+        key = f"{seed} {self.index} {','.join((m + 0.0).hex() for m in self.each)}"
         return int.from_bytes(sha256(key.encode()).digest()[:7], "big")
 
 
@@ -78,8 +90,8 @@ def plan_rows(asks: Sequence[Ask], config: GenerateConfig, device: torch.device)
         budget, rows = 1 << 62, config.batch_size
     if config.do_sample and config.num_beams > 1:
         rows = 1  # ``generate`` draws for all beams of a batch from one generator
-    for group in ([ask for ask in asks if ask.m == 0], [ask for ask in asks if ask.m != 0]):
-        members = sorted(group, key=lambda ask: (ask.prompt, ask.index, ask.m))
+    for group in ([ask for ask in asks if ask.bare], [ask for ask in asks if not ask.bare]):
+        members = sorted(group, key=lambda ask: (ask.prompt, ask.index, ask.each))
         lengths = [(len(ask.prompt) + config.max_new_tokens) * config.num_beams for ask in members]
         plan += [[members[i] for i in batch] for batch in plan_batches(lengths, max_tokens=budget, max_rows=rows or 1)]
     return plan
@@ -91,16 +103,16 @@ class RowWriter:
     Args:
         model: a Hugging Face causal LM.
         template: how its tokenizer writes a prompt.
-        intervention: what steers where m is not 0; None for the bare model.
+        interventions: what steers where m is not 0; none for the bare model.
         config: length and sampling.
     """
 
     def __init__(
-        self, model: nn.Module, template: Template, intervention: Intervention | None, config: GenerateConfig
+        self, model: nn.Module, template: Template, interventions: Sequence[Intervention], config: GenerateConfig
     ) -> None:
         self.model = model
         self.template = template
-        self.intervention = intervention
+        self.interventions = tuple(interventions)
         self.config = config
         self.stops = stops_of(model, template)
         self.limits = limits_of(model)
@@ -138,65 +150,100 @@ class RowWriter:
     def _continue(self, asks: Sequence[Ask]) -> list[list[int]]:
         rows = [Row(ask.prompt, (), self._opening(ask)) for ask in asks]
         batch = collate(rows, pad_id=self.template.pad_id, side="left").to(device_of(self.model))
-        acting = self.intervention if any(ask.m != 0 for ask in asks) else None
-        m = torch.tensor([ask.m for ask in asks], dtype=torch.float64, device=batch.input_ids.device)
-        steered = attach(self.model, acting, m) if acting is not None else nullcontext()
+        acting = () if all(ask.bare for ask in asks) else self.interventions
+        strengths = [strengths_of(ask.m, len(acting)) for ask in asks]
+        m = torch.tensor(strengths, dtype=torch.float64, device=batch.input_ids.device).T
         beams = self.config.num_beams > 1
         if beams and self.limits.cache is not None:
             raise ConfigError(f"{self.limits.cache}: beam search needs it, take num_beams=1")
-        with torch.random.fork_rng(enabled=beams and self.config.do_sample), steered as attachment:
+        finite = FiniteLogits(self.model, [ask.m for ask in asks])
+        with torch.random.fork_rng(enabled=beams and self.config.do_sample), ExitStack() as stack:
+            attachments = [stack.enter_context(attach(self.model, *each)) for each in zip(acting, m, strict=True)]
             if beams and self.config.do_sample:
                 torch.manual_seed(asks[0].seed(self.config.seed))
-            if beams and attachment is not None:
+            for attachment, strength in zip(attachments, m, strict=True) if beams else ():
                 lengths = (batch.prompt_lengths, batch.prefix_lengths)
-                attachment.set_rows(m, *(each.repeat_interleave(self.config.num_beams) for each in lengths))
-            loop = None if beams else self._loop(asks, batch, attachment, m)
-            ids = self._generate(batch, loop)
+                attachment.set_rows(strength, *(each.repeat_interleave(self.config.num_beams) for each in lengths))
+            loop = None if beams else self._loop(asks, batch, attachments, m, finite)
+            ids = self._generate(batch, loop, finite)
         width = batch.input_ids.shape[1]
         return [row[width:].tolist() for row in ids]
 
-    def _loop(self, asks: Sequence[Ask], batch: Batch, attachment: Attachment | None, m: torch.Tensor) -> Decoding:
+    def _loop(
+        self,
+        asks: Sequence[Ask],
+        batch: Batch,
+        attachments: Sequence[Attachment],
+        m: torch.Tensor,
+        finite: FiniteLogits,
+    ) -> Decoding:
         draws = None
         if self.config.do_sample:
             seeds = [ask.seed(self.config.seed) for ask in asks]
             draws = uniform_draws(seeds, self.config.max_new_tokens).to(m.device)
-        if attachment is None:
-            return Decoding(batch, self.template.pad_id, draws, cached=self.cached)
-        shared = self._shared(asks, attachment.intervention)
-        rows = Rows(attachment, m, batch.prompt_lengths, batch.prefix_lengths)
-        return Decoding(batch, self.template.pad_id, draws, rows, shared, cached=self.cached)
+        if not attachments:
+            return Decoding(batch, self.template.pad_id, draws, cached=self.cached, finite=finite)
+        rows = Rows(attachments, m, batch.prompt_lengths, batch.prefix_lengths)
+        shared = self._shared(asks) if self.cached and selectable(self.model) else None
+        return Decoding(batch, self.template.pad_id, draws, rows, shared, cached=self.cached, finite=finite)
 
     def _opening(self, ask: Ask) -> int:
-        """Tokens of a prompt's constant opening, found by the intervention's own ids where the caller does not say."""
-        if ask.opening is not None or self.intervention is None:
-            return ask.opening or 0
-        acts = self.intervention.config
-        return prefix_lengths([ask.prompt], acts.prefix_ids, acts.bos_id, acts.openings)[0]
+        """Tokens of a prompt's constant opening, found by the interventions' own ids where the caller does not say."""
+        if ask.opening is not None:
+            return ask.opening
+        acts = [one.config for one in self.interventions]
+        return max((prefix_lengths([ask.prompt], c.prefix_ids, c.bos_id, c.openings)[0] for c in acts), default=0)
 
-    def _shared(self, asks: Sequence[Ask], intervention: Intervention) -> SharedPrompt | None:
+    def _shared(self, asks: Sequence[Ask]) -> SharedPrompt | None:
         """The part of the prompts that no m changes, which is run once for all rows; None where that saves nothing."""
-        acts, prompts = intervention.config, [ask.prompt for ask in asks]
-        prefixes = [self._opening(ask) for ask in asks]
-        constant = constant_lengths(acts.positions, acts.skip_prefix, [len(ids) for ids in prompts], prefixes)
-        return share(prompts, constant) if self.cached and selectable(self.model) else None
+        prompts, prefixes = [ask.prompt for ask in asks], [self._opening(ask) for ask in asks]
+        lengths = [len(ids) for ids in prompts]
+        each = [
+            constant_lengths(one.config.positions, one.config.skip_prefix, lengths, prefixes)
+            for one in self.interventions
+        ]
+        return share(prompts, [min(constant) for constant in zip(*each, strict=True)])
 
-    def _generate(self, batch: Batch, loop: Decoding | None) -> torch.Tensor:
-        sampling: dict[str, Any] = {"do_sample": False}
+    def _generate(self, batch: Batch, loop: Decoding | None, finite: FiniteLogits) -> torch.Tensor:
+        sampling: dict[str, Any] = {}
         if self.config.do_sample:
-            sampling = {"do_sample": True, "temperature": self.config.temperature, "top_p": self.config.top_p}
-        with finite_masks(self.model):
+            sampling = {"temperature": self.config.temperature, "top_p": self.config.top_p}
+        config = own_config(
+            self.model,
+            self.config.do_sample,
+            do_sample=self.config.do_sample,
+            max_new_tokens=self.config.max_new_tokens,
+            num_beams=self.config.num_beams,
+            pad_token_id=self.template.pad_id,
+            eos_token_id=self.stops,
+            **sampling,
+        )
+        with finite_masks(self.model), own_settings(self.model):
             ids: torch.Tensor = self.model.generate(  # type: ignore[operator]
                 input_ids=batch.input_ids,
                 attention_mask=batch.attention_mask,
-                max_new_tokens=self.config.max_new_tokens,
-                num_beams=self.config.num_beams,
-                num_return_sequences=1,
-                pad_token_id=self.template.pad_id,
-                eos_token_id=self.stops,
+                generation_config=config,
                 custom_generate=loop,
-                **sampling,
+                logits_processor=[] if loop is not None else [finite],
             )
         return ids
+
+
+def strengths_of(m: Strengths, parts: int) -> tuple[float, ...]:
+    """One strength for each of several interventions: those that are named, or the one for all.
+
+    Args:
+        m: one strength, or one of each.
+        parts: how many interventions there are.
+
+    Raises:
+        ConfigError: another number of strengths.
+    """
+    if not isinstance(m, tuple):
+        return (m,) * parts
+    if parts and len(m) != parts:
+        raise ConfigError(f"{len(m)} strengths {m} for {parts} interventions: give one, or one of each")
+    return m if parts else ()
 
 
 def stops_of(model: nn.Module, template: Template) -> list[int] | None:

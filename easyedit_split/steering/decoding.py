@@ -22,6 +22,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 
 from ..text.batching import Batch
 from .attachment import Attachment
+from .finite_logits import FiniteLogits
 from .shared_prompt import SharedPrompt, part_ids, run_parts, spread
 
 _SELECTABLE = (DynamicLayer, DynamicSlidingWindowLayer)
@@ -61,17 +62,17 @@ def selectable(model: nn.Module) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The steering of the rows of one batch: strengths, prompt lengths and prefix lengths.
+    """The steering of the rows of one batch by k interventions: strengths, prompt lengths and prefix lengths.
 
     Attributes:
-        attachment: what steers them, live.
-        m: ``[b]`` strengths.
+        attachments: the k that steer them, live.
+        m: ``[k b]`` strengths.
         prompt_lengths: ``[b]`` tokens of each prompt.
-        prefix_lengths: ``[b]`` tokens of its constant template prefix, as the intervention knows it.
+        prefix_lengths: ``[b]`` tokens of its constant template prefix.
     """
 
-    attachment: Attachment
-    m: Float[Tensor, " b"]
+    attachments: Sequence[Attachment]
+    m: Float[Tensor, "k b"]
     prompt_lengths: Int[Tensor, " b"]
     prefix_lengths: Int[Tensor, " b"]
 
@@ -81,7 +82,8 @@ class Rows:
         Args:
             rows: their numbers.
         """
-        self.attachment.set_rows(self.m[rows], self.prompt_lengths[rows], self.prefix_lengths[rows])
+        for attachment, m in zip(self.attachments, self.m, strict=True):
+            attachment.set_rows(m[rows], self.prompt_lengths[rows], self.prefix_lengths[rows])
 
     def rest(self, ids: Int[Tensor, "n w"]) -> None:
         """Leave the rows ``ids`` of the next model calls unsteered.
@@ -90,7 +92,8 @@ class Rows:
             ids: of these rows.
         """
         lengths = torch.full((len(ids),), ids.shape[1], device=ids.device)
-        self.attachment.set_rows(0.0, lengths, torch.zeros_like(lengths))
+        for attachment in self.attachments:
+            attachment.set_rows(0.0, lengths, torch.zeros_like(lengths))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class Decoding:
         steered: how the rows are steered; None for the bare model.
         shared: what they reuse of each other; None to run every row whole.
         cached: keep keys and values; where off, every step runs its rows whole.
+        finite: raises for rows whose logits are not finite.
     """
 
     def __init__(
@@ -134,8 +138,9 @@ class Decoding:
         shared: SharedPrompt | None = None,
         *,
         cached: bool = True,
+        finite: FiniteLogits | None = None,
     ) -> None:
-        self.cached = cached
+        self.cached, self.finite = cached, finite
         self.batch = batch
         self.pad_id = pad_id
         self.draws = draws
@@ -167,6 +172,8 @@ class Decoding:
         leave, mask = not self.cached or selectable(model), self.batch.attention_mask
         logits, cache = self._prompts(call)
         while True:
+            if self.finite is not None:
+                self.finite.require(logits, running.tolist)
             scores = _processed(logits.float(), running, ids, logits_processor)
             column = ids.new_full((b,), self.pad_id)
             column[running] = self._choose(scores, running, ids.shape[1] - input_ids.shape[1])

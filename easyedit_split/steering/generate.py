@@ -2,8 +2,8 @@
 
 Rows are padded on the left and their masks come from lengths, each is steered at its own m and samples from its own
 seed, and one that ends leaves its batch: in fp32 a text is the same in any batch. m = 0 is the bare model's own text,
-written without a hook. What ``GenerateConfig`` does not name is left to the model's own generation configuration. With
-a journal, a killed run goes on where it stopped.
+written without a hook. Several interventions act at once, each at its own m. Logits that are not finite are an error
+that names the m. With a journal, a killed run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,7 +23,8 @@ from ..text.batching import Row
 from ..text.openings import Ids, prefix_lengths
 from ..text.prompt_tokens import Template
 from ..types import DataError
-from .continue_rows import Ask, RowWriter, plan_rows
+from .continue_rows import Ask, RowWriter, plan_rows, strengths_of
+from .finite_logits import Strengths
 from .generate_config import GenerateConfig
 from .intervention import Intervention
 
@@ -34,14 +36,14 @@ class Generated:
     Attributes:
         index: number of the prompt.
         prompt: the user's message.
-        m: the strength it was written at.
+        m: the strength it was written at; of several interventions one each, where they differ.
         text: the answer, without special tokens.
         ended: the model ended it; False where the longest length allowed did.
     """
 
     index: int
     prompt: str
-    m: float
+    m: Strengths
     text: str
     ended: bool = True
 
@@ -50,8 +52,8 @@ def generate_texts(
     model: nn.Module,
     template: Template,
     prompts: Sequence[str],
-    intervention: Intervention | None = None,
-    m: Sequence[float] = (0.0,),
+    intervention: Intervention | Sequence[Intervention] | None = None,
+    m: Sequence[Strengths] = (0.0,),
     *,
     config: GenerateConfig | None = None,
     journal: Journal | None = None,
@@ -63,25 +65,26 @@ def generate_texts(
         model: a Hugging Face causal LM.
         template: how its tokenizer writes a prompt.
         prompts: the user's messages, plain text, or ``Conversation``s.
-        intervention: what to apply; None for the bare model.
-        m: strengths; 0 is the bare model.
+        intervention: what to apply, one or several at once; None for the bare model.
+        m: strengths, of several interventions one for all or a tuple with one each; 0 is the bare model.
         config: length, batch size and sampling; greedy where None.
         journal: keeps each finished batch; what it holds already is not generated again.
         progress: called with (answers done, answers in all).
 
     Raises:
         DataError: no prompts, or one that is empty or cannot be encoded (named).
-        ConfigError: no m, one that is not finite, stands twice, or is not 0 without an intervention; or an intervention
-            that does not fit the model.
+        ConfigError: no m, one that is not finite, stands twice, or is not 0 without an intervention; an intervention
+            that does not fit the model; or logits that are not finite at an m.
     """
-    config = config or GenerateConfig()
-    _check_points(m, intervention)
+    config, parts = config or GenerateConfig(), _parts(intervention)
+    m = [value if isinstance(value, tuple) else float(value) for value in m]
+    _check_points(m, parts)
     rows = _encode(template, prompts)
-    asks = [Ask(i, ids, float(value), opening) for value in m for i, (ids, opening) in enumerate(rows)]
+    asks = [Ask(i, ids, value, opening) for value in m for i, (ids, opening) in enumerate(rows)]
     done = _finished(journal, m)
     have = {(answer.index, answer.m) for answer in done}
     with frozen(model), torch.no_grad():
-        writer = RowWriter(model, template, intervention, config)
+        writer = RowWriter(model, template, parts, config)
         for batch in plan_rows(asks, config, device_of(model)):  # the same batches whatever is done already
             missing = [(ask.index, ask.m) not in have for ask in batch]
             if not any(missing):
@@ -95,25 +98,34 @@ def generate_texts(
                         journal.append(asdict(done[-1]))
             if progress is not None:
                 progress(len(done), len(asks))
-    place = {float(value): k for k, value in enumerate(m)}
+    place = {value: k for k, value in enumerate(m)}
     return sorted(done, key=lambda answer: (place[answer.m], answer.index))
 
 
-def _finished(journal: Journal | None, m: Sequence[float]) -> list[Generated]:
+def _parts(intervention: Intervention | Sequence[Intervention] | None) -> tuple[Intervention, ...]:
+    if intervention is None:
+        return ()
+    return (intervention,) if isinstance(intervention, Intervention) else tuple(intervention)
+
+
+def _finished(journal: Journal | None, m: Sequence[Strengths]) -> list[Generated]:
     """The finished answers in a journal at the requested m; it may hold other m too."""
-    answers = [Generated(**record) for record in (journal.records if journal else ())]
+    answers = [Generated(**{**one, "m": _read_m(one["m"])}) for one in (journal.records if journal else ())]
     return [answer for answer in answers if answer.m in m]
 
 
-def _check_points(m: Sequence[float], intervention: Intervention | None) -> None:
+def _read_m(stored: Any) -> Strengths:
+    return tuple(stored) if isinstance(stored, list) else stored
+
+
+def _check_points(m: Sequence[Strengths], parts: Sequence[Intervention]) -> None:
     require(len(m) > 0, "there is no m to generate at: name at least one")
     require(len(set(m)) == len(m), f"m holds a value twice: {list(m)}")
     for value in m:
-        require(math.isfinite(value), f"m is {value}, must be finite")
-        require(
-            value == 0 or intervention is not None,
-            f"m is {value}, but there is no intervention: give one, or m = 0",
-        )
+        each = value if isinstance(value, tuple) else (value,)
+        require(all(map(math.isfinite, each)), f"m is {value}, must be finite")
+        require(not any(each) or bool(parts), f"m is {value}, but there is no intervention: give one, or m = 0")
+        strengths_of(value, len(parts))
 
 
 def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[Ids, int]]:
@@ -153,7 +165,7 @@ def greedy_rows(
     encoded = _encode(template, prompts)
     answers: dict[int, tuple[int, ...]] = {}
     with frozen(model), torch.no_grad():
-        writer = RowWriter(model, template, None, config)
+        writer = RowWriter(model, template, (), config)
         for batch in plan_rows([Ask(i, ids, 0.0) for i, (ids, _) in enumerate(encoded)], config, device_of(model)):
             for ask, ids in zip(batch, writer.continue_rows(batch), strict=True):
                 answers[ask.index] = _through(ids, writer.stops)
@@ -165,8 +177,8 @@ def reply(
     model: nn.Module,
     template: Template,
     prompt: Ids,
-    intervention: Intervention | None,
-    m: float,
+    intervention: Intervention | Sequence[Intervention] | None,
+    m: Strengths,
     config: GenerateConfig | None = None,
 ) -> str:
     """Generate the answer to one prompt given as token ids, e.g. a conversation's.
@@ -175,15 +187,15 @@ def reply(
         model: the model that writes.
         template: that made the ids.
         prompt: ids of everything before the answer.
-        intervention: what steers; the bare model where None.
-        m: its strength.
+        intervention: what steers, one or several; the bare model where None.
+        m: its strength, or one of each.
         config: lengths and sampling; greedy where None.
 
     Raises:
-        ConfigError: an intervention that does not fit the model.
+        ConfigError: an intervention that does not fit the model, or logits that are not finite.
     """
     with frozen(model):
-        writer = RowWriter(model, template, intervention, config or GenerateConfig())
+        writer = RowWriter(model, template, _parts(intervention), config or GenerateConfig())
         opening = prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
         (ids,) = writer.continue_rows([Ask(0, prompt, m, opening)])
     return template.decode(_until(ids, writer.stops))

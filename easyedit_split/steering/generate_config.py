@@ -1,7 +1,4 @@
-"""Settings of generation that this package controls; all others come from the model's generation config.
-
-The model folder's ``generation_config`` is never asked whether to sample, how many beams to keep or how long to go on.
-"""
+"""Settings of generation that this package controls; ``own_generation`` says what else counts of the model's own."""
 
 from __future__ import annotations
 

@@ -21,7 +21,9 @@ from ..model.linear_map import linear_map
 from ..model.sites import RESIDUAL, Site, blocks_of, called_modules, widths
 from ..types import ConfigError
 from .attachment import Attachment
+from .compiled import uncompiled
 from .forms.base import Factor, Form, Strength
+from .generate_calls import told_by_generate
 from .report import Tally, check_report
 
 Delta: TypeAlias = Callable[[Form, Tensor, Strength], Tensor]
@@ -137,11 +139,14 @@ def hooked(
         ConfigError: as ``attach`` says.
     """
     attachment.intervention.onto(model)
+    reached = called_modules(model)
     names = {id(module): name for name, module in model.named_modules()}
     with ExitStack() as stack:
         for site in attachment.intervention.sites:
             _attach_site(stack, attachment, model, site, delta or plain_delta, names)
         at_each_call(stack, model, attachment.enter_call)
+        stack.enter_context(told_by_generate(reached, attachment))
+        stack.enter_context(uncompiled())
         yield attachment
     attachment.require_steered()
     if check:

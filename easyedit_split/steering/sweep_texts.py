@@ -58,5 +58,9 @@ def sweep_texts(
                 progress(before + done, total)
 
         answers = generate_texts(model, template, texts, artifact[concept], m, config=config, progress=report)
-        rows += [(concept, a.m, None if per_m is None else per_m * a.m, a.prompt, a.text) for a in answers]
+        strengths = (value for value in m for _ in texts)  # answers come by m, then by prompt
+        rows += [
+            (concept, value, None if per_m is None else per_m * value, a.prompt, a.text)
+            for value, a in zip(strengths, answers, strict=True)
+        ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

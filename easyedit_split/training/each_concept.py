@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from ..datasets.base import PairTable
-from ..model.load import describe, name_of
+from ..model.describe import describe, name_of
 from ..scoring.encode_table import encode_table
 from ..scoring.engine.config import EngineConfig
 from ..steering.artifact import CONFIG_FILE, Artifact

@@ -24,6 +24,7 @@ from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .answers import AnswerSource, answers_for
 from .closed_form import fit_closed_form
+from .gradients import gradients_on
 from .natural_lr import in_plain_units
 from .objectives.base import FittedObjective, TrainedObjective
 from .one_run import DrawnStep, TrainingRun
@@ -61,7 +62,7 @@ def train_intervention(
         ConfigError: no pairs, or a configuration that does not fit the model.
         TrainingStopped: a loss, gradient or update was not finite.
     """
-    with frozen(model):
+    with gradients_on(model), frozen(model):
         started = start_run(model, template, pairs, run, concept, engine)
         if not isinstance(started, TrainingRun):
             return started, ()

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from ..datasets.base import PairTable
+from ..model.describe import describe, name_of
 from ..model.hooks import device_of
-from ..model.load import describe, name_of
 from ..model.sites import RESIDUAL, Site, hidden_size, widths
 from ..steering.self_check import is_block_output
 from ..text.encode_pairs import EncodedPairs

@@ -25,6 +25,7 @@ from ..steering.intervention import Intervention
 from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from .answers import LossPart, joined
+from .gradients import gradients_on
 from .loop import start_run, train_started
 from .one_run import DrawnStep, TrainingRun
 from .run_config import RunConfig
@@ -106,7 +107,7 @@ def train_together(
     if stacked is None:
         stacked = device_of(model).type != "cpu"
     results: dict[int, TrainedCell] = {}
-    with frozen(model):
+    with gradients_on(model), frozen(model):
         if stacked and not config.plain:
             runs = dict(_started(model, cells, config, results))
             places = {run: place for place, run in runs.items()}

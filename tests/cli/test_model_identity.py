@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from easyedit_split.analysis import read_sweep
-from easyedit_split.model.load import describe, load_model
+from easyedit_split.model.describe import describe
+from easyedit_split.model.load import load_model
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.sweep_curves import mean_curve
 from easyedit_split.text.prompt_tokens import tokenizer_hash

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
+from easyedit_split.model.describe import describe
 from easyedit_split.model.hooks import activations
-from easyedit_split.model.load import describe, load_model
+from easyedit_split.model.load import load_model
 from easyedit_split.model.maps import map_widths
 from easyedit_split.model.sites import (
     FAMILIES,

@@ -11,8 +11,10 @@ import safetensors.torch
 import torch
 from transformers import AutoModelForCausalLM
 
+from easyedit_split.model.describe import describe, name_of
 from easyedit_split.model.hooks import activations, frozen, full_precision_head
-from easyedit_split.model.load import DTYPES, describe, load_model, model_path, name_of, parse_dtype
+from easyedit_split.model.load import load_model, model_path
+from easyedit_split.model.load_options import DTYPES, parse_dtype
 from easyedit_split.model.sites import Site
 from easyedit_split.types import ConfigError
 
@@ -80,7 +82,7 @@ def test_describe_is_plain_and_complete(tmp_path: Path) -> None:
     found = describe(model, "tiny", "main")
     assert json.loads(json.dumps(found)) == found == {
         "id": "tiny", "revision": "main", "model_type": "qwen2", "hidden_size": 32, "num_hidden_layers": 3,
-        "dtype": "float32", "attention": "eager",
+        "dtype": "float32", "attention": "eager", "quantization": "none", "adapters": [],
     }  # fmt: skip
     assert describe(model, "tiny")["revision"] is None
     model.config._commit_hash = "abc1"  # as transformers notes it of the hub

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easyedit_split.model.load import describe
+from easyedit_split.model.describe import describe
 from easyedit_split.scoring.score import plain_scores_over_m, score
 from easyedit_split.scoring.sweep_encoded import by_concept, sweep_encoded
 from easyedit_split.steering.artifact import Artifact

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from easyedit_split.model.load import describe
+from easyedit_split.model.describe import describe
 from easyedit_split.steering.artifact import Artifact
 
 from ..small import made, world

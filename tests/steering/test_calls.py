@@ -72,11 +72,15 @@ def test_an_answer_written_without_a_cache_is_refused_where_prompts_count() -> N
             with attach(model, intervention, 1.0):
                 model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **settings)
             continue
+        with attach(model, intervention, 1.0):
+            model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **settings)  # says what its prompts are
         with (
             attach(model, intervention, 1.0),
             pytest.raises(ConfigError, match=r"writes without a cache.*use_cache=True"),
         ):
-            model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **settings)
+            longer = torch.cat([ids, ids[:, :1]], -1)
+            for row in (ids, longer):  # a loop of the caller's own
+                model(input_ids=row, use_cache=False)
         with attach(model, intervention, 1.0):  # prompts one after another are no answer
             for prompts in (ids, ids[:, :3], torch.cat([ids, ids], -1), ids + 1):
                 model(input_ids=prompts)

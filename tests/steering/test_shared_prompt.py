@@ -40,7 +40,7 @@ def first_and_second_logits(model: Any, intervention: Any, constant: list[int] |
     handle = model.lm_head.register_forward_hook(lambda module, args, out: heard.append(out[:, -1].clone()))
     prefixes = torch.tensor([4, 4, 4, 4, 0])
     with attach(model, intervention, M) as attachment, torch.no_grad():
-        rows = Rows(attachment, M, batch.prompt_lengths, prefixes)
+        rows = Rows([attachment], M[None], batch.prompt_lengths, prefixes)
         model.generate(
             input_ids=batch.input_ids, attention_mask=batch.attention_mask, max_new_tokens=2, do_sample=False,
             pad_token_id=0, eos_token_id=None, custom_generate=Decoding(batch, 0, None, rows, shared),

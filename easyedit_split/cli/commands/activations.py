@@ -9,17 +9,17 @@ from typing import Annotated
 import typer
 
 from ...config import TokenConfig, require
+from ...model.load_options import LoadOptions
 from ...scoring.activations import collect_activations, write_activations
 from ...scoring.encode_table import encode_table
 from ...steering.artifact import Artifact
 from ...text.prompt_tokens import Template
 from ..console import console, say_written
 from ..inputs import open_data, open_model
+from ..loading import DEFAULTS, loads_model
 from ..options import (
     DataOption,
-    DeviceOption,
     DropBadOption,
-    DtypeOption,
     MaxLengthOption,
     ModelOption,
     OverwriteOption,
@@ -32,6 +32,7 @@ EPILOG = """Example: easyedit-split activations --model testbed:gemma2 --data te
 --intervention power-vector --out acts.npz"""
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
@@ -46,8 +47,7 @@ def command(  # noqa: DOC101, DOC103
     seed: Annotated[int, typer.Option(help="Seed of the random choice of rows.")] = 0,
     max_length: MaxLengthOption = None,
     drop_bad: DropBadOption = False,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Collect activations at one layer, and their change at m = 1 (Fig. 3, Assumptions 4.1, 4.2)."""
@@ -56,7 +56,7 @@ def command(  # noqa: DOC101, DOC103
     check_file(to, overwrite)
     artifact = None if intervention is None else Artifact.from_pretrained(intervention)
     table = open_data(data, split, default_split="test", seed=split_seed, drop_bad=drop_bad)
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, loading)
     if artifact is not None:
         artifact.check_model(network)
     tokens = TokenConfig() if artifact is None else artifact.tokens

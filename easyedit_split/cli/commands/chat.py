@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
+from ...model.load_options import LoadOptions
 from ...registry import nearest
-from ...steering.artifact import Artifact
+from ...steering.finite_logits import Strengths, is_steered, shown
 from ...steering.generate import GenerateConfig, reply
 from ...steering.strength_grid import StrengthGrid, parse_strengths
 from ...text.prompt_tokens import Template
 from ...types import ConfigError, DataError
 from ..console import console, out, say
 from ..inputs import open_model
-from ..options import DeviceOption, DtypeOption, InterventionOption, ModelOption
-from .apply import concept_of
+from ..loading import DEFAULTS, loads_model
+from ..options import InterventionsOption, ModelOption
+from ..several import NamedIntervention, check_models, read_several, tokens_of_all
 
 EPILOG = "Example: easyedit-split chat --model smollm2 --intervention cheerful/artifact"
 HELP = """/m 4 or /m r:0.4   set the strength            /bare   show the unsteered answer too, or not
@@ -31,15 +33,15 @@ class Session:
 
     Attributes:
         answer: ``(text, earlier turns, m) -> text``; m = 0 is the bare model.
-        r_per_m: what m = 1 is worth in r; None where nobody measured it.
-        m: strength of the answers.
+        r_per_m: what m = 1 is worth in r, of several interventions each; None where nobody measured it.
+        m: strength of the answers, of several interventions one each.
         bare: whether the bare model answers beside.
         turns: queries and steered answers so far.
     """
 
-    answer: Callable[[str, tuple[tuple[str, str], ...], float], str]
-    r_per_m: float | None
-    m: float
+    answer: Callable[[str, tuple[tuple[str, str], ...], Strengths], str]
+    r_per_m: float | tuple[float | None, ...] | None
+    m: Strengths
     bare: bool = False
     turns: tuple[tuple[str, str], ...] = field(default=())
 
@@ -52,7 +54,7 @@ class Session:
         Raises:
             DataError: the query holds a special token.
         """
-        shown = [("unsteered", self.answer(text, self.turns, 0.0))] if self.bare and self.m != 0 else []
+        shown = [("unsteered", self.answer(text, self.turns, 0.0))] if self.bare and is_steered(self.m) else []
         steered = self.answer(text, self.turns, self.m)
         shown.append((self.label, steered))
         return replace(self, turns=(*self.turns, (text, steered))), shown
@@ -60,8 +62,10 @@ class Session:
     @property
     def label(self) -> str:
         """Text that names the current strength."""
-        if self.m == 0:
+        if not is_steered(self.m):
             return "unsteered"
+        if isinstance(self.m, tuple) or isinstance(self.r_per_m, tuple):
+            return f"m = {shown(self.m)}"
         return f"m = {self.m:.3g}" + ("" if self.r_per_m is None else f" (r = {self.m * self.r_per_m:.2g})")
 
     def told(self, line: str) -> tuple[Session | None, str]:
@@ -89,8 +93,28 @@ class Session:
         return known[name](rest.strip())
 
     def _strength(self, text: str) -> tuple[Session, str]:
-        session = replace(self, m=parse_strength(text, self.r_per_m, "/m"))
+        session = replace(self, m=parse_session_m(text, self.r_per_m, "/m"))
         return session, session.label
+
+
+def parse_session_m(text: str, r_per_m: float | tuple[float | None, ...] | None, where: str) -> Strengths:
+    """Parse the strength of a session: one, or of several interventions one for all or one each, with spaces.
+
+    Args:
+        text: as the user wrote it: ``4``, ``r:0.4`` or ``4 -2``.
+        r_per_m: what m = 1 is worth in r, of several interventions each.
+        where: what the text is called in messages.
+
+    Raises:
+        ConfigError: not one strength, or not one each.
+    """
+    if not isinstance(r_per_m, tuple):
+        return parse_strength(text, r_per_m, where)
+    words = text.split()
+    if len(words) not in (1, len(r_per_m)):
+        raise ConfigError(f"{where} {text}: give one strength, or one for each of {len(r_per_m)} interventions")
+    words = words * len(r_per_m) if len(words) == 1 else words
+    return tuple(parse_strength(word, unit, where) for word, unit in zip(words, r_per_m, strict=True))
 
 
 def parse_strength(text: str, r_per_m: float | None, where: str) -> float:
@@ -112,45 +136,60 @@ def parse_strength(text: str, r_per_m: float | None, where: str) -> float:
     return grid.in_m(r_per_m or 0.0)[0]
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
-    intervention: InterventionOption,
-    m: Annotated[str | None, typer.Option(help="Strength, e.g. 4 or r:0.4. Default: the stored m, else 1.")] = None,
+    intervention: InterventionsOption,
+    m: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Strength, e.g. 4 or r:0.4. Default: the stored m, else 1. With several interventions once for "
+            "all, or once for each."
+        ),
+    ] = None,
     concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 80,
     bare: Annotated[bool, typer.Option("--bare", help="Also show the unsteered answer.")] = False,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
 ) -> None:
     """Chat with a steered model; /help lists the commands that change the settings."""
-    artifact = Artifact.from_pretrained(intervention)
-    name = concept_of(artifact, concept)
-    per_m = artifact.unit.r_per_m if artifact.unit else None
-    own = artifact.chosen.get(name)
-    strength = parse_strength(m, per_m, "--m") if m is not None else own.m1 if own else 1.0
-    network, tokenizer = open_model(model, dtype, device)
-    for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
-        say(f"the artifact's model differs: {note}", "yellow")
-    answer = answerer(network, tokenizer, artifact, name, GenerateConfig(max_new_tokens=max_new_tokens))
+    chosen = read_several(intervention, concept)
+    units = tuple(one.r_per_m for one in chosen)
+    per_m = units if len(chosen) > 1 else units[0]
+    strength = parse_session_m(" ".join(m), per_m, "--m") if m else stored(chosen)
+    network, tokenizer = open_model(model, loading)
+    check_models(chosen, network, tokenizer, model)
+    answer = answerer(network, tokenizer, chosen, GenerateConfig(max_new_tokens=max_new_tokens))
     talk(Session(answer, per_m, strength, bare))
 
 
+def stored(chosen: Sequence[NamedIntervention]) -> Strengths:
+    """The strengths that artifacts store, 1 where they store none.
+
+    Args:
+        chosen: what steers.
+    """
+    kept = (one.artifact.chosen.get(one.concept) for one in chosen)
+    each = tuple(1.0 if own is None else own.m1 for own in kept)
+    return each if len(each) > 1 else each[0]
+
+
 def answerer(
-    model: Any, tokenizer: Any, artifact: Artifact, concept: str, config: GenerateConfig
-) -> Callable[[str, tuple[tuple[str, str], ...], float], str]:
+    model: Any, tokenizer: Any, chosen: Sequence[NamedIntervention], config: GenerateConfig
+) -> Callable[[str, tuple[tuple[str, str], ...], Strengths], str]:
     """Function that generates the answer to a query after earlier turns, at a given m.
 
     Args:
         model: a Hugging Face causal LM.
         tokenizer: its tokenizer.
-        artifact: what steers.
-        concept: of the artifact.
+        chosen: what steers.
         config: lengths and sampling.
     """
-    template = Template(tokenizer, artifact.tokens)
+    template = Template(tokenizer, tokens_of_all(chosen))
+    parts = [one.intervention for one in chosen]
 
-    def answer(text: str, earlier: tuple[tuple[str, str], ...], m: float) -> str:
-        return reply(model, template, template.generation_prompt(text, earlier), artifact[concept], m, config)
+    def answer(text: str, earlier: tuple[tuple[str, str], ...], m: Strengths) -> str:
+        return reply(model, template, template.generation_prompt(text, earlier), parts, m, config)
 
     return answer
 

@@ -11,18 +11,21 @@ from rich.table import Table
 
 from ...datasets.base import DATASETS
 from ...easyedit import commands as bridge
+from ...model.load_options import LoadOptions
 from ...model.sites import FAMILIES
 from ...steering.forms.base import FORMS
 from ...training.objectives.base import OBJECTIVES
 from ...training.recipes import hparams_folder
 from ..console import out
-from ..options import MODEL_HELP, DeviceOption, DtypeOption
+from ..loading import DEFAULTS, loads_model
+from ..options import MODEL_HELP
 from .easyedit import HomeOption
 
 EPILOG = "Example: easyedit-split doctor --model smollm2"
 PACKAGES = ("easyedit-split", "torch", "transformers", "peft", "safetensors", "numpy", "scipy", "pandas", "matplotlib")
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     home: HomeOption = None,
     contract: Annotated[
@@ -31,14 +34,13 @@ def command(  # noqa: DOC101, DOC103
     model: Annotated[
         str | None, typer.Option("--model", help=f"Show instead what is steered exactly in a model: {MODEL_HELP}")
     ] = None,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
 ) -> None:
     """Show versions, device, attention backends, what is registered, and EasyEdit2; or what a model is like."""
     if model is not None:
         from ..examined import show_model
 
-        show_model(model, dtype, device)
+        show_model(model, loading)
         return
     shown = Table(box=None, show_header=False)
     for key, value in [*facts().items(), *bridge.doctor(home)]:

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ...config import require
 from ...model.hooks import device_of
+from ...model.load_options import LoadOptions
 from ...steering.artifact import HISTORY_FILE, Artifact
 from ...steering.attach import Applied, attach
 from ...steering.intervention import InterventionConfig
@@ -23,19 +24,20 @@ from ...text.prompt_tokens import Template
 from ...types import ArtifactError
 from ..console import out, say
 from ..inputs import open_model
-from ..options import MODEL_HELP, DeviceOption, DtypeOption
+from ..loading import DEFAULTS, loads_model
+from ..options import MODEL_HELP
 
 EPILOG = "Example: easyedit-split inspect power-vector --model testbed:gemma2"
 PROMPT = "Tell me in one sentence what you would do."
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     folder: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     model: Annotated[str | None, typer.Option(help=f"Apply it to one prompt of this model. {MODEL_HELP}")] = None,
     m: Annotated[float | None, typer.Option(help="Strength m for --model. Default: the stored m, else 1.")] = None,
     prompt: Annotated[str, typer.Option(help="Prompt for --model.")] = PROMPT,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
 ) -> None:
     """Show an intervention; with --model apply it once and report modules, tokens and relative size of the change."""
     require(bool(prompt.strip()), "--prompt is empty: give it a text")
@@ -45,7 +47,7 @@ def command(  # noqa: DOC101, DOC103
     print_artifact(artifact, losses)
     if model is None:
         return
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, loading)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
     template = Template(tokenizer, artifact.tokens)

@@ -11,6 +11,7 @@ from rich.table import Table
 from ...config import parse_grid
 from ...judges.base import learns
 from ...judges.judge_texts import judge_texts
+from ...model.load_options import LoadOptions
 from ...steering.artifact import Artifact
 from ...steering.generate import GenerateConfig
 from ...sweep_table import check_suffix, write_table
@@ -18,11 +19,10 @@ from ...text.prompt_tokens import Template
 from ...types import ConfigError
 from ..console import bar, out, say, say_written
 from ..inputs import open_data, open_model
+from ..loading import DEFAULTS, loads_model
 from ..options import (
     ColumnsOption,
     DataOption,
-    DeviceOption,
-    DtypeOption,
     InterventionOption,
     ModelOption,
     OverwriteOption,
@@ -35,6 +35,7 @@ EPILOG = """Example: easyedit-split judge --model testbed:gemma2 --data testbed:
 TOLD_APART = 0.8
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
@@ -52,8 +53,7 @@ def command(  # noqa: DOC101, DOC103
     columns: ColumnsOption = None,
     limit: Annotated[int, typer.Option(help="Number of prompts (of each concept).")] = 16,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score steered texts by a judge, by default the unsteered model: concept, fluency, relevance, faults, 0 to 2 each
@@ -69,7 +69,7 @@ def command(  # noqa: DOC101, DOC103
     known = cast(Literal["dev", "test"], split)
     training = open_data(data, "train", default_split="train", seed=split_seed, columns=columns) if calibrated else ()
     held_out = open_data(data, known, default_split=known, seed=split_seed, columns=columns, limit=limit)
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, loading)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
     config = GenerateConfig(max_new_tokens)

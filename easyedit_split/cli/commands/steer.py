@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from ...datasets.base import PairTable
+from ...model.load_options import LoadOptions
 from ...study.plan import SteerPlan, data_for
 from ...study.report import ARTIFACT, FILES, gains, one_line, strength_names, usage, write_result
 from ...study.steer import SteerResult, steer
@@ -16,12 +17,11 @@ from ...training.objectives.base import OBJECTIVES
 from ..console import ConsoleTeller, out, say, say_written
 from ..inputs import open_model, parse_columns
 from ..layers import AUTO, parse_layers, print_scan
+from ..loading import DEFAULTS, loads_model
 from ..options import (
     ColumnsOption,
     DataOption,
-    DeviceOption,
     DropBadOption,
-    DtypeOption,
     ModelOption,
     OverwriteOption,
     SplitSeedOption,
@@ -35,6 +35,7 @@ Example: easyedit-split steer --model smollm2 --data pairs.jsonl --objective all
 ALL = "all"
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
@@ -71,8 +72,7 @@ def command(  # noqa: DOC101, DOC103
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
     drop_bad: DropBadOption = False,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a steered model from pairs: choose a layer, train, sweep, choose m, measure side effects, report."""
@@ -92,7 +92,7 @@ def command(  # noqa: DOC101, DOC103
         texts=texts,
         max_new_tokens=max_new_tokens,
     )
-    run_plan(model, data, plan, to, split_seed, parse_columns(columns), drop_bad, dtype, device, overwrite)
+    run_plan(model, data, plan, to, split_seed, parse_columns(columns), drop_bad, loading, overwrite)
 
 
 def run_plan(
@@ -103,8 +103,7 @@ def run_plan(
     split_seed: int = 0,
     columns: dict[str, str] | None = None,
     drop_bad: bool = False,
-    dtype: str | None = None,
-    device: str | None = None,
+    loading: LoadOptions = DEFAULTS,
     overwrite: bool = False,
 ) -> SteerResult:
     """Run a plan, print its results and write them to a folder.
@@ -117,8 +116,7 @@ def run_plan(
         split_seed: ``--split-seed``.
         columns: ``--columns``, read.
         drop_bad: ``--drop-bad``.
-        dtype: ``--dtype``.
-        device: ``--device``.
+        loading: how the model is loaded.
         overwrite: ``--overwrite``.
     """
     check_folder(to / ARTIFACT, overwrite)
@@ -126,7 +124,7 @@ def run_plan(
         check_file(to / name, overwrite)
     pairs = data_for(data, plan, seed=split_seed, columns=columns, drop_bad=drop_bad)
     say_pairs(pairs.training, pairs.test)
-    network, tokenizer = open_model(model, dtype, device)
+    network, tokenizer = open_model(model, loading)
     result = steer(network, tokenizer, pairs, plan, model_name=model, tell=ConsoleTeller())
     write_result(result, to, overwrite=overwrite)
     print_result(result, to)

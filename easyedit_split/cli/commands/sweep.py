@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -9,28 +10,28 @@ import pandas as pd
 
 from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
+from ...model.load_options import LoadOptions
 from ...scoring.crew import crew_here
 from ...scoring.sweep_pairs import known_unit, sweep_pairs, with_max_length
 from ...steering.artifact import Artifact
 from ...steering.strength_grid import AUTO, parse_strengths
 from ...storage import Journal
 from ...sweep_curves import check_aggregate, curves_of
-from ...sweep_table import check_suffix, write_table
+from ...sweep_table import check_suffix, finite_points, write_table
 from ...types import ConfigError
 from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
 from ..console import bar, say, say_written, speak
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_data, open_model
+from ..loading import DEFAULTS, loads_model
 from ..options import (
     AggregateOption,
     CollateralOption,
     ColumnsOption,
     ConceptIdOption,
     DataOption,
-    DeviceOption,
     DropBadOption,
-    DtypeOption,
     GridOption,
     InterventionOption,
     LimitOption,
@@ -52,6 +53,7 @@ EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:
 --m -20:20:41 --out power.parquet"""
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
@@ -70,8 +72,7 @@ def command(  # noqa: DOC101, DOC103
     collateral: CollateralOption = False,
     texts: TextsOption = None,
     drop_bad: DropBadOption = False,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
     overwrite: OverwriteOption = False,
@@ -89,7 +90,7 @@ def command(  # noqa: DOC101, DOC103
     _check_outputs(to, collateral, texts, overwrite)
     artifact = with_max_length(Artifact.from_pretrained(intervention), max_length)
     table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
-    network, tokenizer = open_model(model, dtype, device or crew.device)
+    network, tokenizer = open_model(model, loading if loading.device else replace(loading, device=crew.device))
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
     points = grid.in_m(unit.r_per_m if unit else 0.0)
     journal = Journal.beside(to, _identity(artifact, engine, network, tokenizer, model, table), crew.rank)
@@ -133,8 +134,9 @@ def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal) -> N
     """Write the table; print its means over pairs, the loss of utility, and its path."""
     write_table(table, to)
     journal.finish()
-    print_summary(table, aggregate=aggregate)
-    for curve in curves_of(table):
+    known = finite_points(table, to.name)
+    print_summary(known, aggregate=aggregate)
+    for curve in curves_of(known):
         say(decay_report(curve))
     say_written(f"{len(table)} rows", to)
 
@@ -151,7 +153,7 @@ def _write_beside(
     texts: int | None,
 ) -> None:
     """Measure and write the requested additions, side effects and texts, at every m of the table."""
-    swept = [float(value) for value in scored["m1"].unique()]
+    swept = [float(value) for value in finite_points(scored, str(to))["m1"].unique()] if collateral or texts else []
     if collateral:
         measure_collateral(network, tokenizer, artifact, swept, beside(to, COLLATERAL))
     if texts is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.base import PairTable
+from ...model.load_options import LoadOptions
 from ...scoring.engine.engine import EngineConfig
 from ...steering.artifact import Artifact
 from ...training.recipes import Recipe, compose
@@ -18,15 +19,14 @@ from ..each_concept import EachConceptOption, train_each
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..inputs import open_data, open_model
 from ..layers import AUTO, choose_layer, parse_layers
+from ..loading import DEFAULTS, loads_model
 from ..options import (
     ArtifactOutOption,
     ColumnsOption,
     ConceptIdOption,
     ConfigOption,
     DataOption,
-    DeviceOption,
     DropBadOption,
-    DtypeOption,
     FormOption,
     LayerOption,
     LimitOption,
@@ -49,6 +49,7 @@ EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:
 --layer 3 --out power-vector"""
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
@@ -68,8 +69,7 @@ def command(  # noqa: DOC101, DOC103
     max_length: TrainMaxLengthOption = None,
     unpaired: UnpairedOption = False,
     drop_bad: DropBadOption = False,
-    dtype: DtypeOption = None,
-    device: DeviceOption = None,
+    loading: LoadOptions = DEFAULTS,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
     each_concept: EachConceptOption = False,
@@ -93,13 +93,11 @@ def command(  # noqa: DOC101, DOC103
                 "--unpaired has no pairs for a layer scan or --each-concept: name a block, e.g. --layer 20"
             )
         refused = {"--split": split, "--columns": columns, "--limit": limit}
-        artifact = fit_unpaired(
-            model, data, run, concept_id, drop_bad=drop_bad, dtype=dtype, device=device, refused=refused
-        )
+        artifact = fit_unpaired(model, data, run, concept_id, drop_bad=drop_bad, loading=loading, refused=refused)
         write_artifact(artifact, run, to, overwrite)
         return
     table = open_data(data, split, "train", split_seed, columns, concept_id, drop_bad, limit)
-    network, tokenizer = open_model(model, dtype, device, () if scanned else run.sites)
+    network, tokenizer = open_model(model, loading, () if scanned else run.sites)
     if scanned:
         chosen = choose_layer(network, tokenizer, table, run.tokens, drop_bad=drop_bad)
         run = dataclasses.replace(run, layers=(chosen,))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...model.head_weight import HeadWeight
+from ...model.head_weight import HeadWeight, unreadable
 from ...model.hooks import device_of
 from ...model.maps import map_widths, split_rows
 from ...model.sites import RESIDUAL, Site, block_list, decoder_of, find_linear, hidden_size
@@ -140,10 +140,10 @@ class Anatomy:
         Tried on a short call: what the model gives has to be what head and soft-cap give.
         """
         head = self.model.get_output_embeddings()  # type: ignore[operator]
-        weight = getattr(head, "weight", None)
+        weight: Any = getattr(head, "weight", None)
         hidden = None if self.on_meta else self._probed()
         cap = getattr(self.config, "final_logit_softcapping", None)
-        if not isinstance(weight, Tensor) or not weight.dtype.is_floating_point or weight.ndim != 2:
+        if not isinstance(weight, Tensor) or (not self.on_meta and unreadable(head) is not None):
             return None
         if head._forward_hooks or head._forward_pre_hooks:
             return None

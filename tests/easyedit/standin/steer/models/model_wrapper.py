@@ -84,10 +84,13 @@ class BaseModelWrapper:
         self.use_chat, self.model_name_or_path = hparams.use_chat_template, hparams.model_name_or_path
         self.dtype = DTYPES_DICT.get(hparams.dtype, torch.float32)
         self.tokenizer = AutoTokenizer.from_pretrained(hparams.model_name_or_path)
-        self.model = AutoModelForCausalLM.from_pretrained(hparams.model_name_or_path, dtype=self.dtype).eval()
+        self.model = self._load_hf_model().eval()
         layers = self._decoder_layers()
         for i, layer in enumerate(layers):
             layers[i] = BlockOutputWrapper(layer)
+
+    def _load_hf_model(self):
+        return AutoModelForCausalLM.from_pretrained(self.model_name_or_path, dtype=self.dtype)
 
     def _decoder_layers(self):
         return self.model.model.layers
