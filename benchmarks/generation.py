@@ -34,6 +34,7 @@ from easyedit_split.steering.continue_rows import Ask, RowWriter, plan_rows, sto
 from easyedit_split.steering.generate_config import GenerateConfig
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
+from easyedit_split.text.openings import prefix_lengths
 from easyedit_split.text.prompt_tokens import Template
 
 Answers = dict[tuple[int, float], list[int]]
@@ -91,7 +92,9 @@ def one_m_at_a_time(job: Job, rows: int = 8) -> Answers:
 def all_m(job: Job) -> Answers:
     """Generate with rows of all m in one batch."""
     writer = RowWriter(job.model, job.template, [job.intervention], job.config)
-    asks = [Ask(i, ids, m) for m in job.m for i, ids in enumerate(job.prompts)]
+    openings = prefix_lengths(job.prompts, job.template.prefix_ids, job.template.bos_id)
+    rows = list(zip(job.prompts, openings, strict=True))
+    asks = [Ask(i, ids, m, opening) for m in job.m for i, (ids, opening) in enumerate(rows)]
     answers: Answers = {}
     for batch in plan_rows(asks, job.config, device_of(job.model)):
         for ask, ids in zip(batch, writer.continue_rows(batch), strict=True):

@@ -139,8 +139,9 @@ class IdsAlone(Template):
 def our_texts(model: Any, intervention: Intervention | None, m: float) -> list[list[int]]:
     """Texts that the package's own writer gives, both prompts in one batch."""
     writer = RowWriter(model, IdsAlone(), [intervention] if intervention else [], GenerateConfig(max_new_tokens=STEPS))
+    asks = [Ask(i, ids, m, len(PREFIX)) for i, ids in enumerate(PROMPTS)]
     with torch.no_grad():
-        return [ids[:STEPS] for ids in writer.continue_rows([Ask(i, ids, m) for i, ids in enumerate(PROMPTS)])]
+        return [ids[:STEPS] for ids in writer.continue_rows(asks)]
 
 
 def steered(model: Any, form: str, site: Site) -> list[Intervention]:
