@@ -200,11 +200,15 @@ class TokenConfig:
         chat_template: ``auto`` uses the tokenizer's template where it has one; ``on`` insists; ``off`` never.
         system: a system prompt, folded into the user's turn where the template has no system role.
         score_end: score the end-of-turn (or end-of-text) token as part of the answer.
-        max_length: longest row allowed, in tokens; a longer one is an error, never cut.
+        max_length: longest row allowed, in tokens.
         template: arguments of the chat template, e.g. ``{"enable_thinking": False}``; one that it does not read is an
             error.
         think: leave thoughts open where the model writes; True by default where ``template`` sets ``enable_thinking``
             or ``thinking`` to true. Answers that are scored stand behind closed thoughts always.
+        style: how prompts are written: ``own``, or as EasyEdit2 writes them (``text.easyedit2_prompts``).
+        too_long: a row of more than ``max_length`` tokens is an error (``refuse``), or its answers are cut at the end
+            and it is named (``cut``).
+        strip_space: strip one leading space of an answer under a chat template.
         special_tokens: text that spells a special token is an error (``refuse``), its characters (``plain``, in answers
             and without a chat template), or the token (``read``, for prompts that are already rendered).
     """
@@ -215,6 +219,9 @@ class TokenConfig:
     max_length: int = 512
     template: dict[str, Any] = dataclasses.field(default_factory=dict)
     think: bool | None = None
+    style: Literal["own", "easyedit2"] = "own"
+    too_long: Literal["refuse", "cut"] = "refuse"
+    strip_space: bool = True
     special_tokens: Literal["refuse", "plain", "read"] = "refuse"
 
     @property

@@ -36,12 +36,11 @@ def easyedit(
         prefer: whose method a name means that both have; None where that is an error.
     """
     package = logging.getLogger("easyedit_split")
-    if not package.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("easyedit-split: %(message)s"))
-        package.addHandler(handler)
-        package.setLevel(logging.INFO)
-        package.propagate = False  # Hydra's root handler would say everything twice
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("easyedit-split: %(message)s"))
+    package.handlers[:] = [handler]  # in place of the command line's own, which has no prefix
+    package.setLevel(logging.INFO)
+    package.propagate = False  # Hydra's root handler would say everything twice
     launcher.run(script, arguments, home=home, prefer=prefer)
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from ..model.hooks import device_of, finite_masks
 from ..text.batching import Batch, Row, collate, plan_batches
-from ..text.openings import Ids
+from ..text.openings import Ids, prefix_lengths
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .attach import attach
@@ -48,13 +48,13 @@ class Ask:
         index: number of its prompt.
         prompt: ids of everything before the answer.
         m: strength, or one of each intervention.
-        opening: tokens of the prompt's constant template prefix.
+        opening: tokens of the prompt's constant template prefix; None where only the interventions know it.
     """
 
     index: int
     prompt: Ids
     m: Strengths
-    opening: int = 0
+    opening: int | None = None
 
     @property
     def each(self) -> tuple[float, ...]:
@@ -148,7 +148,7 @@ class RowWriter:
         return self.continue_rows(asks)
 
     def _continue(self, asks: Sequence[Ask]) -> list[list[int]]:
-        rows = [Row(ask.prompt, (), ask.opening) for ask in asks]
+        rows = [Row(ask.prompt, (), self._opening(ask)) for ask in asks]
         batch = collate(rows, pad_id=self.template.pad_id, side="left").to(device_of(self.model))
         acting = () if all(ask.bare for ask in asks) else self.interventions
         strengths = [strengths_of(ask.m, len(acting)) for ask in asks]
@@ -187,9 +187,16 @@ class RowWriter:
         shared = self._shared(asks) if self.cached and selectable(self.model) else None
         return Decoding(batch, self.template.pad_id, draws, rows, shared, cached=self.cached, finite=finite)
 
+    def _opening(self, ask: Ask) -> int:
+        """Tokens of a prompt's constant opening, found by the interventions' own ids where the caller does not say."""
+        if ask.opening is not None:
+            return ask.opening
+        acts = [one.config for one in self.interventions]
+        return max((prefix_lengths([ask.prompt], c.prefix_ids, c.bos_id, c.openings)[0] for c in acts), default=0)
+
     def _shared(self, asks: Sequence[Ask]) -> SharedPrompt | None:
         """The part of the prompts that no m changes, which is run once for all rows; None where that saves nothing."""
-        prompts, prefixes = [ask.prompt for ask in asks], [ask.opening for ask in asks]
+        prompts, prefixes = [ask.prompt for ask in asks], [self._opening(ask) for ask in asks]
         lengths = [len(ids) for ids in prompts]
         each = [
             constant_lengths(one.config.positions, one.config.skip_prefix, lengths, prefixes)

@@ -88,8 +88,11 @@ def train_artifact(
             interventions[concept] = stop.intervention
             history[concept] = [dataclasses.asdict(step) for step in stop.history]
             raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
-    unit = measured_unit(model, encoded.rows, Artifact(interventions), template.pad_id)
-    return Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history)
+    asked = [row for row in encoded.rows if row.prompt]
+    if len(asked) == len(encoded.rows):  # answers alone (``style: easyedit2``) have no place to measure it
+        unit = measured_unit(model, asked, Artifact(interventions), template.pad_id)
+        record[UNIT_KEY] = dataclasses.asdict(unit)
+    return Artifact(interventions, record, history)
 
 
 def _trained(
