@@ -23,7 +23,8 @@ import pandas as pd
 from .. import log_odds
 from ..api import progress_bar
 from ..config import TokenConfig, build
-from ..storage import Journal, write_whole
+from ..files.journal import Journal
+from ..storage import write_whole
 from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
 from ..text.encode_pairs import EncodedPair

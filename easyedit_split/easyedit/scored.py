@@ -13,7 +13,7 @@ from torch import nn
 
 from ..config import TokenConfig
 from ..datasets.base import pairs_hash
-from ..storage import Journal
+from ..files.journal import Journal
 from ..text.conversation import in_front
 from ..text.encode_pairs import EncodedPair, encode_pairs
 from ..text.prompt_tokens import Template
