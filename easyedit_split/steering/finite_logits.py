@@ -67,8 +67,8 @@ class FiniteLogits:
                 "--dtype bfloat16 or float32"
             )
         raise ConfigError(
-            f"at m = {strength_text(m)} the logits are not finite: the steered values are more than {self.dtype} holds: "
-            "take a smaller |m|, or a wider dtype, e.g. --dtype bfloat16 or float32"
+            f"at m = {strength_text(m)} the logits are not finite: the steered values are more than {self.dtype} "
+            "holds: take a smaller |m|, or a wider dtype, e.g. --dtype bfloat16 or float32"
         )
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Any:
