@@ -64,9 +64,9 @@ class Live:
 
     def _attached(self) -> Attachment:
         """Put the hooks on, past ``attach``: a host's handlers may put and take them from several threads in turn."""
-        # before the hook of `attach`, so that it finds the call decided
+        limits = require_exact(self._model, self.intervention)  # calls the model of a family that is not registered
+        # before the hook of `hooked`, so that it finds the call decided
         at_each_call(self._stack, self._model, self._enter_call)
-        limits = require_exact(self._model, self.intervention)
         attachment = Attachment(self.intervention, self.m, limits=limits)
         return self._stack.enter_context(hooked(self._model, attachment, self._delta))
 
