@@ -79,7 +79,8 @@ def train_each_concept(
         DataError: a bad row (named), unless ``drop_bad``.
     """
     parts = _by_concept(table)
-    encode_table(table, Template(tokenizer, run.tokens), drop_bad=drop_bad)  # a bad row ends the run at its beginning
+    template = Template(tokenizer, run.tokens)
+    encode_table(table, template, drop_bad=drop_bad)  # a bad row ends the run at its beginning
     names = folder_names(parts)
     _claim(to, names, overwrite)
     wanted = _identity(model, tokenizer, run, model_name)
@@ -89,13 +90,20 @@ def train_each_concept(
     for done, (concept, part) in enumerate(parts.items(), 1):
         folder = to / names[concept]
         if not overwrite and (folder / CONFIG_FILE).exists():
-            _require_same(folder, wanted, part, tokenizer, run, drop_bad)
+            _require_same(folder, wanted, part, template, drop_bad)
             found.append(concept)
             folders[concept] = folder
         else:
             try:
                 made = train_artifact(
-                    model, tokenizer, part, run, model_name=model_name, drop_bad=drop_bad, engine=engine
+                    model,
+                    tokenizer,
+                    part,
+                    run,
+                    model_name=model_name,
+                    drop_bad=drop_bad,
+                    engine=engine,
+                    template=template,
                 )
                 folders[concept] = made.save_pretrained(folder, overwrite=overwrite)
             except RunStopped as stop:
@@ -145,14 +153,12 @@ def _identity(model: nn.Module, tokenizer: Any, run: RunConfig, model_name: str 
     return plain
 
 
-def _require_same(
-    folder: Path, wanted: dict[str, Any], part: PairTable, tokenizer: Any, run: RunConfig, drop_bad: bool
-) -> None:
+def _require_same(folder: Path, wanted: dict[str, Any], part: PairTable, template: Template, drop_bad: bool) -> None:
     """Raise unless the artifact that is there is of the same run on the same pairs."""
     record = Artifact.from_pretrained(folder).record
     other = [key for key, value in wanted.items() if record.get(key) != value]
     if not other:
-        data = data_record(part, encode_table(part, Template(tokenizer, run.tokens), drop_bad=drop_bad))
+        data = data_record(part, encode_table(part, template, drop_bad=drop_bad))
         same = record.get("data", {}).get("pairs_sha256") == data["pairs_sha256"]
         other = [] if same else ["data"]
     if other:
