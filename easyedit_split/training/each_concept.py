@@ -81,6 +81,7 @@ def train_each_concept(
     parts = _by_concept(table)
     template = Template(tokenizer, run.tokens)
     encode_table(table, template, drop_bad=drop_bad)  # a bad row ends the run at its beginning
+    settings: dict[str, Any] = {"model_name": model_name, "drop_bad": drop_bad, "engine": engine, "template": template}
     names = folder_names(parts)
     _claim(to, names, overwrite)
     wanted = _identity(model, tokenizer, run, model_name)
@@ -95,16 +96,7 @@ def train_each_concept(
             folders[concept] = folder
         else:
             try:
-                made = train_artifact(
-                    model,
-                    tokenizer,
-                    part,
-                    run,
-                    model_name=model_name,
-                    drop_bad=drop_bad,
-                    engine=engine,
-                    template=template,
-                )
+                made = train_artifact(model, tokenizer, part, run, **settings)
                 folders[concept] = made.save_pretrained(folder, overwrite=overwrite)
             except RunStopped as stop:
                 stopped[concept] = str(stop)
