@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/contracts tests/steering tests/scoring tests/text
 
-.PHONY: setup demo bench test test-pinned test-easyedit test-interop zoo check format docs figures clean
+.PHONY: setup demo bench test test-pinned test-easyedit test-interop zoo hard check format docs figures clean
 
 setup: $(STAMP)
 
@@ -69,6 +69,10 @@ $(PINNED)/.easyedit: $(PINNED)/.installed tests/easyedit/requirements.txt
 # Every architecture, tiny and random, against oracles; the table in docs/models.md is renewed.
 zoo: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo $(ARGS)
+
+# Hostile input, kills, full disks, two writers; the table in docs/safety.md is renewed. ARGS='--share 0.2' runs a fifth.
+hard: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hard --write $(ARGS)
 
 # llama.cpp and repeng open what is exported: in an environment of its own, with SmolLM2's own GGUF file as the model.
 # repeng comes without its dependencies: it asks for NumPy 1, and its reader needs none of it.

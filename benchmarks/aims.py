@@ -35,12 +35,12 @@ from effect import DATASETS, DIFF_MEAN_REACH, FORMS, MODELS
 
 from easyedit_split import Artifact, GenerateConfig, Pair, PairTable, Template, compose, load_dataset, load_model
 from easyedit_split.analysis import Collateral, JudgedTexts, curves_of, fit_sweep, look_closer, read_sweep, recommend
+from easyedit_split.files.journal import Journal
 from easyedit_split.judges.judge_texts import judge_texts
 from easyedit_split.judges.testbed import TestbedJudge
 from easyedit_split.scoring.collateral import collateral
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate_texts
-from easyedit_split.storage import Journal
 from easyedit_split.sweep_table import write_table
 from easyedit_split.training.train_pairs import train_artifact
 

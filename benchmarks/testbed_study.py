@@ -46,12 +46,12 @@ from easyedit_split.analysis import (
     recommend,
 )
 from easyedit_split.analysis.fit.sweep_fit import SweepFit
+from easyedit_split.files.journal import Journal
 from easyedit_split.judges.testbed import TestbedJudge
 from easyedit_split.model.sites import Site
 from easyedit_split.scoring.activations import collect_activations, write_activations
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.generate import generate_texts
-from easyedit_split.storage import Journal
 from easyedit_split.sweep_table import write_table
 from easyedit_split.text.encode_pairs import encode_pairs
 

@@ -24,7 +24,7 @@ _HOMES = {
     "Budget": "analysis",
     "Collateral": "analysis",
     "Generated": "steering.generate",
-    "Journal": "storage",
+    "Journal": "files.journal",
     "spread_of": "analysis",
     "ArtifactError": "types",
     "ConfigError": "types",
@@ -115,6 +115,7 @@ if TYPE_CHECKING:
     from .datasets.base import PairTable
     from .datasets.in_memory import as_pairs
     from .datasets.load import load_dataset
+    from .files.journal import Journal
     from .interop.exporting import export_artifact
     from .interop.importing import import_artifact
     from .model.load import load_model
@@ -123,7 +124,6 @@ if TYPE_CHECKING:
     from .steering.generate import GenerateConfig, Generated
     from .steering.intervention import Intervention
     from .steering.steering import Steering
-    from .storage import Journal
     from .sweep_curves import mean_curve
     from .sweep_table import read_sweep, write_table
     from .text.encode_pairs import encode_pairs

@@ -26,13 +26,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .analysis.grow import next_points
 from .config import TokenConfig, require
 from .datasets.in_memory import PairsLike, as_pairs
+from .files.journal import Journal
 from .log_odds import Normalize
 from .scoring.sweep_pairs import known_unit, sweep_pairs, with_max_length
 from .steering.artifact import Artifact
 from .steering.generate import GenerateConfig, Generated, generate_texts
 from .steering.steering import Steering
 from .steering.strength_grid import AUTO, parse_strengths
-from .storage import Journal
 from .text.conversation import as_prompt, is_messages
 from .text.prompt_tokens import Template
 from .training.layer_scan import best_layer, scan_pairs

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from .files.reading import shown
 from .registry import nearest
 from .types import ConfigError
 
@@ -46,7 +47,7 @@ def parse_grid(text: str, where: str = "grid") -> tuple[float, ...]:
             raise ValueError
     except ValueError:
         raise ConfigError(
-            f"{where}: {text!r} is not a grid; write start:stop:count (both ends included, e.g. -20:20:41) "
+            f"{where}: {shown(text)} is not a grid; write start:stop:count (both ends included, e.g. -20:20:41) "
             "or numbers with commas between (e.g. -4,0,4)"
         ) from None
     return tuple(v + 0.0 for v in values)  # -0.0 becomes 0.0
@@ -58,7 +59,9 @@ def _even_grid(text: str, where: str) -> list[float]:
     if not math.isfinite(high - low) or number < 1 or (number == 1 and low != high):
         raise ValueError
     if number > MOST_POINTS:
-        raise ConfigError(f"{where}: {text!r} asks for {number} points; allowed are up to {MOST_POINTS}: write fewer")
+        raise ConfigError(
+            f"{where}: {shown(text)} asks for {number} points; allowed are up to {MOST_POINTS}: write fewer"
+        )
     if number == 1 or low == high:
         return [low] * number
     inner = (np.linspace(low, high, number) - np.linspace(-high, -low, number)[::-1])[1:-1] / 2
@@ -74,18 +77,18 @@ def _check(value: Any, kind: Any, where: str) -> Any:
         if value in args and type(value) in {type(arg) for arg in args}:
             return value
         hint = nearest(str(value), tuple(str(a) for a in args))
-        raise ConfigError(f"{where}: {value!r} is not allowed{hint}")
+        raise ConfigError(f"{where}: {shown(value)} is not allowed{hint}")
     if origin is tuple:
         return _check_tuple(value, args[0], where)
     if origin is dict:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: {value!r} is a {type(value).__name__}, wanted a mapping of settings")
+            raise ConfigError(f"{where}: {shown(value)} is a {type(value).__name__}, wanted a mapping of settings")
         return dict(value)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return value if isinstance(value, kind) else build(kind, value, where)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise ConfigError(f"{where}: {value!r} is not a finite number")
+            raise ConfigError(f"{where}: {shown(value)} is not a finite number")
         return float(value)
     if kind is float and isinstance(value, str):  # as PyYAML reads 1e-4
         try:
@@ -95,7 +98,7 @@ def _check(value: Any, kind: Any, where: str) -> Any:
     if isinstance(kind, type) and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     name = getattr(kind, "__name__", str(kind))
-    raise ConfigError(f"{where}: {value!r} is a {type(value).__name__}, wanted {name}")
+    raise ConfigError(f"{where}: {shown(value)} is a {type(value).__name__}, wanted {name}")
 
 
 def _check_union(value: Any, args: tuple[Any, ...], where: str) -> Any:
@@ -109,14 +112,14 @@ def _check_union(value: Any, args: tuple[Any, ...], where: str) -> Any:
             return _check(value, arg, where)
         except ConfigError as error:
             problem = error
-    raise problem or ConfigError(f"{where}: {value!r} is not allowed")
+    raise problem or ConfigError(f"{where}: {shown(value)} is not allowed")
 
 
 def _check_tuple(value: Any, item: Any, where: str) -> tuple[Any, ...]:
     if item is float and isinstance(value, str):
         return parse_grid(value, where)
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{where}: {value!r} is a {type(value).__name__}, wanted a list")
+        raise ConfigError(f"{where}: {shown(value)} is a {type(value).__name__}, wanted a list")
     return tuple(_check(v, item, f"{where}[{i}]") for i, v in enumerate(value))
 
 
@@ -141,11 +144,11 @@ def check_keys(cls: type[Any], mapping: Any, where: str) -> dict[str, Any]:
     if mapping is None:
         return {}
     if not isinstance(mapping, Mapping):
-        raise ConfigError(f"{where}: {mapping!r} is a {type(mapping).__name__}, wanted a mapping of settings")
+        raise ConfigError(f"{where}: {shown(mapping)} is a {type(mapping).__name__}, wanted a mapping of settings")
     names = tuple(_fields(cls))
     for key in mapping:
         if key not in names:
-            raise ConfigError(f"{where}: unknown key {key!r}{nearest(str(key), names)}")
+            raise ConfigError(f"{where}: unknown key {shown(key)}{nearest(str(key), names)}")
     hints = typing.get_type_hints(cls)
     return {key: _check(value, hints[key], f"{where}.{key}") for key, value in mapping.items()}
 
@@ -197,11 +200,15 @@ class TokenConfig:
         chat_template: ``auto`` uses the tokenizer's template where it has one; ``on`` insists; ``off`` never.
         system: a system prompt, folded into the user's turn where the template has no system role.
         score_end: score the end-of-turn (or end-of-text) token as part of the answer.
-        max_length: longest row allowed, in tokens; a longer one is an error, never cut.
+        max_length: longest row allowed, in tokens.
         template: arguments of the chat template, e.g. ``{"enable_thinking": False}``; one that it does not read is an
             error.
         think: leave thoughts open where the model writes; True by default where ``template`` sets ``enable_thinking``
             or ``thinking`` to true. Answers that are scored stand behind closed thoughts always.
+        style: how prompts are written: ``own``, or as EasyEdit2 writes them (``text.easyedit2_prompts``).
+        too_long: a row of more than ``max_length`` tokens is an error (``refuse``), or its answers are cut at the end
+            and it is named (``cut``).
+        strip_space: strip one leading space of an answer under a chat template.
         special_tokens: text that spells a special token is an error (``refuse``), its characters (``plain``, in answers
             and without a chat template), or the token (``read``, for prompts that are already rendered).
     """
@@ -212,6 +219,9 @@ class TokenConfig:
     max_length: int = 512
     template: dict[str, Any] = dataclasses.field(default_factory=dict)
     think: bool | None = None
+    style: Literal["own", "easyedit2"] = "own"
+    too_long: Literal["refuse", "cut"] = "refuse"
+    strip_space: bool = True
     special_tokens: Literal["refuse", "plain", "read"] = "refuse"
 
     @property
@@ -272,4 +282,4 @@ class TrainConfig:
         require(self.seed >= 0, f"seed is {self.seed}, must not be negative")
         require(len(self.steering_factors) > 0, "steering_factors is empty, name at least one m")
         bad = [m for m in self.steering_factors if m <= 0]
-        require(not bad, f"steering_factors holds {bad}, must be positive (directions: both trains -m)")
+        require(not bad, f"steering_factors holds {shown(bad)}, must be positive (directions: both trains -m)")

@@ -16,9 +16,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from .files.reading import listed, shown
 from .types import ConfigError
 
 T = TypeVar("T")
+_COMPARED = 200
+"""Longest name and most names that are compared by likeness, which takes their product."""
 _REGISTERED = re.compile(r"""^@?[A-Z]+\.register\("([^"]+)"\)""", re.MULTILINE)
 
 
@@ -29,9 +32,10 @@ def nearest(name: str, allowed: list[str] | tuple[str, ...]) -> str:
         name: what was asked for.
         allowed: what exists.
     """
-    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"{hint}; allowed: {', '.join(allowed) or 'none'}"
+    comparable = len(name) <= _COMPARED and len(allowed) <= _COMPARED
+    close = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5) if comparable else []
+    hint = f" (did you mean {shown(close[0])}?)" if close else ""
+    return f"{hint}; allowed: {listed(allowed, 30, 200) or 'none'}"
 
 
 def names_without_loading(folder: str, group: str) -> tuple[str, ...]:
@@ -112,7 +116,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         self._discover()
         if name not in self._entries:
-            raise ConfigError(f"unknown {self.kind} {name!r}{nearest(name, self.names())}")
+            raise ConfigError(f"unknown {self.kind} {shown(name)}{nearest(name, self.names())}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:

@@ -1,26 +1,31 @@
-"""Atomic writes and resumable journals: a result file is complete or absent, and an interrupted run can be resumed.
+"""Atomic writes: a result file or folder is complete or absent, also after a kill or a power cut.
 
-A result is written under a temporary name and moved into place. A journal is a file of one JSON object a line beside
-the result, begun by a fingerprint of everything the result depends on; a half-written last line is forgotten. What the
-file system refuses is a ``StorageError``, one sentence with the path.
+A result is written under a temporary name, brought to the disk (fsync) and moved into place. A folder that stands there
+already is exchanged with the new one in one step where the system can (``renameat2`` on Linux); else it is renamed to
+``.NAME.HEX.old`` first, and ``recover`` puts it back where a kill came in between. What else lies in a replaced folder
+is carried over by hard links before the exchange, so that it stands in one of the two at every moment. What the file
+system refuses is a ``StorageError``, one sentence with the path.
 """
 
 from __future__ import annotations
 
-import glob
-import json
-import logging
+import ctypes
+import errno
 import os
+import re
 import shutil
+import stat
+import sys
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from .types import SteeringError
 
-logger = logging.getLogger(__name__)
+_HEX = 12
+_AT_FDCWD, _EXCHANGE = -100, 2
+_UNABLE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 
 
 class StorageError(SteeringError):
@@ -28,21 +33,35 @@ class StorageError(SteeringError):
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one sentence about ``path``.
+
+    Args:
+        path: what is being written.
+
+    Raises:
+        StorageError: an OSError, or safetensors' own error of the same meaning.
+    """
     try:
         yield
     except OSError as error:
         raise StorageError(f"{path} cannot be written ({error.strerror or error}): choose another place") from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise StorageError(f"{path} cannot be written ({error}): choose another place") from error
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path, own: Collection[str] | None = None) -> Iterator[Path]:
     """Write a folder atomically: a temporary folder replaces ``folder`` on leaving, and is removed on an exception.
 
     An existing ``folder`` is replaced; until the new one is in place, the old one is kept.
 
     Args:
         folder: where the finished folder is to stand.
+        own: names that belong to what is written; everything else in an existing folder is carried over. None where the
+            whole folder is.
 
     Yields:
         The temporary folder, to be filled.
@@ -50,34 +69,117 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         StorageError: the file system refuses.
     """
-    temporary = _beside(folder)
+    folder = Path(os.path.abspath(folder)) if not folder.name else folder
+    temporary = unused(folder)
     try:
-        with _writing(folder):
+        with writing(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary.mkdir()
             yield temporary
-            _swap(temporary, folder)
+            _settle(temporary)
+            if own is not None and folder.is_dir():
+                _carry_over(folder, temporary, {*own, *os.listdir(temporary)})
+            _exchange(temporary, folder)
+            sync(folder.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _swap(temporary: Path, folder: Path) -> None:
-    if not folder.exists():
-        os.rename(temporary, folder)
-        return
-    old = _beside(folder)
-    os.rename(folder, old)
+def _carry_over(folder: Path, to: Path, own: Collection[str]) -> None:
+    """Hard-link everything in ``folder`` that is not ``own`` into ``to``."""
+    for entry in sorted(folder.iterdir()):
+        if entry.name in own:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.copytree(entry, to / entry.name, symlinks=True, copy_function=_link)
+        else:
+            _link(str(entry), str(to / entry.name))
+
+
+def _link(source: str, to: str) -> None:
     try:
+        os.link(source, to, follow_symlinks=False)
+    except OSError as error:
+        raise StorageError(
+            f"{source} lies in a folder to be replaced and cannot be kept ({error.strerror}): move it elsewhere first"
+        ) from error
+
+
+def _exchange(temporary: Path, folder: Path) -> None:
+    """Put ``temporary`` in the place of ``folder``; afterwards ``temporary`` is gone or holds what was there."""
+    if not folder.exists() and not folder.is_symlink():
         os.rename(temporary, folder)
-    except BaseException:
-        os.rename(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    elif not _exchanged_at_once(temporary, folder):
+        old = _old(folder)
+        os.rename(folder, old)
+        try:
+            os.rename(temporary, folder)
+        except BaseException:
+            os.rename(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
-    """An unused path in the same folder and with the same suffix."""
-    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
+def _exchanged_at_once(a: Path, b: Path) -> bool:
+    """Exchange two paths in one step; False where the system or file system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    if rename(_AT_FDCWD, os.fsencode(a), _AT_FDCWD, os.fsencode(b), _EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNABLE:
+        return False
+    raise OSError(code, os.strerror(code))
+
+
+def recover(folder: Path) -> bool:
+    """Put back the folder that a kill between two renames left under another name; whether there was one.
+
+    Args:
+        folder: where it belongs.
+
+    Raises:
+        StorageError: the file system refuses.
+    """
+    if not folder.name or folder.exists() or not folder.parent.is_dir():
+        return False
+    pattern = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{{_HEX}}}\.old")
+    with writing(folder):
+        found = [path for path in folder.parent.iterdir() if pattern.fullmatch(path.name)]
+        if not found:
+            return False
+        os.rename(max(found, key=lambda path: path.stat().st_ctime_ns), folder)
+    return True
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove the unfinished files and folders that killed writers of ``path`` left; only for who holds its lock.
+
+    Args:
+        path: the result.
+    """
+    pattern = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{{_HEX}}}\.new{re.escape(path.suffix)}")
+    with suppress(OSError):
+        for left in path.parent.iterdir():
+            if pattern.fullmatch(left.name):
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+
+
+def unused(path: Path) -> Path:
+    """An unused path for what is not finished: in the same folder and with the same suffix.
+
+    Args:
+        path: the result.
+    """
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex[:_HEX]}.new{path.suffix}")
+
+
+def _old(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:_HEX]}.old")
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -92,123 +194,61 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         StorageError: the file system refuses.
     """
-    temporary = _beside(path)
-    with _writing(path):
+    temporary = unused(path)
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             write(temporary)
+            if temporary.is_file():
+                _settle_file(temporary)
             os.replace(temporary, path)
+            sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-class Journal:
-    """A journal of the finished parts of a long run, one JSON object a line; the file is created with the first part.
+def _settle(folder: Path) -> None:
+    """Bring every file of a folder to the disk, with the modes of ordinary files."""
+    for here, _, files in os.walk(folder):
+        for name in files:
+            _settle_file(Path(here, name))
+        sync(Path(here))
+
+
+def _settle_file(file: Path) -> None:
+    """Bring a file to the disk; give one that only its owner may read the mode of an ordinary one."""
+    found = file.lstat().st_mode
+    if not stat.S_ISREG(found):
+        return
+    if stat.S_IMODE(found) & 0o177 == 0:  # as safetensors and tempfile write
+        file.chmod(0o666 & ~_umask())
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _umask() -> int:
+    with suppress(OSError, ValueError, StopIteration):  # read without setting it, which other threads would see
+        lines = Path("/proc/self/status").read_text("ascii", errors="replace").splitlines()
+        return int(next(line for line in lines if line.startswith("Umask:")).split()[1], 8)
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def sync(folder: Path) -> None:
+    """Bring a folder's entries to the disk, where its file system can.
 
     Args:
-        path: where it is kept while the run is under way.
-        fingerprint: plain JSON values; a journal begun under another one is renamed to ``PATH.old`` when the first part
-            is written, and the run starts anew.
-        parts: finds journals of other processes of the run, now or before it was interrupted: those of the same run are
-            read, and removed with this one.
-
-    Attributes:
-        records: what an interrupted run with the same fingerprint had finished.
-
-    Raises:
-        StorageError: a file is there and cannot be read.
+        folder: the folder.
     """
-
-    def __init__(self, path: Path, fingerprint: dict[str, Any], parts: Callable[[], Sequence[Path]] = tuple) -> None:
-        self.path = path
-        self._fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
-        lines = _whole_lines(path)
-        same = bool(lines) and lines[0] == self._fingerprint
-        self._others = bool(lines) and not same
-        self._begun = False
-        self.records: list[dict[str, Any]] = lines[1:] if same else []
-        self._parts = parts
-        for part in parts():
-            self.records += self._of_same_run(part)[1:]
-        if self.records:
-            logger.info("resuming from %d finished parts in %s", len(self.records), path)
-
-    @classmethod
-    def beside(cls, result: Path, fingerprint: dict[str, Any], rank: int = 0) -> Journal:
-        """The journal of a result file: ``.NAME.journal`` in its folder, of further processes ``.NAME.RANK.journal``.
-
-        Args:
-            result: the file that the finished run will write.
-            fingerprint: as of the class.
-            rank: of the process; the first one reads and removes the others' as well.
-        """
-        if rank:
-            return cls(result.with_name(f".{result.name}.{rank}.journal"), fingerprint)
-        pattern = f".{glob.escape(result.name)}.[0-9]*.journal"
-        own = result.with_name(f".{result.name}.journal")
-        return cls(own, fingerprint, lambda: sorted(result.parent.glob(pattern)))
-
-    def _of_same_run(self, path: Path) -> list[dict[str, Any]]:
-        lines = _whole_lines(path)
-        return lines if lines and lines[0] == self._fingerprint else []
-
-    @property
-    def holds_parts(self) -> bool:
-        """Whether any part is finished, so that a run that stops now can be resumed."""
-        return self._begun or bool(self.records)
-
-    def _begin(self) -> None:
-        """Write the fingerprint and the parts finished before, without a half-written last line."""
-        if self._others:
-            old = self.path.with_name(f"{self.path.name}.old")
-            os.replace(self.path, old)
-            logger.warning("%s belongs to a run with other settings: renamed to %s, starting over", self.path, old.name)
-            self._others = False
-        text = "".join(json.dumps(line) + "\n" for line in (self._fingerprint, *self.records))
-        write_whole(self.path, lambda to: _write_text(to, text))
-        self._begun = True
-
-    def append(self, record: dict[str, Any]) -> None:
-        """Append one finished part; it is on disk when this returns.
-
-        Args:
-            record: plain JSON values of the part.
-
-        Raises:
-            StorageError: the file system refuses.
-        """
-        with _writing(self.path):
-            if not self._begun:
-                self._begin()
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-
-    def finish(self) -> None:
-        """Remove the journal and its parts: the result is in place. Another run's stay."""
-        paths = [*(() if self._others else (self.path,)), *(part for part in self._parts() if self._of_same_run(part))]
-        for path in paths:
-            with _writing(path):
-                path.unlink(missing_ok=True)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
-
-
-def _whole_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON values of a file's lines, up to the first line that is not valid JSON; none where there is no file."""
     try:
-        text = path.read_text("utf-8", errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        opened = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(opened)
     except OSError as error:
-        raise StorageError(f"{path} cannot be read ({error.strerror or error}): remove it") from error
-    lines = []
-    for line in text.split("\n"):
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            break
-    return lines
+        if error.errno not in (*_UNABLE, errno.EBADF):
+            raise
+    finally:
+        os.close(opened)

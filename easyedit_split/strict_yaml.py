@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from .files.reading import cut, read_bounded, require_text, shown
 from .types import ConfigError
 
 _PLAIN = {
@@ -28,12 +29,34 @@ _PLAIN = {
 }
 """Plain values that are not read as in YAML 1.1: the characters they can begin with, and their pattern, by type."""
 
-_ERRORS = (yaml.YAMLError, ValueError, RecursionError)
+_DEEPEST = 50
+_ERRORS = (yaml.YAMLError, ValueError, RecursionError, OverflowError)
 """Exceptions of PyYAML: ValueError for bad UTF-8 and impossible dates, RecursionError for too deep nesting."""
 
 
 class _StrictLoader(yaml.SafeLoader):
     """PyYAML's safe loader with the rules of this module."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise ConfigError(
+                f"{event.start_mark.name}, line {event.start_mark.line + 1}: *{cut(str(event.anchor), 40)} repeats an "
+                "earlier part: write it out (a few such lines can unfold to gigabytes)"
+            )
+        self.depth += 1
+        if self.depth > _DEEPEST:  # what reads on takes the square of the depth
+            raise ConfigError(f"{self.name}: nested deeper than {_DEEPEST} levels: no settings are")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        require_text(value)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -41,9 +64,9 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, Hashable):
-                raise ConfigError(f"{node.start_mark.name}, line {line}: {key!r} cannot be a key: write a name")
+                raise ConfigError(f"{node.start_mark.name}, line {line}: {shown(key)} cannot be a key: write a name")
             if key in seen:
-                raise ConfigError(f"{node.start_mark.name}, line {line}: key {key!r} appears twice: remove one")
+                raise ConfigError(f"{node.start_mark.name}, line {line}: key {shown(key)} appears twice: remove one")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -71,12 +94,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: missing file, invalid YAML, a key written twice, or something else than a mapping.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            data = yaml.load(file, Loader=_StrictLoader)
+        text = read_bounded(path, ConfigError).decode("utf-8-sig")
+        loader = _StrictLoader(text)
+        loader.name = str(path)
+        data = loader.get_single_data()
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file") from None
-    except (*_ERRORS, OSError) as error:
-        raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    except _ERRORS as error:
+        raise ConfigError(f"{path}: not readable as YAML: {cut(' '.join(str(error).split()), 160)}") from error
     if data is None:
         return {}
     if not isinstance(data, dict):
@@ -99,4 +124,5 @@ def read_value(text: str, where: str) -> Any:
         loader.name = where
         return loader.get_single_data()
     except _ERRORS as error:
-        raise ConfigError(f"{where}: {text!r} is not a YAML value: {' '.join(str(error).split())}") from error
+        said = cut(" ".join(str(error).split()), 160)
+        raise ConfigError(f"{where}: {shown(text)} is not a YAML value: {said}") from error

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
+from .files.frames import read_frame
+from .files.reading import cut, shown
+from .files.tables import write_parquet
 from .log_odds import NON_FINITE, OK, preference
 from .storage import write_whole
 from .types import ConfigError, DataError
@@ -35,19 +38,6 @@ TEXT_COLUMNS = ("model", "dataset", "split", "concept", "form", "objective", "si
 REQUIRED = ("m1", "pref", "util")
 KEY_COLUMNS = ("model", "dataset", "split", "form", "objective", "site", "placement", "seed")
 NUMBERS = ("m1", "m2", "L_p", "L_n", "T_p", "T_n", "pref", "util", "r", "trained_on")
-_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".parquet": lambda path: pd.read_parquet(path),
-    ".csv": lambda path: _read_csv(path),
-    ".json": lambda path: pd.DataFrame(json.loads(path.read_text("utf-8"))),
-}
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file with exact floats and with texts unchanged: a concept may be called NA."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    for name in table.columns.intersection(list(NUMBERS)):
-        table[name] = np.array([float(text) if text else math.nan for text in table[name]], dtype=np.float64)
-    return table
 
 
 def read_sweep(path: str | Path) -> pd.DataFrame:
@@ -59,7 +49,7 @@ def read_sweep(path: str | Path) -> pd.DataFrame:
     Raises:
         DataError: unknown suffix, unreadable file, missing column, or a value that cannot be used (with its row).
     """
-    return check_sweep(_read(Path(path)), str(path))
+    return check_sweep(read_frame(Path(path), NUMBERS), str(path))
 
 
 def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -72,7 +62,7 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
     Raises:
         DataError: unknown suffix, unreadable file, no rows, missing column, or a value that is no finite number.
     """
-    table = _read(Path(path)).reset_index(drop=True)
+    table = read_frame(Path(path), NUMBERS).reset_index(drop=True)
     for column in columns:
         if column not in table.columns:
             raise DataError(f"{path}: column {column!r} is missing; needed are {', '.join(columns)}.")
@@ -81,24 +71,12 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
         if bad.any():
             row = int(bad.argmax())
             raise DataError(
-                f"{path}: row {row + 1}: {column} is {table[column].iloc[row]!r}; it must be a finite number."
+                f"{path}: row {row + 1}: {column} is {shown(table[column].iloc[row])}; it must be a finite number."
             )
         table[column] = numbers
     if table.empty:
         raise DataError(f"{path}: the table has no rows.")
     return table
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """Read a table in the format that its suffix names, without checks."""
-    if path.suffix not in _READERS:
-        raise DataError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(_READERS)}.")
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
-    try:
-        return _READERS[path.suffix](path)
-    except Exception as error:
-        raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({error}).") from error
 
 
 def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
@@ -127,9 +105,9 @@ def check_sweep(table: pd.DataFrame, source: str = "sweep") -> pd.DataFrame:
         if bad.any():
             row = int(bad.to_numpy().argmax())
             value = table[column].iloc[row]
-            shown = repr(value) if isinstance(value, str) else str(value)
+            found = shown(value) if isinstance(value, str) else cut(str(value), 80)
             raise DataError(
-                f"{source}: row {row + 1}: {column} is {shown}; it must be a finite number"
+                f"{source}: row {row + 1}: {column} is {found}; it must be a finite number"
                 f"{' or empty (undefined)' if column == 'util' else ''}."
             )
         table[column] = numbers
@@ -205,7 +183,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     """
     check_suffix(path)
     writers: dict[str, Callable[[Path], Any]] = {
-        ".parquet": lambda to: table.to_parquet(to, index=False),
+        ".parquet": lambda to: write_parquet(pa.Table.from_pandas(table, preserve_index=False), to),
         ".csv": lambda to: table.to_csv(to, index=False),
         ".json": lambda to: to.write_text(_records(table), "utf-8"),
     }

@@ -49,6 +49,30 @@ class DataError(SteeringError):
     """A file, row or field of a dataset is wrong."""
 
 
+class BadRowError(DataError):
+    """One row, or several, of a dataset are wrong and may be left out.
+
+    Args:
+        sentence: which and why.
+        remedy: how bad rows are left out where the message appears.
+
+    Attributes:
+        sentence: without the remedy.
+    """
+
+    def __init__(self, sentence: str, remedy: str = "drop_bad=True, on the command line --drop-bad") -> None:
+        super().__init__(f"{sentence}; mend it, or drop bad rows ({remedy})")
+        self.sentence = sentence
+
+    def with_remedy(self, remedy: str) -> BadRowError:
+        """The same error with another remedy.
+
+        Args:
+            remedy: how bad rows are left out, e.g. ``drop_bad: true``.
+        """
+        return BadRowError(self.sentence, remedy)
+
+
 class ArtifactError(SteeringError):
     """A saved intervention is damaged or does not fit the model."""
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from easyedit_split.datasets import load_dataset
-from easyedit_split.easyedit.apply import ARTIFACT_FOLDER, SteeringVectors
+from easyedit_split.easyedit.apply import SteeringVectors
+from easyedit_split.easyedit.locate import ARTIFACT_FOLDER
 from easyedit_split.easyedit.train import save_vectors, states_of
 from easyedit_split.model.load import TESTBED, load_model
 from easyedit_split.scoring.encode_table import encode_table
@@ -165,7 +166,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", help="e.g. cuda:0 or cpu")
     parser.add_argument("--dtype", help="e.g. bfloat16; as saved by default")
     parser.add_argument("--limit", type=int, help="at most so many pairs (of each concept)")
-    parser.add_argument("--drop_bad", action="store_true", help="leave out bad rows and name them")
+    parser.add_argument("--drop_bad", "--drop-bad", action="store_true", help="leave out bad rows and name them")
     parser.add_argument("--max_new_tokens", type=int, default=128)
     parser.add_argument("--batch_size", type=int, help="answers at a time; default: as many as the device takes")
     parser.add_argument("--set", action="append", default=[], help="a setting of the recipe, e.g. train.lr=0.01")

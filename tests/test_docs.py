@@ -27,7 +27,7 @@ RUN_BY = {
 }
 """The test that runs the Python and shell blocks of a page, in a folder with the files that they speak of."""
 LANGUAGES = {"", "python", "bash", "console", "yaml", "ini", "text", "bibtex"}
-NEEDS = re.compile(r"\*Needs .+: not run in the tests\.\*")
+NEEDS = re.compile(r"\*Needs .+: (not run in the tests|run by `make test-easyedit`)\.\*")
 """What stands above a block that needs a download, a clone or a GPU, for its reader as much as for this test."""
 
 

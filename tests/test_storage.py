@@ -1,16 +1,16 @@
-"""Files that appear whole, folders that take their place at once, and journals of killed runs."""
+"""Files that appear whole, and folders that take their place at once and keep what else was in them."""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from easyedit_split.storage import Journal, StorageError, new_folder, write_whole
+from easyedit_split import storage
+from easyedit_split.files.journal import Journal
+from easyedit_split.storage import StorageError, new_folder, write_whole
 
 KEY = {"model": "tiny", "m": [1.0, 0.1]}
 
@@ -82,6 +82,7 @@ def test_a_failed_move_puts_the_old_folder_back(tmp_path: Path, monkeypatch: pyt
             raise OSError("disk full")
         real(source, to)
 
+    monkeypatch.setattr(storage, "_exchanged_at_once", lambda a, b: False)  # as on a file system that cannot
     monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(StorageError, match=r"result cannot be written \(disk full\)"), new_folder(target) as temporary:
         (temporary / "new").write_text("new")
@@ -137,125 +138,61 @@ def test_the_temporary_name_keeps_the_suffix(tmp_path: Path) -> None:
     assert seen[0].name != "table.parquet"
 
 
-# --- journals ------------------------------------------------------------------------------------------------------
+# --- what a folder held besides, and what a kill left ----------------------------------------------------------------
 
 
-def journal(tmp_path: Path, key: Any = KEY) -> Journal:
-    return Journal.beside(tmp_path / "table.csv", key)
+def an_artifact(folder: Path, text: str) -> None:
+    with storage.new_folder(folder, own=("a", "gone")) as temporary:
+        (temporary / "a").write_text(text)
 
 
-def filled(tmp_path: Path) -> Path:
-    begun = journal(tmp_path)
-    for part in range(3):
-        begun.append({"part": part, "L": 0.1 + part})
-    return begun.path
+@pytest.mark.parametrize("able", [True, False])
+def test_only_the_own_files_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, able: bool) -> None:
+    if not able:
+        monkeypatch.setattr(storage, "_exchanged_at_once", lambda a, b: False)
+    target = tmp_path / "result"
+    an_artifact(target, "old")
+    (target / "gone").write_text("own, and not written again")
+    (target / "notes.md").write_text("mine")
+    (target / ".git").mkdir()
+    (target / ".git" / "HEAD").write_text("main")
+    inode = (target / "notes.md").stat().st_ino
+    an_artifact(target, "new")
+    assert names(target) == [".git", "a", "notes.md"]
+    assert (target / "a").read_text() == "new"
+    assert (target / ".git" / "HEAD").read_text() == "main"
+    assert (target / "notes.md").stat().st_ino == inode
+    assert names(tmp_path) == ["result"]
 
 
-def test_a_journal_is_gone_on_with_and_removed(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    assert path.name == ".table.csv.journal"
-    again = journal(tmp_path)
-    assert again.records == [{"part": part, "L": 0.1 + part} for part in range(3)]
-    again.append({"part": 3})
-    assert len(journal(tmp_path).records) == 4
-    again.finish()
-    again.finish()
-    assert names(tmp_path) == []
-    assert journal(tmp_path).records == []
+def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    target, real, moves = tmp_path / "result", os.rename, iter(range(9))
+    an_artifact(target, "old")
+
+    def rename(source: Any, to: Any) -> None:
+        if next(moves) >= 1:
+            raise Killed
+        real(source, to)
+
+    monkeypatch.setattr(storage, "_exchanged_at_once", lambda a, b: False)
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(Killed):
+        an_artifact(target, "new")
+    monkeypatch.setattr(os, "rename", real)
+    assert not target.exists()
+    assert storage.recover(target)
+    assert (target / "a").read_text() == "old"
+    assert not storage.recover(target), "there is nothing more to mend"
 
 
-@pytest.mark.parametrize("lost", [1, 5, 17])
-def test_a_torn_last_line_is_forgotten(tmp_path: Path, lost: int) -> None:
-    path = filled(tmp_path)
-    path.write_bytes(path.read_bytes()[: -1 - lost])
-    again = journal(tmp_path)
-    assert [record["part"] for record in again.records] == [0, 1]
-    again.append({"part": 2, "L": 2.1})
-    assert [record["part"] for record in journal(tmp_path).records] == [0, 1, 2]
-
-
-def test_control_a_lost_line_break_loses_nothing(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    path.write_bytes(path.read_bytes()[:-1])
-    again = journal(tmp_path)
-    again.append({"part": 3})
-    assert [record["part"] for record in journal(tmp_path).records] == [0, 1, 2, 3]
-
-
-@pytest.mark.parametrize("broken", ["", '{"part": 1, "L"', "\x00" * 20])
-def test_what_follows_a_broken_line_is_done_again(tmp_path: Path, broken: str) -> None:
-    """A part in the middle that cannot be read: what was written after it is not trusted."""
-    path = filled(tmp_path)
-    lines = path.read_text().split("\n")
-    path.write_text("\n".join([*lines[:2], broken, *lines[3:]]))
-    again = journal(tmp_path)
-    assert [record["part"] for record in again.records] == [0]
-    again.append({"part": 1, "L": 1.1})
-    assert [record["part"] for record in journal(tmp_path).records] == [0, 1]
-
-
-def test_a_torn_character_is_no_crash(tmp_path: Path) -> None:
-    path = filled(tmp_path)
-    with path.open("ab") as file:
-        file.write('{"text": "é'.encode()[:-1])
-    assert len(journal(tmp_path).records) == 3
-
-
-def test_a_torn_first_line_starts_anew(tmp_path: Path) -> None:
-    path = journal(tmp_path).path
-    path.write_text('{"model": "ti')
-    again = journal(tmp_path)
-    assert again.records == []
-    again.append({"part": 0})
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [KEY, {"part": 0}]
-
-
-OTHERS = pytest.mark.parametrize("other", [{"model": "tiny", "m": [1.0, 0.2]}, {"model": "tiny"}, {**KEY, "seed": 1}])
-
-
-@OTHERS
-def test_another_fingerprint_starts_anew_and_keeps_the_old_one(
-    tmp_path: Path, other: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    path = filled(tmp_path)
-    before = path.read_text()
-    with caplog.at_level(logging.WARNING):
-        begun = journal(tmp_path, other)
-        assert begun.records == []
-        begun.append({"part": 0})
-    assert "other settings" in caplog.text
-    assert path.with_name(path.name + ".old").read_text() == before
-    assert journal(tmp_path, other).records == [{"part": 0}]
-
-
-@OTHERS
-def test_a_run_that_finishes_no_part_leaves_another_ones_journal(tmp_path: Path, other: dict[str, Any]) -> None:
-    before = filled(tmp_path).read_text()
-    begun = journal(tmp_path, other)
-    assert not begun.holds_parts
-    begun.finish()
-    assert names(tmp_path) == [".table.csv.journal"]
-    assert begun.path.read_text() == before
-    assert len(journal(tmp_path).records) == 3
-
-
-def test_nothing_is_written_before_the_first_part(tmp_path: Path) -> None:
-    begun = Journal.beside(tmp_path / "new" / "table.csv", KEY)
-    assert not begun.holds_parts
-    begun.finish()
-    assert names(tmp_path) == []
-    begun.append({"part": 0})
-    assert begun.holds_parts
-    assert Journal.beside(tmp_path / "new" / "table.csv", KEY).holds_parts
-
-
-def test_control_the_same_fingerprint_in_another_order_or_as_tuples(tmp_path: Path) -> None:
-    filled(tmp_path)
-    assert len(journal(tmp_path, {"m": (1.0, 0.1), "model": "tiny"}).records) == 3
-
-
-def test_records_keep_every_bit_of_a_float(tmp_path: Path) -> None:
-    value = 0.1 + 2**-54
-    begun = journal(tmp_path)
-    begun.append({"L": [value, 1e-310, float("inf")]})
-    assert journal(tmp_path).records[0]["L"] == [value, 1e-310, float("inf")]
+def test_leftovers_of_killed_writers_are_cleared_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "table.csv"
+    left = storage.unused(target)
+    left.write_text("half")
+    for name in ("table.csv", ".table.csv.journal", ".other.0123456789ab.new.csv", ".table.notes.csv"):
+        (tmp_path / name).write_text("keep")
+    storage.clear_leftovers(target)
+    assert names(tmp_path) == [".other.0123456789ab.new.csv", ".table.csv.journal", ".table.notes.csv", "table.csv"]

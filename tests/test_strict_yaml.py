@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_good_yaml(tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "c.yaml") == {}
     with pytest.raises(ConfigError, match=r"absent.yaml: no such file"):
         read_yaml(tmp_path / "absent.yaml")
-    with pytest.raises(ConfigError, match="not readable as YAML"):
+    with pytest.raises(ConfigError, match="is a folder"):
         read_yaml(tmp_path)
 
 
@@ -93,3 +94,23 @@ def test_a_grid_is_set_as_the_table_of_settings_writes_it(tmp_path: Path) -> Non
         assert run.tokens.chat_template == "off"
     with pytest.raises(ConfigError, match="'1:30' is a str, wanted int"):
         compose("vector", "split", model="testbed:gemma2", overrides=["train.epochs=1:30"])
+
+
+BOMB = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+
+
+@pytest.mark.parametrize("text", [BOMB, "a: &a {b: 1}\nc: *a\n", "a: &a {b: 1}\nc:\n  <<: *a\n"])
+def test_nothing_is_repeated_by_alias(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"c.yaml, line \d: \*a repeats an earlier part: write it out") as caught:
+        read_yaml(tmp_path / "c.yaml")
+    assert len(str(caught.value)) < 300
+
+
+def test_a_pipe_and_half_a_character_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="no ordinary file"):
+        read_yaml(tmp_path / "pipe")
+    (tmp_path / "c.yaml").write_text('a: "\\ud83d"\n')
+    with pytest.raises(ConfigError, match="half of a character"):
+        read_yaml(tmp_path / "c.yaml")

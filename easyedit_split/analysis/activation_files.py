@@ -12,6 +12,11 @@ model, layer               strings or numbers, kept as labels (optional)
 
 from __future__ import annotations
 
+import io
+import lzma
+import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,11 +26,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..files.reading import cut, first_double, read_bounded, require_within, shown
 from ..types import DataError, FloatArray
 
 MIN_ROWS = 20
 RIDGE = 1e-2  # of the mean eigenvalue
-DAMAGED = (ValueError, OSError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (
+    ValueError,
+    OSError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    lzma.LZMAError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -75,22 +97,43 @@ def read_activations(path: str | Path) -> Activations:
         raise DataError(f"{path}: dh has shape {dh.shape}; it must be ({d},) or ({n}, {d}).")
     if not dh.any():
         raise DataError(f"{path}: dh is 0 everywhere; it must hold what the intervention adds at m = 1.")
-    label = " ".join(str(data[key]) for key in ("model", "layer") if key in data)
+    label = " ".join(cut(str(data[key]), 80) for key in ("model", "layer") if key in data)
     directions = [_direction(path, data, h, name) for name in ("util", "pref")]
     return Activations(h, np.broadcast_to(dh, h.shape), directions[0], directions[1], label, _pairs(path, data, n))
 
 
 def _load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
     try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path}: holds one bare array; save h and dh by name with numpy.savez.")
-            return {key: archive[key] for key in archive.files}
+        data = read_bounded(path, DataError)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file.") from None
+    if data.startswith(b"\x93NUMPY"):
+        raise DataError(f"{path}: holds one bare array; save h and dh by name with numpy.savez.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [entry.filename for entry in archive.infolist()]
+            twice = first_double(names)
+            if twice is not None:
+                raise DataError(f"{path}: {shown(twice)} stands twice in the archive; save it anew.")
+            require_within("BYTES", sum(entry.file_size for entry in archive.infolist()), path, DataError)
+            return {entry.filename.removesuffix(".npy"): _member(archive, entry) for entry in archive.infolist()}
     except DAMAGED as error:
-        raise DataError(f"{path}: not a readable .npz archive ({error}).") from error
+        raise DataError(f"{path}: not a readable .npz archive ({cut(str(error), 120)}).") from error
+
+
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """One array; what its header states is compared with its size before memory is taken."""
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file, max_header_size=10_000)
+        stated = math.prod(shape) * dtype.itemsize
+        if dtype.hasobject:
+            raise ValueError(f"{entry.filename} holds Python objects, which are not read")
+        if any(n < 0 for n in shape) or stated != entry.file_size - file.tell():
+            raise ValueError(f"{entry.filename} states {shown(shape)} of {cut(str(dtype), 40)} and has another size")
+    with archive.open(entry) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def _numbers(path: Path, data: dict[str, npt.NDArray[Any]], key: str) -> FloatArray:

@@ -16,6 +16,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from . import interrupts
+
 FOLDER = Path(__file__).with_name("commands")
 FIRST = (
     *("demo", "steer", "chat", "train", "sweep", "fit", "recommend", "plot", "apply", "judge", "inspect"),
@@ -163,6 +165,7 @@ def load_command(name: str) -> Any:
         raise KeyError(name)
     home = importlib.import_module(f".commands.{name}", __package__)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    interrupts.started()
     single.command(name, cls=OnceEach, epilog=home.EPILOG, context_settings=getattr(home, "SETTINGS", None))(
         home.command
     )

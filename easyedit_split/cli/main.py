@@ -13,6 +13,7 @@ from rich.text import Text
 
 from .. import __version__
 from . import console as common
+from . import interrupts
 from .lazy import Commands
 
 app = typer.Typer(
@@ -45,14 +46,32 @@ def options(  # noqa: DOC101, DOC103
 
 def main() -> None:
     """Run the command ``easyedit-split``."""
+    from ..files.locks import release_all
+
+    try:
+        _run()
+    finally:
+        release_all()
+
+
+def _run() -> None:
+    interrupts.begin()
     try:
         app()
+    except KeyboardInterrupt:
+        interrupts.tell()
+        sys.exit(interrupts.CODE)
+    except SystemExit as stop:
+        if stop.code == interrupts.CODE:
+            interrupts.tell()
+        raise
     except Exception as error:
+        from ..files.reading import brief
         from ..types import SteeringError  # it brings numpy, and --help is not to wait for that
 
         if not isinstance(error, SteeringError):
             raise
-        common.console.print(Text.assemble(("error: ", "red"), str(error)), soft_wrap=True)
+        common.console.print(Text.assemble(("error: ", "red"), brief(str(error))), soft_wrap=True)
         sys.exit(2)
 
 

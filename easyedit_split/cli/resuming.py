@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..storage import Journal
+from ..files.journal import Journal
+from ..storage import StorageError
 from .console import say
+from .interrupts import NOTHING, keeping
 
 
 @contextmanager
 def resumable(journal: Journal | None) -> Iterator[None]:
-    """Print how to resume when the user interrupts a run whose journal holds finished parts.
+    """Print how to resume when a run is interrupted, or cannot write, whose journal holds finished parts.
 
     Args:
         journal: of the run; None where it keeps none.
     """
-    try:
-        yield
-    except KeyboardInterrupt:
-        if journal is not None and journal.holds_parts:
-            say(f"interrupted; finished parts are in {journal.path}: run the same command again to resume")
-        raise
+
+    def kept() -> str:
+        if journal is None or not journal.holds_parts:
+            return NOTHING
+        return f"interrupted; {parts}"
+
+    parts = "" if journal is None else f"finished parts are in {journal.path}: run the same command again to resume"
+    with keeping(kept):
+        try:
+            yield
+        except StorageError:
+            if journal is not None and journal.holds_parts:
+                say(parts, "yellow")
+            raise

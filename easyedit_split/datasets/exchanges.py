@@ -120,16 +120,11 @@ def text_of(row: Mapping[str, Any], column: str) -> str:
     if is_missing(value):
         raise DataError(f"field {column!r} is missing")
     if not isinstance(value, str):
-        raise DataError(f"field {column!r} is a {type(value).__name__} ({_short(value)}), wanted text")
+        raise DataError(f"field {column!r} is a {type(value).__name__}, wanted text")
     if not value.strip():
         raise DataError(f"field {column!r} is empty")
     require_whole(value, f"field {column!r}")
     return value
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def _split(answers: list[Any], columns: Columns) -> tuple[list[dict[str, Any]] | None, list[str]]:

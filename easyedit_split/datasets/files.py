@@ -8,28 +8,23 @@ refused later where text is wanted. What cannot be read is named by its line.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import io
-import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from ..files.reading import cut, limit, listed, read_bounded, require_within, shown
+from ..files.tables import csv_lines, decoded, json_value, read_parquet, require_size
 from ..registry import nearest
 from ..types import DataError
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 TUPLE = ("prompt", "positive", "negative", "concept")
 """What a row without names holds, in order."""
-_MAX_CELL = 10_000_000
-_MAX_UNPACKED = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +67,17 @@ def read_table(path: Path) -> Table:
     ending = ending_of(path)
     if ending is None:
         found = path.suffix.lower().removeprefix(".")
-        raise DataError(f"{path}: unknown ending {found!r}{nearest(found, tuple(_READERS))}")
+        raise DataError(f"{path}: unknown ending {shown(found)}{nearest(found, tuple(_READERS))}")
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, DataError)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
     content = _unpacked(data, path) if path.suffix.lower() == ".gz" else data
     rows = _READERS[ending](content, path)
     if not rows:
         raise DataError(f"{path}: holds no rows")
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    require_size(len(rows), columns, path)
     return Table(path, columns, rows, hashlib.sha256(data).hexdigest())
 
 
@@ -108,46 +102,20 @@ def read_tables(name: Path, files: Sequence[Path]) -> Table:
 def _unpacked(data: bytes, path: Path) -> bytes:
     try:
         with gzip.open(io.BytesIO(data)) as file:
-            content = file.read(_MAX_UNPACKED + 1)
+            content = file.read(limit("BYTES") + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not readable as gzip ({error})") from error
-    if len(content) > _MAX_UNPACKED:
-        raise DataError(f"{path}: unpacks to more than {_MAX_UNPACKED >> 30} GiB: unpack and split it first")
+        raise DataError(f"{path}: not readable as gzip ({cut(str(error), 120)})") from error
+    require_within("BYTES", len(content), path, DataError)
     return content
-
-
-def _text(data: bytes, path: Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}, line {line}: byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8"
-        ) from error
-
-
-def _object(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(items)
-    if len(found) < len(items):
-        names = [name for name, _ in items]
-        raise ValueError(f"key {next(n for n in names if names.count(n) > 1)!r} appears twice")
-    return found
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not valid JSON ({error})") from error
 
 
 def _jsonl(data: bytes, path: Path) -> Rows:
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(_text(data, path).split("\n"), start=1):
+    for number, line in enumerate(decoded(data, path).split("\n"), start=1):
         if line.strip():
             if line.strip() in ("{", "["):
                 raise DataError(f"{path}: an object goes on over lines: write one a line, or save a list as .json")
-            row = _parse(line, f"{path}, line {number}")
+            row = json_value(line, f"{path}, line {number}")
             if not isinstance(row, dict):
                 raise DataError(
                     f"{path}, line {number}: holds a {type(row).__name__}, wanted an object with named fields"
@@ -157,16 +125,16 @@ def _jsonl(data: bytes, path: Path) -> Rows:
 
 
 def _json(data: bytes, path: Path) -> Rows:
-    text = _text(data, path)
+    text = decoded(data, path)
     try:
-        rows = _parse(text, str(path))
+        rows = json_value(text, str(path))
     except DataError as error:
         first = text.lstrip().split("\n", 1)[0].rstrip()
         if first.startswith("{") and first.endswith("}") and first != text.strip():
             raise DataError(f"{path}: holds one object a line: name it .jsonl") from error
         raise
     if not isinstance(rows, list):
-        keys = f" with the keys {', '.join(map(str, list(rows)[:6]))}" if isinstance(rows, dict) else ""
+        keys = f" with the keys {listed([*rows], 6)}" if isinstance(rows, dict) else ""
         raise DataError(
             f"{path}: holds a {type(rows).__name__}{keys}, wanted a list of objects, one per pair: save that list alone"
         )
@@ -186,31 +154,9 @@ def _named(row: Any, where: str) -> Mapping[str, Any]:
 
 
 def _csv(data: bytes, path: Path, separator: str = ",") -> Rows:
-    reader = csv.reader(io.StringIO(_text(data, path), newline=""), strict=True, delimiter=separator)
-    previous = csv.field_size_limit(_MAX_CELL)
-    try:
-        lines = [(reader.line_num, cells) for cells in reader if cells]
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
-    finally:
-        csv.field_size_limit(previous)
-    if not lines:
-        return []
-    header = lines[0][1]
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise DataError(f"{path}, line 1: column {twice[0]!r} appears twice: rename one")
-    for line, cells in lines[1:]:
-        if len(cells) != len(header):
-            other = len(header) == 1 and next((sign for sign in ";\t|" if sign in header[0]), None)
-            if other:
-                raise DataError(
-                    f"{path}: its cells are separated by {other!r}, not by {separator!r}: save it with commas"
-                )
-            raise DataError(
-                f"{path}, line {line}: {len(cells)} cells under {len(header)} columns: quote cells that hold commas"
-            )
-    return [dict(zip(header, cells, strict=True)) for _, cells in lines[1:]]
+    lines = csv_lines(data, path, separator)
+    first = next(lines, None)
+    return [] if first is None else [dict(zip(first[1], cells, strict=True)) for _, cells in lines]
 
 
 def _tsv(data: bytes, path: Path) -> Rows:
@@ -218,10 +164,7 @@ def _tsv(data: bytes, path: Path) -> Rows:
 
 
 def _parquet(data: bytes, path: Path) -> Rows:
-    try:
-        rows: Rows = pq.read_table(pa.BufferReader(data)).to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as Parquet ({' '.join(str(error).split())})") from error
+    rows: Rows = read_parquet(data, path).to_pylist()
     return rows
 
 

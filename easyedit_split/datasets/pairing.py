@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..types import DataError, Pair
+from ..types import BadRowError, DataError, Pair
 from .base import Columns, Numbered
 from .exchanges import exchange_of, text_of
 from .files import Table
@@ -42,7 +42,7 @@ def read_pairs(
     more = f" and {len(bad) - _NAMED_AT_MOST} more" if len(bad) > _NAMED_AT_MOST else ""
     named = "; ".join(bad[:_NAMED_AT_MOST]) + more
     if bad and not drop_bad:
-        raise DataError(f"{table.path}, {named}; fix them, or drop bad rows (--drop-bad)")
+        raise BadRowError(f"{table.path}, {named}")
     if not good:
         raise DataError(f"{table.path}: none of {len(bad)} rows can be used; first, {bad[0] if bad else 'none at all'}")
     if bad:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..types import DataError
+from ..types import BadRowError, DataError
 from .axbench import AxBench, concept_rows, is_unpaired
 from .files import Table, read_table
 from .named import need_columns
@@ -97,7 +97,7 @@ def _exchanges(table: Table, rows: list[int], drop_bad: bool) -> tuple[tuple[Exc
         except DataError as error:
             sentence = f"{table.path}, row {number}: {error}"
             if not drop_bad:
-                raise DataError(f"{sentence}; fix it, or drop bad rows (--drop-bad)") from error
+                raise BadRowError(sentence) from error
             notes.append(f"dropped {sentence}")
     if not good:
         raise DataError(f"{table.path}: none of {len(rows)} rows can be used")

@@ -9,7 +9,6 @@ and ``touched()`` lists every name of the host that stands changed. No file of E
 
 from __future__ import annotations
 
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +39,13 @@ def __getattr__(name: str) -> Any:
 
 
 def _arrive() -> AbstractContextManager[None]:
-    from .host.registration import register
+    from .host.registration import arrive
 
-    register()
+    arrive()
     return nullcontext()
 
 
 watch.install()
 watch.surround("steer", _arrive)
-if "steer" in sys.modules:
+if watch.host_is_loaded():
     _arrive()

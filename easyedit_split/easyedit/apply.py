@@ -14,21 +14,20 @@ from typing import Any
 
 from torch import nn
 
+from ..config import TokenConfig
 from ..interop import easyedit_files as formats
 from ..registry import nearest
 from ..steering.artifact import Artifact
-from ..steering.artifact_files import CONFIG_FILE
 from ..steering.intervention import Intervention
 from ..text.prompt_tokens import Template
 from ..types import ArtifactError, ConfigError
 from .host.loading import load_wrapper
 from .host.wrappers import tokens_of
 from .live import put
+from .locate import read_artifact
 from .settings import RECOMMENDED, ApplySettings, apply_settings
 
 logger = logging.getLogger(__name__)
-
-ARTIFACT_FOLDER = "steering"
 
 
 class SteeringVectors(dict[str, Any]):
@@ -57,11 +56,16 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
         ArtifactError: files that cannot be read or do not fit the model.
     """
     settings = apply_settings(hparams, f"apply settings of {hparams.alg_name}")
-    wrapper = _usable(wrapper, hparams)
-    artifact, where = _artifact(settings, vectors)
+    if wrapper is not None:
+        _require_hugging_face(wrapper, hparams)
+    artifact, where = _artifact(settings, vectors)  # before the model is loaded: a wrong folder must not cost that
+    if wrapper is None:
+        wrapper = load_wrapper(hparams)
+        _require_hugging_face(wrapper, hparams)
     if artifact is not None:
         for note in artifact.check_model(wrapper.model, tokenizer=wrapper.tokenizer):
             logger.warning("the vectors' model differs: %s", note)
+        _warn_of_prompts(artifact.tokens, tokens_of(wrapper))
     found = []  # all are read before the first is attached
     for layer in settings.layers:
         if artifact is not None:
@@ -92,14 +96,23 @@ def _stored_m(artifact: Artifact | None, settings: ApplySettings, where: str) ->
     return (m,) * len(settings.layers)
 
 
-def _usable(wrapper: Any, hparams: Any) -> Any:
-    if wrapper is None:
-        wrapper = load_wrapper(hparams)
+def _warn_of_prompts(trained: TokenConfig, now: TokenConfig) -> None:
+    """Log where this run writes its prompts otherwise than training did."""
+    asked = {
+        "use_chat_template": (trained.chat_template != "off", now.chat_template != "off"),
+        "system_prompt": (trained.system or "", now.system or ""),
+        "template arguments": (trained.template, now.template),
+    }
+    for name, (before, after) in asked.items():
+        if before != after:
+            logger.warning("the vectors were trained with %s %r, and this run has %r", name, before, after)
+
+
+def _require_hugging_face(wrapper: Any, hparams: Any) -> None:
     if getattr(wrapper, "model", None) is None or getattr(wrapper, "VLLM_model", None) is not None:
         raise ConfigError(
             f"{hparams.alg_name} steers a Hugging Face model, and this one runs in vLLM: set vllm_enable: false"
         )
-    return wrapper
 
 
 def _check_keys(intervention: Intervention, settings: ApplySettings, name: str, where: str) -> None:
@@ -120,11 +133,7 @@ def _artifact(settings: ApplySettings, vectors: Mapping[str, Any] | None) -> tup
         return (vectors.artifact, "memory") if isinstance(vectors, SteeringVectors) else (None, "memory")
     if settings.load_dir is None:
         raise ConfigError("steer_vector_load_dir is not given: name the folder that training wrote")
-    folder = Path(settings.load_dir)
-    for candidate in (folder / ARTIFACT_FOLDER, folder):
-        if (candidate / CONFIG_FILE).is_file():
-            return Artifact.from_pretrained(candidate), str(candidate)
-    return None, str(folder)
+    return read_artifact(Path(settings.load_dir), settings.layers)
 
 
 def _state(layer: int, settings: ApplySettings, vectors: Mapping[str, Any] | None) -> Any:

@@ -5,6 +5,7 @@ Functions without a terminal library: they return what is to be shown, and ``eas
 
 from __future__ import annotations
 
+import ast
 import logging
 import os
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ..files.reading import cut, read_bounded
 from ..types import ConfigError
 from .host import clone as host
 from .host import launcher, startup
@@ -34,12 +36,11 @@ def easyedit(
         prefer: whose method a name means that both have; None where that is an error.
     """
     package = logging.getLogger("easyedit_split")
-    if not package.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("easyedit-split: %(message)s"))
-        package.addHandler(handler)
-        package.setLevel(logging.INFO)
-        package.propagate = False  # Hydra's root handler would say everything twice
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("easyedit-split: %(message)s"))
+    package.handlers[:] = [handler]  # in place of the command line's own, which has no prefix
+    package.setLevel(logging.INFO)
+    package.propagate = False  # Hydra's root handler would say everything twice
     launcher.run(script, arguments, home=home, prefer=prefer)
 
 
@@ -70,25 +71,21 @@ def doctor(home: str | None = None) -> list[tuple[str, str]]:
         return [("EasyEdit2", str(error)), *rows]
     if clone is None:
         return [("EasyEdit2", "not found (current folder, --easyedit-home, EASYEDIT_HOME); not needed"), *rows]
-    return [("EasyEdit2", clone.describe()), ("usable", _usable(clone)), *rows]
+    return [("EasyEdit2", clone.describe()), ("methods", _methods(clone)), *rows]
 
 
-def _usable(clone: host.Host) -> str:
-    code = (
-        "import easyedit_split.easyedit, steer.utils.alg_dict as a;"
-        "print(sum(1 for name in a.METHODS_CLASS_DICT if '/' not in name))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=clone.path,
-        env={**os.environ, "PYTHONPATH": str(clone.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        return f"no: {(done.stderr.strip().splitlines() or ['the process died'])[-1]}"
-    return f"yes, {done.stdout.strip().splitlines()[-1]} methods"
+def _methods(clone: host.Host) -> str:
+    """What the clone's table of methods lists; its source is read, and nothing of the clone is executed."""
+    try:
+        tree = ast.parse(read_bounded(clone.path / host.MARK, ConfigError))
+    except (ConfigError, FileNotFoundError, RecursionError, SyntaxError, ValueError) as error:
+        return f"no: {host.MARK} cannot be read ({cut(str(error), 80)})"
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
+            continue
+        if any(getattr(target, "id", "") == "METHODS_CLASS_DICT" for target in node.targets):
+            return f"{len(node.value.keys)} methods of its own (read, not run: --contract runs it)"
+    return f"no: {host.MARK} has no METHODS_CLASS_DICT"
 
 
 def contract(home: str | None = None) -> int:

@@ -9,8 +9,8 @@ pair.
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,20 +21,18 @@ import numpy as np
 import pandas as pd
 
 from .. import log_odds
+from ..api import progress_bar
 from ..config import TokenConfig, build
+from ..files.journal import Journal
 from ..storage import write_whole
 from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
-from ..text.conversation import in_front
-from ..text.encode_pairs import encode_pairs
-from ..text.prompt_tokens import Template
-from ..types import ConfigError, DataError, Pair
-from .evaluation_data import load_pairs, pairs_of
+from ..text.encode_pairs import EncodedPair
+from ..types import ConfigError, DataError, Pair, Scores
+from .evaluation_data import Split, load_pairs, pairs_of
 from .host.wrappers import tokens_of
-from .strength import applied_methods, prompt_of
-from .wrapper_scores import wrapper_scores
-
-logger = logging.getLogger(__name__)
+from .scored import WrapperLosses
+from .strength import applied_methods
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +40,15 @@ class LogOddsSettings:
     """Settings under ``log_odds`` of EasyEdit2's top config.
 
     Attributes:
-        data: one of EasyEdit2's training datasets, or a file of pairs.
+        data: one of EasyEdit2's datasets, ``psychopathy:PATH`` and the like, or a file of pairs, which is used whole.
+        split: rows of a dataset that are scored.
         m: factors on the applied strength; 0 is the bare model.
         normalize: log-odds from summed losses (``sum``) or from means per token (``mean``).
         drop_bad: leave bad pairs out and name them.
     """
 
     data: str
+    split: Split = "test"
     m: tuple[float, ...] = (0.0, 1.0)
     normalize: log_odds.Normalize = "sum"
     drop_bad: bool = False
@@ -65,8 +65,10 @@ class LogOddsEvaluator:
         tokens: chat template, system prompt, end token; the wrapper's own template settings where None.
         normalize: ``sum`` of the answers' nats (the paper's curves) or ``mean`` per token.
         drop_bad: leave bad pairs out and name them.
-        save_results: write ``<results_dir>/<name>_log_odds.json`` and the table beside it as ``.csv``.
+        save_results: write ``<results_dir>/<name>_log_odds.json`` and the table beside it as ``.csv``, one of each per
+            concept where one is asked for; a run that was interrupted goes on from the journal beside them.
         results_dir: folder of the results.
+        split: what the table says of the rows.
 
     Attributes:
         table: the last evaluation's rows, one per pair and m, in the columns of ``sweep``.
@@ -84,6 +86,7 @@ class LogOddsEvaluator:
         drop_bad: bool = False,
         save_results: bool = False,
         results_dir: str | Path = "results",
+        split: str = "",
     ) -> None:
         self.wrapper = wrapper
         self.m = (float(m),) if isinstance(m, int | float) else tuple(float(value) for value in m)
@@ -95,6 +98,7 @@ class LogOddsEvaluator:
         self.drop_bad = drop_bad
         self.save_results = save_results
         self.results_dir = Path(results_dir)
+        self.split = split
         self.pairs = pairs_of(pairs, name)
         self.table: pd.DataFrame | None = None
 
@@ -112,7 +116,8 @@ class LogOddsEvaluator:
             ConfigError: an unknown key, or no data.
         """
         asked = build(LogOddsSettings, settings, "log_odds")
-        name, pairs = load_pairs(asked.data)
+        name, pairs = load_pairs(asked.data, asked.split)
+        whole = Path(asked.data).is_file()
         return cls(
             wrapper,
             pairs,
@@ -122,6 +127,7 @@ class LogOddsEvaluator:
             drop_bad=asked.drop_bad,
             save_results=True,
             results_dir=results_dir,
+            split="" if whole else asked.split,
         )
 
     def evaluate_all(self, concept: str | None = None) -> dict[str, Any]:
@@ -182,26 +188,27 @@ class LogOddsEvaluator:
         pairs = [pair for pair in results if concept is None or pair.concept == concept]
         if not pairs:
             raise DataError(f"{dataset_name}: no pairs to score{f' of concept {concept!r}' if concept else ''}")
-        self.table = pd.concat([self._at(pairs, dataset_name, m) for m in self.m], ignore_index=True)
+        stem = self.results_dir / f"{dataset_name}{_slug(concept)}_log_odds"
+        table = stem.with_name(f"{stem.name}.csv")
+        losses = WrapperLosses(self.wrapper, pairs, self.tokens, dataset_name, drop_bad=self.drop_bad)
+        journal = Journal.beside(table, losses.fingerprint) if self.save_results else None
+        with progress_bar("log-odds") as advance:
+            found = losses.over_m(self.m, journal, advance)
+        self.table = pd.concat([self._rows(dataset_name, m, *scored) for m, scored in found.items()], ignore_index=True)
         summary = self._summary(dataset_name)
-        if self.save_results:
-            stem = self.results_dir / f"{dataset_name}_log_odds"
-            write_table(self.table, stem.with_name(f"{stem.name}.csv"))
+        if journal is not None:
+            write_table(self.table, table)
             write_whole(stem.with_name(f"{stem.name}.json"), lambda to: _write_json(to, summary))
+            journal.finish()
         return summary
 
-    def _at(self, pairs: Sequence[Pair], dataset_name: str, m: float) -> pd.DataFrame:
-        prompt = prompt_of(self.wrapper, m)
-        if prompt is not None:  # as EasyEdit2 joins them
-            pairs = [Pair(in_front(prompt, p.prompt), p.positive, p.negative, p.concept) for p in pairs]
-        template = Template(self.wrapper.tokenizer, self.tokens)
-        encoded = encode_pairs(pairs, template, source=dataset_name, drop_bad=self.drop_bad).rows
-        scores = wrapper_scores(self.wrapper, encoded, m, template.pad_id)
+    def _rows(self, dataset_name: str, m: float, encoded: Sequence[EncodedPair], scores: Scores) -> pd.DataFrame:
         L_p, L_n = log_odds.losses(scores, self.normalize)
         values: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         values |= {
             "model": str(getattr(self.wrapper, "model_name_or_path", "")),
             "dataset": dataset_name,
+            "split": self.split,
             "concept": [pair.pair.concept or "" for pair in encoded],
             "pair": [pair.index for pair in encoded],
             "form": "+".join(applied_methods(self.wrapper)) or "bare",
@@ -229,6 +236,14 @@ class LogOddsEvaluator:
             "utility": [_number(value) for value in curve["util"]],
             "accuracy": [_number(counted.get_group(m).mean(skipna=False)) for m in self.m],
         }
+
+
+def _slug(concept: str | None) -> str:
+    """A concept's name in a file's: letters, digits and a short hash that keeps two alike apart; empty without one."""
+    if concept is None:
+        return ""
+    words = "-".join("".join(c if c.isalnum() else " " for c in concept).split())[:40]
+    return f"_{words}_{hashlib.sha256(concept.encode()).hexdigest()[:8]}"
 
 
 def _number(value: float) -> float | None:

@@ -121,6 +121,7 @@ class TrainFields(LoadFields):
         batch_size: as in ``TrainConfig``.
         gradient_accumulation_steps: as in ``TrainConfig``.
         lr: as in ``TrainConfig``.
+        unit: as in ``TrainConfig``.
         weight_decay: as in ``TrainConfig``.
         warmup_steps: as in ``TrainConfig``.
         max_grad_norm: as in ``TrainConfig``.
@@ -173,6 +174,7 @@ class TrainFields(LoadFields):
     batch_size: Any = None
     gradient_accumulation_steps: Any = None
     lr: Any = None
+    unit: Any = None
     weight_decay: Any = None
     warmup_steps: Any = None
     max_grad_norm: Any = None

@@ -14,19 +14,25 @@ entries name a ``Method``. Each is registered under its name and under ``<packag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, make_dataclass
-from functools import partial
-from importlib.metadata import entry_points
+from functools import lru_cache, partial
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from ..types import ConfigError
 from .fields import UNREAD, ApplyFields, TrainFields
+from .host.isolation import says_plainly
 from .own_keys import all_keys
 from .settings import apply_settings, train_settings
 
+logger = logging.getLogger(__name__)
+
 METHODS_GROUP = "easyedit_split.easyedit2_methods"
 EVALUATORS_GROUP = "easyedit_split.easyedit2_evaluators"
+
+_left_out: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -87,12 +93,14 @@ class MethodChoice:
         return train_settings(hparams, self.form, self.objective, where)
 
 
+@says_plainly
 def _train(hparams: Any, dataset: Any, dataset_name: str | None = None, *, choice: MethodChoice) -> Any:
     from .train import train_on_host_rows  # torch loads with the first run, not with the registration
 
     return train_on_host_rows(hparams, dataset, dataset_name, form=choice.form, objective=choice.objective)
 
 
+@says_plainly
 def _apply(hparams: Any, wrapper: Any = None, vectors: Any = None) -> Any:
     from .apply import apply_to_host_model
 
@@ -125,48 +133,59 @@ BUILT_IN = (SPLIT, LOCAL_WEIGHT, LORA, VECTOR, DIFF_MEAN)
 def methods() -> dict[str, Method]:
     """Every method by name: this package's, then those of installed packages.
 
-    Raises:
-        ConfigError: an entry point that cannot be loaded, is no ``Method``, or takes a name twice.
+    An entry point that cannot be loaded, is no ``Method`` or takes a name twice is left out and said once.
     """
     found = {method.name: method for method in BUILT_IN}
-    for point in sorted(entry_points(group=METHODS_GROUP), key=lambda p: (p.name, p.value)):
-        try:
-            method = point.load()
-        except Exception as error:
-            raise ConfigError(
-                f"EasyEdit2 method {point.name!r} of an installed package could not be loaded ({point.value}: "
-                f"{type(error).__name__}: {error}): mend or uninstall that package"
-            ) from error
-        if not isinstance(method, Method) or method.name != point.name:
-            raise ConfigError(f"entry point {point.name} = {point.value} is no Method of that name: mend that package")
-        known = found.get(method.name)
-        if known is not None and known is not method:
-            raise ConfigError(
-                f"EasyEdit2 method {method.name!r} comes from {known.package} and from {point.value}: uninstall one"
-            )
-        found[method.name] = method
+    for name, method, source in _loaded(METHODS_GROUP, "method"):
+        known = found.get(name)
+        if not isinstance(method, Method) or method.name != name:
+            _leave_out(f"EasyEdit2 method {name!r}: entry point {name} = {source} is no Method of that name: mend it")
+        elif known is not None and known is not method:
+            _leave_out(f"EasyEdit2 method {name!r} comes from {known.package} and from {source}: uninstall one")
+        else:
+            found[name] = method
     return found
 
 
 def evaluators() -> dict[str, type[Any]]:
-    """Evaluator classes by name, from the entry points.
-
-    Raises:
-        ConfigError: an entry point that cannot be loaded.
-    """
+    """Evaluator classes by name, from the entry points; what cannot be loaded is left out and said once."""
     from .evaluate import LogOddsEvaluator
 
     found: dict[str, type[Any]] = {"log_odds": LogOddsEvaluator}
-    for point in sorted(entry_points(group=EVALUATORS_GROUP), key=lambda p: (p.name, p.value)):
-        try:
-            evaluator = point.load()
-        except Exception as error:
-            raise ConfigError(
-                f"EasyEdit2 evaluator {point.name!r} of an installed package could not be loaded ({point.value}: "
-                f"{type(error).__name__}: {error}): mend or uninstall that package"
-            ) from error
-        if found.setdefault(point.name, evaluator) is not evaluator:
-            raise ConfigError(
-                f"EasyEdit2 evaluator {point.name!r} is declared twice, again by {point.value}: uninstall one"
-            )
+    for name, evaluator, source in _loaded(EVALUATORS_GROUP, "evaluator"):
+        if found.setdefault(name, evaluator) is not evaluator:
+            _leave_out(f"EasyEdit2 evaluator {name!r} is declared twice, again by {source}: uninstall one")
     return found
+
+
+def _loaded(group: str, kind: str) -> Iterator[tuple[str, Any, str]]:
+    """Name, object and source of each entry point that can be loaded."""
+    for point in _points(group, tuple(sys.path)):
+        try:
+            yield point.name, point.load(), point.value
+        except Exception as error:
+            _leave_out(
+                f"EasyEdit2 {kind} {point.name!r} of an installed package could not be loaded ({point.value}: "
+                f"{type(error).__name__}: {error}): mend or uninstall that package"
+            )
+
+
+@lru_cache(maxsize=8)
+def _points(group: str, path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Entry points of a group; the scan of all installed packages is done once for each ``sys.path``."""
+    return tuple(sorted(entry_points(group=group), key=lambda p: (p.name, p.value)))
+
+
+def _leave_out(sentence: str) -> None:
+    if sentence not in _left_out:
+        _left_out.append(sentence)
+        logger.warning("%s", sentence)
+
+
+def why_left_out(name: str) -> str | None:
+    """Why an entry point of this name was left out; None where none was.
+
+    Args:
+        name: of a method or evaluator.
+    """
+    return next((sentence for sentence in _left_out if f"{name!r}" in sentence.split(":")[0]), None)

@@ -13,10 +13,21 @@ from ..steering.forms.base import FORMS
 from ..training.run_config import RunConfig
 from ..types import ConfigError
 from .fields import ALIASES, ONLY, TrainFields, given
+from .host.wrappers import as_host_writes
 from .own_keys import Keys, form_keys, objective_keys
 
 _TRAIN_KEYS = tuple(f.name for f in fields(TrainConfig))
 _RUN_KEYS = frozenset(f.name for f in fields(TrainFields)) - ALIASES.keys() - ONLY.keys()
+COMPAT = "easyedit2"
+COMPAT_FORMS: Mapping[str, Mapping[str, Any]] = {
+    "lora": {"start": "rank"},
+    "vector": {"start": "random", "m_shift": True},
+}
+"""``compat: easyedit2``, beside the objective's own part: how a form starts, and what else is learnt."""
+
+COMPAT_TOKENS: Mapping[str, Any] = {"score_end": False, "strip_space": False, "too_long": "cut"}
+"""The same of tokens."""
+
 _OFF = {"lambda_p": 1.0, "lambda_n": 0.0, "gamma": 0.0, "subtraction": "normal"}
 """Values at which EasyEdit2's files repeat keys of another objective: they ask for nothing."""
 
@@ -109,8 +120,13 @@ def train_settings(hparams: Any, form: str | None, objective: str | None, where:
         "train": {key: values[key] for key in _TRAIN_KEYS if key in values},
         "tokens": {key: values[key] for key in ("score_end", "max_length") if key in values},
     }
-    run["tokens"]["chat_template"] = "auto" if values.get("use_chat_template", False) else "off"
-    run["tokens"]["system"] = values.get("system_prompt") or None
+    use_chat = bool(values.get("use_chat_template", False))
+    run["tokens"] |= as_host_writes(use_chat, values.get("system_prompt"), values.get("enable_thinking"))
+    if "output_length" in vars(hparams) and hparams.output_length is not None:
+        run["tokens"]["too_long"] = "cut"  # as EasyEdit2 does at that length
+    if values.get("compat") == COMPAT:
+        run["form_config"] = {**COMPAT_FORMS.get(chosen_form, {}), **run["form_config"]}
+        run["tokens"] = {**COMPAT_TOKENS, **run["tokens"]}
     require("layers" in values, f"{where}: layers missing, name the blocks, e.g. layers: [20]")
     run |= {key: values[key] for key in ("layers", "site", "placement", "positions", "skip_prefix") if key in values}
     if FORMS[chosen_form].constant and getattr(hparams, "site", None) is None:

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,15 +25,17 @@ from ..interop import easyedit_files as formats
 from ..steering.artifact import Artifact
 from ..storage import write_whole
 from ..training.train_pairs import train_artifact
-from ..types import DataError, Pair
-from .apply import ARTIFACT_FOLDER, SteeringVectors
+from ..types import BadRowError, DataError, Pair
+from .apply import SteeringVectors
 from .host.loading import load_wrapper
-from .host.wrappers import taken_off
+from .host.wrappers import read_by_template, taken_off
+from .locate import ARTIFACT_FOLDER
 from .settings import TrainSettings, train_settings
 
 logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
+REMEDY = "drop_bad: true in the YAML file"
 FIELDS = {"prompt": "question", "positive": "matching", "negative": "not_matching"}
 
 
@@ -63,11 +66,11 @@ def train_on_host_rows(
     groups = _groups(dataset, settings, name)
     loaded = wrapper is None
     if loaded:
-        wrapper = load_wrapper(hparams)
+        wrapper = load_wrapper(hparams, settings.run.sites)
     vectors = _train_groups(wrapper, groups, settings, name, str(hparams.model_name_or_path))
     if hparams.save_vectors:
-        short = hparams.alg_name.rsplit("/", 1)[-1]
-        folder = Path(str(hparams.steer_vector_output_dir)) / f"{short}_{settings.run.form}"
+        own = (settings.run.form, *(() if objective else (settings.run.objective,)))
+        folder = Path(str(hparams.steer_vector_output_dir)) / folder_name(hparams.alg_name, *own)
         save_vectors(vectors, folder, wrapper.model)
         logger.info("saved in %s", folder)
     if loaded:
@@ -76,6 +79,17 @@ def train_on_host_rows(
         gc.collect()
         torch.cuda.empty_cache()
     return vectors
+
+
+def folder_name(alg_name: str, *own: str) -> str:
+    """Name of the folder of a run's vectors: one per method, form and objective.
+
+    Args:
+        alg_name: of the method.
+        *own: form and, where the method leaves it to the file, objective; one that repeats the name is left out.
+    """
+    short = alg_name.rsplit("/", 1)[-1]
+    return "_".join([short, *(part for part in own if part != short)])
 
 
 Groups = list[tuple[int | None, str | None, list[tuple[int, Row]]]]
@@ -113,7 +127,7 @@ def _name_apart(groups: Groups) -> None:
             groups[place] = (concept_id, f"{concept} ({concept_id})", rows)
 
 
-def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pair:
+def pair_of(row: Row, number: int, name: str, concept: str | None = None, *, unasked: bool = False) -> Pair:
     """Convert a row of EasyEdit2 to a pair.
 
     Args:
@@ -121,17 +135,23 @@ def pair_of(row: Row, number: int, name: str, concept: str | None = None) -> Pai
         number: its number, for messages.
         name: of the dataset, for messages.
         concept: the pair's concept.
+        unasked: a row without a question, as sst2's, imdb's and toxicity's are, has an empty one.
 
     Raises:
-        DataError: a field is missing or is not text.
+        BadRowError: a field is missing or is not text.
     """
     values = {}
     for ours, theirs in FIELDS.items():
         value = row.get(theirs)
+        if unasked and theirs == "question" and theirs not in row:
+            value = ""
         if value is None or (isinstance(value, float) and math.isnan(value)):
-            raise DataError(f"{name}, row {number}: {theirs} is missing; the row has {', '.join(map(str, row))}")
+            hint = " (DiffMean takes rows without a question)" if theirs == "question" and theirs not in row else ""
+            raise BadRowError(
+                f"{name}, row {number}: {theirs} is missing{hint}; the row has {', '.join(map(str, row))}"
+            )
         if not isinstance(value, str):
-            raise DataError(f"{name}, row {number}: {theirs} is a {type(value).__name__}, wanted text")
+            raise BadRowError(f"{name}, row {number}: {theirs} is a {type(value).__name__}, wanted text")
         values[ours] = value
     return Pair(**values, concept=concept)
 
@@ -142,10 +162,10 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
     for _, concept, rows in groups:
         for number, row in rows:
             try:
-                pairs.append(pair_of(row, number, name, concept))
-            except DataError as error:
+                pairs.append(pair_of(row, number, name, concept, unasked=settings.run.objective == "diff_mean"))
+            except BadRowError as error:
                 if not settings.drop_bad:
-                    raise
+                    raise error.with_remedy(REMEDY) from error
                 logger.warning("dropped: %s", error)
                 continue
             numbers.append(number)
@@ -154,16 +174,20 @@ def _pairs(groups: Groups, settings: TrainSettings, name: str) -> tuple[list[Pai
 
 def _train_groups(wrapper: Any, groups: Groups, settings: TrainSettings, name: str, model_name: str) -> SteeringVectors:
     pairs, numbers = _pairs(groups, settings, name)
+    run = replace(settings.run, tokens=read_by_template(settings.run.tokens, wrapper.tokenizer))
     with progress_bar("training") as advance, taken_off(wrapper.model):
-        artifact = train_artifact(
-            wrapper.model,
-            wrapper.tokenizer,
-            PairTable(name, tuple(pairs), numbers, name, pairs_hash(pairs), split="train"),
-            settings.run,
-            model_name=model_name,
-            drop_bad=settings.drop_bad,
-            progress=lambda concept, done, total, loss: advance(done, total, f"{concept}: loss {loss:.3f}"),
-        )
+        try:
+            artifact = train_artifact(
+                wrapper.model,
+                wrapper.tokenizer,
+                PairTable(name, tuple(pairs), numbers, name, pairs_hash(pairs), split="train"),
+                run,
+                model_name=model_name,
+                drop_bad=settings.drop_bad,
+                progress=lambda concept, done, total, loss: advance(done, total, f"{concept}: loss {loss:.3f}"),
+            )
+        except BadRowError as error:
+            raise error.with_remedy(REMEDY) from error
     concepts = {str(concept_id): concept for concept_id, concept, _ in groups if concept_id is not None}
     if concepts:
         artifact.record["concept_ids"] = concepts
@@ -200,6 +224,8 @@ def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module)
         model: the model that they are for.
     """
     artifact = vectors.artifact
+    if (folder / ARTIFACT_FOLDER).is_dir():
+        logger.warning("%s: vectors of an earlier run are replaced", folder)
     artifact.save_pretrained(folder / ARTIFACT_FOLDER, overwrite=True)
     reason = formats.why_not_writable(model, artifact.config)
     if reason is not None:

@@ -2,22 +2,42 @@
 
 ``watch(name, callback)`` calls ``callback(module)`` at once if the module is loaded, otherwise when its import ends;
 ``surround(name, context)`` holds a context manager open while the module's own code runs. Both work through one finder
-in front of ``sys.meta_path`` that knows only the watched names: every other import passes it by. Standard library
-only, because the start-up hook of ``activate`` pays for this file in every process.
+in front of ``sys.meta_path`` that knows only the watched names: every other import passes it by. Another package of the
+name ``steer`` is left alone. Standard library only, because the start-up hook of ``activate`` pays for this file in
+every process.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+PARTS = ("models", "utils", "vector_appliers", "vector_generators")
+"""Subpackages of EasyEdit2's ``steer``; a package with at most one of them is another."""
+
 Callback = Callable[[ModuleType], None]
 Context = Callable[[], AbstractContextManager[object]]
+
+
+def is_host(folders: Iterable[str] | None) -> bool:
+    """Whether a package named ``steer`` is EasyEdit2's, by its subpackages.
+
+    Args:
+        folders: where it lies (``__path__``); None for a plain module.
+    """
+    found = {part for folder in folders or () for part in PARTS if (Path(folder) / part).is_dir()}
+    return len(found) > 1
+
+
+def host_is_loaded() -> bool:
+    """Whether EasyEdit2's ``steer`` is imported."""
+    return is_host(getattr(sys.modules.get("steer"), "__path__", None))
 
 
 class _Notifying(Loader):
@@ -76,7 +96,8 @@ class Watcher(MetaPathFinder):
             spec = finder.find_spec(fullname, path, target)
             if spec is None:
                 continue
-            if spec.loader is not None:
+            host = is_host(spec.submodule_search_locations) if fullname == "steer" else host_is_loaded()
+            if spec.loader is not None and host:
                 spec.loader = _Notifying(spec.loader, self)
             return spec
         return None
@@ -111,7 +132,7 @@ def watch(name: str, callback: Callback) -> None:
         return
     callbacks.append(callback)
     module = sys.modules.get(name)
-    if module is not None and not getattr(module.__spec__, "_initializing", False):
+    if module is not None and host_is_loaded() and not getattr(module.__spec__, "_initializing", False):
         callback(module)
 
 

@@ -10,7 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..config import require
@@ -19,7 +18,7 @@ from ..steering.intervention import Intervention, InterventionConfig
 from ..types import ArtifactError, ConfigError
 from .base import FORMATS, Format, Incoming, Outgoing
 from .easyedit_files import from_state, read_file, select, to_state, why_not_writable
-from .vectors import imported
+from .vectors import imported, save_tensors
 
 _FILE = re.compile(r"layer_(\d+)\.pt")
 
@@ -48,7 +47,7 @@ class EasyEdit2(Format):
         require(len(set(blocks)) == len(blocks), "EasyEdit2 keeps one change a layer, and this has several in one")
         for site in outgoing.intervention.sites:
             state = to_state(outgoing.intervention.on(outgoing.model, site))
-            torch.save(_times(state, *outgoing.m), place / f"layer_{site.block}.pt")
+            save_tensors(_times(state, *outgoing.m), place / f"layer_{site.block}.pt")
         outgoing.notes.append("its appliers add at the block's output (placement block_output), at every token")
 
     def read(self, incoming: Incoming) -> Artifact:

@@ -15,7 +15,6 @@ other site or place has no such file. Row i of ``[n, d]`` is concept_id i. Files
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import require
+from ..files.reading import cut, require_file
 from ..model.sites import RESIDUAL, Site
 from ..steering.forms.base import Form
 from ..steering.forms.lora import Lora
@@ -92,12 +92,15 @@ def read_file(path: Path) -> Any:
     Raises:
         ArtifactError: no such file, or not one of tensors and plain values.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file, and no artifact of easyedit_split in that folder either")
+    try:
+        require_file(path, ArtifactError)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file, and no artifact of easyedit_split in that folder either") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        raise ArtifactError(f"{path} is not a file of tensors alone: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # a damaged file makes the reader raise anything
+        reason = cut(" ".join(str(error).split()), 120)
+        raise ArtifactError(f"{path} is not a file of tensors alone: {reason}") from error
 
 
 def select(state: Any, concept_id: int, where: str) -> Tensor | dict[str, Any]:
@@ -150,6 +153,8 @@ def from_state(state: Tensor | Mapping[str, Any], layer: int, where: str) -> Int
     parameters = dict(intervention[config.sites[0]].named_parameters())
     with torch.no_grad():
         for key, tensor in tensors.items():
+            if not getattr(tensor, "is_floating_point", bool)():  # whatever the file holds there
+                raise ArtifactError(f"{where}: {key} is no tensor of real numbers")
             if not bool(torch.isfinite(tensor).all()):
                 raise ArtifactError(f"{where}: {key} holds a value that is not finite")
             if tensor.shape != parameters[key].shape:
@@ -174,5 +179,6 @@ def _parse(state: Tensor | Mapping[str, Any], where: str) -> tuple[dict[str, Ten
             return {"lora_A": A, "lora_B": B}, "lora", {"rank": len(A)}, A.shape[1], len(B)
         weight, bias = state["weight"].T, state["bias"]
         return {"weight": weight, "bias": bias}, "local_weight", {}, weight.shape[1], weight.shape[0]
-    except (KeyError, AttributeError) as error:
-        raise ArtifactError(f"{where}: neither a LoRA nor a local weight of EasyEdit2 ({error})") from error
+    except (KeyError, AttributeError, IndexError, TypeError) as error:
+        reason = cut(str(error), 80)
+        raise ArtifactError(f"{where}: neither a LoRA nor a local weight of EasyEdit2 ({reason})") from error

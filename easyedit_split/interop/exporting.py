@@ -20,6 +20,7 @@ from torch import nn
 
 from .. import __version__
 from ..config import build, require
+from ..files.reading import parse_json, read_bounded
 from ..steering.artifact import Artifact
 from ..steering.chosen_m import ChosenM
 from ..steering.intervention import Intervention
@@ -171,11 +172,20 @@ def _check_place(place: Path, format_class: type[Format], overwrite: bool) -> No
         require(ours, f"{place} was not written by an export, so it is not replaced: choose another place")
 
 
+def _own_files(place: Path) -> list[str]:
+    """Names that an earlier export wrote into a folder; everything else in it stays."""
+    try:
+        record = parse_json(read_bounded(place / RECORD_FILE, ConfigError).decode("utf-8"))
+        return [RECORD_FILE, *(str(name) for name in record.get("files", ()))]
+    except (FileNotFoundError, ValueError, AttributeError, TypeError):
+        return [RECORD_FILE]
+
+
 def _write(made: Format, outgoing: Outgoing, place: Path) -> None:
     if made.writes == "file":
         write_whole(place, lambda path: made.write(outgoing, path))
         return
-    with new_folder(place) as folder:
+    with new_folder(place, own=_own_files(place)) as folder:
         made.write(outgoing, folder)
         record = {
             "format": made.name,
@@ -185,5 +195,6 @@ def _write(made: Format, outgoing: Outgoing, place: Path) -> None:
             "m1": outgoing.m[0],
             "m2": outgoing.m[1],
             "notes": list(outgoing.notes),
+            "files": sorted(path.name for path in folder.iterdir()),
         }
         (folder / RECORD_FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -10,7 +10,6 @@ B keep their bits too; adapters whose modules have different ranks or scales are
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..config import require
+from ..files.reading import cut, parse_json, read_bounded, shown
 from ..model.describe import name_of
 from ..model.maps import maps_in
 from ..model.sites import Site, blocks_of, find_linear, short_names
@@ -120,16 +120,16 @@ _PLAIN_START = (True, False, None, "gaussian", "eva", "orthogonal")
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        stored: Any = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON: {error}") from error
+        stored: Any = parse_json(read_bounded(path, ArtifactError).decode("utf-8"))
+    except (OSError, RecursionError, ValueError) as error:
+        raise ArtifactError(f"{path}: not readable as JSON: {cut(str(error), 120)}") from error
     if not isinstance(stored, dict) or stored.get("peft_type") != "LORA":
         kind = stored.get("peft_type") if isinstance(stored, dict) else None
-        raise ArtifactError(f"{path}: peft_type is {kind!r}, and only LORA is a change of a linear map")
+        raise ArtifactError(f"{path}: peft_type is {shown(kind)}, and only LORA is a change of a linear map")
     started = stored.get("init_lora_weights", True)
     require(
         started in _PLAIN_START,
-        f"{path}: init_lora_weights is {started!r}, which also changes the base model: convert it with PEFT first",
+        f"{path}: init_lora_weights is {shown(started)}, which also changes the base model: convert it with PEFT first",
     )
     from peft import LoraConfig
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from ..config import require
@@ -17,7 +16,7 @@ from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..types import ArtifactError
 from .base import FORMATS, Format, Incoming, Outgoing
 from .gguf_vector import only_layer
-from .vectors import read_tensors_alone, vector_artifact, vectors_of
+from .vectors import read_tensors_alone, save_tensors, vector_artifact, vectors_of
 
 
 @FORMATS.register("vector_pt")
@@ -39,7 +38,7 @@ class VectorPt(Format):
         """
         found = {block: v.float() for block, v in sorted(vectors_of(outgoing).items())}
         single = next(iter(found.values())) if len(found) == 1 else found
-        torch.save(single, place)
+        save_tensors(single, place)
         config = outgoing.intervention.config
         tokens = config.positions + (" without the constant opening" if config.skip_prefix else "")
         outgoing.notes.append(

@@ -6,7 +6,7 @@ h' = h + m v_l                 at the output of block l, counted from 0; v_l is 
 from __future__ import annotations
 
 import hashlib
-import pickle
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import require
+from ..files.reading import cut, require_file
 from ..model.describe import describe, name_of
 from ..model.sites import RESIDUAL, Site, hidden_size
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
@@ -68,12 +69,27 @@ def read_tensors_alone(path: Path) -> Any:
     Raises:
         ArtifactError: no such file, or not one of tensors and plain values alone.
     """
-    if not path.is_file():
-        raise ArtifactError(f"{path}: no such file")
+    try:
+        require_file(path, ArtifactError)
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file") from None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise ArtifactError(f"{path} is not a file of tensors alone: {' '.join(str(error).split())[:200]}") from error
+    except Exception as error:  # a damaged file makes the reader raise anything
+        reason = cut(" ".join(str(error).split()), 120)
+        raise ArtifactError(f"{path} is not a file of tensors alone: {reason}") from error
+
+
+def save_tensors(value: Any, path: Path) -> None:
+    """Write a ``.pt`` file whose bytes depend on its content alone: torch names what is inside after the file.
+
+    Args:
+        value: tensors and plain values.
+        path: the file.
+    """
+    held = io.BytesIO()
+    torch.save(value, held)
+    path.write_bytes(held.getvalue())
 
 
 def file_hash(path: Path) -> str:

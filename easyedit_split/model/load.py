@@ -24,10 +24,9 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from ..types import ConfigError
+from ..types import ConfigError, SteeringError
 from . import smollm2
 from .adapters import base_of, is_adapter, put_in
 from .gguf import converted, is_gguf
@@ -125,7 +124,9 @@ def load_model(
         tokenizer = _load_tokenizer(_tokenizer_place(path, base), options)
         if options.placed_by_hand:
             model.to(options.chosen_device)
-    except (AssertionError, ImportError, OSError, RuntimeError, SafetensorError, UnpicklingError, ValueError) as error:
+    except SteeringError:
+        raise
+    except Exception as error:  # of a damaged folder, transformers and its parts raise anything
         where = "" if Path(path).exists() else " (no such folder here, and not found on the hub)"
         raise ConfigError(f"model {name!r} cannot be loaded{where}: {_reason(error, name)}") from error
     config: Any = model.config

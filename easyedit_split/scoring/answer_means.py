@@ -36,6 +36,8 @@ def answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites: Sequ
         rows: prompts with their answers.
         sites: whose outputs are averaged.
     """
+    if not all(row.prompt for row in rows):  # an answer alone, which the engine has no place for
+        return plain_answer_means(model, pad_id, rows, sites)
     try:
         with frozen(model):
             return _by_engine(model, pad_id, rows, sites)
@@ -66,7 +68,8 @@ def plain_answer_means(model: nn.Module, pad_id: int, rows: Sequence[Row], sites
     """
     means: dict[Site, list[Tensor]] = {site: [] for site in sites}
     for row in rows:
-        batch = collate([row], pad_id=pad_id).to(device_of(model))
+        read = row if row.prompt else Row(row.answer[:1], row.answer[1:], 0)  # an answer alone
+        batch = collate([read], pad_id=pad_id).to(device_of(model))
         with activations(model, sites) as found:
             model(
                 input_ids=batch.input_ids,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..storage import Journal
+from ..files.journal import Journal
 from ..types import Scores
 from .crew import Crew
 

@@ -18,11 +18,11 @@ import pandas as pd
 from torch import nn
 
 from .. import log_odds
+from ..files.journal import Journal
 from ..log_odds import Normalize
 from ..model.describe import name_of
 from ..steering.artifact import Artifact
 from ..steering.intervention import Intervention
-from ..storage import Journal
 from ..sweep_table import COLUMNS
 from ..text.encode_pairs import EncodedPair
 from ..types import ConfigError, Factors, Scores

@@ -12,10 +12,10 @@ from torch import nn
 
 from ..datasets.base import PairTable
 from ..datasets.in_memory import PairsLike, as_pairs
+from ..files.journal import Journal
 from ..log_odds import Normalize
 from ..steering.artifact import Artifact
 from ..steering.strength_grid import NaturalUnit, StrengthGrid
-from ..storage import Journal
 from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import Factors

@@ -18,12 +18,14 @@ from torch import Tensor, nn
 
 from .. import __version__
 from ..config import TokenConfig, build, require
+from ..files.reading import cut, shown
 from ..model.describe import describe, name_of
 from ..registry import nearest
 from ..storage import new_folder
 from ..types import ArtifactError, ConfigError
 from .artifact_files import (
     CONFIG_FILE,
+    FILES,
     FORMAT_VERSION,
     HISTORY_FILE,
     TENSOR_FILE,
@@ -37,6 +39,7 @@ from .artifact_files import (
     write_files,
 )
 from .artifact_model import differences, require_architecture, require_sites
+from .artifact_record import check_record, require_digest, require_room
 from .chosen_m import ChosenM
 from .concept_folders import concept_folders, together
 from .hub_files import folder_of
@@ -78,7 +81,9 @@ class Artifact:
         self.history = dict(history or {})
         self.chosen = dict(chosen or {})
         for concept in self.chosen:
-            require(concept in self.interventions, f"an m is chosen for {concept!r}{nearest(concept, self.concepts)}")
+            require(
+                concept in self.interventions, f"an m is chosen for {shown(concept)}{nearest(concept, self.concepts)}"
+            )
 
     @property
     def concepts(self) -> tuple[str, ...]:
@@ -211,7 +216,7 @@ class Artifact:
 
         Args:
             folder: where to write.
-            overwrite: replace the artifact that is there, with everything else in its folder.
+            overwrite: replace the artifact that is there; everything else in its folder stays.
 
         Raises:
             ArtifactError: the folder exists already and ``overwrite`` is not set, or holds something that is not an
@@ -221,7 +226,7 @@ class Artifact:
         check_place(folder, overwrite)
         tensors = self.tensors()
         require_finite(tensors)
-        with new_folder(folder) as temporary:
+        with new_folder(folder, own=FILES) as temporary:
             write_files(temporary, {**self.to_dict(), "digest": self.digest()}, tensors, self.history)
         return folder
 
@@ -241,11 +246,7 @@ class Artifact:
             return cls(*together([cls.from_pretrained(one) for one in many], UNIT_KEY))
         stored = read_config(folder)
         tensors = read_tensors(folder / TENSOR_FILE)
-        digest = stored.pop("digest", None)
-        if digest != digest_of(stored, tensors):
-            raise ArtifactError(
-                f"{folder}: the digest does not match, so a file was changed or damaged after saving: save it anew"
-            )
+        require_digest(folder, stored, tensors)
         return cls._rebuild(folder, stored, tensors)
 
     @classmethod
@@ -253,17 +254,20 @@ class Artifact:
         names = {f.name for f in dataclasses.fields(InterventionConfig)}
         try:
             config = build(InterventionConfig, {key: stored[key] for key in names if key in stored}, "configuration")
+            check_record(stored)
             shapes = [tuple(stored["shapes"][key]) for key in config.sites]
-            interventions = {c: Intervention(config, shapes) for c in stored["concepts"]}
-            chosen = {c: build(ChosenM, m, f"chosen_m {c!r}") for c, m in stored.get("chosen_m", {}).items()}
+            concepts = stored["concepts"]
+            require_room(folder / TENSOR_FILE, config, shapes, concepts, tensors)
+            interventions = {c: Intervention(config, shapes) for c in concepts}
+            chosen = {c: build(ChosenM, m, f"chosen_m {shown(c)}") for c, m in stored.get("chosen_m", {}).items()}
             artifact = cls(interventions, stored["record"], read_history(folder), chosen)
             known = tuple(artifact.to_dict())
             for key in stored:
-                require(key in known, f"unknown key {key!r}{nearest(key, known)}")
+                require(key in known, f"unknown key {shown(key)}{nearest(key, known)}")
         except KeyError as error:
-            raise ArtifactError(f"{folder / CONFIG_FILE}: {error} is missing") from error
-        except (AttributeError, ConfigError, RuntimeError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{folder / CONFIG_FILE}: {error}") from error
+            raise ArtifactError(f"{folder / CONFIG_FILE}: {cut(str(error), 60)} is missing") from error
+        except (AttributeError, ConfigError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            raise ArtifactError(f"{folder / CONFIG_FILE}: {cut(str(error), 200)}") from error
         fill(folder / TENSOR_FILE, artifact._parameters(), tensors)
         return artifact
 
@@ -289,7 +293,7 @@ class Artifact:
         found = describe(model, name_of(model, name), revision)
         require_architecture(self.record.get("model", {}), found)
         require_sites(model, self._shapes(), self.config.placement)
-        return differences(self.record, found, tokenizer)
+        return differences(self.record, found, tokenizer, model)
 
 
 __all__ = ["CONFIG_FILE", "DEFAULT_CONCEPT", "HISTORY_FILE", "TENSOR_FILE", "UNIT_KEY", "Artifact"]

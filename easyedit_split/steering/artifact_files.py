@@ -16,24 +16,34 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
+from ..files.reading import cut, listed, parse_json, read_bounded, shown
 from ..types import ArtifactError
 
 FORMAT_VERSION = 1
 CONFIG_FILE = "steering_config.json"
 TENSOR_FILE = "steering.safetensors"
 HISTORY_FILE = "history.jsonl"
+FILES = (CONFIG_FILE, TENSOR_FILE, HISTORY_FILE)
 
 
 def replaceable(folder: Path) -> bool:
-    """Whether a folder may be overwritten by an artifact: it holds one, or is empty.
+    """Whether a folder may be overwritten by an artifact: it holds one of this package, or is empty.
 
     Args:
         folder: where an artifact would be written.
     """
-    return folder.is_dir() and ((folder / CONFIG_FILE).exists() or not any(folder.iterdir()))
+    if not folder.is_dir():
+        return False
+    if not any(folder.iterdir()):
+        return True
+    try:
+        read_config(folder)
+    except ArtifactError:
+        return False
+    return True
 
 
 def check_place(folder: Path, overwrite: bool) -> None:
@@ -100,9 +110,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         ArtifactError: missing or not readable.
     """
     try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}") from error
+        return load(read_bounded(path, ArtifactError))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file; an intervention is a folder with {TENSOR_FILE}") from None
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
+        raise ArtifactError(f"{path} cannot be read: {cut(str(error), 120)}") from error
 
 
 @torch.no_grad()
@@ -118,7 +130,7 @@ def fill(path: Path, parameters: Mapping[str, Tensor], tensors: Mapping[str, Ten
         ArtifactError: another set of names, or a tensor of another shape or dtype, or with a value that is not finite.
     """
     if set(parameters) != set(tensors):
-        off = ", ".join(sorted(set(parameters) ^ set(tensors))[:4])
+        off = listed(sorted(set(parameters) ^ set(tensors)), 4)
         raise ArtifactError(f"{path}: tensors missing or unexpected: {off}")
     for name, parameter in parameters.items():
         tensor = tensors[name]
@@ -147,16 +159,18 @@ def read_config(folder: Path) -> dict[str, Any]:
             "`easyedit-split import FILE --from FORMAT --out FOLDER`"
         )
     try:
-        stored: Any = json.loads(path.read_text("utf-8"))
+        stored: Any = parse_json(read_bounded(path, ArtifactError).decode("utf-8"))
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file; an intervention is a folder with {CONFIG_FILE}") from None
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path}: not readable as JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: not readable as JSON: {cut(str(error), 120)}") from error
     if not isinstance(stored, dict) or stored.get("package") != "easyedit_split":
         raise ArtifactError(f"{path}: not an artifact of easyedit_split")
     version = stored.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ArtifactError(f"{path}: format_version {version}, this release reads up to {FORMAT_VERSION}: upgrade")
+    if type(version) is not int or not 0 < version <= FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path}: format_version {shown(version)}, this release reads up to {FORMAT_VERSION}: upgrade"
+        )
     return stored
 
 
@@ -171,16 +185,18 @@ def read_history(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """
     path = folder / HISTORY_FILE
     history: dict[str, list[dict[str, Any]]] = {}
-    if path.exists():
-        try:
-            for line in path.read_text("utf-8").splitlines():
-                step = json.loads(line)
-                concept = step.pop("concept")
-                if not isinstance(concept, str) or not all(isinstance(value, int | float) for value in step.values()):
-                    raise ValueError(f"a step holds a concept's name and numbers, not {line}")
-                history.setdefault(concept, []).append(step)
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ArtifactError(f"{path}: not a training history: {error}") from error
+    try:
+        lines = read_bounded(path, ArtifactError).decode("utf-8").splitlines()
+        for number, line in enumerate(lines, 1):
+            step = parse_json(line)
+            concept = step.pop("concept")
+            if not isinstance(concept, str) or not all(isinstance(value, int | float) for value in step.values()):
+                raise ValueError(f"line {number}: a step holds a concept's name and numbers, not {shown(line)}")
+            history.setdefault(concept, []).append(step)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise ArtifactError(f"{path}: not a training history: {cut(str(error), 160)}") from error
     return history
 
 
@@ -198,7 +214,7 @@ def write_files(
         tensors: every parameter, by name.
         history: training history by concept.
     """
-    save_file(dict(tensors), folder / TENSOR_FILE)
+    (folder / TENSOR_FILE).write_bytes(save(dict(tensors)))
     (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", "utf-8")
     write_history(folder / HISTORY_FILE, history)
 

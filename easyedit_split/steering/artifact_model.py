@@ -2,7 +2,7 @@
 
     another architecture                                    an error
     another id, revision, dtype, attention, quantisation,
-    adapters or tokenizer                                   a sentence each, for the user to judge
+    adapters, tokenizer, weights or settings                a sentence each, for the user to judge
 
 What is not known, of the artifact or of the model, is no difference.
 """
@@ -15,12 +15,14 @@ from typing import Any
 
 from torch import nn
 
+from ..model.digests import model_digests, versions
 from ..model.sites import Placement, Site, widths
 from ..text.prompt_tokens import tokenizer_hash
 from ..types import ArtifactError, ConfigError
 
 ARCHITECTURE = ("model_type", "hidden_size", "num_hidden_layers")
 NOTED = ("id", "revision", "dtype", "attention", "quantization", "adapters")
+_DIGESTS = {"weights": "its weights", "config": "its settings (config.json)"}
 
 
 def require_architecture(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -60,23 +62,42 @@ def require_sites(model: nn.Module, shapes: Mapping[str, tuple[int, int]], place
             raise ArtifactError(f"{key} maps {shape[0]} to {shape[1]}, this model's site {fits[0]} to {fits[1]}")
 
 
-def differences(record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: Any = None) -> tuple[str, ...]:
+def differences(
+    record: Mapping[str, Any], found: Mapping[str, Any], tokenizer: Any = None, model: nn.Module | None = None
+) -> tuple[str, ...]:
     """Other differences between an artifact's training record and a model, one sentence each.
 
     Args:
         record: the artifact's record.
         found: the model as ``model.load.describe`` finds it.
         tokenizer: compared with the recorded one by everything that decides ids; None where there is none at hand.
+        model: its weights and settings are compared too where it is given and what goes by the same name, in the same
+            dtype, might be taken for the same.
     """
     recorded: Mapping[str, Any] = record.get("model", {})
     keys = [key for key in NOTED if _differ(key, _shown(recorded.get(key)), _shown(found[key]))]
     if "id" in keys and "revision" in keys:
         keys.remove("revision")  # of another model, so it says nothing
     notes = [f"{key} was {_shown(recorded[key])}, is {_shown(found[key])}" for key in keys]
+    if not keys or keys == ["attention"]:
+        notes += _inner_differences(record, recorded, model)
     known = record.get("tokenizer_hash")
     if tokenizer is not None and known and known != tokenizer_hash(tokenizer):
         notes.append("the tokenizer or its chat template is not the one the artifact was trained with")
     return tuple(notes)
+
+
+def _inner_differences(record: Mapping[str, Any], recorded: Mapping[str, Any], model: nn.Module | None) -> list[str]:
+    """What differs in a model that goes by the recorded name: digests tell."""
+    if model is None or not any(recorded.get(key) for key in _DIGESTS):
+        return []
+    now, then, here = model_digests(model), record.get("versions") or {}, versions()
+    same_release = then.get("transformers") == here["transformers"]  # another one writes other keys
+    return [
+        f"{said} are not those that the artifact was trained with (digest {recorded[key][:12]}, now {now[key][:12]})"
+        for key, said in _DIGESTS.items()
+        if recorded.get(key) and recorded[key] != now[key] and (key == "weights" or same_release)
+    ]
 
 
 def _shown(value: Any) -> str | None:

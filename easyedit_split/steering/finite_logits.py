@@ -26,7 +26,7 @@ def is_steered(m: Strengths) -> bool:
     return any(m) if isinstance(m, tuple) else m != 0
 
 
-def shown(m: Strengths) -> str:
+def strength_text(m: Strengths) -> str:
     """A strength as text.
 
     Args:
@@ -67,8 +67,8 @@ class FiniteLogits:
                 "--dtype bfloat16 or float32"
             )
         raise ConfigError(
-            f"at m = {shown(m)} the logits are not finite: the steered values are more than {self.dtype} holds: take a "
-            "smaller |m|, or a wider dtype, e.g. --dtype bfloat16 or float32"
+            f"at m = {strength_text(m)} the logits are not finite: the steered values are more than {self.dtype} "
+            "holds: take a smaller |m|, or a wider dtype, e.g. --dtype bfloat16 or float32"
         )
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Any:

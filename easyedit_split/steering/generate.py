@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from ..config import require
+from ..files.journal import Journal
 from ..model.hooks import device_of, frozen
-from ..storage import Journal
 from ..text.batching import Row
 from ..text.openings import Ids, prefix_lengths
 from ..text.prompt_tokens import Template

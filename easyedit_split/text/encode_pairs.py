@@ -3,17 +3,19 @@
     pair -> EncodedPair(prompt, positive, negative, prefix_length)        len(prompt + answer) <= max_length
 
 Under a chat template one leading space of an answer is stripped (psychopathy's answers begin with one) and counted in
-the notes. Nothing is cut; with ``drop_bad`` a bad row is left out and named.
+the notes. Nothing is cut unless ``too_long: cut`` asks for it, and then it is said; with ``drop_bad`` a bad row is left
+out and named.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..types import DataError, Pair
+from ..config import TokenConfig
+from ..types import BadRowError, DataError, Pair
 from .batching import Row
 from .conversation import Conversation, require_whole
 from .openings import Ids, prefix_lengths
@@ -85,27 +87,35 @@ def encode_pairs(
     numbers = range(len(pairs)) if indices is None else indices
     rows: list[EncodedPair] = []
     dropped: list[str] = []
+    cut: list[str] = []
     for number, pair in zip(numbers, pairs, strict=True):
         try:
-            rows.append(_encode_pair(pair, template, number))
+            row = _encode_pair(pair, template, number)
+            short = _cut(row, template.config)
+            rows.append(short or row)
+            cut += [str(number)] if short else []
         except DataError as error:
             sentence = f"{source}, row {number}: {error}"
             if not drop_bad:
-                raise DataError(f"{sentence}; or drop bad rows (--drop-bad)") from error
+                raise BadRowError(sentence) from error
             dropped.append(sentence)
     if dropped:
         named = "; ".join(dropped[:10]) + (f" and {len(dropped) - 10} more" if len(dropped) > 10 else "")
         logger.warning("dropped %d of %d rows: %s", len(dropped), len(pairs), named)
     if not rows:
         raise DataError(f"{source}: none of {len(pairs)} pairs can be used")
+    if cut:
+        limit, named = template.config.max_length, ", ".join(cut[:10]) + (" ..." if len(cut) > 10 else "")
+        logger.warning("%s: answers of %d rows are cut at %d tokens: rows %s", source, len(cut), limit, named)
     return EncodedPairs(tuple(rows), tuple(dropped), _notes(rows, template))
 
 
 def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
-    _check_texts(prompt=pair.prompt, positive=pair.positive, negative=pair.negative)
+    prompt = {} if template.config.style == "easyedit2" and pair.prompt == "" else {"prompt": pair.prompt}
+    _check_texts(**prompt, positive=pair.positive, negative=pair.negative)
     if pair.positive == pair.negative:
         raise DataError(f"positive and negative are the same answer, {_short(pair.positive)}: give two answers")
-    prompt = _field("prompt", template.prompt, pair.prompt)
+    asked = _field("prompt", template.prompt, pair.prompt)
     positive, negative = (
         _field(name, template.answer, _stripped(getattr(pair, name), template)) for name in ("positive", "negative")
     )
@@ -116,8 +126,23 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
             f"positive and negative are the same tokens, {_short(pair.positive)} and {_short(pair.negative)}: "
             "give two answers that the tokenizer tells apart"
         )
-    prefix_length = _checked_prefix(pair.prompt, prompt, max(len(positive), len(negative)), template)
-    return EncodedPair(pair, prompt, positive, negative, prefix_length, number)
+    prefix_length = _checked_prefix(pair.prompt, asked, max(len(positive), len(negative)), template)
+    return EncodedPair(pair, asked, positive, negative, prefix_length, number)
+
+
+def _cut(row: EncodedPair, config: TokenConfig) -> EncodedPair | None:
+    """The row with its answers cut at ``max_length``; None where it fits.
+
+    Raises:
+        DataError: nothing of an answer is left, or nothing that tells them apart.
+    """
+    room = config.max_length - len(row.prompt)
+    if max(len(row.positive), len(row.negative)) <= room:
+        return None
+    cut = replace(row, positive=row.positive[:room], negative=row.negative[:room])
+    if room < 1 or cut.positive == cut.negative:
+        raise DataError(f"cut at {config.max_length} tokens, no two different answers are left: raise max_length")
+    return cut
 
 
 def encode_answers(
@@ -159,7 +184,7 @@ def _check_texts(**texts: Any) -> None:
 def _checked_prefix(text: str, prompt: Ids, answer_length: int, template: Template) -> int:
     """Length of the prompt's constant template prefix, after a check that prompt and answer fit ``max_length``."""
     longest, limit = len(prompt) + answer_length, template.config.max_length
-    if longest > limit:
+    if longest > limit and template.config.too_long == "refuse":
         raise DataError(
             f"{longest} tokens long, max_length is {limit}: raise it (--max-length, tokens.max_length) or shorten it"
         )
@@ -174,7 +199,8 @@ def _field(name: str, encode: Callable[[str], T], text: str) -> T:
 
 
 def _stripped(answer: str, template: Template) -> str:
-    return answer.removeprefix(" ") if template.chat is not None else answer
+    stripped = template.chat is not None and template.config.strip_space
+    return answer.removeprefix(" ") if stripped else answer
 
 
 def _notes(rows: Sequence[EncodedPair], template: Template) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ with ``openings``: without a system message, and with any other, whose end is kn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Ids: TypeAlias = tuple[int, ...]
 Opening: TypeAlias = tuple[Ids, ...]
@@ -91,3 +91,17 @@ def _length(ids: Ids, before: Ids, after: Ids) -> int:
         if ids[start : start + len(after)] == after:
             return start + len(after)
     return 0
+
+
+def special_ids(tokenizer: Any) -> frozenset[int]:
+    """Ids of control tokens; the unknown token is included only if it is also BOS, EOS or the pad token.
+
+    Args:
+        tokenizer: a Hugging Face tokenizer.
+    """
+    control = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
+    marked = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+    ids = marked | set(tokenizer.all_special_ids) | control
+    if tokenizer.unk_token_id not in control:
+        ids.discard(tokenizer.unk_token_id)
+    return frozenset(id_ for id_ in ids if id_ is not None)

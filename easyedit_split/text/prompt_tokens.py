@@ -22,7 +22,8 @@ from ..config import TokenConfig
 from ..types import ConfigError, DataError
 from .chat_template import Chat
 from .conversation import Conversation, require_whole
-from .openings import Ids, Opening, common_prefix, find_opening
+from .easyedit2_prompts import EasyEdit2Chat, without_template
+from .openings import Ids, Opening, common_prefix, find_opening, special_ids
 from .shown_messages import tools_of
 from .template_dates import DAY, OTHER_DAY, is_dated
 
@@ -73,10 +74,11 @@ class Template:
         has_chat = bool(tokenizer.chat_template)
         if config.chat_template == "on" and not has_chat:
             raise ConfigError("chat_template is on, but the tokenizer has none: use auto or off, or give it one")
-        self.chat = Chat(tokenizer, config) if has_chat and config.chat_template != "off" else None
+        self._chat = EasyEdit2Chat if config.style == "easyedit2" else Chat
+        self.chat = self._chat(tokenizer, config) if has_chat and config.chat_template != "off" else None
         if config.template and self.chat is None:
             raise ConfigError(f"tokens.template holds {', '.join(config.template)}, but no chat template is in use")
-        self._specials = _special_ids(tokenizer)
+        self._specials = special_ids(tokenizer)
         self._lead = self._added_in_front()
         self._marks_words = self._after_anchor("x") != self._encode("x", plain=True)
         self.prefix_ids = self._opening(self.chat, None)
@@ -139,7 +141,7 @@ class Template:
             return ()
         bare, dated = replace(self.config, system=None), is_dated(self.chat.source)
         days = (DAY, OTHER_DAY) if dated else (DAY,)
-        plain, own = ([Chat(self.tokenizer, config, day) for day in days] for config in (bare, self.config))
+        plain, own = ([self._chat(self.tokenizer, config, day) for day in days] for config in (bare, self.config))
         rendered = (
             [self._opening(chat, None) for chat in own],
             [self._opening(chat, None) for chat in plain],
@@ -209,7 +211,14 @@ class Template:
                 )
             system, text = text.system, text.messages[1]["content"]
         written = text if system is None else f"{system}\n\n{text}"
+        if self.config.style == "easyedit2":
+            return self._as_host(without_template(text, system))
         return self._led(self._encode(written, plain=self.config.special_tokens != "read"))
+
+    def _as_host(self, written: str) -> Ids:
+        """Ids of a prompt as EasyEdit2 tokenises one that no template wrote."""
+        special = self.config.chat_template == "off"
+        return tuple(self.tokenizer(written, add_special_tokens=special, verbose=False)["input_ids"])
 
     def _opening(self, chat: Chat | None, system: str | None, tools: Sequence[Any] = ()) -> Ids:
         """What prompts of different queries have in common, under a system message of their own or none."""
@@ -242,6 +251,8 @@ class Template:
 
     def _led(self, ids: Ids) -> Ids:
         """``ids`` after the special tokens that the tokenizer adds before a text (BOS), without repeating them."""
+        if self.config.style == "easyedit2":
+            return ids
         return ids if ids[: len(self._lead)] == self._lead else self._lead + ids
 
     def _added_in_front(self) -> Ids:
@@ -287,13 +298,3 @@ class Template:
     def _named_special(self, text: str) -> str:
         names = sorted(self.tokenizer.convert_ids_to_tokens(sorted(self._specials)), key=len, reverse=True)
         return "the special token " + next((repr(name) for name in names if name in text), "of another name")
-
-
-def _special_ids(tokenizer: Any) -> frozenset[int]:
-    """Ids of control tokens; the unknown token is included only if it is also BOS, EOS or the pad token."""
-    control = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
-    marked = {id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
-    ids = marked | set(tokenizer.all_special_ids) | control
-    if tokenizer.unk_token_id not in control:
-        ids.discard(tokenizer.unk_token_id)
-    return frozenset(id_ for id_ in ids if id_ is not None)

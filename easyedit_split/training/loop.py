@@ -11,6 +11,7 @@ whose loss and gradient were finite, see ``stopping``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import TypeAlias, cast
 
 import torch
@@ -23,6 +24,7 @@ from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .answers import AnswerSource, answers_for
+from .checkpoint import Checkpoints
 from .closed_form import fit_closed_form
 from .gradients import gradients_on
 from .natural_lr import in_plain_units
@@ -46,6 +48,7 @@ def train_intervention(
     concept: str = "default",
     progress: Progress | None = None,
     engine: EngineConfig | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Intervention, tuple[Step, ...]]:
     """Train an intervention for one concept; returns it with its history (empty for closed forms).
 
@@ -57,6 +60,7 @@ def train_intervention(
         concept: enters the seed, so that concepts differ but each repeats.
         progress: called after each optimiser step with (steps done, steps in all, loss).
         engine: how losses are computed; the engine's defaults where None.
+        checkpoints: the run's checkpoint file; None where none is kept.
 
     Raises:
         ConfigError: no pairs, or a configuration that does not fit the model.
@@ -66,11 +70,18 @@ def train_intervention(
         started = start_run(model, template, pairs, run, concept, engine)
         if not isinstance(started, TrainingRun):
             return started, ()
-        return started.intervention, train_started(model, template, started, engine or EngineConfig(), progress)
+        return started.intervention, train_started(
+            model, template, started, engine or EngineConfig(), progress, checkpoints
+        )
 
 
 def train_started(
-    model: nn.Module, template: Template, run: TrainingRun, engine: EngineConfig, progress: Progress | None = None
+    model: nn.Module,
+    template: Template,
+    run: TrainingRun,
+    engine: EngineConfig,
+    progress: Progress | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Step, ...]:
     """All steps of a run, alone; its history.
 
@@ -80,14 +91,15 @@ def train_started(
         run: before its first step.
         engine: how losses are computed.
         progress: called after each optimiser step.
+        checkpoints: the run's checkpoint file; None where none is kept.
 
     Raises:
         TrainingStopped: a loss, gradient or update was not finite.
     """
     answers = answers_for(model, run.pairs, run.intervention, template.pad_id, engine)
     try:
-        with answers.at_work():
-            return _Loop(run, answers).run_all(progress)
+        with answers.at_work(), checkpoints.at_work() if checkpoints else nullcontext():
+            return _Loop(run, answers).run_all(progress, checkpoints)
     finally:
         run.intervention.zero_grad()
 
@@ -167,17 +179,22 @@ class _Loop:
     def __init__(self, run: TrainingRun, answers: AnswerSource) -> None:
         self.run, self.answers = run, answers
 
-    def run_all(self, progress: Progress | None) -> tuple[Step, ...]:
+    def run_all(self, progress: Progress | None, checkpoints: Checkpoints | None) -> tuple[Step, ...]:
         """Train for all epochs.
 
         Args:
             progress: called after each optimiser step.
+            checkpoints: the run's checkpoint file.
         """
-        for drawn in self.run.steps():
+        steps = self.run.steps()
+        self.run.passed(steps, checkpoints.resume(self.run) if checkpoints else 0)
+        for drawn in steps:
             read = self.run.to_read(self._gradients(drawn)).tolist()  # the step's one read of the device
             self.run.conclude(drawn, read)
             if progress is not None:
                 progress(len(self.run.history), self.run.total, self.run.history[-1].loss)
+            if checkpoints is not None:
+                checkpoints.after_step(self.run)
         return self.run.finish()
 
     def _gradients(self, drawn: DrawnStep) -> list[Tensor]:

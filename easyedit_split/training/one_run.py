@@ -110,6 +110,16 @@ class TrainingRun:
                 chosen = batches[start : start + config.gradient_accumulation_steps]
                 yield DrawnStep(epoch, chosen, tuple(self.sides.draw(batch, self.draws) for batch in chosen))
 
+    def passed(self, steps: Iterator[DrawnStep], count: int) -> None:
+        """Draw the steps that were taken before an interruption, without taking them.
+
+        Args:
+            steps: of this run, from its first.
+            count: how many were taken.
+        """
+        for _ in range(count):
+            self._updated = next(steps)
+
     def share(self, drawn: DrawnStep, side: Side, part: LossPart) -> Tensor:
         """A part's share of the mean that a step minimises.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from ..datasets.base import PairTable
 from ..model.describe import describe, name_of
+from ..model.digests import model_digests, versions
 from ..model.hooks import device_of
 from ..model.sites import RESIDUAL, Site, hidden_size, widths
 from ..steering.self_check import is_block_output
@@ -17,6 +19,8 @@ from ..text.encode_pairs import EncodedPairs
 from ..text.prompt_tokens import tokenizer_hash
 from ..types import ConfigError
 from .run_config import RunConfig
+
+_FOLDER = re.compile(r"(?<![\w.~/-])(?:~|\.{1,2})?/(?:[^/\s,:]+/)+")
 
 
 def record_of(
@@ -38,7 +42,7 @@ def record_of(
         revision: the revision that was asked for.
     """
     record = {
-        "model": describe(model, name_of(model, model_name), revision),
+        "model": {**describe(model, name_of(model, model_name), revision), **model_digests(model)},
         "site_is_block_output": _placements(model, run),
         "tokenizer_hash": tokenizer_hash(tokenizer),
         "objective": run.objective,
@@ -61,6 +65,15 @@ def _placements(model: nn.Module, run: RunConfig) -> dict[str, bool]:
     return found
 
 
+def without_folder(text: str) -> str:
+    """A sentence with the names of files and not the folders that they stand in, which a record is not to tell.
+
+    Args:
+        text: any sentence.
+    """
+    return _FOLDER.sub("", text)
+
+
 def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
     """Provenance of the pairs of a run: source, split, counts and notes.
 
@@ -75,22 +88,6 @@ def data_record(table: PairTable, encoded: EncodedPairs) -> dict[str, Any]:
         "pairs_sha256": table.pairs_sha256,
         "pair_ids": list(table.pair_ids),
         "pairs": len(encoded.rows),
-        "dropped": [*table.dropped, *encoded.dropped],
-        "notes": [*table.notes, *encoded.notes],
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that the numbers depend on."""
-    import numpy
-    import torch
-    import transformers
-
-    from .. import __version__
-
-    return {
-        "easyedit_split": __version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "numpy": numpy.__version__,
+        "dropped": [without_folder(text) for text in (*table.dropped, *encoded.dropped)],
+        "notes": [without_folder(text) for text in (*table.notes, *encoded.notes)],
     }

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from ..steering.attach import plain_delta
+from ..steering.forms.base import Form, Strength
 from ..text.encode_pairs import EncodedPair
 from .answers import LossPart, Side
 from .dropout import Dropout
@@ -104,9 +104,14 @@ class Sides:
     def _side(self, drawn: DrawnBatch, names: tuple[str, str], sign: int, delta: TrainingDelta | None) -> Side:
         both = self.objective.needs_other
         m = torch.stack([drawn.m_own, drawn.m_other] if both else [drawn.m_own])
-        return Side(drawn.pairs, names if both else names[:1], sign * m, delta or plain_delta, self.dropout)
+        return Side(drawn.pairs, names if both else names[:1], sign * m, delta or _training_delta, self.dropout)
 
     def _answer(self, name: str, chosen: list[int], L: Tensor) -> AnswerLosses:
         T = torch.tensor([len(getattr(self.pairs[i], name)) for i in chosen], device=L.device)
         P = torch.tensor([len(self.pairs[i].prompt) for i in chosen], device=L.device)
         return AnswerLosses(L, T, P)
+
+
+def _training_delta(form: Form, x: Tensor, m: Strength) -> Tensor:
+    dy: Tensor = form.training_delta(x, m)
+    return dy

@@ -8,6 +8,7 @@ state after step k itself: the one kept is that before it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -82,6 +83,24 @@ class LastGood:
     def restore(self) -> None:
         """Copy the kept parameters back into the intervention."""
         self._copy(self._parameters, self._copies)
+
+    def copies(self, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        """The kept parameters by name.
+
+        Args:
+            names: of the parameters, in order.
+        """
+        return dict(zip(names, self._copies, strict=True))
+
+    def load(self, copies: Mapping[str, torch.Tensor], steps: int) -> None:
+        """Put back what ``copies`` gave.
+
+        Args:
+            copies: by name, in the parameters' order.
+            steps: optimiser steps that led to them.
+        """
+        self.steps = steps
+        self._copy(self._copies, [*copies.values()])
 
     @staticmethod
     @torch.no_grad()

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ..datasets.in_memory import PairsLike, as_pairs
+from ..model.hooks import device_of
 from ..scoring.encode_table import encode_table
 from ..scoring.engine.config import EngineConfig
 from ..scoring.sweep_pairs import measured_unit
@@ -17,7 +18,8 @@ from ..steering.intervention import Intervention
 from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
-from .loop import TrainingStopped, train_intervention
+from .checkpoint import Checkpoints
+from .loop import Progress, TrainingStopped, train_intervention, untrained
 from .record import data_record, record_of
 from .run_config import RunConfig
 from .together import CellProgress, TrainingCell, train_together
@@ -48,6 +50,7 @@ def train_artifact(
     progress: Callable[[str, int, int, float], None] | None = None,
     engine: EngineConfig | None = None,
     template: Template | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Artifact:
     """Train one intervention per concept on answer pairs.
 
@@ -62,6 +65,7 @@ def train_artifact(
         progress: called after each step with (concept, steps done, steps in all, loss).
         engine: how losses are computed; the engine's defaults where None.
         template: of this tokenizer under ``run.tokens``, where it is made already.
+        checkpoints: the run's checkpoint file, from which an interrupted run of the same kind goes on; None for none.
 
     Raises:
         DataError: a bad row (named), unless ``drop_bad``.
@@ -74,19 +78,47 @@ def train_artifact(
     record = record_of(model, tokenizer, run, data_record(table, encoded), model_name, revision)
     interventions: dict[str, Intervention] = {}
     history: dict[str, list[dict[str, Any]]] = {}
+    if checkpoints is not None:
+        checkpoints.open({**record, "device": device_of(model).type, "engine": repr(engine)})
     for concept, members in _concepts(encoded.rows).items():
         report = None if progress is None else _named(progress, concept)
         try:
-            interventions[concept], steps = train_intervention(
-                model, template, members, run, concept=concept, progress=report, engine=engine
+            interventions[concept], history[concept] = _trained(
+                model, template, members, run, concept, report, engine, checkpoints
             )
         except TrainingStopped as stop:
             interventions[concept] = stop.intervention
             history[concept] = [dataclasses.asdict(step) for step in stop.history]
             raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
-        history[concept] = [dataclasses.asdict(step) for step in steps]
-    unit = measured_unit(model, encoded.rows, Artifact(interventions), template.pad_id)
-    return Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history)
+    asked = [row for row in encoded.rows if row.prompt]
+    if len(asked) == len(encoded.rows):  # answers alone (``style: easyedit2``) have no place to measure it
+        unit = measured_unit(model, asked, Artifact(interventions), template.pad_id)
+        record[UNIT_KEY] = dataclasses.asdict(unit)
+    return Artifact(interventions, record, history)
+
+
+def _trained(
+    model: nn.Module,
+    template: Template,
+    members: list[EncodedPair],
+    run: RunConfig,
+    concept: str,
+    progress: Progress | None,
+    engine: EngineConfig | None,
+    checkpoints: Checkpoints | None,
+) -> tuple[Intervention, list[dict[str, Any]]]:
+    """A concept's intervention and history: from the checkpoint where it was finished before, else trained."""
+    if checkpoints is not None:
+        made = untrained(model, template, run, concept)
+        if (known := checkpoints.finished(concept, made)) is not None:
+            return made, known
+    made, steps = train_intervention(
+        model, template, members, run, concept=concept, progress=progress, engine=engine, checkpoints=checkpoints
+    )
+    history = [dataclasses.asdict(step) for step in steps]
+    if checkpoints is not None:
+        checkpoints.finish_concept(concept, made, history)
+    return made, history
 
 
 def train_artifacts(

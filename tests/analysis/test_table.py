@@ -103,7 +103,7 @@ def test_faults_are_named(table: pd.DataFrame, spoil, sentence: str) -> None:  #
     ("name", "content", "sentence"),
     [
         ("a.xlsx", b"", "use .parquet, .csv, .json"),
-        ("a.parquet", b"no", "not a readable parquet"),
+        ("a.parquet", b"no", "not readable as Parquet"),
         ("a.csv", None, "no such"),
     ],
 )

@@ -97,7 +97,7 @@ def test_dropped_rows_are_named_once_counted_and_recorded(run: Run, model: Path,
     record = data_record(tmp_path / "x")
     assert record["pairs"] == 6
     assert record["dropped"] == [
-        f"{file}, row 6: fields 'positive' and 'negative' hold the same answer",
+        f"{file.name}, row 6: fields 'positive' and 'negative' hold the same answer",
         next(sentence for sentence in record["dropped"] if "row 7" in sentence),
     ]
     assert "max_length is 512" in record["dropped"][1]

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from easyedit_split.cli.fingerprint import model_identity, weights_sample
-from easyedit_split.storage import Journal
+from easyedit_split.cli.fingerprint import model_identity
+from easyedit_split.files.journal import Journal
+from easyedit_split.model.digests import model_digests
 
 from ..small import world
 from .shared import ROWS, Run, Sentence, apply_line, hidden, read_rows, sweep_line, train_line, write_rows
@@ -155,13 +156,28 @@ def test_control_nothing_is_promised_where_nothing_is_kept(
 
 
 @pytest.mark.parametrize("name", ["first", "last"])
-def test_every_parameter_counts_as_the_models_identity(name: str) -> None:
-    network = nn.ModuleDict({"first": nn.Linear(40, 50), "last": nn.Linear(50, 2)})
-    before = weights_sample(network)
-    assert weights_sample(network) == before
+def test_every_value_counts_as_the_models_identity(name: str) -> None:
+    network = nn.ModuleDict({"first": nn.Linear(400, 50), "last": nn.Linear(50, 2)})
+    before = model_digests(network)
+    assert model_digests(network) == before
     with torch.no_grad():
-        network[name].weight.mul_(1 + 1e-6)
-    assert weights_sample(network) != before
+        network[name].weight[1, 33].mul_(1 + 1e-6)
+    assert model_digests(network)["weights"] != before["weights"]
+
+
+@pytest.mark.parametrize("file", ["config.json", "generation_config.json"])
+def test_other_settings_in_the_same_folder_are_another_run(
+    run: Run, stop: Stop, model: Path, data: Path, artifact: Path, tmp_path: Path, file: str
+) -> None:
+    folder = tmp_path / "model"
+    line = sweep_line(folder, data, artifact, tmp_path / "s.csv")
+    shutil.copytree(model, folder)
+    stopped(run, stop, *line)
+    settings = json.loads((folder / file).read_text("utf-8"))
+    settings |= {"rms_norm_eps": 1e-3} if file == "config.json" else {"repetition_penalty": 1.3}
+    (folder / file).write_text(json.dumps(settings), "utf-8")
+    _, scored = swept(run, stop, *line)
+    assert scored == 5
 
 
 def test_the_dtype_the_attention_and_the_tokenizer_count_too() -> None:

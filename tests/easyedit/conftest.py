@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -9,9 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import easyedit_split.easyedit as plugin
+from easyedit_split.easyedit.host import isolation
 
 from .. import tiny, toy_tokenizers
 from .flows import train_in_host
@@ -93,6 +95,47 @@ def qwen(models: Path) -> Path:
 @pytest.fixture(scope="session")
 def gemma(models: Path) -> Path:
     return models / "gemma-2-tiny"
+
+
+@pytest.fixture(scope="module", params=["standin", pytest.param("clone", marks=pytest.mark.host)])
+def source(request: pytest.FixtureRequest) -> Path:
+    if request.param == "clone" and CLONE is None:
+        pytest.skip("EASYEDIT_HOME names no clone")
+    return STANDIN if request.param == "standin" else CLONE
+
+
+@pytest.fixture(scope="module")
+def loaded_once(qwen: Path) -> Iterator[None]:
+    """The model is read once; whoever loads it gets a copy."""
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(qwen, dtype="float32"), AutoTokenizer.from_pretrained(qwen)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AutoModelForCausalLM, "from_pretrained", lambda *_, **__: copy.deepcopy(model))
+        patch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: copy.deepcopy(tokenizer))
+        yield
+
+
+@pytest.fixture
+def alone(source: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The plugin at its beginning, and no host imported; the session's host comes back afterwards."""
+    kept = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "steer"}
+    path = list(sys.path)
+    plugin.unregister()
+    purge()
+    sys.path[:] = [entry for entry in path if not (Path(entry) / "steer").is_dir()]
+    isolation._said.clear()
+    yield
+    plugin.unregister()
+    purge()
+    sys.path[:] = path
+    if kept:
+        sys.modules.update(kept)
+        plugin.register()
+
+
+@pytest.fixture
+def registered(source: Path, alone: None) -> HostUnderTest:
+    sys.path.insert(0, str(source))
+    return HostUnderTest("standin" if source is STANDIN else "clone", source)
 
 
 @pytest.fixture

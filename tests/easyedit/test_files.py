@@ -191,3 +191,21 @@ def test_every_upstream_file_of_sft_and_reps_is_understood(host: HostUnderTest, 
         values |= {"objective": values["alg_name"], "alg_name": form}
         path = write_yaml(tmp_path / source.name, **values)
         assert form in load(host, tmp_path, path)
+
+
+@pytest.mark.parametrize("form", ["vector", "lora", "local_weight"])
+def test_compat_trains_as_upstream_does(host: HostUnderTest, tmp_path: Path, form: str) -> None:
+    values = {"alg_name": "SPLIT", "intervention_method": form, **TRAINING, "compat": "easyedit2"}
+    read = load(host, tmp_path, write_yaml(tmp_path / "g.yaml", **values))["SPLIT"]
+    run = train_settings(read, None, "split", "g.yaml").run
+    starts = {"vector": {"start": "random", "m_shift": True}, "lora": {"start": "rank", "rank": 2}, "local_weight": {}}
+    assert run.form_config == starts[form]
+    assert run.objective_config["compat"] == "easyedit2"
+    assert (run.tokens.score_end, run.tokens.strip_space, run.tokens.too_long) == (False, False, "cut")
+    own = {**values, "compat": None, "score_end": None}
+    run = train_settings(load(host, tmp_path, write_yaml(tmp_path / "o.yaml", **own))["SPLIT"], None, "split", "o").run
+    assert run.tokens.score_end
+    assert "start" not in run.form_config
+    sft = {**values, "alg_name": "vector", "intervention_method": None}
+    with pytest.raises(ConfigError, match="objective sft does not read compat"):
+        load(host, tmp_path, write_yaml(tmp_path / "s.yaml", **sft))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import easyedit_split.easyedit as plugin
-from easyedit_split.easyedit.host.names import own_method
-from easyedit_split.easyedit.methods import BUILT_IN, Method, methods
+from easyedit_split.easyedit.host.names import is_ambiguous, own_method
+from easyedit_split.easyedit.methods import BUILT_IN, Method, _left_out, methods
 from easyedit_split.types import ConfigError
 
 from .hosts import HostUnderTest
@@ -87,10 +87,14 @@ def theirs(tables: tuple[dict, dict, list]) -> object:
     plugin.register()
 
 
-def test_a_clash_stops_and_offers_a_choice(theirs: object, tables: tuple[dict, dict, list]) -> None:
-    with pytest.raises(ConfigError, match=r"method 'SPLIT' of its own: choose with --prefer ours\|theirs"):
-        plugin.register()
+def test_a_clash_leaves_the_host_its_method(
+    theirs: object, tables: tuple[dict, dict, list], caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin.register()
     assert tables[1]["SPLIT"] is theirs
+    assert "has a method 'SPLIT' of its own: ours is easyedit_split/SPLIT" in caplog.text
+    assert is_ambiguous("SPLIT")
+    assert "easyedit_split/SPLIT" in tables[1]
 
 
 @pytest.mark.parametrize("by_environment", [False, True])
@@ -185,10 +189,14 @@ def test_a_third_partys_method_runs_in_the_hosts_flow(third_party: Path, host: H
         ("SPLIT = shouting:OURS", "comes from easyedit_split and from shouting:OURS"),
     ],
 )
-def test_a_broken_plugin_is_named(third_party: Path, entry: str, message: str, tmp_path: Path) -> None:
+def test_a_broken_plugin_is_named_and_left_out(
+    third_party: Path, entry: str, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     module = tmp_path / "shouting.py"
     module.write_text(THIRD_PARTY + "\nOURS = Method(name='SPLIT', train=train, apply=apply, package='shouting')\n")
     (third_party / "entry_points.txt").write_text(f"[easyedit_split.easyedit2_methods]\n{entry}\n")
-    with pytest.raises(ConfigError, match=message):
-        methods()
+    _left_out.clear()
+    assert set(methods()) == {method.name for method in BUILT_IN}
+    assert set(methods()) == {method.name for method in BUILT_IN}
+    assert sum(message in line for line in caplog.messages) == 1
     assert isinstance(BUILT_IN[0], Method)

@@ -76,7 +76,7 @@ def test_we_read_upstreams_files(host: HostUnderTest, qwen: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("state", "values", "message"),
     [
-        (None, {}, "no such file"),
+        (None, {}, "holds no vectors: neither steering/ nor layer_1.pt"),
         (torch.full((32,), float("nan")), {}, "not finite"),
         (torch.zeros(31), {}, "maps 31 to 31"),
         (torch.zeros(2, 32), {"concept_id": 2}, r"concept_id 2, but the tensor is \[2, 32\]"),

@@ -13,12 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from easyedit_split.files.journal import Journal
 from easyedit_split.scoring.crew import Alone, Crew, crew_here
 from easyedit_split.scoring.engine.config import EngineConfig
 from easyedit_split.scoring.engine.scorer import scores_over_m
 from easyedit_split.scoring.sweep_encoded import sweep_encoded
 from easyedit_split.steering.artifact import Artifact
-from easyedit_split.storage import Journal
 from easyedit_split.types import Scores
 
 from ..small import made, world

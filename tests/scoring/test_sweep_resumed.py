@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from easyedit_split.files.journal import Journal
 from easyedit_split.scoring.engine.scorer import scores_over_m
 from easyedit_split.scoring.sweep_encoded import sweep_encoded
-from easyedit_split.storage import Journal
 from easyedit_split.types import Scores
 
 from ..small import world

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from easyedit_split.model.digests import model_digests, versions
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.prompt_tokens import tokenizer_hash
@@ -70,3 +71,17 @@ def test_one_folder_by_two_paths_is_one_model(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     assert saved.check_model(here.model, name=str(tmp_path / "tiny")) == ()
     assert saved.check_model(here.model, name=str(tmp_path / "other")) == (f"id was tiny, is {tmp_path / 'other'}",)
+
+
+def test_other_weights_or_settings_under_the_same_name_are_said() -> None:
+    saved, here = artifact(), world()
+    saved.record["model"] |= model_digests(here.model)
+    saved.record["versions"] = versions()
+    assert saved.check_model(here.model) == ()
+    with torch.no_grad():
+        here.model.model.layers[2].mlp.down_proj.weight[0, 7] += 1e-3
+    (note,) = saved.check_model(here.model, name="tiny")
+    assert note.startswith("its weights are not those that the artifact was trained with (digest ")
+    here.model.config.rms_norm_eps = 1e-3
+    assert len(saved.check_model(here.model, name="tiny")) == 2
+    assert saved.check_model(here.model, name="other") == ("id was tiny, is other",), "which says it all"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from easyedit_split.files.journal import Journal
 from easyedit_split.steering.generate import GenerateConfig, Generated, generate_texts
-from easyedit_split.storage import Journal
 from easyedit_split.types import ConfigError, DataError
 
 from ..small import World, made, world

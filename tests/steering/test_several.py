@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from easyedit_split.files.journal import Journal
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.generate import GenerateConfig, generate_texts, reply
-from easyedit_split.storage import Journal
 from easyedit_split.types import ConfigError
 
 from ..small import World, made, world

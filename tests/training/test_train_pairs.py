@@ -15,12 +15,12 @@ import torch
 from easyedit_split import __version__
 from easyedit_split.config import TokenConfig
 from easyedit_split.datasets.base import PairTable, pairs_hash
+from easyedit_split.model.digests import model_digests, versions
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.text.prompt_tokens import tokenizer_hash
 from easyedit_split.training import train_pairs
 from easyedit_split.training.loop import TrainingStopped, train_intervention
-from easyedit_split.training.record import versions
 from easyedit_split.training.run_config import RunConfig
 from easyedit_split.training.train_pairs import RunStopped, train_artifact
 from easyedit_split.types import ConfigError, DataError, Pair
@@ -50,7 +50,7 @@ def test_the_record_says_everything_a_result_depends_on() -> None:
     assert json.loads(json.dumps(record)) == record
     assert record["model"] == {
         "id": "tiny/qwen2", "revision": "abc1", "model_type": "qwen2", "hidden_size": 32, "num_hidden_layers": 3,
-        "dtype": "float64", "attention": "exact",
+        "dtype": "float64", "attention": "exact", "quantization": "none", "adapters": [], **model_digests(here.model),
     }  # fmt: skip
     assert record["tokenizer_hash"] == tokenizer_hash(here.tokenizer)
     assert (record["objective"], record["seed"]) == ("split", 4)

@@ -27,6 +27,7 @@ from ..options import (
     TestSplitOption,
 )
 from ..output_paths import check_file
+from ..rescue import write_or_rescue
 
 EPILOG = """Example: easyedit-split activations --model testbed:gemma2 --data testbed:power --layer 3
 --intervention power-vector --out acts.npz"""
@@ -64,5 +65,5 @@ def command(  # noqa: DOC101, DOC103
     pairs = encode_table(table, template, drop_bad=drop_bad).rows
     with console.status("collecting"):
         arrays = collect_activations(network, pairs, layer, artifact, pad_id=template.pad_id, most=most, seed=seed)
-    write_activations(arrays, to, model=model, layer=layer)
+    write_or_rescue(to, lambda place: write_activations(arrays, place, model=model, layer=layer))
     say_written(f"{len(arrays['h'])} rows of width {arrays['h'].shape[1]}", to)

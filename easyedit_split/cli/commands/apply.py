@@ -10,11 +10,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from ...files.journal import Journal
 from ...model.load_options import LoadOptions
-from ...steering.finite_logits import Strengths, is_steered, shown
+from ...steering.finite_logits import Strengths, is_steered, strength_text
 from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...steering.strength_grid import parse_strengths
-from ...storage import Journal, write_whole
+from ...storage import write_whole
 from ...text.conversation import plain_all
 from ...text.prompt_tokens import Template
 from ..console import bar, out, say_written
@@ -85,7 +86,8 @@ def command(  # noqa: DOC101, DOC103
         print_answers(answers)
         return
     lines = [json.dumps(asdict(answer), ensure_ascii=False) for answer in answers]
-    write_whole(to, lambda path: write_lines(path, lines))
+    with resumable(journal):
+        write_whole(to, lambda path: write_lines(path, lines))
     journal.finish()
     say_written(f"{len(answers)} answers", to)
 
@@ -110,5 +112,5 @@ def print_answers(answers: list[Generated]) -> None:
         members = [answer for answer in answers if answer.index == index]
         out.print(Text(members[0].prompt, "bold"), soft_wrap=True)
         for answer in members:
-            label = f"m = {shown(answer.m)}" if is_steered(answer.m) else "unsteered"
+            label = f"m = {strength_text(answer.m)}" if is_steered(answer.m) else "unsteered"
             out.print(Text.assemble("  ", (f"{label:>10}", "cyan"), "  ", answer.text), soft_wrap=True)

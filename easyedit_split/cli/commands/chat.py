@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ...model.load_options import LoadOptions
 from ...registry import nearest
-from ...steering.finite_logits import Strengths, is_steered, shown
+from ...steering.finite_logits import Strengths, is_steered, strength_text
 from ...steering.generate import GenerateConfig, reply
 from ...steering.strength_grid import StrengthGrid, parse_strengths
 from ...text.prompt_tokens import Template
@@ -65,7 +65,7 @@ class Session:
         if not is_steered(self.m):
             return "unsteered"
         if isinstance(self.m, tuple) or isinstance(self.r_per_m, tuple):
-            return f"m = {shown(self.m)}"
+            return f"m = {strength_text(self.m)}"
         return f"m = {self.m:.3g}" + ("" if self.r_per_m is None else f" (r = {self.m * self.r_per_m:.2g})")
 
     def told(self, line: str) -> tuple[Session | None, str]:

@@ -12,6 +12,7 @@ from ...types import ConfigError, Factors
 from ..console import console, say, say_written
 from ..formats import FORMAT_OUT_HELP, format_name, quiet_loading
 from ..options import MODEL_HELP, OverwriteOption
+from ..output_paths import hold
 
 EPILOG = "Example: easyedit-split export power-lora --to peft --m 1.5 --out power-adapter"
 
@@ -39,6 +40,7 @@ def command(  # noqa: DOC101, DOC103
 ) -> None:
     """Write an intervention at one m as another tool's file: PEFT, a checkpoint, GGUF, EasyEdit2."""
     quiet_loading()
+    hold(place)
     with console.status("exporting"):
         done = export_artifact(
             folder,

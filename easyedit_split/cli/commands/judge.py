@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
@@ -23,12 +24,14 @@ from ..loading import DEFAULTS, loads_model
 from ..options import (
     ColumnsOption,
     DataOption,
+    DropBadOption,
     InterventionOption,
     ModelOption,
     OverwriteOption,
     SplitSeedOption,
 )
 from ..output_paths import check_file
+from ..rescue import write_or_rescue
 
 EPILOG = """Example: easyedit-split judge --model testbed:gemma2 --data testbed:power --intervention power-vector
 --m 0,4,8,16 --out texts.parquet"""
@@ -53,6 +56,7 @@ def command(  # noqa: DOC101, DOC103
     columns: ColumnsOption = None,
     limit: Annotated[int, typer.Option(help="Number of prompts (of each concept).")] = 16,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
+    drop_bad: DropBadOption = False,
     loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -67,8 +71,9 @@ def command(  # noqa: DOC101, DOC103
     if split not in ("dev", "test"):
         raise ConfigError(f"--split {split}: allowed are dev and test; the train split is for the probe")
     known = cast(Literal["dev", "test"], split)
-    training = open_data(data, "train", default_split="train", seed=split_seed, columns=columns) if calibrated else ()
-    held_out = open_data(data, known, default_split=known, seed=split_seed, columns=columns, limit=limit)
+    rows = partial(open_data, data, seed=split_seed, columns=columns, drop_bad=drop_bad)
+    training = rows(split="train", default_split="train") if calibrated else ()
+    held_out = rows(split=known, default_split=known, limit=limit)
     network, tokenizer = open_model(model, loading)
     for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
         say(f"the artifact's model differs: {note}", "yellow")
@@ -78,7 +83,7 @@ def command(  # noqa: DOC101, DOC103
         table, accuracy = judge_texts(
             network, template, artifact, training, held_out, points, judge=judge, config=config, progress=advance
         )
-    write_table(table, to)
+    write_or_rescue(to, lambda place: write_table(table, place))
     scores = [name for name in table.columns if name not in ("m1", "prompt", "concept", "text")]
     means = table.groupby("m1")[scores].mean()
     shown = Table("m", *means.columns, box=None)

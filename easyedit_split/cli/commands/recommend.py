@@ -32,6 +32,7 @@ from ..advice import aims_of, print_aims, print_recommendations
 from ..console import bar, say
 from ..each_concept import EachConceptMOption, keep_each_m
 from ..labels import short_label
+from ..output_paths import hold
 
 EPILOG = """Example: easyedit-split recommend power.parquet
 
@@ -86,6 +87,7 @@ def command(  # noqa: DOC101, DOC103
     if save is not None and not each_concept:
         from ..keep_m import keep_m, to_keep_m  # reads an artifact, so torch
 
+        hold(save)
         artifact = to_keep_m(save, fits[0].curve)
     found, refused = recommend_all(fits, goal, allowed, way, level, effects, judged)
     if len(refused) == len(fits) == 1:

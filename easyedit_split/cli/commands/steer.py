@@ -27,6 +27,7 @@ from ..options import (
     SplitSeedOption,
 )
 from ..output_paths import check_file, check_folder
+from ..rescue import write_or_rescue
 from ..summary import print_summary
 
 EPILOG = """Example: easyedit-split steer --model smollm2 --data everyday --out cheerful
@@ -126,7 +127,7 @@ def run_plan(
     say_pairs(pairs.training, pairs.test)
     network, tokenizer = open_model(model, loading)
     result = steer(network, tokenizer, pairs, plan, model_name=model, tell=ConsoleTeller())
-    write_result(result, to, overwrite=overwrite)
+    write_or_rescue(to, lambda place: write_result(result, place, overwrite=overwrite))
     print_result(result, to)
     return result
 

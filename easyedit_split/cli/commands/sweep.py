@@ -10,12 +10,12 @@ import pandas as pd
 
 from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
+from ...files.journal import Journal
 from ...model.load_options import LoadOptions
 from ...scoring.crew import crew_here
 from ...scoring.sweep_pairs import known_unit, sweep_pairs, with_max_length
 from ...steering.artifact import Artifact
 from ...steering.strength_grid import AUTO, parse_strengths
-from ...storage import Journal
 from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, finite_points, write_table
 from ...types import ConfigError
@@ -87,7 +87,7 @@ def command(  # noqa: DOC101, DOC103
     grid = parse_strengths(m)
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     how = engine_config(engine, cache)
-    _check_outputs(to, collateral, texts, overwrite)
+    _check_outputs(to, collateral, texts, overwrite, lock=crew.rank == 0)
     artifact = with_max_length(Artifact.from_pretrained(intervention), max_length)
     table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, loading if loading.device else replace(loading, device=crew.device))
@@ -115,11 +115,11 @@ def command(  # noqa: DOC101, DOC103
         _write_beside(network, tokenizer, artifact, table, result, to, collateral=collateral, texts=texts)
 
 
-def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: bool) -> None:
+def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: bool, *, lock: bool) -> None:
     """Raise for output files that cannot be written, before anything is scored."""
     check_suffix(to)
     for path in (to, *_side_files(to, collateral, texts)):
-        check_file(path, overwrite)
+        check_file(path, overwrite, lock=lock)
 
 
 def _identity(
@@ -132,7 +132,8 @@ def _identity(
 
 def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal) -> None:
     """Write the table; print its means over pairs, the loss of utility, and its path."""
-    write_table(table, to)
+    with resumable(journal):
+        write_table(table, to)
     journal.finish()
     known = finite_points(table, to.name)
     print_summary(known, aggregate=aggregate)

@@ -6,14 +6,16 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from ...config import require
 from ...datasets.base import PairTable
 from ...model.load_options import LoadOptions
 from ...scoring.engine.engine import EngineConfig
 from ...steering.artifact import Artifact
+from ...training.checkpoint import Checkpoints
 from ...training.recipes import Recipe, compose
 from ...training.run_config import RunConfig
 from ...training.train_pairs import RunStopped, train_artifact
-from ...types import ConfigError
+from ..checkpointing import CheckpointOption, parse_every, resumable_training
 from ..console import bar, out, say, say_written
 from ..each_concept import EachConceptOption, train_each
 from ..engine_options import CacheOption, EngineOption, engine_config
@@ -42,7 +44,8 @@ from ..options import (
     TrainSplitOption,
     UnpairedOption,
 )
-from ..output_paths import check_folder
+from ..output_paths import check_folder, hold
+from ..rescue import write_or_rescue
 from ..unpaired import fit_unpaired
 
 EPILOG = """Example: easyedit-split train --model testbed:gemma2 --data testbed:power --form vector --objective split
@@ -72,11 +75,13 @@ def command(  # noqa: DOC101, DOC103
     loading: LoadOptions = DEFAULTS,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
+    checkpoint_every: CheckpointOption = "5m",
     each_concept: EachConceptOption = False,
     overwrite: OverwriteOption = False,
     show: ShowOption = False,
 ) -> None:
-    """Train an intervention on answer pairs: a steering vector, LoRA or local weight update."""
+    """Train an intervention on answer pairs: a steering vector, LoRA or local weight update; a killed run goes on."""
+    every = parse_every(checkpoint_every)
     layers, how = parse_layers(layer), engine_config(engine, cache)
     overrides = [*(settings or []), *options_as_settings(layers, placement, seed, max_length)]
     recipe = compose(form, objective, model=model, dataset=data, config=config, overrides=overrides)
@@ -85,13 +90,10 @@ def command(  # noqa: DOC101, DOC103
         return
     scanned = layer == [AUTO] or recipe.needs_layers
     run = (recipe.with_layers([0], AUTO) if scanned else recipe).run_config()
-    for place, replaces in () if each_concept else ((to, overwrite), (last_good(to), True)):
-        check_folder(place, replaces)
+    claim_outputs(to, overwrite, each_concept)
     if unpaired:
-        if scanned or each_concept:
-            raise ConfigError(
-                "--unpaired has no pairs for a layer scan or --each-concept: name a block, e.g. --layer 20"
-            )
+        none = "--unpaired has no pairs for a layer scan or --each-concept: name a block, e.g. --layer 20"
+        require(not scanned and not each_concept, none)
         refused = {"--split": split, "--columns": columns, "--limit": limit}
         artifact = fit_unpaired(model, data, run, concept_id, drop_bad=drop_bad, loading=loading, refused=refused)
         write_artifact(artifact, run, to, overwrite)
@@ -105,8 +107,24 @@ def command(  # noqa: DOC101, DOC103
     if each_concept:
         train_each(network, tokenizer, table, run, to, overwrite=overwrite, **own)
         return
-    artifact = train_or_keep(network, tokenizer, table, run, to, **own)
-    write_artifact(artifact, run, to, overwrite)
+    with resumable_training(to, every) as checkpoints:
+        artifact = train_or_keep(network, tokenizer, table, run, to, **own, checkpoints=checkpoints)
+        write_artifact(artifact, run, to, overwrite)
+
+
+def claim_outputs(to: Path, overwrite: bool, each_concept: bool) -> None:
+    """Check and lock the folders that a run may write.
+
+    Args:
+        to: ``--out``.
+        overwrite: ``--overwrite``.
+        each_concept: whether ``to`` holds a folder for each concept, made as they are trained.
+    """
+    if each_concept:
+        hold(to)
+        return
+    check_folder(to, overwrite)
+    check_folder(last_good(to), overwrite=True)
 
 
 def train_or_keep(
@@ -115,10 +133,10 @@ def train_or_keep(
     table: PairTable,
     run: RunConfig,
     to: Path,
-    *,
     model_name: str,
     drop_bad: bool,
     engine: EngineConfig,
+    checkpoints: Checkpoints | None = None,
 ) -> Artifact:
     """Train under a progress bar; when a run diverges, its last finite state is written beside ``to``.
 
@@ -131,6 +149,7 @@ def train_or_keep(
         model_name: how the record names the model.
         drop_bad: leave bad rows out.
         engine: how losses are computed.
+        checkpoints: the run's checkpoint file.
 
     Raises:
         RunStopped: a loss or gradient was not finite.
@@ -146,10 +165,14 @@ def train_or_keep(
                 drop_bad=drop_bad,
                 progress=lambda concept, done, total, loss: advance(done, total, f"{concept}  loss {loss:.3f}"),
                 engine=engine,
+                checkpoints=checkpoints,
             )
     except RunStopped as stopped:
-        stopped.artifact.save_pretrained(last_good(to), overwrite=True)
+        good = stopped.artifact
+        write_or_rescue(last_good(to), lambda place: good.save_pretrained(place, overwrite=True))
         say(f"the last finite state is in {last_good(to)}")
+        if checkpoints is not None:
+            checkpoints.remove()
         raise
 
 
@@ -162,7 +185,7 @@ def write_artifact(artifact: Artifact, run: RunConfig, to: Path, overwrite: bool
         to: folder to write.
         overwrite: replace it where it exists.
     """
-    artifact.save_pretrained(to, overwrite=overwrite)
+    write_or_rescue(to, lambda place: artifact.save_pretrained(place, overwrite=overwrite and place == to))
     say_written(f"{len(artifact.concepts)} intervention(s), {describe_run(run)},", to)
 
 

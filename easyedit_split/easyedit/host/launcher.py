@@ -20,6 +20,7 @@ from pathlib import Path
 from ...types import ConfigError
 from . import clone as host
 from . import registration
+from .isolation import warn_changed
 from .names import ALG_DICT
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def run(
         prefer: what wins where EasyEdit2 has a method of the same name.
 
     Raises:
-        ConfigError: no clone, no such script, or a clash of names without a preference.
+        ConfigError: no clone, no such script, or no Hydra.
     """
     clone = host.require_clone(home)
     file = _find(Path(script), clone.path)
@@ -52,8 +53,24 @@ def run(
     sys.path[:0] = [str(file.parent), str(clone.path)]
     sys.argv = [str(file), *arguments]
     registration.register(prefer)
-    importlib.import_module(ALG_DICT)  # a clash of names stops here, before the script starts
-    runpy.run_path(str(file), run_name="__main__")
+    try:
+        importlib.import_module(ALG_DICT)  # what the host lost is said before the script starts
+    except ImportError as error:
+        _require_hydra(error)
+        warn_changed("no method of this package is registered", error)
+    try:
+        runpy.run_path(str(file), run_name="__main__")
+    except ModuleNotFoundError as error:
+        _require_hydra(error)
+        raise
+
+
+def _require_hydra(error: ImportError) -> None:
+    """Raise with what to install, where Hydra or OmegaConf is missing."""
+    if (error.name or "").partition(".")[0] in ("hydra", "omegaconf"):
+        raise ConfigError(
+            f"EasyEdit2's scripts need {error.name}, which is not installed: pip install easyedit-split[easyedit]"
+        ) from error
 
 
 def _find(script: Path, clone: Path) -> Path:

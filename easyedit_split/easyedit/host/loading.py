@@ -7,27 +7,42 @@ Without any of them the host loads its model itself. ``dtype`` and ``device`` ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ...model.load import load_model
 from ...types import ConfigError
 from ..load_fields import LOADING
+from .before_loading import check_without_weights, unknown_name
 from .wrappers import use_defined_attention
 
 HOOK = "_load_hf_model"
 
 
-def load_wrapper(hparams: Any) -> Any:
+def load_wrapper(hparams: Any, sites: Sequence[str] = ()) -> Any:
     """The host's wrapper of the model that a file names.
 
     Args:
         hparams: the host's, of one of our methods.
+        sites: keys of the sites that will be steered, looked for before the weights are read.
 
     Raises:
-        ConfigError: the model cannot be loaded so, or this version of the host cannot be given one.
+        ConfigError: the model has no such site or cannot be loaded so, EasyEdit2 has no wrapper for its name, or this
+            version of it cannot be given a model.
     """
+    name = str(hparams.model_name_or_path)
+    if not getattr(hparams, "vllm_enable", False):
+        check_without_weights(name, sites)
+    try:
+        return _loaded(hparams)
+    except ValueError as error:
+        if "not supported" not in str(error):
+            raise
+        raise unknown_name(name) from error
+
+
+def _loaded(hparams: Any) -> Any:
     from steer.models import model_wrapper
     from steer.models.get_model import get_model
 

@@ -99,9 +99,18 @@ class Ledger:
         """Names of everything that is patched now, in the order of patching."""
         return tuple(change.name for change in self._changes)
 
-    def undo(self) -> None:
-        """Undo every patch, last first."""
-        while self._changes:
+    @property
+    def length(self) -> int:
+        """Number of patches in place."""
+        return len(self._changes)
+
+    def undo(self, down_to: int = 0) -> None:
+        """Undo patches, last first.
+
+        Args:
+            down_to: how many of the first to keep.
+        """
+        while len(self._changes) > down_to:
             self._changes.pop().undo()
 
 

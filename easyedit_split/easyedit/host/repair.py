@@ -19,7 +19,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ...types import ConfigError
 from .. import watch
+from .isolation import stands_alone, warn_changed
 from .patches import LEDGER
 from .placeholders import placeholders
 from .wrappers import layers_of
@@ -61,6 +63,7 @@ def _deferred(module: str, name: str) -> Callable[..., Any]:
     return call
 
 
+@stands_alone("exports that it lost are not restored")
 def restore_exports(package: ModuleType) -> None:
     """Restore the missing exports of a package, if any are missing.
 
@@ -88,6 +91,7 @@ def restore_exports(package: ModuleType) -> None:
     logger.warning("repaired EasyEdit2: %s exports its %d method names again", package.__name__, len(index))
 
 
+@stands_alone("unsteered text may be steered")
 def clear_interventions_in_ori_generate(module: ModuleType) -> None:
     """Make the wrappers set interventions aside for unsteered text, where they do not.
 
@@ -107,12 +111,16 @@ def clear_interventions_in_ori_generate(module: ModuleType) -> None:
 
 def _without_interventions(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def ori_generate(self: Any, input_ids: Any, **kwargs: Any) -> Any:
-        saved = [(layer, layer.intervention_dict) for layer in layers_of(self)]
+    def ori_generate(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            saved = [(layer, layer.intervention_dict) for layer in layers_of(self)]
+        except (AttributeError, ConfigError) as error:
+            warn_changed("unsteered text may be steered", error)
+            return original(self, *args, **kwargs)
         for layer, _ in saved:
             layer.intervention_dict = {}
         try:
-            return original(self, input_ids, **kwargs)
+            return original(self, *args, **kwargs)
         finally:
             for layer, interventions in saved:
                 layer.intervention_dict = interventions

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import watch
+from .isolation import stands_alone
 from .names import own_names
 from .patches import LEDGER
 from .wrappers import layers_of
@@ -15,6 +16,7 @@ from .wrappers import layers_of
 MODULE = "steer.models.model_wrapper"
 
 
+@stands_alone("reset(name) does not know this package's names")
 def teach_reset(module: ModuleType) -> None:
     """Make every wrapper class that defines ``reset`` accept this package's names, in upper or lower case.
 
@@ -28,17 +30,16 @@ def teach_reset(module: ModuleType) -> None:
 
 def _with_ours(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def reset(self: Any, method_name: str) -> Any:
-        wanted = method_name.lower()
-        known = False
-        for name in own_names():
-            if name.lower() != wanted:
-                continue
-            known = True
-            for layer in layers_of(self):
+    def reset(self: Any, *args: Any, **kwargs: Any) -> Any:
+        asked = [value.lower() for value in (*args, *kwargs.values()) if isinstance(value, str)]
+        ours = [name for name in own_names() if name.lower() in asked]
+        if not ours:
+            return original(self, *args, **kwargs)
+        for layer in layers_of(self):
+            for name in ours:
                 layer.intervention_dict.pop(name, None)
                 layer.add_activations_dict.pop(name, None)
-        return None if known else original(self, method_name)
+        return None
 
     return reset
 

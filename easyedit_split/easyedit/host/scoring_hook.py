@@ -17,8 +17,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from ...types import ConfigError
 from .. import watch
 from ..fields import plain_python
+from .isolation import says_plainly, stands_alone, warn_changed
 from .patches import LEDGER
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Evaluator(Protocol):
         ...
 
 
+@stands_alone("log_odds in the top config is not read")
 def wrap_generate(module: ModuleType) -> None:
     """Patch ``BaseVectorApplier.generate`` to run the evaluators that its config asks for.
 
@@ -65,22 +68,39 @@ def _with_evaluators(original: Callable[..., Any]) -> Callable[..., Any]:
         wanted = _wanted(self)  # before generation: a wrong setting must not cost a run
         results = original(self, *args, **kwargs)
         for name, evaluator in wanted.items():
-            logger.info("%s: %s", name, evaluator.evaluate_all())
+            logger.info("%s: %s", name, says_plainly(evaluator.evaluate_all)())
         return results
 
     return generate
 
 
+@says_plainly
 def _wanted(applier: Any) -> dict[str, Any]:
-    from ..methods import evaluators
-
-    config = applier.config
-    asked = {name: plain_python(config.get(name)) for name in _names() if config.get(name) is not None}
+    try:
+        asked = _asked(applier.config)
+    except Exception as error:
+        warn_changed("log_odds in the top config is not read", error)
+        return {}
     if not asked:
         return {}
-    folder = Path(str(config.generation_output_dir))
+    from ..methods import evaluators, why_left_out
+
     found = evaluators()
+    for name in asked:
+        if name not in found:
+            raise ConfigError(f"{name}: {why_left_out(name) or 'no such evaluator'}")
+    if applier.config.get("steer_from_end_position"):
+        raise ConfigError(
+            f"{', '.join(asked)} scores with every position steered, and steer_from_end_position: true generates with "
+            "the prompt's last token and later ones steered: set it to false"
+        )
+    folder = Path(str(applier.config.generation_output_dir))
     return {name: found[name].from_config(applier.model, settings, folder) for name, settings in asked.items()}
+
+
+def _asked(config: Any) -> dict[str, Any]:
+    """Settings of the evaluators that the top config names."""
+    return {name: plain_python(config.get(name)) for name in _names() if config.get(name) is not None}
 
 
 def _names() -> tuple[str, ...]:

@@ -26,7 +26,9 @@ class EasyEditSplitStartup:
         {prefer}
         try:
             from easyedit_split.easyedit.watch import WATCHER
-        except ImportError:
+        except Exception as error:
+            if not isinstance(error, ModuleNotFoundError):
+                sys.stderr.write(f'easyedit-split: not active, {type(error).__name__}: {error}\\n')
             return None
         return WATCHER.find_spec(name, path, target)
 sys.meta_path.insert(0, EasyEditSplitStartup)
@@ -50,7 +52,7 @@ def line(prefer: Literal["ours", "theirs"] | None = None) -> str:
         prefer: whose method a name means that both have; None where that is an error.
     """
     setting = f"__import__('os').environ.setdefault('EASYEDIT_SPLIT_PREFER', '{prefer}')" if prefer else "pass"
-    return f"import sys; exec({_HOOK.format(prefer=setting)!r}, {{}})\n"
+    return f"import sys; exec({_HOOK.replace('{prefer}', setting)!r}, {{}})\n"
 
 
 def write_hook(prefer: Literal["ours", "theirs"] | None = None) -> Path:

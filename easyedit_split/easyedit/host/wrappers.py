@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -94,5 +95,37 @@ def tokens_of(wrapper: Any) -> TokenConfig:
     Args:
         wrapper: EasyEdit2's model wrapper.
     """
-    system = getattr(getattr(wrapper, "hparams", None), "system_prompt", None)
-    return TokenConfig(chat_template="auto" if getattr(wrapper, "use_chat", False) else "off", system=system or None)
+    hparams = getattr(wrapper, "hparams", None)
+    tokens = as_host_writes(
+        bool(getattr(wrapper, "use_chat", False)),
+        getattr(hparams, "system_prompt", None),
+        getattr(hparams, "enable_thinking", None),
+    )
+    return read_by_template(TokenConfig(**tokens), wrapper.tokenizer)
+
+
+def as_host_writes(use_chat: bool, system: str | None, enable_thinking: bool | None) -> dict[str, Any]:
+    """Token settings under which prompts are written as EasyEdit2 writes them before it generates.
+
+    Args:
+        use_chat: ``use_chat_template``.
+        system: ``system_prompt``; empty or None for none.
+        enable_thinking: given to the chat template; None where it is not.
+    """
+    template = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
+    chat = "auto" if use_chat else "off"
+    return {"chat_template": chat, "system": system or None, "template": template, "style": "easyedit2"}
+
+
+def read_by_template(tokens: TokenConfig, tokenizer: Any) -> TokenConfig:
+    """Token settings without arguments that no chat template in use reads, which EasyEdit2 gives in vain; it is said.
+
+    Args:
+        tokens: the settings.
+        tokenizer: the model's.
+    """
+    source = str(tokenizer.chat_template or "") if tokens.chat_template != "off" else ""
+    unread = [name for name in tokens.template if name not in source]
+    if unread:
+        logger.warning("%s: accepted, but no chat template in use reads it", ", ".join(unread))
+    return replace(tokens, template={k: v for k, v in tokens.template.items() if k not in unread})

@@ -1,8 +1,7 @@
 """SHA-256 digests of everything that a cached state depends on, so that a change invalidates the cache.
 
-Weights are digested by value (sums of their raw bits by row and by column), so an edit that torch does not count, such
-as one through ``.data``, is noticed; it takes a fraction of one forward pass and happens once a call, not once a
-launch.
+Weights are digested by value (``model.digests``), so an edit that torch does not count, such as one through ``.data``,
+is noticed; it takes a fraction of one forward pass and happens once a call, not once a launch.
 """
 
 from __future__ import annotations
@@ -14,44 +13,9 @@ from typing import Any
 
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import nn
 
-_WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-
-_WIDENED = 1 << 20
-"""Elements that are added up at once."""
-
-
-@torch.no_grad()
-def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
-    """SHA-256 digest of named tensors; on the meta device of their shapes alone.
-
-    Args:
-        tensors: names and values.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in tensors:
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
-        if tensor.device.type == "meta" or not tensor.numel():
-            continue
-        bits = tensor.detach().contiguous().view(_WORDS[tensor.element_size()])
-        for sums in _sums(bits.reshape(-1, tensor.shape[-1] if tensor.ndim else 1)):
-            digest.update(sums.cpu().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _sums(bits: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums over rows and over columns, computed for some rows at a time to bound memory."""
-    height, width = bits.shape
-    some = min(height, max(1, _WIDENED // width))
-    wide = torch.empty(some, width, dtype=torch.int64, device=bits.device)
-    columns = torch.zeros(width, dtype=torch.int64, device=bits.device)
-    rows = torch.empty(height, dtype=torch.int64, device=bits.device)
-    for first in range(0, height, some):
-        piece = wide[: min(some, height - first)].copy_(bits[first : first + some])
-        columns += piece.sum(0)
-        rows[first : first + some] = piece.sum(1)
-    return columns, rows
+from ...model.digests import weights_digest
 
 
 def model_digest(model: nn.Module, parts: Iterable[tuple[str, nn.Module]]) -> str:

@@ -162,5 +162,14 @@ class Form(nn.Module, ABC):
         assert dy is not None, f"{type(self).__name__} has neither dW nor db"
         return dy
 
+    def training_delta(self, x: Float[Tensor, "b s d_in"], m: Strength) -> Float[Tensor, "b s d_out"]:
+        """The update that training sees; ``delta`` unless a form learns something that is not applied afterwards.
+
+        Args:
+            x: the map's input.
+            m: as of ``delta``.
+        """
+        return self.delta(x, m)
+
 
 FORMS: Registry[type[Form]] = Registry("form", "easyedit_split.steering.forms", group="easyedit_split.forms")

@@ -1,13 +1,15 @@
 """LoRA (Table 1, row 2):  h' = (W + m s B A) h + b,  dW = s B A with A [r, d_in] and B [d_out, r].
 
 s = alpha / r with alpha = r unless ``apply_alpha`` is set, so s = 1: EasyEdit2 shows an alpha and never uses it.
-B starts at zero and A at random (Kaiming-uniform, as in PEFT), so training starts at the bare model.
+B starts at zero and A at random, uniform within 1 / sqrt(d_in) as in PEFT, so training starts at the bare model;
+``start: rank`` draws A within 1 / sqrt(r), as EasyEdit2 does: sqrt(d_in / r) times as far.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -27,11 +29,13 @@ class LoraConfig:
         rank: r.
         alpha: numerator of the scale alpha / r; used only with ``apply_alpha``.
         apply_alpha: multiply by alpha / r instead of 1.
+        start: bound of A's first values, 1 / sqrt(d_in) (``input``) or 1 / sqrt(r) (``rank``).
     """
 
     rank: int = 4
     alpha: float | None = None
     apply_alpha: bool = False
+    start: Literal["input", "rank"] = "input"
 
     def __post_init__(self) -> None:
         require(self.rank >= 1, f"rank is {self.rank}, must be at least 1")
@@ -69,7 +73,7 @@ class Lora(Form):
             raise ConfigError(
                 f"rank {config.rank} exceeds min(d_in, d_out) = {min(d_in, d_out)} of the map: choose a smaller rank"
             )
-        bound = 1 / math.sqrt(d_in)
+        bound = 1 / math.sqrt(config.rank if config.start == "rank" else d_in)
         self.lora_A = nn.Parameter(torch.empty(config.rank, d_in).uniform_(-bound, bound, generator=generator))
         self.lora_B = nn.Parameter(torch.zeros(d_out, config.rank))
 

@@ -13,3 +13,4 @@ class HyperParams:
     generate_orig_output: bool = False
     vllm_enable: bool = False
     save_activations: bool = True
+    enable_thinking: object = None

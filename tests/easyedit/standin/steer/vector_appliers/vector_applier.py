@@ -35,7 +35,7 @@ class BaseVectorApplier:
         for name, rows in datasets.items():
             results = []
             for row in rows:
-                inputs = self.tokenizer(self._text(row["input"]), return_tensors="pt", add_special_tokens=False)
+                inputs = self._process_input(row)
                 length = inputs["input_ids"].shape[1]
                 with torch.no_grad():
                     if self.config.get("steer_from_end_position", False):
@@ -61,8 +61,22 @@ class BaseVectorApplier:
                     json.dump(results, file)
         return results
 
+    def _process_input(self, item):
+        text = self._text(item["input"].strip())
+        special = not self.config.use_chat_template
+        return self.tokenizer(text, return_tensors="pt", add_special_tokens=special)
+
     def _text(self, text):
-        if not self.config.use_chat_template:
-            return text
-        messages = [{"role": "user", "content": text}]
-        return self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        system = self.config.system_prompt
+        if not self.config.use_chat_template or self.tokenizer.chat_template is None:
+            return f"{system} {text}" if system else text
+        thinking = self.config.get("enable_thinking")
+        kwargs = {"tokenize": False, "add_generation_prompt": True}
+        kwargs |= {} if thinking is None else {"enable_thinking": thinking}
+        if system:
+            try:
+                messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+                return self.tokenizer.apply_chat_template(messages, **kwargs)
+            except Exception:
+                text = f"{system} {text}"
+        return self.tokenizer.apply_chat_template([{"role": "user", "content": text}], **kwargs)

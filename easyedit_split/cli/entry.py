@@ -1,0 +1,13 @@
+"""The console script ``easyedit-split``: watches for Ctrl-C before anything else is imported."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line."""
+    from . import interrupts
+
+    interrupts.install()
+    from .main import main as run
+
+    run()

@@ -1,0 +1,156 @@
+"""Kills at any moment, full disks at any operation, two writers of one output: what comes of it is one whole run's."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import io
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .runs import COMMANDS, Place, contents, finish, references, run, start
+from .tally import Tally
+
+OPERATIONS = ("fsync", "rename", "replace", "mkdir", "unlink", "link", "rmdir")
+
+
+def at_operation(count: int, act: Callable[[], None], folder: Path) -> Callable[[], None]:
+    """Before a child's ``count``-th change in a folder's file system, ``act``."""
+
+    def install() -> None:
+        left = [count]
+
+        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **settings: Any) -> Any:
+                left[0] -= 1
+                if left[0] == 0:
+                    act()
+                return real(*args, **settings)
+
+            return call
+
+        real_open = io.open
+
+        def opened(file: Any, mode: str = "r", *args: Any, **settings: Any) -> Any:
+            if set(mode) & set("wax+") and str(file).startswith(str(folder)):
+                left[0] -= 1
+                if left[0] == 0:
+                    act()
+            return real_open(file, mode, *args, **settings)
+
+        for name in OPERATIONS:
+            setattr(os, name, counted(getattr(os, name)))
+        builtins.open = io.open = opened  # type: ignore[assignment]
+
+    return install
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def full() -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def kill_case(place: Place, command: str, seed: int) -> tuple[str, str]:
+    """Kill a run, maybe its resumption too, and let it end: byte for byte the uninterrupted one's result."""
+    rng = random.Random(seed)
+    wanted, seconds = references(place, command)
+    to = place.folder / f"kill-{command}-{seed}"
+    to.mkdir()
+    for _ in range(rng.choice((1, 1, 2))):
+        if rng.random() < 0.5:
+            ended = run(place.line(command, to), wait=rng.uniform(0, seconds))
+        else:
+            ended = run(place.line(command, to), at_operation(rng.randrange(1, 40), killed, to))
+        if ended.code == 0:
+            break
+    if ended.code != 0:
+        ended = run(place.line(command, to))
+    if not ended.clean:
+        return "traceback", f"{command} seed {seed}: {ended.said[-600:]}"
+    if contents(to) != wanted and ended.code == 2 and "exists already" in ended.said:
+        ended = run((*place.line(command, to), "--overwrite"))
+    hidden = [name for name in contents(to) if name.startswith(".")]
+    same = {name: digest for name, digest in contents(to).items() if not name.startswith(".")} == wanted
+    return ("equal", "") if same else ("wrong", f"{command} seed {seed}: {ended.said[-300:]} {hidden}")
+
+
+def disk_case(place: Place, command: str, operation: int) -> tuple[str, str]:
+    """The disk is full at one operation: one sentence, and nothing lost; a second run ends as ever."""
+    wanted, _ = references(place, command)
+    to = place.folder / f"disk-{command}-{operation}"
+    to.mkdir()
+    ended = run(place.line(command, to), at_operation(operation, full, to))
+    if not ended.clean or ended.code not in (0, 2):
+        return "traceback", f"{command} at operation {operation}: {ended.said[-600:]}"
+    if ended.code == 2:
+        if "rescued" in ended.said:
+            return _rescued(to, wanted, f"{command} at operation {operation}: {ended.said[-300:]}")
+        ended = run(place.line(command, to))
+        if ended.code == 2 and "exists already" in ended.said:
+            ended = run((*place.line(command, to), "--overwrite"))
+    found = {name: digest for name, digest in contents(to).items() if not name.startswith(".")}
+    ok = found == wanted
+    return ("equal", "") if ok else ("wrong", f"{command} at operation {operation}: {ended.said[-300:]}")
+
+
+def _rescued(to: Path, wanted: dict[str, str], example: str) -> tuple[str, str]:
+    found = {
+        name.replace("out-rescued", "out", 1): digest
+        for name, digest in contents(to).items()
+        if name.startswith("out-rescued")
+    }
+    same = {name: digest for name, digest in found.items() if "report.md" not in name}
+    expected = {name: digest for name, digest in wanted.items() if "report.md" not in name}
+    return ("equal", "") if same == expected else ("wrong", example)
+
+
+def writers_case(place: Place, command: str, seed: int) -> tuple[str, str]:
+    """Two runs with one output: one writes, the other is refused in a sentence, and nothing is mixed."""
+    rng = random.Random(seed)
+    both = [references(place, command, variant)[0] for variant in (0, 1)]
+    to = place.folder / f"two-{command}-{seed}"
+    to.mkdir()
+    runs = [start(place.line(command, to, 0))]
+    time.sleep(rng.choice((0.0, 0.0, rng.uniform(0, references(place, command)[1]))))
+    runs.append(start(place.line(command, to, 1)))
+    ends = [finish(*each) for each in runs]
+    found = {name: digest for name, digest in contents(to).items() if not name.startswith(".")}
+    refused = [end for end in ends if end.code == 2]
+    named = all("is writing it" in end.said or "exists already" in end.said for end in refused)
+    example = f"{command} seed {seed}: {[end.code for end in ends]} {ends[0].said[-200:]} {ends[1].said[-200:]}"
+    if not all(end.clean for end in ends):
+        return "traceback", example
+    return ("equal", "") if len(refused) == 1 and named and found in both else ("wrong", example)
+
+
+def kills(place: Place, count: int) -> Tally:
+    """Kills spread over the commands."""
+    tally = Tally("SIGKILLs")
+    for seed in range(count):
+        tally.add(*kill_case(place, COMMANDS[seed % len(COMMANDS)], seed))
+    return tally
+
+
+def writers(place: Place, count: int) -> Tally:
+    """Pairs of writers spread over the commands."""
+    tally = Tally("pairs of writers")
+    for seed in range(count):
+        tally.add(*writers_case(place, ("train", "sweep", "apply")[seed % 3], seed))
+    return tally
+
+
+def disks(place: Place, count: int) -> Tally:
+    """A full disk at the first operations of every command."""
+    tally = Tally("full disks")
+    for command in COMMANDS:
+        for operation in range(1, 1 + count // len(COMMANDS)):
+            tally.add(*disk_case(place, command, operation))
+    return tally
