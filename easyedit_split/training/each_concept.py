@@ -8,7 +8,6 @@ on the same pairs and model, is not trained again. A concept whose training dive
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 from torch import nn
 
 from ..datasets.base import PairTable
-from ..model.describe import describe, name_of
 from ..scoring.encode_table import encode_table
 from ..scoring.engine.config import EngineConfig
 from ..steering.artifact import CONFIG_FILE, Artifact
 from ..steering.concept_folders import INDEX, folder_names, read_index, write_index
-from ..text.prompt_tokens import Template, tokenizer_hash
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
-from .record import data_record
+from .record import data_record, record_of
 from .run_config import RunConfig
 from .train_pairs import RunStopped, train_artifact
 
@@ -136,13 +134,8 @@ def _claim(to: Path, names: dict[str, str], overwrite: bool) -> None:
 
 def _identity(model: nn.Module, tokenizer: Any, run: RunConfig, model_name: str | None) -> dict[str, Any]:
     """What the records of one run have in common."""
-    found = {
-        "model": describe(model, name_of(model, model_name)),
-        "tokenizer_hash": tokenizer_hash(tokenizer),
-        "run": run.to_dict(),
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(found))
-    return plain
+    record = record_of(model, tokenizer, run, {}, model_name)
+    return {key: record[key] for key in ("model", "tokenizer_hash", "run")}
 
 
 def _require_same(folder: Path, wanted: dict[str, Any], part: PairTable, template: Template, drop_bad: bool) -> None:
