@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ class _State:
 
 
 _state = _State()
+_lock = threading.RLock()
 
 
 def begin() -> None:
@@ -51,13 +53,20 @@ def install() -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _stop)
     threading.Thread(target=_watch, args=(ours, theirs), name="interrupts", daemon=True).start()
 
 
 def started() -> None:
     """The program has started: from now on a command is at work."""
     _state.starting = False
+
+
+def _stop(number: int, frame: object) -> None:
+    if _state.starting:  # nothing is under way, and an import would print where it was
+        tell()
+        os._exit(CODE)
+    raise KeyboardInterrupt
 
 
 def _watch(ours: socket.socket, theirs: socket.socket) -> None:
@@ -80,23 +89,18 @@ def stops_orderly() -> bool:
 
 
 def tell() -> None:
-    """Say what is kept and how to go on, once."""
-    if _state.told:
-        return
-    _state.told = True
-    try:
-        sentence = _state.kept[-1]() if _state.kept else NOTHING
-    except Exception:
-        sentence = "interrupted"
-    with suppress(OSError, ValueError):
-        _write(sentence)
-
-
-def _write(sentence: str) -> None:
-    from .console import console
-
-    console.file.write(f"{sentence}\n")
-    console.file.flush()
+    """Say what is kept and how to go on, once; who comes second waits until it is said."""
+    with _lock:
+        if _state.told:
+            return
+        _state.told = True
+        try:
+            sentence = _state.kept[-1]() if _state.kept else NOTHING
+        except Exception:
+            sentence = "interrupted"
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{sentence}\n")
+            sys.stderr.flush()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ on the same pairs and model, is not trained again. A concept whose training dive
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +16,13 @@ from typing import Any
 from torch import nn
 
 from ..datasets.base import PairTable
-from ..model.describe import describe, name_of
 from ..scoring.encode_table import encode_table
 from ..scoring.engine.config import EngineConfig
 from ..steering.artifact import CONFIG_FILE, Artifact
 from ..steering.concept_folders import INDEX, folder_names, read_index, write_index
-from ..text.prompt_tokens import Template, tokenizer_hash
+from ..text.prompt_tokens import Template
 from ..types import ConfigError
-from .record import data_record
+from .record import data_record, record_of
 from .run_config import RunConfig
 from .train_pairs import RunStopped, train_artifact
 
@@ -79,7 +77,9 @@ def train_each_concept(
         DataError: a bad row (named), unless ``drop_bad``.
     """
     parts = _by_concept(table)
-    encode_table(table, Template(tokenizer, run.tokens), drop_bad=drop_bad)  # a bad row ends the run at its beginning
+    template = Template(tokenizer, run.tokens)
+    encode_table(table, template, drop_bad=drop_bad)  # a bad row ends the run at its beginning
+    settings: dict[str, Any] = {"model_name": model_name, "drop_bad": drop_bad, "engine": engine, "template": template}
     names = folder_names(parts)
     _claim(to, names, overwrite)
     wanted = _identity(model, tokenizer, run, model_name)
@@ -89,14 +89,12 @@ def train_each_concept(
     for done, (concept, part) in enumerate(parts.items(), 1):
         folder = to / names[concept]
         if not overwrite and (folder / CONFIG_FILE).exists():
-            _require_same(folder, wanted, part, tokenizer, run, drop_bad)
+            _require_same(folder, wanted, part, template, drop_bad)
             found.append(concept)
             folders[concept] = folder
         else:
             try:
-                made = train_artifact(
-                    model, tokenizer, part, run, model_name=model_name, drop_bad=drop_bad, engine=engine
-                )
+                made = train_artifact(model, tokenizer, part, run, **settings)
                 folders[concept] = made.save_pretrained(folder, overwrite=overwrite)
             except RunStopped as stop:
                 stopped[concept] = str(stop)
@@ -136,23 +134,16 @@ def _claim(to: Path, names: dict[str, str], overwrite: bool) -> None:
 
 def _identity(model: nn.Module, tokenizer: Any, run: RunConfig, model_name: str | None) -> dict[str, Any]:
     """What the records of one run have in common."""
-    found = {
-        "model": describe(model, name_of(model, model_name)),
-        "tokenizer_hash": tokenizer_hash(tokenizer),
-        "run": run.to_dict(),
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(found))
-    return plain
+    record = record_of(model, tokenizer, run, {}, model_name)
+    return {key: record[key] for key in ("model", "tokenizer_hash", "run")}
 
 
-def _require_same(
-    folder: Path, wanted: dict[str, Any], part: PairTable, tokenizer: Any, run: RunConfig, drop_bad: bool
-) -> None:
+def _require_same(folder: Path, wanted: dict[str, Any], part: PairTable, template: Template, drop_bad: bool) -> None:
     """Raise unless the artifact that is there is of the same run on the same pairs."""
     record = Artifact.from_pretrained(folder).record
     other = [key for key, value in wanted.items() if record.get(key) != value]
     if not other:
-        data = data_record(part, encode_table(part, Template(tokenizer, run.tokens), drop_bad=drop_bad))
+        data = data_record(part, encode_table(part, template, drop_bad=drop_bad))
         same = record.get("data", {}).get("pairs_sha256") == data["pairs_sha256"]
         other = [] if same else ["data"]
     if other:

@@ -49,6 +49,7 @@ def train_artifact(
     drop_bad: bool = False,
     progress: Callable[[str, int, int, float], None] | None = None,
     engine: EngineConfig | None = None,
+    template: Template | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Artifact:
     """Train one intervention per concept on answer pairs.
@@ -63,6 +64,7 @@ def train_artifact(
         drop_bad: leave bad rows out and name them, instead of raising.
         progress: called after each step with (concept, steps done, steps in all, loss).
         engine: how losses are computed; the engine's defaults where None.
+        template: of this tokenizer under ``run.tokens``, where it is made already.
         checkpoints: the run's checkpoint file, from which an interrupted run of the same kind goes on; None for none.
 
     Raises:
@@ -71,7 +73,7 @@ def train_artifact(
         RunStopped: a loss or gradient was not finite; it holds what is good so far.
     """
     table = as_pairs(pairs, drop_bad=drop_bad)
-    template = Template(tokenizer, run.tokens)
+    template = template or Template(tokenizer, run.tokens)
     encoded = encode_table(table, template, drop_bad=drop_bad)
     record = record_of(model, tokenizer, run, data_record(table, encoded), model_name, revision)
     interventions: dict[str, Intervention] = {}

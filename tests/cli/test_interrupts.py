@@ -1,0 +1,29 @@
+"""Ctrl-C ends with code 130, one sentence and no traceback, also while Python is importing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from easyedit_split.cli.interrupts import NOTHING
+
+START = "import sys; sys.argv = ['easyedit-split', 'sweep', '--help']; from easyedit_split.cli.entry import main; "
+SLOW = "sys.meta_path.insert(0, type('Slow', (), {'find_spec': lambda *a: __import__('time').sleep(0.02)})()); "
+
+
+@pytest.mark.parametrize("wait", [0.3, 1.0])
+def test_ctrl_c_while_importing_is_one_sentence(wait: float) -> None:
+    code = f"{START}{SLOW}print('ready', flush=True); main()"
+    line = [sys.executable, "-c", code]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == f"{NOTHING}\n"
