@@ -34,7 +34,7 @@ def cells(args: argparse.Namespace, tokenizer: object) -> list[TrainingCell]:
         recipe = compose(form, objective, model=args.model, dataset=args.data, overrides=["train.epochs=1"])
         run = (recipe.with_layers([args.layer], "the command line") if args.layer is not None else recipe).run_config()
         template = Template(tokenizer, run.tokens)
-        found.append(TrainingCell(template, encode_table(table, template).rows, run))
+        found.append(TrainingCell(template, encode_table(table, template, model).rows, run))
     return found
 
 

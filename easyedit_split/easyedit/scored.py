@@ -14,6 +14,7 @@ from torch import nn
 from ..config import TokenConfig
 from ..datasets.base import pairs_hash
 from ..files.journal import Journal
+from ..model.context import context_of
 from ..text.conversation import in_front
 from ..text.encode_pairs import EncodedPair, encode_pairs
 from ..text.prompt_tokens import Template
@@ -92,7 +93,13 @@ class WrapperLosses:
             if prompt is not None:  # as EasyEdit2 joins them
                 pairs = [Pair(in_front(prompt, p.prompt), p.positive, p.negative, p.concept) for p in pairs]
             try:
-                encoded = encode_pairs(pairs, self.template, source=self.source, drop_bad=self.drop_bad)
+                encoded = encode_pairs(
+                    pairs,
+                    self.template,
+                    source=self.source,
+                    drop_bad=self.drop_bad,
+                    context=context_of(self.wrapper.model),
+                )
             except BadRowError as error:
                 raise error.with_remedy(REMEDY) from error
             self._encoded[prompt] = encoded.rows

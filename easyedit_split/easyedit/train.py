@@ -22,6 +22,7 @@ import torch
 from ..api import progress_bar
 from ..datasets.base import PairTable, pairs_hash
 from ..interop import easyedit_files as formats
+from ..interop.vectors import save_tensors
 from ..steering.artifact import Artifact
 from ..storage import write_whole
 from ..training.train_pairs import train_artifact
@@ -237,7 +238,7 @@ def save_vectors(vectors: SteeringVectors, folder: Path, model: torch.nn.Module)
             "%s: EasyEdit2's appliers take concept_id for a row number, and the ids are %s", folder, list(ids)
         )
     for key, state in vectors.items():
-        write_whole(folder / f"{key}.pt", partial(torch.save, state))
+        write_whole(folder / f"{key}.pt", partial(save_tensors, state))
         if ids:
             write_whole(folder / f"metadata_{key}.jsonl", partial(_write, _metadata(artifact, ids)))
 

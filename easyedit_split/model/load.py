@@ -30,6 +30,7 @@ from ..types import ConfigError, SteeringError
 from . import smollm2
 from .adapters import base_of, is_adapter, put_in
 from .gguf import converted, is_gguf
+from .hub import cache_only
 from .load_options import LoadOptions
 from .sites import Site, attention_of, blocks_of, check_site
 
@@ -117,11 +118,12 @@ def load_model(
         options = replace(options, dtype="float32")
     options.require_possible(base)
     try:
-        model, missing = _read_model(base, options, sites)
+        common = _common(name, base, options)
+        model, missing = _read_model(base, options, sites, common)
         _require_whole(name, missing)
         if base != path:
             model = put_in(model, path)
-        tokenizer = _load_tokenizer(_tokenizer_place(path, base), options)
+        tokenizer = _load_tokenizer(_tokenizer_place(path, base), common)
         if options.placed_by_hand:
             model.to(options.chosen_device)
     except SteeringError:
@@ -149,14 +151,25 @@ def _reason(error: Exception, name: str) -> str:
     return f"{text[:300]}{advice}"
 
 
-def _read_model(path: str, options: LoadOptions, sites: Sequence[str]) -> tuple[nn.Module, Collection[str]]:
+def _common(name: str, base: str, options: LoadOptions) -> dict[str, Any]:
+    """Arguments of every call that reads files: revision, foreign code, and whether the hub is asked."""
+    try:
+        only = cache_only(base, revision=options.revision)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {SHORT_NAMES[name].advice}" if name in SHORT_NAMES else str(error)) from error
+    found = {"revision": options.revision, "trust_remote_code": options.trust_remote_code}
+    return {**found, "local_files_only": True} if only else found
+
+
+def _read_model(
+    path: str, options: LoadOptions, sites: Sequence[str], common: Mapping[str, Any]
+) -> tuple[nn.Module, Collection[str]]:
     """The model and the names of the parameters that its files lack; its structure is looked at first."""
     from transformers import AutoConfig
 
-    trust = {"trust_remote_code": options.trust_remote_code}
-    config = AutoConfig.from_pretrained(path, revision=options.revision, **trust)
+    config = AutoConfig.from_pretrained(path, **common)
     own_attention = _defined_attention(config)
-    kind, shell = _shell(config, **trust)
+    kind, shell = _shell(config, trust_remote_code=options.trust_remote_code)
     _require_sites(shell, sites)
     settings: dict[str, Any] = {"dtype": options.torch_dtype, "device_map": options.device_map}
     if options.quantize is not None:
@@ -165,11 +178,10 @@ def _read_model(path: str, options: LoadOptions, sites: Sequence[str]) -> tuple[
         settings["offload_folder"] = options.offload_folder
     model, loaded = kind.from_pretrained(
         path,
-        revision=options.revision,
         attn_implementation=options.attention or own_attention,
         output_loading_info=True,
         **settings,
-        **trust,
+        **common,
     )
     return model, loaded["missing_keys"]
 
@@ -179,12 +191,10 @@ def _tokenizer_place(path: str, base: str) -> str:
     return path if path == base or (Path(path) / "tokenizer_config.json").is_file() else base
 
 
-def _load_tokenizer(path: str, options: LoadOptions) -> Any:
+def _load_tokenizer(path: str, common: Mapping[str, Any]) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(
-        path, revision=options.revision, trust_remote_code=options.trust_remote_code
-    )
+    tokenizer = AutoTokenizer.from_pretrained(path, **common)
     special = {*tokenizer.all_special_ids, *tokenizer.added_tokens_decoder}
     if special.issuperset(tokenizer.get_vocab().values()):  # what transformers makes of a folder without its files
         raise OSError("it has no tokenizer: put the tokenizer's own files (tokenizer.json) beside the weights")

@@ -67,7 +67,7 @@ def sweep_pairs(
     """
     table = as_pairs(pairs, split="test", drop_bad=drop_bad)
     template = Template(tokenizer, artifact.tokens)
-    rows = encode_table(table, template, drop_bad=drop_bad).rows
+    rows = encode_table(table, template, model, drop_bad=drop_bad).rows
     points, unit = _points(m, unit or artifact.unit, lambda: measured_unit(model, rows, artifact, template.pad_id))
     scored = sweep_encoded(
         model,
@@ -146,7 +146,7 @@ def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Art
     if artifact.unit is not None:
         return artifact.unit
     template = Template(tokenizer, artifact.tokens)
-    rows = encode_table(as_pairs(pairs, split="test"), template).rows
+    rows = encode_table(as_pairs(pairs, split="test"), template, model).rows
     return measured_unit(model, rows, artifact, template.pad_id)
 
 

@@ -18,6 +18,7 @@ from torch import nn
 
 from ..config import require
 from ..files.journal import Journal
+from ..model.context import require_context
 from ..model.hooks import device_of, frozen
 from ..text.batching import Row
 from ..text.openings import Ids, prefix_lengths
@@ -79,7 +80,7 @@ def generate_texts(
     config, parts = config or GenerateConfig(), _parts(intervention)
     m = [value if isinstance(value, tuple) else float(value) for value in m]
     _check_points(m, parts)
-    rows = _encode(template, prompts)
+    rows = _encode(template, prompts, model, config)
     asks = [Ask(i, ids, value, opening) for value in m for i, (ids, opening) in enumerate(rows)]
     done = _finished(journal, m)
     have = {(answer.index, answer.m) for answer in done}
@@ -128,7 +129,9 @@ def _check_points(m: Sequence[Strengths], parts: Sequence[Intervention]) -> None
         strengths_of(value, len(parts))
 
 
-def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[Ids, int]]:
+def _encode(
+    template: Template, prompts: Sequence[str], model: nn.Module, config: GenerateConfig
+) -> list[tuple[Ids, int]]:
     """Ids of each prompt, and the length of its constant opening."""
     if not prompts:
         raise DataError("there are no prompts to answer")
@@ -138,6 +141,7 @@ def _encode(template: Template, prompts: Sequence[str]) -> list[tuple[Ids, int]]
             raise DataError(f"prompt {index} is empty: give it a text")
         try:
             ids = template.generation_prompt(prompt)
+            require_context(model, len(ids), config.max_new_tokens)
         except DataError as error:
             raise DataError(f"prompt {index} {error}") from error
         rows.append((ids, prefix_lengths([ids], template.opening_of(prompt), template.bos_id)[0]))
@@ -162,7 +166,7 @@ def greedy_rows(
         DataError: no prompts, or one that is empty or cannot be encoded (named).
     """
     config = config or GenerateConfig()
-    encoded = _encode(template, prompts)
+    encoded = _encode(template, prompts, model, config)
     answers: dict[int, tuple[int, ...]] = {}
     with frozen(model), torch.no_grad():
         writer = RowWriter(model, template, (), config)
@@ -193,9 +197,15 @@ def reply(
 
     Raises:
         ConfigError: an intervention that does not fit the model, or logits that are not finite.
+        DataError: the conversation and the longest answer are more than the model's context.
     """
+    config = config or GenerateConfig()
+    try:
+        require_context(model, len(prompt), config.max_new_tokens)
+    except DataError as error:
+        raise DataError(f"the conversation {error}") from error
     with frozen(model):
-        writer = RowWriter(model, template, _parts(intervention), config or GenerateConfig())
+        writer = RowWriter(model, template, _parts(intervention), config)
         opening = prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
         (ids,) = writer.continue_rows([Ask(0, prompt, m, opening)])
     return template.decode(_until(ids, writer.stops))

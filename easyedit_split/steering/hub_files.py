@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..types import ArtifactError
+from ..model.hub import cache_only
+from ..types import ArtifactError, ConfigError
 from .artifact_files import CONFIG_FILE, HISTORY_FILE, TENSOR_FILE
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -32,7 +33,10 @@ def folder_of(name: str | Path, revision: str | None = None) -> Path:
 
     wanted = [CONFIG_FILE, TENSOR_FILE, HISTORY_FILE]
     try:
-        return Path(snapshot_download(str(name), revision=revision, allow_patterns=wanted))
+        only = cache_only(str(name), CONFIG_FILE, revision)
+        return Path(snapshot_download(str(name), revision=revision, allow_patterns=wanted, local_files_only=only))
+    except ConfigError as error:
+        raise ArtifactError(str(error)) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ArtifactError(

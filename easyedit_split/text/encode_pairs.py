@@ -70,6 +70,7 @@ def encode_pairs(
     source: str,
     drop_bad: bool = False,
     indices: Sequence[int] | None = None,
+    context: int | None = None,
 ) -> EncodedPairs:
     """Tokenise answer pairs; a row that cannot be tokenised is an error that names it and its field, or is dropped.
 
@@ -79,10 +80,11 @@ def encode_pairs(
         source: what the rows come from, for messages.
         drop_bad: leave bad rows out and name them, instead of raising at the first.
         indices: row number of each pair in its source; their positions here by default.
+        context: the most tokens of a row that the model takes; None for no limit.
 
     Raises:
-        DataError: an empty text, equal answers (as text or as ids), a row longer than ``max_length``, a special token
-            inside a text; or no row left.
+        DataError: an empty text, equal answers (as text or as ids), a row longer than ``max_length`` or the context, a
+            special token inside a text; or no row left.
     """
     numbers = range(len(pairs)) if indices is None else indices
     rows: list[EncodedPair] = []
@@ -92,7 +94,9 @@ def encode_pairs(
         try:
             row = _encode_pair(pair, template, number)
             short = _cut(row, template.config)
-            rows.append(short or row)
+            row = short or row
+            _require_fits(len(row.prompt) + max(len(row.positive), len(row.negative)), context)
+            rows.append(row)
             cut += [str(number)] if short else []
         except DataError as error:
             sentence = f"{source}, row {number}: {error}"
@@ -130,6 +134,12 @@ def _encode_pair(pair: Pair, template: Template, number: int) -> EncodedPair:
     return EncodedPair(pair, asked, positive, negative, prefix_length, number)
 
 
+def _require_fits(longest: int, context: int | None) -> None:
+    """Raise where a row is longer than the model's context."""
+    if context is not None and longest > context:
+        raise DataError(f"{longest} tokens long, the model's context is {context}: shorten the text")
+
+
 def _cut(row: EncodedPair, config: TokenConfig) -> EncodedPair | None:
     """The row with its answers cut at ``max_length``; None where it fits.
 
@@ -146,7 +156,12 @@ def _cut(row: EncodedPair, config: TokenConfig) -> EncodedPair | None:
 
 
 def encode_answers(
-    exchanges: Sequence[tuple[str, str]], template: Template, *, source: str, indices: Sequence[int] | None = None
+    exchanges: Sequence[tuple[str, str]],
+    template: Template,
+    *,
+    source: str,
+    indices: Sequence[int] | None = None,
+    context: int | None = None,
 ) -> tuple[Row, ...]:
     """Tokenise queries with one answer each, for methods that need no pairs (``scoring.answer_means``).
 
@@ -155,9 +170,10 @@ def encode_answers(
         template: how the tokenizer writes a prompt and its answer.
         source: what the rows come from, for messages.
         indices: row number of each exchange in its source; their positions here by default.
+        context: the most tokens of a row that the model takes; None for no limit.
 
     Raises:
-        DataError: an empty text, a row longer than ``max_length``, a special token inside a query.
+        DataError: an empty text, a row longer than ``max_length`` or the context, a special token inside a query.
     """
     rows: list[Row] = []
     numbers = range(len(exchanges)) if indices is None else indices
@@ -166,6 +182,7 @@ def encode_answers(
             _check_texts(prompt=query, answer=answer)
             prompt = _field("prompt", template.prompt, query)
             ids = _field("answer", template.answer, _stripped(answer, template))
+            _require_fits(len(prompt) + len(ids), context)
             rows.append(Row(prompt, ids, _checked_prefix(query, prompt, len(ids), template)))
         except DataError as error:
             raise DataError(f"{source}, row {number}: {error}") from error

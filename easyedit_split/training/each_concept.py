@@ -78,18 +78,18 @@ def train_each_concept(
     """
     parts = _by_concept(table)
     template = Template(tokenizer, run.tokens)
-    encode_table(table, template, drop_bad=drop_bad)  # a bad row ends the run at its beginning
+    encode_table(table, template, model, drop_bad=drop_bad)  # a bad row ends the run at its beginning
     settings: dict[str, Any] = {"model_name": model_name, "drop_bad": drop_bad, "engine": engine, "template": template}
     names = folder_names(parts)
     _claim(to, names, overwrite)
-    wanted = _identity(model, tokenizer, run, model_name)
+    wanted, data_of = _identity(model, tokenizer, run, model_name), _data_of(model, template, drop_bad)
     folders: dict[str, Path] = {}
     found: list[str] = []
     stopped: dict[str, str] = {}
     for done, (concept, part) in enumerate(parts.items(), 1):
         folder = to / names[concept]
         if not overwrite and (folder / CONFIG_FILE).exists():
-            _require_same(folder, wanted, part, template, drop_bad)
+            _require_same(folder, wanted, part, data_of)
             found.append(concept)
             folders[concept] = folder
         else:
@@ -138,13 +138,19 @@ def _identity(model: nn.Module, tokenizer: Any, run: RunConfig, model_name: str 
     return {key: record[key] for key in ("model", "tokenizer_hash", "run")}
 
 
-def _require_same(folder: Path, wanted: dict[str, Any], part: PairTable, template: Template, drop_bad: bool) -> None:
+def _data_of(model: nn.Module, template: Template, drop_bad: bool) -> Callable[[PairTable], dict[str, Any]]:
+    """How a record describes a concept's pairs."""
+    return lambda part: data_record(part, encode_table(part, template, model, drop_bad=drop_bad))
+
+
+def _require_same(
+    folder: Path, wanted: dict[str, Any], part: PairTable, data_of: Callable[[PairTable], dict[str, Any]]
+) -> None:
     """Raise unless the artifact that is there is of the same run on the same pairs."""
     record = Artifact.from_pretrained(folder).record
     other = [key for key, value in wanted.items() if record.get(key) != value]
     if not other:
-        data = data_record(part, encode_table(part, template, drop_bad=drop_bad))
-        same = record.get("data", {}).get("pairs_sha256") == data["pairs_sha256"]
+        same = record.get("data", {}).get("pairs_sha256") == data_of(part)["pairs_sha256"]
         other = [] if same else ["data"]
     if other:
         raise ConfigError(

@@ -104,11 +104,11 @@ def scan_pairs(
         DataError: a bad row, unless ``drop_bad``.
     """
     template = Template(tokenizer, tokens)
-    known: Sequence[EncodedPair] = encode_table(pairs, template, drop_bad=drop_bad).rows
+    known: Sequence[EncodedPair] = encode_table(pairs, template, model, drop_bad=drop_bad).rows
     if held_out is None:
         known, scored = scan_split(known)
     else:
-        scored = list(encode_table(held_out[:PAIRS], template, drop_bad=drop_bad).rows)
+        scored = list(encode_table(held_out[:PAIRS], template, model, drop_bad=drop_bad).rows)
     return scan_layers(model, template, known[:DIRECTION_PAIRS], scored, progress=progress)
 
 

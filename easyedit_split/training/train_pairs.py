@@ -74,7 +74,7 @@ def train_artifact(
     """
     table = as_pairs(pairs, drop_bad=drop_bad)
     template = template or Template(tokenizer, run.tokens)
-    encoded = encode_table(table, template, drop_bad=drop_bad)
+    encoded = encode_table(table, template, model, drop_bad=drop_bad)
     record = record_of(model, tokenizer, run, data_record(table, encoded), model_name, revision)
     interventions: dict[str, Intervention] = {}
     history: dict[str, list[dict[str, Any]]] = {}
@@ -155,7 +155,7 @@ def train_artifacts(
     table, cells, labels, records = as_pairs(pairs), list[TrainingCell](), list[tuple[int, str]](), []
     for place, run in enumerate(runs):
         template = Template(tokenizer, run.tokens)
-        encoded = encode_table(table, template)
+        encoded = encode_table(table, template, model)
         records.append((record_of(model, tokenizer, run, data_record(table, encoded), model_name, None), encoded.rows))
         for concept, members in _concepts(encoded.rows).items():
             cells.append(TrainingCell(template, members, run, concept))

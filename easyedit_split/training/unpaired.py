@@ -14,6 +14,7 @@ from torch import nn
 
 from ..config import require
 from ..datasets.unpaired import Exchange, UnpairedTable
+from ..model.context import context_of
 from ..model.hooks import frozen
 from ..steering.artifact import Artifact
 from ..text.batching import Row
@@ -52,7 +53,9 @@ def train_unpaired(
     """
     objective = require_closed_form(run)
     template = Template(tokenizer, run.tokens)
-    positive, negative = (_rows(side, template, table.source) for side in (table.positives, table.negatives))
+    positive, negative = (
+        _rows(side, template, table.source, context_of(model)) for side in (table.positives, table.negatives)
+    )
     indices = [exchange.row for exchange in (*table.positives, *table.negatives)]
     intervention = untrained(model, template, run, table.concept)
     with frozen(model):
@@ -88,6 +91,6 @@ def require_closed_form(run: RunConfig) -> FittedObjective:
     return objective
 
 
-def _rows(exchanges: Sequence[Exchange], template: Template, source: str) -> tuple[Row, ...]:
-    texts = [(exchange.prompt, exchange.answer) for exchange in exchanges]
-    return encode_answers(texts, template, source=source, indices=[exchange.row for exchange in exchanges])
+def _rows(exchanges: Sequence[Exchange], template: Template, source: str, context: int | None) -> tuple[Row, ...]:
+    texts, numbers = [(item.prompt, item.answer) for item in exchanges], [item.row for item in exchanges]
+    return encode_answers(texts, template, source=source, indices=numbers, context=context)

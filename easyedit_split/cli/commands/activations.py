@@ -62,7 +62,7 @@ def command(  # noqa: DOC101, DOC103
         artifact.check_model(network)
     tokens = TokenConfig() if artifact is None else artifact.tokens
     template = Template(tokenizer, tokens if max_length is None else dataclasses.replace(tokens, max_length=max_length))
-    pairs = encode_table(table, template, drop_bad=drop_bad).rows
+    pairs = encode_table(table, template, network, drop_bad=drop_bad).rows
     with console.status("collecting"):
         arrays = collect_activations(network, pairs, layer, artifact, pad_id=template.pad_id, most=most, seed=seed)
     write_or_rescue(to, lambda place: write_activations(arrays, place, model=model, layer=layer))

@@ -44,9 +44,9 @@ def check_without_weights(name: str, sites: Sequence[str]) -> None:
     try:
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         with torch.device("meta"):
-            shape = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+            shape = AutoModelForCausalLM.from_config(config, attn_implementation="eager", trust_remote_code=False)
         for key in sites:
             check_site(shape, Site.parse(key))
     except SteeringError:
@@ -60,7 +60,7 @@ def _fitting(name: str) -> str:
     try:
         from transformers import AutoConfig
 
-        kind = str(AutoConfig.from_pretrained(name).model_type)
+        kind = str(AutoConfig.from_pretrained(name, trust_remote_code=False).model_type)
     except Exception:
         return ""
     fitting = next((word for start, word in WRAPPED.items() if kind.startswith(start)), None)
