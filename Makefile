@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/contracts tests/steering tests/scoring tests/text
 
-.PHONY: setup demo bench test test-pinned test-easyedit test-interop zoo hard check format docs figures clean
+.PHONY: setup demo bench test test-long test-pinned test-easyedit test-interop zoo hard check format docs figures clean
 
 setup: $(STAMP)
 
@@ -47,6 +47,10 @@ $(PINNED)/.smollm2: $(PINNED)/.installed
 test: $(STAMP)
 	$(PYTEST) -n 2 $(ARGS)
 
+# What takes longer than ten seconds each: guides and scripts as written, benchmarks that check themselves.
+test-long: $(STAMP)
+	$(PYTEST) -n 2 -m long $(ARGS)
+
 test-pinned: $(PINNED)/.installed
 	OMP_NUM_THREADS=1 $(PINNED)/bin/python -m pytest -n 2 $(PINNED_TESTS)
 
@@ -60,7 +64,7 @@ $(PINNED)/.installed: setup.cfg pyproject.toml constraints.txt
 # The EasyEdit2 bridge on the stand-in and on the clone that EASYEDIT_HOME names (git worktree gives a second commit).
 test-easyedit: $(PINNED)/.easyedit
 	@test -n "$(EASYEDIT_HOME)" || { echo 'name a clone: make test-easyedit EASYEDIT_HOME=path/to/EasyEdit'; exit 2; }
-	EASYEDIT_HOME="$(EASYEDIT_HOME)" OMP_NUM_THREADS=1 $(PINNED)/bin/python -m pytest tests/easyedit $(ARGS)
+	EASYEDIT_HOME="$(EASYEDIT_HOME)" OMP_NUM_THREADS=1 $(PINNED)/bin/python -m pytest -m "" tests/easyedit $(ARGS)
 
 $(PINNED)/.easyedit: $(PINNED)/.installed tests/easyedit/requirements.txt
 	$(PINNED)/bin/python -m pip install -q -c $(PINNED)/constraints.txt -r tests/easyedit/requirements.txt

@@ -46,12 +46,12 @@ def options(  # noqa: DOC101, DOC103
 
 def main() -> None:
     """Run the command ``easyedit-split``."""
-    from ..files.locks import release_all
-
     try:
         _run()
     finally:
-        release_all()
+        locks = sys.modules.get(f"{__package__.rpartition('.')[0]}.files.locks")
+        if locks is not None:  # it brings numpy, and --help is not to wait for that
+            locks.release_all()
 
 
 def _run() -> None:

@@ -1,9 +1,9 @@
 """Digests of what a model's numbers depend on: every weight, its configuration, its generation settings, versions.
 
-    weights = sha256(names, shapes, dtypes, and for each tensor the sums of its raw bits by row and by column)
+    weights = sha256(shapes, dtypes, and for each tensor, in order, the sums of its raw bits by row and by column)
 
-so one changed value anywhere is another model. It takes a fraction of one forward pass, once a model: it is computed
-again where torch has counted a change.
+so one changed value anywhere is another model, and one whose modules another tool has wrapped is not. It takes a
+fraction of one forward pass, once a model: it is computed again where torch has counted a change.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
         tensors: names and values.
     """
     digest = hashlib.sha256()
-    for name, tensor in ((name, part) for name, whole in tensors for part in _plain_parts(whole)):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype} ".encode())
+    for tensor in (part for _, whole in tensors for part in _plain_parts(whole)):
+        digest.update(f"{tuple(tensor.shape)} {tensor.dtype} ".encode())
         if tensor.device.type == "meta" or not tensor.numel():
             continue
         bits = tensor.detach().contiguous().view(_WORDS[tensor.element_size()])

@@ -10,6 +10,7 @@ import pytest
 from tests.analysis.planted import ROOT
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["recovery", "coverage"])
 def test_quick_benchmark_passes_its_own_check(what: str) -> None:
     command = [sys.executable, "-W", "error", "benchmarks/curves.py", what, "--quick", "--check", "--jobs", "1"]

@@ -18,6 +18,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_example_writes_tables_figures_and_fits(tmp_path: Path) -> None:
     done = run("--planted", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -62,7 +62,8 @@ def test_what_makes_no_unpaired_run_is_one_sentence(
     axbench: Path,
     tmp_path: Path,
 ) -> None:
-    line = ("train", "--model", model, "--data", axbench, "--objective", "diff_mean", "--layer", 1, "--unpaired")
+    objective = () if "--objective" in more else ("--objective", "diff_mean")
+    line = ("train", "--model", model, "--data", axbench, *objective, "--layer", 1, "--unpaired")
     code, _, err = run(*line, "--out", tmp_path / "v", *more)
     assert code == 2
     assert match in err

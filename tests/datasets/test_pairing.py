@@ -28,7 +28,7 @@ def test_a_bad_row_is_named_and_dropped_only_on_demand(
     rows: Rows = [{"prompt": f"{i}?", "positive": "yes", "negative": "no"} for i in range(5)]
     rows[2] |= change
     path = write(tmp_path / f"mine.{ending}", rows)
-    with pytest.raises(DataError, match=f"mine.{ending}, row 2: {message}; fix them, or drop bad rows"):
+    with pytest.raises(DataError, match=f"mine.{ending}, row 2: {message}; mend it, or drop bad rows"):
         load_dataset(str(path))
     table = load_dataset(str(path), drop_bad=True)
     assert table.rows == (0, 1, 3, 4)
@@ -56,7 +56,7 @@ def test_missing_keys_nan_and_numbers_are_bad_rows(tmp_path: Path) -> None:
 
 def test_many_bad_rows_are_counted_and_none_left_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "mine.csv", [{"prompt": "", "positive": "a", "negative": "b"}] * 15)
-    with pytest.raises(DataError, match=r"row 9: .* and 5 more; fix"):
+    with pytest.raises(DataError, match=r"row 9: .* and 5 more; mend it"):
         load_dataset(str(path))
     with pytest.raises(DataError, match="none of 15 rows can be used"):
         load_dataset(str(path), drop_bad=True)

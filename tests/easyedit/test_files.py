@@ -88,6 +88,12 @@ def fields(**values: Any) -> Any:
     return SPLIT.all_train_fields()(**{"layers": [1], **values})
 
 
+@pytest.mark.parametrize(("name", "too_long"), [("output_length", "cut"), ("max_length", "refuse")])
+def test_rows_beyond_its_limit_are_cut_as_there_and_beyond_ours_refused(name: str, too_long: str) -> None:
+    tokens = train_settings(fields(**{name: 99}), None, "split", "x").run.tokens
+    assert (tokens.max_length, tokens.too_long) == (99, too_long)
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
@@ -95,7 +101,7 @@ def fields(**values: Any) -> Any:
         ({"intervention_method": "weight"}, {"form": "local_weight"}),  # as two of its own files say
         ({"pos_loss_weight": 2.0, "neg_loss_weight": 0.3}, {"lambda_p": 2.0, "lambda_n": 0.3}),
         ({"margin_penalty_weight": 7, "margin_threshold": 0.1}, {"gamma": 7, "theta": 0.1}),
-        ({"n_epochs": 3, "output_length": 99}, {"epochs": 3, "max_length": 99}),
+        ({"n_epochs": 3}, {"epochs": 3}),
         ({"preference_pairs": ["orig_add"]}, {"directions": "add"}),
         ({"preference_pairs": ["orig_add", "orig_sub"]}, {"directions": "both"}),
         ({"intervention_components": "mlp_mid", "form": "lora"}, {"site": "mlp.down_proj", "form": "lora"}),

@@ -78,6 +78,7 @@ def test_a_wheel_holds_every_file_of_the_package(wheel: Path) -> None:
     assert {"easyedit_split/py.typed", "easyedit_split/easyedit/watch.py"} <= wanted
 
 
+@pytest.mark.long
 def test_activate_registers_in_every_process_that_imports_steer(python: Path, tmp_path: Path) -> None:
     site = next((tmp_path / "env").glob("lib/python*/site-packages"))
 

@@ -26,7 +26,7 @@ def main():
 SMALL = ["--dataset", "testbed:power", "--model_name", "testbed:qwen2", "--intervention_method", "vector"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_guides_commands_run_as_written(tmp_path: Path) -> None:
     """SPLIT.md's first ``bash`` block, in an empty folder that holds ``examples``; the other needs a clone."""
     blocks = re.findall(r"```bash\n(.*?)```", (EXAMPLES / "SPLIT.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -78,6 +78,7 @@ def test_a_missing_or_impossible_piece_is_no_success(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_all_leaves_out_what_cannot_be_and_says_so(main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [*SMALL, "--base_dir", str(tmp_path), "--mode", "generate", "--limit", "2", "--set", "train.epochs=1"]
     assert main([*arguments, "--method", "all", "--intervention_method", "all"]) == 0

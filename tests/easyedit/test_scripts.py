@@ -60,6 +60,7 @@ def test_plain_python_fails_without_the_plugin(arguments: dict[str, list[str]]) 
     assert "cannot import name" in done.stderr
 
 
+@pytest.mark.long
 def test_the_launcher_runs_unmodified_scripts(arguments: dict[str, list[str]], tmp_path: Path) -> None:
     """From another folder with EASYEDIT_HOME, then from the clone's own."""
     script = "vectors_generate.py"
@@ -73,6 +74,7 @@ def test_the_launcher_runs_unmodified_scripts(arguments: dict[str, list[str]], t
     assert len(json.loads(Path(arguments["out"][0]).read_text())) == 1
 
 
+@pytest.mark.long
 def test_activate_makes_plain_python_work_and_deactivate_takes_it_back(
     arguments: dict[str, list[str]], tmp_path: Path
 ) -> None:

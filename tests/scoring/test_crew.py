@@ -137,6 +137,7 @@ def test_a_process_alone_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(crew_here(), Alone)
 
 
+@pytest.mark.long
 def test_two_processes_write_the_file_of_one(tmp_path: Path) -> None:
     here = world()
     Artifact({"default": made(here)}).save_pretrained(tmp_path / "artifact")
