@@ -25,7 +25,7 @@ from easyedit_split.types import ConfigError
         (b"\xff\xfe\x00", "c.yaml: not readable as YAML"),
         (b"a: \x07\n", "c.yaml: not readable as YAML"),
         (b"a: 2001-13-45\n", "c.yaml: not readable as YAML: month must be in 1..12"),
-        (b"a: " + b"[" * 5000, "c.yaml: not readable as YAML"),
+        (b"a: " + b"[" * 5000, "c.yaml: nested deeper than 50 levels"),
         (
             b"a: !!python/object/apply:os.system ['true']\n",
             "c.yaml: not readable as YAML: could not determine a constr",
@@ -64,7 +64,7 @@ def test_one_value() -> None:
 
 @pytest.mark.parametrize("text", ["a\x07b", "2001-13-45", "[" * 5000, "'", "{"])
 def test_no_value_is_a_traceback(text: str) -> None:
-    with pytest.raises(ConfigError, match="is not a YAML value"):
+    with pytest.raises(ConfigError, match="nested deeper" if len(text) > 100 else "is not a YAML value"):
         read_value(text, "--set x")
 
 

@@ -98,6 +98,7 @@ def test_a_folder_that_is_there_is_no_name_of_the_hub(tmp_path: Path, monkeypatc
         raise AssertionError("the hub was asked")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    monkeypatch.setattr("easyedit_split.steering.hub_files.cache_only", lambda *args: False)
     monkeypatch.chdir(tmp_path)
     held = artifact(exact_world(), "vector")
     held.save_pretrained(tmp_path / "mine" / "vector")

@@ -61,7 +61,7 @@ def test_a_whole_job_by_hand() -> None:
     assert "easyedit_s" not in job, "nothing is said of who ran only one of both"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_run_on_tiny_models(tmp_path: Path) -> None:
     out = tmp_path / "tiny.json"
     command = [sys.executable, "benchmarks/engine.py", "--tiny", "--repeats", "1", "--seconds", "1", "--models", "1",

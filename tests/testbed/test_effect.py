@@ -14,7 +14,7 @@ from easyedit_split.training.train_pairs import train_artifact
 from ..benchmark_files import benchmark
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "dataset", "form"), [("gemma2", "reviews", "vector"), ("qwen2", "power", "local_weight")]
 )

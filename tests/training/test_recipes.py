@@ -95,7 +95,7 @@ def test_impossible_pairing_is_refused_when_read() -> None:
         ("train: {learning_rate: 1}", "mine.yaml: train: unknown key 'learning_rate'"),
         ("train: {lr: fast}", "mine.yaml: train.lr: 'fast' is a str, wanted float"),
         ("objective: {thetta: 1}", r"mine.yaml: objective: unknown key 'thetta' \(did you mean 'theta'\?\)"),
-        ("form: {alpha: 1}", "mine.yaml: form: unknown key 'alpha'; allowed: none"),
+        ("form: {alpha: 1}", "mine.yaml: form: unknown key 'alpha'; allowed: start, m_shift"),
         ("layers: 3", "mine.yaml.layers: 3 is a int, wanted a list"),
         ("placement: outside", "mine.yaml.placement: 'outside' is not allowed"),
         ("train: 3", "mine.yaml: train: 3 is a int, wanted a mapping"),

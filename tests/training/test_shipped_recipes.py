@@ -181,7 +181,7 @@ def test_every_shipped_file_is_read_and_reaches_a_wheel() -> None:
         if path.suffix == ".yaml"
     }
     assert files == packaged
-    assert {name.split("/")[0] for name in files} == {"methods", "datasets", "models"}
+    assert {name.split("/")[0] for name in files} == {"methods", "datasets", "models", "easyedit2"}
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
