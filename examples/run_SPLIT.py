@@ -115,7 +115,7 @@ def apply_case(case: Case, args: argparse.Namespace, model: Any, tokenizer: Any)
         print(f"the artifact's model differs: {note}")
     template = Template(tokenizer, artifact.tokens)
     data = load_dataset(args.data or case.dataset, split="test", drop_bad=args.drop_bad, limit=args.limit)
-    encoded = encode_table(data, template, drop_bad=args.drop_bad)
+    encoded = encode_table(data, template, model, drop_bad=args.drop_bad)
     config = GenerateConfig(max_new_tokens=args.max_new_tokens, batch_size=args.batch_size)
     results: dict[float, list[dict[str, Any]]] = {m: [] for m in args.multipliers}
     for concept, members in by_concept(encoded.rows, artifact).items():
