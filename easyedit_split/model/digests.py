@@ -1,6 +1,6 @@
 """Digests of what a model's numbers depend on: every weight, its configuration, its generation settings, versions.
 
-    weights = sha256(shapes, dtypes, and for each tensor, in order, the sums of its raw bits by row and by column)
+    weights = sha256(sorted: for each tensor sha256(shape, dtype, sums of its raw bits by row and by column))
 
 so one changed value anywhere is another model, and one whose modules another tool has wrapped is not. It takes a
 fraction of one forward pass, once a model: it is computed again where torch has counted a change.
@@ -30,15 +30,17 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     Args:
         tensors: names and values.
     """
-    digest = hashlib.sha256()
-    for tensor in (part for _, whole in tensors for part in _plain_parts(whole)):
-        digest.update(f"{tuple(tensor.shape)} {tensor.dtype} ".encode())
-        if tensor.device.type == "meta" or not tensor.numel():
-            continue
+    each = sorted(_tensor_digest(part) for _, whole in tensors for part in _plain_parts(whole))
+    return hashlib.sha256(b"".join(each)).hexdigest()
+
+
+def _tensor_digest(tensor: Tensor) -> bytes:
+    digest = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype} ".encode())
+    if tensor.device.type != "meta" and tensor.numel():
         bits = tensor.detach().contiguous().view(_WORDS[tensor.element_size()])
         for sums in _sums(bits.reshape(-1, tensor.shape[-1] if tensor.ndim else 1)):
             digest.update(sums.cpu().numpy().tobytes())
-    return digest.hexdigest()
+    return digest.digest()
 
 
 def _plain_parts(tensor: Tensor) -> Iterator[Tensor]:

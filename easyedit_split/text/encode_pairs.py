@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..config import TokenConfig
 from ..types import BadRowError, DataError, Pair
 from .batching import Row
 from .conversation import Conversation, require_whole
@@ -90,10 +89,13 @@ def encode_pairs(
     rows: list[EncodedPair] = []
     dropped: list[str] = []
     cut: list[str] = []
+    limit = template.config.max_length
+    if context is not None and template.config.too_long == "cut":
+        limit = min(limit, context)
     for number, pair in zip(numbers, pairs, strict=True):
         try:
             row = _encode_pair(pair, template, number)
-            short = _cut(row, template.config)
+            short = _cut(row, limit)
             row = short or row
             _require_fits(len(row.prompt) + max(len(row.positive), len(row.negative)), context)
             rows.append(row)
@@ -109,7 +111,7 @@ def encode_pairs(
     if not rows:
         raise DataError(f"{source}: none of {len(pairs)} pairs can be used")
     if cut:
-        limit, named = template.config.max_length, ", ".join(cut[:10]) + (" ..." if len(cut) > 10 else "")
+        named = ", ".join(cut[:10]) + (" ..." if len(cut) > 10 else "")
         logger.warning("%s: answers of %d rows are cut at %d tokens: rows %s", source, len(cut), limit, named)
     return EncodedPairs(tuple(rows), tuple(dropped), _notes(rows, template))
 
@@ -140,18 +142,18 @@ def _require_fits(longest: int, context: int | None) -> None:
         raise DataError(f"{longest} tokens long, the model's context is {context}: shorten the text")
 
 
-def _cut(row: EncodedPair, config: TokenConfig) -> EncodedPair | None:
-    """The row with its answers cut at ``max_length``; None where it fits.
+def _cut(row: EncodedPair, limit: int) -> EncodedPair | None:
+    """The row with its answers cut at a number of tokens; None where it fits.
 
     Raises:
         DataError: nothing of an answer is left, or nothing that tells them apart.
     """
-    room = config.max_length - len(row.prompt)
+    room = limit - len(row.prompt)
     if max(len(row.positive), len(row.negative)) <= room:
         return None
     cut = replace(row, positive=row.positive[:room], negative=row.negative[:room])
     if room < 1 or cut.positive == cut.negative:
-        raise DataError(f"cut at {config.max_length} tokens, no two different answers are left: raise max_length")
+        raise DataError(f"cut at {limit} tokens, no two different answers are left: raise max_length")
     return cut
 
 

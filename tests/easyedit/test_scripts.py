@@ -173,4 +173,4 @@ def test_the_clones_steering_script_trains_and_applies_in_one(linked_clone: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "out" / "reasoning_results.json").is_file()
-    assert "reasoning: answers of 1 rows are cut at 512 tokens: rows 0" in done.stderr
+    assert "reasoning: answers of 1 rows are cut at 256 tokens: rows 0" in done.stderr
