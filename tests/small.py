@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,16 @@ def world(
     template = Template(tokenizer, TokenConfig(**tokens))
     model = tiny_model(family, dtype, vocab_size=len(tokenizer))
     return World(model, tokenizer, template, encode_pairs(pairs, template, source="pairs").rows)
+
+
+def saved_model(folder: Path, seed: int = 0) -> Path:
+    """A tiny Qwen2 with a chat tokenizer, written as an ordinary Hugging Face folder."""
+    tokenizer = qwen()
+    model = tiny_model("qwen2", torch.float32, vocab_size=len(tokenizer), seed=seed)
+    model.set_attn_implementation("eager")
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
 
 
 def run_config(form: str = "vector", objective: str = "split", **settings: Any) -> RunConfig:

@@ -6,37 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from easyedit_split.cli import console as common
 from easyedit_split.cli import main as cli
 from easyedit_split.steering.artifact import Artifact
 
-from .. import toy_tokenizers
-from ..small import made, world
-from ..tiny import tiny_model
+from ..small import made, saved_model, world
 from .shared import ROWS, Run, write_rows
-
-
-def save_model(folder: Path, seed: int = 0) -> Path:
-    tokenizer = toy_tokenizers.qwen()
-    network = tiny_model("qwen2", torch.float32, vocab_size=len(tokenizer), seed=seed)
-    network.set_attn_implementation("eager")
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Qwen2 with a chat tokenizer, as an ordinary Hugging Face folder."""
-    return save_model(tmp_path_factory.mktemp("models") / "tiny-qwen2")
+    return saved_model(tmp_path_factory.mktemp("models") / "tiny-qwen2")
 
 
 @pytest.fixture(scope="session")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with other weights."""
-    return save_model(tmp_path_factory.mktemp("models") / "other-qwen2", seed=1)
+    return saved_model(tmp_path_factory.mktemp("models") / "other-qwen2", seed=1)
 
 
 @pytest.fixture(scope="session")

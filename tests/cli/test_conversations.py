@@ -20,7 +20,7 @@ TALK = [
 def test_a_longer_row_is_swept_with_the_option_that_the_message_names(
     run: Run, sentence: Sentence, model: Path, artifact: Path, tmp_path: Path
 ) -> None:
-    data = write_rows(tmp_path / "long.jsonl", [{**ROWS[0], "prompt": "Is it so? " * 30}])
+    data = write_rows(tmp_path / "long.jsonl", [{**ROWS[0], "prompt": "Is it so? " * 20}])
     short = sentence(*sweep_line(model, data, artifact, tmp_path / "s.csv", "--max-length", 40))
     assert "max_length is 40: raise it (--max-length, tokens.max_length)" in short
     code, _, err = run(*sweep_line(model, data, artifact, tmp_path / "s.csv", "--max-length", 2000))

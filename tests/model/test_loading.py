@@ -23,25 +23,10 @@ from easyedit_split.steering.attach import attach
 from easyedit_split.types import ConfigError
 
 from ..small import made, world
-from ..tiny import tiny_model
 from ..toy_tokenizers import qwen
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
 IDS = torch.tensor([[11, 5, 7, 20]])
-
-
-def base(folder: Path) -> Path:
-    tokenizer = qwen()
-    model = tiny_model("qwen2", torch.float32, vocab_size=len(tokenizer))
-    model.set_attn_implementation("eager")
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return base(tmp_path_factory.mktemp("models") / "base")
 
 
 def adapter(folder: Path, to: Path, config: Any = None, seed: int = 0) -> tuple[Path, Any]:
