@@ -169,7 +169,7 @@ def csv_lines(data: bytes, path: Path, separator: str = ",") -> Iterator[tuple[i
                 )
             yield reader.line_num, cells
         if header is None:
-            raise DataError(f"{path}: the file is empty: give it a header and rows")
+            raise DataError(f"{path}: holds no rows: the file is empty")
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({cut(str(error), 120)})") from error
     finally:

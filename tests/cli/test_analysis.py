@@ -61,7 +61,7 @@ def test_a_bad_table_is_named(sentence: Sentence, tmp_path: Path, command: str, 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_empty_file_is_named(sentence: Sentence, tmp_path: Path, command: str) -> None:
     (tmp_path / "s.csv").write_text("")
-    assert "s.csv: the file is empty" in sentence(*line(command, tmp_path, tmp_path / "s.csv"))
+    assert "s.csv: holds no rows: the file is empty" in sentence(*line(command, tmp_path, tmp_path / "s.csv"))
 
 
 @pytest.mark.parametrize(
