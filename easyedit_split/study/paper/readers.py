@@ -1,0 +1,111 @@
+"""Read the files of a study as records; no model is needed.
+
+A run whose item is not made yet lacks that file: ask ``Path.is_file`` first.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ...config import build
+from ...files.frames import read_frame
+from ...files.reading import read_bounded, shown
+from ...files.tables import decoded, json_value
+from ...types import DataError
+from .layout import JUDGED_COLUMNS, PLAN, RunPaths
+from .records import ChosenStrength, FitRecord, ResultRow, StudyPlan, TextRow
+
+
+def read_plan(folder: Path) -> StudyPlan:
+    """The plan of a study.
+
+    Args:
+        folder: the study's.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+        ConfigError: an unknown key, or a value of a wrong type.
+    """
+    return build(StudyPlan, _json(folder / PLAN), str(folder / PLAN))
+
+
+def read_fits(paths: RunPaths) -> tuple[FitRecord, ...]:
+    """R2 of both measures: on train, dev and test, and from train to test.
+
+    Args:
+        paths: of the run.
+
+    Raises:
+        DataError, ConfigError: the file cannot be read.
+    """
+    return tuple(build(FitRecord, row, f"{paths.fits}") for row in _rows(paths.fits))
+
+
+def read_chosen(paths: RunPaths) -> tuple[ChosenStrength, ...]:
+    """The three chosen m.
+
+    Args:
+        paths: of the run.
+
+    Raises:
+        DataError, ConfigError: the file cannot be read.
+    """
+    return tuple(build(ChosenStrength, row, f"{paths.chosen}") for row in _rows(paths.chosen))
+
+
+def read_results(paths: RunPaths, strength: str) -> tuple[ResultRow, ...]:
+    """Answers to the test prompts at one chosen m.
+
+    Args:
+        paths: of the run.
+        strength: one of ``layout.STRENGTHS``, or ``baseline``.
+
+    Raises:
+        DataError, ConfigError: the file cannot be read.
+    """
+    path = paths.generated(strength)
+    return tuple(build(ResultRow, row, f"{path}") for row in _rows(path))
+
+
+def read_texts_over_m(paths: RunPaths) -> tuple[TextRow, ...]:
+    """Answers to a few test prompts at every swept m, by prompt, then by m.
+
+    Args:
+        paths: of the run.
+
+    Raises:
+        DataError, ConfigError: the file cannot be read.
+    """
+    return tuple(build(TextRow, row, f"{paths.texts}") for row in _rows(paths.texts))
+
+
+def read_judged(path: Path) -> pd.DataFrame:
+    """Judged answers: ``layout.JUDGED_COLUMNS``, then a column for each score; NaN where a judge gave none.
+
+    Args:
+        path: ``RunPaths.judged`` or ``judged_dev``.
+
+    Raises:
+        DataError: the file cannot be read, or lacks a column.
+    """
+    table = read_frame(path, ())
+    for name in JUDGED_COLUMNS:
+        if name not in table.columns:
+            raise DataError(f"{path}: column {name!r} is missing: delete the file and run the study again")
+    return table
+
+
+def _json(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file: name the folder of a study that `easyedit-split paper --out` made")
+    return json_value(decoded(read_bounded(path, DataError), path), str(path))
+
+
+def _rows(path: Path) -> list[Any]:
+    rows = _json(path)
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: holds {shown(rows)}, wanted a list of rows")
+    return rows
