@@ -25,6 +25,15 @@ def front_page() -> str:
     return LINK.sub(link, (ROOT / "README.md").read_text("utf-8"))
 
 
+def within_site(markdown: str) -> str:
+    """A page of docs/ whose links to files outside of it are plain text: the site holds docs/ alone.
+
+    Args:
+        markdown: the page.
+    """
+    return LINK.sub(lambda match: match[1] if match[2].startswith("../") else match[0], markdown)
+
+
 def api_pages() -> dict[str, str]:
     """Page by name: the modules at the root together, then one page for each folder."""
     root = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
@@ -45,6 +54,16 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     assert config.nav is not None
     config.nav.append({"API": [{name: f"api/{name}.md"} for name in api_pages()]})
     return config
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Take links out of docs/ off a page.
+
+    Args:
+        markdown: the page.
+        _: what else mkdocs tells of it.
+    """
+    return within_site(markdown)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -23,10 +23,6 @@ _SHAREGPT = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "obser
 class Conversation(str):
     """Messages before an answer, the last of them not the assistant's; as a ``str``, their readable form.
 
-    Args:
-        messages: mappings with ``role`` and ``content``, and what else the chat template reads (``tool_calls`` ...).
-        tools: descriptions of tools that the chat template writes into the prompt.
-
     Attributes:
         messages: the messages, in order.
         tools: the tools; empty for none.
@@ -39,8 +35,8 @@ class Conversation(str):
         """Keep the messages and write their readable form.
 
         Args:
-            messages: as above.
-            tools: as above.
+            messages: mappings with ``role`` and ``content``, and what else the chat template reads (``tool_calls`` ...).
+            tools: descriptions of tools that the chat template writes into the prompt.
         """
         said, offered = tuple(messages), tuple(tools)
         self = super().__new__(cls, "\n".join([*(f"tool offered: {_line(t)}" for t in offered), *map(_shown, said)]))

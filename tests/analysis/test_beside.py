@@ -62,6 +62,18 @@ def test_kl_is_read_in_straight_lines_and_never_beyond() -> None:
     assert kl.within(np.array([0.0])).all()
 
 
+def test_zero_counts_as_measured_also_where_one_side_alone_was() -> None:
+    """The KL of the side that is steered to, whose least m is already over the budget: a smaller m is within it."""
+    one_sided = Collateral(np.array([1.0, 2.0]), np.array([0.4, 0.9]), most=0.2)
+    assert one_sided.at(np.array([0.0, 0.25, 0.5, 1.0])) == pytest.approx([0.0, 0.1, 0.2, 0.4])
+    assert one_sided.within(np.array([0.25, 0.75])).tolist() == [True, False]
+    assert not one_sided.within(np.array([-0.1, 2.1])).any(), "control: beyond what was measured"
+    advice = recommend(item(), collateral=one_sided)  # type: ignore[arg-type]
+    assert advice.m == pytest.approx(0.5, abs=0.05)
+    other = Collateral(np.array([-2.0, -1.0]), np.array([0.9, 0.4]), most=0.2)
+    assert other.within(np.array([-0.5, 0.1])).tolist() == [True, False]
+
+
 def test_texts_that_tell_choose_the_judged_m_that_is_best() -> None:
     texts = JudgedTexts.of(judged())
     advice = recommend(item(), texts=texts)  # type: ignore[arg-type]

@@ -73,17 +73,16 @@ class Collateral:
         return cls.of(read_columns(path, COLLATERAL_COLUMNS), most)
 
     def at(self, m: Float[FloatArray, " f"]) -> Float[FloatArray, " f"]:
-        """KL divergence per token, nats, interpolated; NaN beyond what was measured, 0 at m = 0.
+        """KL divergence per token, nats, interpolated; 0 at m = 0, which always counts as measured, NaN beyond the rest.
 
         Args:
             m: any m.
         """
         known, values = self.m, self.kl
-        if 0.0 not in known and known[0] < 0 < known[-1]:
+        if 0.0 not in known:
             place = int(np.searchsorted(known, 0.0))
             known, values = np.insert(known, place, 0.0), np.insert(values, place, 0.0)
-        read = np.interp(m, known, values, left=np.nan, right=np.nan)
-        return np.where(np.asarray(m) == 0, 0.0, read)
+        return np.asarray(np.interp(m, known, values, left=np.nan, right=np.nan))
 
     def kl_at(self, m: float) -> float | None:
         """KL divergence per token at one m, nats; None beyond what was measured.
