@@ -15,8 +15,9 @@ dev prompts at the same m are judged by the bare model; m* is what ``recommend``
 Then ten test prompts are answered at half, once and twice m*. A cell that is refused an m has none, and no texts. One
 thread; each step is kept in --out.
 
-``--sheets`` also keeps each cell's sweep and judged texts in ``benchmarks/readings/evidence``, so that an aim that
-comes later can be asked which m it would have chosen. Cells that are made later get sheets of their own.
+``--sheets`` also keeps each cell's sweep, judged texts and (since the tenth cell) KL over m in
+``benchmarks/readings/evidence``, so that an aim that comes later can be asked which m it would have chosen. Cells that
+are made later get sheets of their own; what was read stays.
 
 Readers see a sheet: one text a line with its prompt and what the concept is, shuffled, no label. They give 0 to 2 for
 
@@ -42,7 +43,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from readings_report import report
-from readings_sheet import make_sheets, read_lines, texts_of, write_lines
+from readings_sheet import cell_of, make_sheets, read_lines, texts_before, texts_of, write_lines
 
 HERE = Path(__file__).parent / "readings"
 DEFINITIONS = {
@@ -78,8 +79,11 @@ def say(text: str) -> None:
 
 
 def sheets(out: Path) -> None:
-    """Records and key of the cells that are made, and sheets of the texts that stand on none yet."""
-    records, texts = [], []
+    """Records and key of all cells, and sheets of the texts that stand on none yet; ``out`` may hold new cells alone."""
+    old = [row for path in sorted(HERE.glob("sheet-*.jsonl")) for row in read_lines(path)]
+    texts = texts_before(read_lines(KEY) if KEY.is_file() else [], old)
+    records = json.loads(CELLS.read_text("utf-8")) if CELLS.is_file() else []
+    known = {cell_of(row) for row in texts} | {cell_of(row) for row in records}
     for concept in DEFINITIONS:
         done = sorted((out / concept).glob("*/cell.json"))
         prompts = [row["prompt"] for row in read_lines(HERE / f"{concept}.jsonl") if row["split"] == "test"]
@@ -87,16 +91,17 @@ def sheets(out: Path) -> None:
         bare = [text for text, _ in json.loads(bare_path.read_text("utf-8"))] if bare_path.is_file() else []
         for path in done:
             record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            texts += texts_of(record, bare, prompts)
-            bare = []
+            if cell_of(record) in known:
+                continue
+            texts += texts_of(record, [] if (concept, "", "") in known else bare, prompts)
+            known |= {cell_of(record), (concept, "", "")}
             records.append({name: value for name, value in record.items() if name != "texts"})
-            for kind, name in (("sweep", "dev"), ("texts", "texts")):
+            for kind, name in (("sweep", "dev"), ("texts", "texts"), ("kl", "kl")):
                 to = EVIDENCE / f"{concept}-{path.parent.name}.{kind}.parquet"
                 to.parent.mkdir(exist_ok=True)
                 shutil.copyfile(path.with_name(f"{name}.parquet"), to)
-    old = sorted(HERE.glob("sheet-*.jsonl"))
-    parts, key = make_sheets(texts, DEFINITIONS, old=[row for path in old for row in read_lines(path)])
-    for number, part in enumerate(parts, len(old) + 1):
+    parts, key = make_sheets(texts, DEFINITIONS, old=old)
+    for number, part in enumerate(parts, len(list(HERE.glob("sheet-*.jsonl"))) + 1):
         if part:
             write_lines(HERE / f"sheet-{number}.jsonl", part)
             say(f"{len(part)} texts in {HERE / f'sheet-{number}.jsonl'}")

@@ -126,6 +126,8 @@ def make_cell(bench: Bench, form: str, objective: str, say: Callable[[str], None
     clock.tell("swept")
     judged = _judged(bench, artifact, folder / "texts.parquet")
     clock.tell("judged")
+    _side_effects(bench, artifact, folder / "kl.parquet")
+    clock.tell("KL measured")
     choice = recommend(fit, texts=JudgedTexts.of(judged))
     assert artifact.unit is not None
     record: dict[str, Any] = {
@@ -211,6 +213,14 @@ def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
         ]
         write_table(pd.DataFrame(rows), to)
     return pd.read_parquet(to)
+
+
+def _side_effects(bench: Bench, artifact: Artifact, to: Path) -> None:
+    """KL on neutral prompts over the swept m, as a table."""
+    if not to.is_file():
+        points = [m for m in _points(artifact) if m != 0]
+        template, prompts = bench.template(artifact), neutral_prompts(NEUTRAL)
+        write_table(collateral(bench.network, template, prompts, artifact.only(), points), to)
 
 
 def _kl(bench: Bench, artifact: Artifact, m: float) -> float:

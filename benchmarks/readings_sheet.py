@@ -51,6 +51,17 @@ def texts_of(record: Mapping[str, Any], bare: Sequence[str], prompts: Sequence[s
     return [{**row, "prompt": prompts[row["place"]]} for row in rows]
 
 
+def texts_before(key: Sequence[Row], sheets: Sequence[Row]) -> list[Row]:
+    """The texts that stand on sheets already, with what the key says of each."""
+    shown = {row["id"]: row for row in sheets}
+    return [{**row, "prompt": shown[row["id"]]["prompt"], "text": shown[row["id"]]["text"]} for row in key]
+
+
+def cell_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Concept, form and objective of a record or a row of the key; the latter two are empty for unsteered texts."""
+    return str(row["concept"]), str(row["form"]), str(row["objective"])
+
+
 def make_sheets(
     texts: Sequence[Row], definitions: Mapping[str, str], *, part: int = PART, seed: int = 0, old: Sequence[Row] = ()
 ) -> tuple[list[list[Row]], list[Row]]:

@@ -35,7 +35,7 @@ class Conversation(str):
         """Keep the messages and write their readable form.
 
         Args:
-            messages: mappings with ``role`` and ``content``, and what else the chat template reads (``tool_calls`` ...).
+            messages: mappings with ``role`` and ``content``, and what else the template reads (``tool_calls`` ...).
             tools: descriptions of tools that the chat template writes into the prompt.
         """
         said, offered = tuple(messages), tuple(tools)

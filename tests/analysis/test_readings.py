@@ -66,6 +66,17 @@ def test_texts_that_come_later_get_sheets_of_their_own_and_the_others_keep_their
         SHEET.make_sheets(second, DEFINITIONS, old=parts[0])
 
 
+def test_what_was_read_can_be_rebuilt_from_its_sheets_and_key() -> None:
+    """So that cells made later, elsewhere, join the earlier ones without their folders."""
+    first, second = texts("a", "lora"), texts("b", "vector")
+    parts, key = SHEET.make_sheets(first, DEFINITIONS)
+    rebuilt = SHEET.texts_before(key, parts[0])
+    assert SHEET.make_sheets(rebuilt + second, DEFINITIONS, old=parts[0]) == SHEET.make_sheets(
+        first + second, DEFINITIONS, old=parts[0]
+    )
+    assert {SHEET.cell_of(row) for row in rebuilt} == {("a", "lora", "split"), ("a", "", "")}
+
+
 def test_one_text_of_two_cells_is_read_once_and_counts_for_both() -> None:
     written = texts("a", "lora")
     for row in written:

@@ -73,7 +73,7 @@ class Collateral:
         return cls.of(read_columns(path, COLLATERAL_COLUMNS), most)
 
     def at(self, m: Float[FloatArray, " f"]) -> Float[FloatArray, " f"]:
-        """KL divergence per token, nats, interpolated; 0 at m = 0, which always counts as measured, NaN beyond the rest.
+        """KL divergence per token, nats, interpolated; 0 at m = 0, which counts as measured, NaN beyond the rest.
 
         Args:
             m: any m.

@@ -41,7 +41,9 @@ class Tour:
 
 TOURS = {
     "smollm2": Tour(
-        "smollm2", "everyday", SteerPlan(test_pairs=24, max_kl=0.1, neutral=16, texts=10, max_new_tokens=32)
+        "smollm2",
+        "everyday",
+        SteerPlan(form="vector", test_pairs=24, max_kl=0.1, neutral=16, texts=10, max_new_tokens=32),
     ),
     "testbed": Tour(
         "testbed:gemma2",
