@@ -15,6 +15,7 @@ from ..model.load_options import LoadOptions
 from ..model.sites import is_registered
 from ..steering.examination import Examination, examine
 from ..steering.own_generation import not_followed
+from ..text.own_openings import hides_system
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .console import out
@@ -90,7 +91,9 @@ def _template(tokenizer: Any) -> str:
     if not getattr(tokenizer, "chat_template", None):
         return "none: prompts are plain text"
     try:
-        return f"yes, its constant opening has {len(Template(tokenizer, TokenConfig()).prefix_ids)} tokens"
+        template = Template(tokenizer, TokenConfig())
+        hidden = "; no token ends its system messages, so calls with one are steered there" * hides_system(template)
+        return f"yes, its constant opening has {len(template.prefix_ids)} tokens{hidden}"
     except ConfigError as error:
         return f"not usable: {error}"
 

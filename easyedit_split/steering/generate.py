@@ -8,6 +8,7 @@ that names the m. With a journal, a killed run goes on where it stopped.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,12 +23,15 @@ from ..model.context import require_context
 from ..model.hooks import device_of, frozen
 from ..text.batching import Row
 from ..text.openings import Ids, prefix_lengths
+from ..text.own_openings import behind_a_turn, is_behind_a_turn, own_opening_length
 from ..text.prompt_tokens import Template
 from ..types import DataError
 from .continue_rows import Ask, RowWriter, plan_rows, strengths_of
 from .finite_logits import Strengths
 from .generate_config import GenerateConfig
 from .intervention import Intervention
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ def generate_texts(
     m = [value if isinstance(value, tuple) else float(value) for value in m]
     _check_points(m, parts)
     rows = _encode(template, prompts, model, config)
+    behind = sum(is_behind_a_turn(template, text, ids) for text, (ids, _) in zip(prompts, rows, strict=True))
+    if behind and any(part.config.skip_prefix for part in parts):
+        logger.warning("%s", behind_a_turn(behind, len(rows)))
     asks = [Ask(i, ids, value, opening) for value in m for i, (ids, opening) in enumerate(rows)]
     done = _finished(journal, m)
     have = {(answer.index, answer.m) for answer in done}
@@ -144,7 +151,7 @@ def _encode(
             require_context(model, len(ids), config.max_new_tokens)
         except DataError as error:
             raise DataError(f"prompt {index} {error}") from error
-        rows.append((ids, prefix_lengths([ids], template.opening_of(prompt), template.bos_id)[0]))
+        rows.append((ids, own_opening_length(template, prompt, ids)))
     return rows
 
 
@@ -206,7 +213,7 @@ def reply(
         raise DataError(f"the conversation {error}") from error
     with frozen(model):
         writer = RowWriter(model, template, _parts(intervention), config)
-        opening = prefix_lengths([prompt], template.prefix_ids, template.bos_id)[0]
+        opening = prefix_lengths([prompt], template.prefix_ids, template.bos_id, template.openings)[0]
         (ids,) = writer.continue_rows([Ask(0, prompt, m, opening)])
     return template.decode(_until(ids, writer.stops))
 

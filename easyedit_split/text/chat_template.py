@@ -146,13 +146,30 @@ class Chat:
             system = said.pop(0)["content"]
         if system is None:
             return said
-        if system.strip() and self._takes_system(system):
+        if system.strip() and self.takes_system(system):
             return [{"role": "system", "content": system}, *said]
         first = next((k for k, message in enumerate(said) if message["role"] == "user"), 0)
         if system.strip():
             said[first]["content"] = f"{system}\n\n{said[first]['content']}"
             return said
         return [{"role": "system", "content": system}, *said]
+
+    def takes_system(self, system: str) -> bool:
+        """Whether the template shows this system message as it stands, and shows system messages at all.
+
+        Args:
+            system: the message.
+        """
+        if system not in self._folds:
+            shown = []
+            for text in (system.strip(), "Mk word"):
+                messages = [{"role": "system", "content": text}, {"role": "user", "content": _USER}]
+                try:
+                    shown.append(text in self._render(messages, (), open_answer=True))
+                except FAILURES:
+                    shown.append(False)
+            self._folds[system] = all(shown)
+        return self._folds[system]
 
     def _source(self) -> str:
         try:
@@ -256,19 +273,6 @@ class Chat:
     @staticmethod
     def _as_parts(message: Mapping[str, Any]) -> dict[str, Any]:
         return {**message, "content": [{"type": "text", "text": message["content"]}]}
-
-    def _takes_system(self, system: str) -> bool:
-        """Whether the template shows this system message as it stands, and shows system messages at all."""
-        if system not in self._folds:
-            shown = []
-            for text in (system.strip(), "Mk word"):
-                messages = [{"role": "system", "content": text}, {"role": "user", "content": _USER}]
-                try:
-                    shown.append(text in self._render(messages, (), open_answer=True))
-                except FAILURES:
-                    shown.append(False)
-            self._folds[system] = all(shown)
-        return self._folds[system]
 
     def _finished(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
         """The text before and after a made-up answer in a finished conversation; two empty texts if it shows none."""

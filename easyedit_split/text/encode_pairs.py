@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 from ..types import BadRowError, DataError, Pair
 from .batching import Row
 from .conversation import Conversation, require_whole
-from .openings import Ids, prefix_lengths
+from .openings import Ids
+from .own_openings import behind_a_turn, is_behind_a_turn, own_opening_length
 from .prompt_tokens import Template
 
 __all__ = ["EncodedPair", "EncodedPairs", "encode_answers", "encode_pairs"]
@@ -113,6 +114,9 @@ def encode_pairs(
     if cut:
         named = ", ".join(cut[:10]) + (" ..." if len(cut) > 10 else "")
         logger.warning("%s: answers of %d rows are cut at %d tokens: rows %s", source, len(cut), limit, named)
+    behind = sum(is_behind_a_turn(template, row.pair.prompt, row.prompt) for row in rows)
+    if behind:
+        logger.warning("%s: %s", source, behind_a_turn(behind, len(rows)))
     return EncodedPairs(tuple(rows), tuple(dropped), _notes(rows, template))
 
 
@@ -207,7 +211,7 @@ def _checked_prefix(text: str, prompt: Ids, answer_length: int, template: Templa
         raise DataError(
             f"{longest} tokens long, max_length is {limit}: raise it (--max-length, tokens.max_length) or shorten it"
         )
-    return prefix_lengths([prompt], template.opening_of(text), template.bos_id)[0]
+    return own_opening_length(template, text, prompt)
 
 
 def _field(name: str, encode: Callable[[str], T], text: str) -> T:

@@ -21,6 +21,7 @@ from ..model.hooks import frozen
 from ..scoring.engine.config import EngineConfig
 from ..steering.intervention import Intervention
 from ..text.encode_pairs import EncodedPair
+from ..text.own_openings import say_hidden_system
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .answers import AnswerSource, answers_for
@@ -152,6 +153,8 @@ def untrained(model: nn.Module, template: Template, run: RunConfig, concept: str
         ConfigError: a configuration that does not fit the model.
     """
     generator = torch.Generator().manual_seed(derive_seed(run.train.seed, concept, "init"))
+    if run.skip_prefix:
+        say_hidden_system(template)
     return Intervention.create(
         model,
         run.form,
