@@ -24,7 +24,7 @@ Shapes: ``b`` rows, ``s`` tokens, ``d`` hidden width, ``d_in``/``d_out`` of a li
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,10 @@ IntArray = npt.NDArray[np.int64]
 
 Factors: TypeAlias = float | tuple[float, float]
 """A steering strength: one m, or ``(m1, m2)`` where m1 scales dW and m2 scales db."""
+
+
+TextOrMessages: TypeAlias = str | Any
+"""A text, or where pairs are given in memory also messages, which are texts once the pairs are read."""
 
 
 class SteeringError(Exception):
@@ -82,15 +86,16 @@ class Pair:
     """One query with its positive and its negative answer (Section 3.2).
 
     Attributes:
-        prompt: the query q, as plain text, or a ``Conversation`` (the chat template is applied later).
+        prompt: the query q, as plain text, or a ``Conversation`` (the chat template is applied later); wherever pairs
+            are given in memory a list of messages with ``role`` and ``content`` is read as one.
         positive: A_p, the answer that carries the target concept.
         negative: A_n, the matched answer that does not.
         concept: the concept's name where a dataset has several.
     """
 
-    prompt: str
-    positive: str
-    negative: str
+    prompt: TextOrMessages
+    positive: TextOrMessages
+    negative: TextOrMessages
     concept: str | None = None
 
 

@@ -2,8 +2,9 @@
 
     value -> PairTable(pairs, rows, source, sha256 over the pairs' texts)        rows are counted from 0
 
-Columns are recognised by the names that files of pairs use (see ``local``), or named. Nothing is converted: what is
-not text is an error that names row and field.
+Columns are recognised by the names that files of pairs use (see ``local``), or named. A prompt may be a list of
+messages and an answer one of them, in a mapping, a tuple or a ``Pair``; anything else that is not text is an error that
+names row and field.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def as_pairs(
         raise DataError(f"{name}: holds no rows: give at least one pair")
     given = [row for row in rows if isinstance(row, Pair)]
     if len(given) == len(rows):
-        return PairTable(name, tuple(given), tuple(range(len(given))), name, pairs_hash(given))
+        if all(isinstance(text, str) for pair in given for text in _texts(pair)):
+            return PairTable(name, tuple(given), tuple(range(len(given))), name, pairs_hash(given))
+        rows, columns = [_row(pair) for pair in given], None
     table = _table(rows, name)
     named = recognise(table) if columns is None else build(Columns, columns, "columns")
     items, dropped = read_pairs(table, named, drop_bad=drop_bad)
@@ -80,6 +83,16 @@ def _rows(value: Any) -> list[Any]:
             f"the pairs are a {type(value).__name__}, wanted a list of rows, a DataFrame, a Dataset or a file"
         )
     return list(value)
+
+
+def _texts(pair: Pair) -> tuple[Any, Any, Any]:
+    return pair.prompt, pair.positive, pair.negative
+
+
+def _row(pair: Pair) -> dict[str, Any]:
+    """A pair with messages where it has texts otherwise, as the row of a table that holds them."""
+    concept = {} if pair.concept is None else {"concept": pair.concept}
+    return {**dict(zip(TUPLE, _texts(pair), strict=False)), **concept}
 
 
 def _table(rows: Sequence[Any], name: str) -> Table:

@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import easyedit_split as es
 from easyedit_split.datasets.base import PairTable, pairs_hash
 from easyedit_split.datasets.in_memory import as_pairs
 from easyedit_split.datasets.load import load_dataset
+from easyedit_split.text.conversation import Conversation
 from easyedit_split.types import ConfigError, DataError, Pair
 
 PAIRS = (Pair("How are you?", "Great!", "Awful."), Pair("And you?", "Fine.", "Bad."))
@@ -96,3 +98,69 @@ def test_bad_rows_are_dropped_on_demand_and_named() -> None:
     assert table.pairs == PAIRS
     assert table.dropped == ("pairs, row 2: field 'positive' is empty",)
     assert table.notes == ()
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+TURNS = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Do you like rain?"},
+]
+YES, NO = ([{"role": "assistant", "content": text}] for text in ("Yes.", "No."))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Pair(TURNS, "Yes.", "No."),
+        Pair(TURNS, YES, NO),
+        (TURNS, "Yes.", "No."),
+        (TURNS, YES, NO),
+        {"prompt": TURNS, "chosen": "Yes.", "rejected": "No."},
+        {"prompt": TURNS, "chosen": YES, "rejected": NO},
+        {"messages": TURNS, "chosen": YES[0], "rejected": NO[0]},
+        {"chosen": [*TURNS, *YES], "rejected": [*TURNS, *NO]},
+    ],
+)
+def test_a_list_of_messages_is_a_prompt_in_every_kind_of_row(row: Any) -> None:
+    (pair,) = as_pairs([row]).pairs
+    assert isinstance(pair.prompt, Conversation)
+    assert [dict(message) for message in pair.prompt.messages] == TURNS
+    assert (pair.positive, pair.negative) == ("Yes.", "No.")
+
+
+def test_pairs_of_texts_and_of_messages_may_be_mixed_and_keep_their_concepts() -> None:
+    rows = [Pair("Hi.", "Yes.", "No.", "rain"), Pair(TURNS, YES, "No.", "sun")]
+    found = as_pairs(rows).pairs
+    assert [(str(p.prompt)[:7], p.positive, p.negative, p.concept) for p in found] == [
+        ("Hi.", "Yes.", "No.", "rain"),
+        ("system:", "Yes.", "No.", "sun"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pair", "message"),
+    [
+        (Pair([], "Yes.", "No."), "row 0: field 'prompt' is a list, wanted text"),
+        (Pair([*TURNS, *YES], "Yes.", "No."), "row 0: field 'prompt' ends with a message of the assistant"),
+        (Pair(["Hi."], "Yes.", "No."), "row 0: field 'prompt' is a list, wanted text"),
+        (Pair(TURNS, YES, YES), "hold the same answer"),
+        (Pair(TURNS, 3, "No."), "row 0: field 'positive' is a int, wanted text"),
+    ],
+)
+def test_a_pair_that_is_neither_text_nor_messages_is_named(pair: Pair, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        as_pairs([pair])
+
+
+def test_train_and_sweep_take_pairs_of_messages() -> None:
+    model, tokenizer = es.load_model("testbed:qwen2")
+    asked = [{"role": "user", "content": "what do you think of the soup ?"}]
+    rows = [Pair(asked, "good", "bad"), Pair(asked, "fine", "poor")]
+    texts = [Pair(asked[0]["content"], p.positive, p.negative) for p in rows]
+    steering = es.train(model, tokenizer, rows, objective="diff_mean", layers=[1])
+    table = es.sweep(model, tokenizer, rows, steering, [0.0, 1.0])
+    plain = es.sweep(
+        model, tokenizer, texts, es.train(model, tokenizer, texts, objective="diff_mean", layers=[1]), [0.0, 1.0]
+    )
+    assert table["pref"].tolist() == plain["pref"].tolist()
