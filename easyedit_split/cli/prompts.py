@@ -1,18 +1,18 @@
 """Read prompts from ``--prompt`` or a file: one per line in .txt, else one per row, a text or a list of messages.
 
-A column ``system`` is the system message, as in files of pairs.
+A column ``system`` is the system message, as in files of pairs. A file with one answer to each prompt (Alpaca's,
+ShareGPT's) is read without it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ..datasets.base import Columns
-from ..datasets.exchanges import row_prompt, value_of
 from ..datasets.files import ending_of, read_table
+from ..datasets.one_answer import read_exchanges
 from ..types import ConfigError, DataError
+from .console import say
 
-FIELDS = ("prompt", "question", "messages", "conversations", "instruction")
 TABLES = ".jsonl, .json, .csv, .tsv or .parquet"
 
 
@@ -55,16 +55,11 @@ def _lines(file: Path) -> list[str]:
 
 
 def _rows(file: Path) -> list[str]:
-    table = read_table(file)
-    written = {str(name).strip().casefold(): str(name) for name in table.columns}
-    field = next((written[name] for name in FIELDS if name in written), None)
-    if field is None:
-        raise DataError(f"{file}: its columns are {', '.join(table.columns)}; wanted one called {' or '.join(FIELDS)}")
-    columns = Columns(prompt=field, system=written.get("system", "system"), tools=written.get("tools", "tools"))
-    texts = []
-    for number, row in enumerate(table.rows):
-        try:
-            texts.append(row_prompt(row, value_of(row, field), columns))
-        except DataError as error:
-            raise DataError(f"{file}, row {number}: {error}: give it a text or messages") from error
-    return texts
+    found = read_exchanges(read_table(file))
+    answered = sum(one.answer is not None for one in found)
+    if answered:
+        say(
+            f"{file}: {answered} of {len(found)} rows hold an answer, which is left out: rows are read as prompts",
+            "dim",
+        )
+    return [one.prompt for one in found]

@@ -183,8 +183,9 @@ def transcript(text: str) -> list[dict[str, Any]] | None:
 
 
 def _alpaca(row: Mapping[str, Any], instruction: str) -> Any:
-    """An instruction with its input below it, after the turns of its history."""
-    text = f"{instruction}\n{text_of(row, 'input')}" if has(row, "input") else instruction
+    """An instruction with its input (Dolly's context) below it, after the turns of its history."""
+    below = next((text_of(row, name) for name in ("input", "context") if has(row, name)), None)
+    text = instruction if below is None else f"{instruction}\n{below}"
     if not has(row, "history"):
         return text
     history = row["history"]

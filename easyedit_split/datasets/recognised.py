@@ -11,6 +11,7 @@ from ..types import DataError
 from .axbench import AxBench, refuse_unpaired
 from .base import Columns
 from .files import Table
+from .one_answer import refusal
 from .powerseeking import PowerSeeking
 from .psychopathy import Psychopathy
 
@@ -25,8 +26,8 @@ LAYOUTS = (
 )
 """Columns of a pair, see ``docs/data-files.md``; an empty prompt's name where the answers hold it."""
 
-_ONE_ANSWER = ("output", "response", "completion", "answer", "chosen", "positive")
-_TALKS = ("messages", "conversations")
+
+_WANTED = "prompt, positive, negative or prompt, chosen, rejected"
 
 
 def recognise(table: Table) -> Columns:
@@ -49,8 +50,12 @@ def recognise(table: Table) -> Columns:
         if {name for name in columns.fields() if name} <= set(written):
             return as_written(columns, written)
     shown = ", ".join(map(str, table.columns[:12])) + (" ..." if len(table.columns) > 12 else "")
+    wanted = _instead(set(written))
+    one = refusal(written) if wanted == _WANTED else None
+    if one is not None:
+        raise DataError(f"{table.path}: its columns are {shown}: {one}")
     raise DataError(
-        f"{table.path}: its columns are {shown}; wanted {_instead(set(written))}, or name yours "
+        f"{table.path}: its columns are {shown}; wanted {wanted}, or name yours "
         "(--columns prompt=A,positive=B,negative=C)"
     )
 
@@ -68,11 +73,8 @@ def as_written(columns: Columns, written: dict[str, str]) -> Columns:
 
 def _instead(names: set[str]) -> str:
     """What is wanted, after what a file without pairs holds."""
-    wanted = "prompt, positive, negative or prompt, chosen, rejected"
     if {"positive", "negative"} <= names:
         return "a column 'prompt' besides the two answers"
     if len(names) == 1 and any(sign in next(iter(names)) for sign in ";\t|"):
-        return f"cells that are separated by commas (or by tabs, in a .tsv): {wanted}"
-    if names & set(_ONE_ANSWER) or (names & set(_TALKS) and not names & {"rejected", "negative"}):
-        return f"two answers to each prompt, this file has one: {wanted}"
-    return wanted
+        return f"cells that are separated by commas (or by tabs, in a .tsv): {_WANTED}"
+    return _WANTED

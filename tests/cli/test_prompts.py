@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from easyedit_split.cli.prompts import read_prompts
+from easyedit_split.datasets.files import read_table
+from easyedit_split.datasets.one_answer import read_exchanges
+from easyedit_split.text.conversation import as_prompt, plain
 from easyedit_split.types import ConfigError, DataError
 
 PROMPTS = ['She said "lead, or follow".', "Two\u2028parts", "last\x0bone"]
@@ -57,6 +61,58 @@ def test_other_files_are_refused(tmp_path: Path, name: str, content: str | bytes
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=message):
         read_prompts(None, tmp_path / name)
+
+
+ASKED = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Do you like rain?"}]
+SAID = {"role": "assistant", "content": "Yes."}
+SHARED = [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "Do you like rain?"}]
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        ({"instruction": "Sum this up:", "input": "It rained.", "output": "Rain."}, "Sum this up:\nIt rained."),
+        ({"instruction": "Say hello.", "input": "", "output": "Hello."}, "Say hello."),
+        ({"instruction": "Say when.", "context": "At noon.", "response": "Noon."}, "Say when.\nAt noon."),
+        ({"input": "Say hello.", "output": "Hello.", "category": "negative"}, "Say hello."),
+        ({"messages": [*ASKED, SAID]}, as_prompt(ASKED)),
+        ({"messages": ASKED}, as_prompt(ASKED)),
+        ({"conversations": [*SHARED, {"from": "gpt", "value": "Yes."}]}, as_prompt(ASKED)),
+        ({"system": "Be brief.", "conversations": [SHARED[1], {"from": "gpt", "value": "Yes."}]}, as_prompt(ASKED)),
+        ({"prompt": "Do you like rain?", "completion": [SAID]}, "Do you like rain?"),
+        ({"prompt": "Do you like rain?", "chosen": "Yes.", "rejected": "No."}, "Do you like rain?"),
+    ],
+)
+def test_files_with_an_answer_to_each_prompt_are_prompts(
+    tmp_path: Path, row: dict[str, Any], prompt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    (found,) = read_prompts(None, file)
+    assert plain(found) == plain(prompt)
+    answered = [str(value) for value in row.values() if "Yes." in str(value)] or {"output", "response"} & set(row)
+    assert ("1 of 1 rows hold an answer, which is left out" in " ".join(capsys.readouterr().err.split())) is bool(
+        answered
+    )
+    (one,) = read_exchanges(read_table(file))
+    assert one.answer in (None, *("Rain.", "Hello.", "Noon.", "Yes."))
+
+
+def test_an_answer_that_must_be_there_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    rows = [{"messages": [*ASKED, SAID]}, {"messages": ASKED}]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert [one.answer for one in read_exchanges(read_table(file))] == ["Yes.", None]
+    with pytest.raises(DataError, match=r"a.jsonl, row 1: has no answer to field 'messages'"):
+        read_exchanges(read_table(file), answered=True)
+    for row, message in (
+        ({"messages": [SAID]}, "row 0: field 'messages' holds an answer alone"),
+        ({"messages": [*ASKED, SAID], "output": "No."}, "one answer in field 'output' and another at the end"),
+        ({"prompt": "a", "output": 3}, "row 0: field 'output' is a int"),
+    ):
+        file.write_text(json.dumps(row) + "\n")
+        with pytest.raises(DataError, match=message):
+            read_exchanges(read_table(file))
 
 
 def test_one_of_the_two_is_given(tmp_path: Path) -> None:
