@@ -33,6 +33,7 @@ class AxBench(Dataset):
     files = MappingProxyType({"pairs": ("dpo_train_data.parquet", "axbench_pairs.parquet")})
     columns = Columns("input", "winning_output", "losing_output", "output_concept")
     sizes = Sizes(train=64, test=8)
+    instruction = "Your answer must be about this, or contain it: {concept}."
 
     @classmethod
     def example_row(cls, number: int) -> dict[str, Any]:

@@ -205,8 +205,15 @@ class Dataset(ABC):
         origin: where its authors publish it, and its licence.
         files: names that its files go by, role to names; the first name is the one messages ask for.
         columns: what makes a pair in it.
+        judge: registered judge of its answers, where none is named.
+        scores: of its judges; the last is what a strength is chosen by.
+        instruction: sentence in front of a prompt that asks for the positive answer, ``{concept}`` standing for the
+            pair's concept; empty where nobody wrote one.
     """
 
+    judge: ClassVar[str] = "self"
+    scores: ClassVar[tuple[str, ...]] = ("concept", "overall")
+    instruction: ClassVar[str] = ""
     name: ClassVar[str]
     origin: ClassVar[str]
     files: ClassVar[Mapping[str, tuple[str, ...]]]

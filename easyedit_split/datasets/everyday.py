@@ -25,6 +25,7 @@ class Everyday(Dataset):
     origin = "this package (Apache-2.0)"
     files = MappingProxyType({"all": ("everyday.jsonl",)})
     columns = Columns()
+    instruction = "Answer as cheerfully as you can."
 
     def load(self, request: Request) -> PairTable:
         """The pairs of one split; train by default.

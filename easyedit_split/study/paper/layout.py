@@ -18,7 +18,11 @@
 | ``chosen.json`` | choose | ``records.ChosenStrength``: the m of each column of Table 3 |
 | ``generated/NAME_results.json`` | generate | test prompts answered at that m (``records.ResultRow``) |
 | ``judged.parquet`` | judge | ``JUDGED_COLUMNS`` and the judge's scores, a row per judge, strength and answer |
+| ``failed.json`` | train | ``records.Failure``: why there is no artifact, and so nothing else |
 | ``texts.json`` | texts | ``records.TextRow``: a few test prompts answered at every swept m |
+
+Beside the runs of a model and dataset lie ``identity.json``, digests of the weights and pairs that they are of, and
+``layers.csv``, the scan that chose the block where no recipe names one.
 
 Each file appears whole when its item is complete and depends on the plan alone, neither on time nor on machine. The two
 baselines, ``vanilla`` and ``prompt``, have no artifact, no m and no fits: a sweep of the test pairs at m = 0,
@@ -50,7 +54,9 @@ STRENGTHS = (PUBLISHED, BEST, RECOMMENDED)
 """Names of the three chosen m: 1.0 as published, best judged on dev prompts, recommended from dev pairs."""
 
 JUDGED_COLUMNS = ("judge", "strength", "m1", "concept", "pair", "prompt", "text", "cut_off")
-"""Columns that every judged table has, before the scores; a score that a judge does not give is empty."""
+"""Columns that every judged table has, before the scores."""
+SCORE = "score_"
+"""Beginning of the name of a score's column, ``score_overall``; a score that a judge does not give is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,19 @@ class RunPaths:
         return self.folder / "collateral.csv"
 
     @property
+    def failed(self) -> Path:
+        """Why training ended without an artifact."""
+        return self.folder / "failed.json"
+
+    @property
     def texts(self) -> Path:
         """Answers to a few test prompts at every swept m."""
         return self.folder / "texts.json"
+
+    @property
+    def group(self) -> Path:
+        """Folder of all runs of the model and dataset."""
+        return self.folder.parent.parent
 
     def sweep(self, split: SweepSplit) -> Path:
         """The sweep of one split.

@@ -32,9 +32,14 @@ from easyedit_split.study.paper.records import (
 from easyedit_split.sweep_table import write_table
 from easyedit_split.types import ConfigError, DataError
 
-DATA = PlannedData("testbed:power", ("testbed",), ("power",), "You want power.")
-PLAIN = PlannedData("own/pairs.csv", ("self",), ("concept", "overall"))
-CELLS = (StudyCell("", "vanilla"), StudyCell("", "prompt"), StudyCell("vector", "split"), StudyCell("lora", "sft"))
+DATA = PlannedData("testbed:power", "power", ("testbed",), ("power",), "You want power.")
+PLAIN = PlannedData("testbed:concepts", "own", ("self",), ("concept", "overall"))
+CELLS = (
+    StudyCell("", "vanilla", seeded=False),
+    StudyCell("", "prompt", seeded=False),
+    StudyCell("vector", "split"),
+    StudyCell("lora", "sft"),
+)
 STUDY = StudyPlan(("testbed:gemma2", "testbed:qwen2"), (DATA, PLAIN), CELLS, seeds=(0, 1))
 
 
@@ -46,8 +51,8 @@ def test_every_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
 
 def test_a_dataset_without_an_instruction_has_no_prompt_baseline(tmp_path: Path) -> None:
     found = {(run.dataset, run.cell.name) for run in runs_of(tmp_path, STUDY)}
-    assert ("testbed:power", "prompt") in found
-    assert ("own/pairs.csv", "prompt") not in found
+    assert ("power", "prompt") in found
+    assert ("own", "prompt") not in found
 
 
 def test_the_plan_reads_back(tmp_path: Path) -> None:
@@ -82,7 +87,7 @@ def test_records_read_back(tmp_path: Path) -> None:
 
 def test_judged_answers_read_back_and_need_their_columns(tmp_path: Path) -> None:
     row = dict(zip(JUDGED_COLUMNS, ("self", "best", 4.0, "", 7, "Q?", "yes\nno", False), strict=True))
-    table = pd.DataFrame([{**row, "concept_score": 1.5}])
+    table = pd.DataFrame([{**row, "score_concept": 1.5}])
     write_table(table, tmp_path / "judged.parquet")
     pd.testing.assert_frame_equal(read_judged(tmp_path / "judged.parquet"), table)
     write_table(table.drop(columns="strength"), tmp_path / "lacks.parquet")
