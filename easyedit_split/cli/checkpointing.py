@@ -1,15 +1,18 @@
-"""``train --checkpoint-every``: how often, where, and what Ctrl-C says."""
+"""``train`` and ``steer --checkpoint-every``: how often, where, and what Ctrl-C says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..files.journal import Journal
+from ..study.kept import Kept
 from ..training.checkpoint import Checkpoints, Every
+from ..training.train_pairs import RunStopped
 from ..types import ConfigError
 from . import interrupts
 
@@ -68,6 +71,35 @@ def resumable_training(to: Path, every: Every) -> Iterator[Checkpoints]:
     checkpoints = checkpoints_beside(to, every)
     with interrupts.keeping(lambda: kept_by(checkpoints)):
         yield checkpoints
+    checkpoints.remove()
+
+
+@contextmanager
+def resumable_study(to: Path, every: Every, fingerprint: dict[str, Any]) -> Iterator[Kept]:
+    """While ``steer`` is at work: its checkpoint file and its journal beside its folder, which go when all went well.
+
+    Args:
+        to: the run's folder.
+        every: how often a checkpoint is written in training.
+        fingerprint: plain JSON values of everything that the run depends on.
+
+    Yields:
+        What an interrupted run had finished.
+    """
+    checkpoints, journal = checkpoints_beside(to, every), Journal.beside(to, fingerprint)
+
+    def sentence() -> str:
+        if not interrupts.stops_orderly() and journal.holds_parts:
+            return f"interrupted; finished parts are in {journal.path}: run the same command again to resume"
+        return kept_by(checkpoints)
+
+    with interrupts.keeping(sentence):
+        try:
+            yield Kept(checkpoints, journal)
+        except RunStopped:  # it would stop there again
+            checkpoints.remove()
+            raise
+    journal.finish()
     checkpoints.remove()
 
 

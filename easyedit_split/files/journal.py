@@ -19,13 +19,31 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from ..storage import StorageError, write_whole, writing
 from .reading import listed, read_bounded
 
 logger = logging.getLogger(__name__)
 _DIGITS = 16
+
+
+@runtime_checkable
+class Parts(Protocol):
+    """Finished parts of a long run: a journal, or what a section of one holds."""
+
+    @property
+    def records(self) -> Sequence[dict[str, Any]]:
+        """What an interrupted run had finished."""
+        ...
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Append one finished part; it is on disk when this returns.
+
+        Args:
+            record: plain JSON values of the part.
+        """
+        ...
 
 
 class Journal:
@@ -128,12 +146,36 @@ class Journal:
                     raise
             self._check = check
 
+    def section(self, name: str) -> Parts:
+        """The finished parts of one stage of a run of several, e.g. of one of its sweeps.
+
+        Args:
+            name: of the stage; everything that its parts depend on beside the run's fingerprint.
+        """
+        return _Section(self, name)
+
     def finish(self) -> None:
         """Remove the journal and its parts: the result is in place. Another run's stay."""
         paths = [*(() if self._others else (self.path,)), *(part for part in self._parts() if self._of_same_run(part))]
         for path in paths:
             with writing(path):
                 path.unlink(missing_ok=True)
+
+
+class _Section:
+    """The parts of a journal that belong to one stage.
+
+    Args:
+        journal: of the run.
+        name: of the stage.
+    """
+
+    def __init__(self, journal: Journal, name: str) -> None:
+        self._journal, self._name = journal, name
+        self.records = [line["part"] for line in journal.records if line["of"] == name]
+
+    def append(self, record: dict[str, Any]) -> None:
+        self._journal.append({"of": self._name, "part": record})
 
 
 def differing(before: Any, now: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..files.journal import Journal
+from ..files.journal import Parts
 from ..types import Scores
 from .crew import Crew
 
@@ -27,7 +27,7 @@ class KeptScores:
         scores: by concept and point.
     """
 
-    def __init__(self, journal: Journal | None, crew: Crew) -> None:
+    def __init__(self, journal: Parts | None, crew: Crew) -> None:
         self.journal, self.crew = journal, crew
         self.scores: dict[tuple[str, Point], Scores] = {}
         self._fresh: dict[tuple[str, Point], Scores] = {}

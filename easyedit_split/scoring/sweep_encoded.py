@@ -18,7 +18,7 @@ import pandas as pd
 from torch import nn
 
 from .. import log_odds
-from ..files.journal import Journal
+from ..files.journal import Parts
 from ..log_odds import Normalize
 from ..model.describe import name_of
 from ..steering.artifact import Artifact
@@ -81,7 +81,7 @@ def sweep_encoded(
     next_points: NextPoints | None = None,
     scorer: Scorer = scores_over_m,
     progress: Progress | None = None,
-    journal: Journal | None = None,
+    journal: Parts | None = None,
     crew: Crew | None = None,
 ) -> pd.DataFrame:
     """Score every pair at every m, each pair under its own concept's intervention.

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..datasets.base import PairTable
 from ..datasets.in_memory import PairsLike, as_pairs
-from ..files.journal import Journal
+from ..files.journal import Parts
 from ..log_odds import Normalize
 from ..steering.artifact import Artifact
 from ..steering.strength_grid import NaturalUnit, StrengthGrid
@@ -39,7 +39,7 @@ def sweep_pairs(
     drop_bad: bool = False,
     next_points: NextPoints | None = None,
     progress: Progress | None = None,
-    journal: Journal | None = None,
+    journal: Parts | None = None,
     engine: EngineConfig | None = None,
 ) -> pd.DataFrame:
     """Score pairs at every m, tokenised as the artifact was trained.

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..config import require
-from ..files.journal import Journal
+from ..files.journal import Parts
 from ..model.context import require_context
 from ..model.hooks import device_of, frozen
 from ..text.batching import Row
@@ -61,7 +61,7 @@ def generate_texts(
     m: Sequence[Strengths] = (0.0,),
     *,
     config: GenerateConfig | None = None,
-    journal: Journal | None = None,
+    journal: Parts | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Generated]:
     """Generate answers to every prompt at every m, ordered by m, then by prompt.
@@ -116,7 +116,7 @@ def _parts(intervention: Intervention | Sequence[Intervention] | None) -> tuple[
     return (intervention,) if isinstance(intervention, Intervention) else tuple(intervention)
 
 
-def _finished(journal: Journal | None, m: Sequence[Strengths]) -> list[Generated]:
+def _finished(journal: Parts | None, m: Sequence[Strengths]) -> list[Generated]:
     """The finished answers in a journal at the requested m; it may hold other m too."""
     answers = [Generated(**{**one, "m": _read_m(one["m"])}) for one in (journal.records if journal else ())]
     return [answer for answer in answers if answer.m in m]

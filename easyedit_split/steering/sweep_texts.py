@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pandas as pd
 from torch import nn
 
+from ..config import require
+from ..files.journal import Parts
 from ..text.prompt_tokens import Template
 from .artifact import Artifact
 from .generate import GenerateConfig, generate_texts
@@ -26,6 +28,7 @@ def sweep_texts(
     m: Sequence[float],
     *,
     config: GenerateConfig | None = None,
+    journal: Parts | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """Generate answers to prompts at each m.
@@ -37,6 +40,7 @@ def sweep_texts(
         prompts: of each of the artifact's concepts that are to be shown.
         m: strengths, each once.
         config: lengths and sampling; greedy, 40 tokens where None.
+        journal: keeps each finished answer of a single concept; None for none.
         progress: called with (answers written, in all).
 
     Returns:
@@ -44,8 +48,9 @@ def sweep_texts(
 
     Raises:
         DataError: a prompt that is empty or cannot be encoded.
-        ConfigError: no m, or one twice; a concept that the artifact has not.
+        ConfigError: no m, or one twice; a concept that the artifact has not; a journal and several concepts.
     """
+    require(journal is None or len(prompts) == 1, "a journal of texts is of one concept: give its prompts alone")
     config = config or GenerateConfig(max_new_tokens=40)
     total = len(m) * sum(len(texts) for texts in prompts.values())
     per_m = artifact.unit.r_per_m if artifact.unit else None
@@ -57,7 +62,9 @@ def sweep_texts(
             if progress is not None:
                 progress(before + done, total)
 
-        answers = generate_texts(model, template, texts, artifact[concept], m, config=config, progress=report)
+        answers = generate_texts(
+            model, template, texts, artifact[concept], m, config=config, journal=journal, progress=report
+        )
         strengths = (value for value in m for _ in texts)  # answers come by m, then by prompt
         rows += [
             (concept, value, None if per_m is None else per_m * value, a.prompt, a.text)

@@ -26,6 +26,7 @@ from ..steering.generate import GenerateConfig
 from ..steering.strength_grid import parse_strengths
 from ..sweep_curves import curves_of
 from ..text.prompt_tokens import Template
+from .kept import NOWHERE, Kept
 from .plan import SteerPlan
 from .teller import Teller
 
@@ -62,6 +63,7 @@ def choose_m(
     *,
     model_name: str,
     tell: Teller,
+    kept: Kept = NOWHERE,
 ) -> Chosen:
     """Sweep pairs that were not trained on and choose m there.
 
@@ -74,28 +76,49 @@ def choose_m(
         plan: grid, limits, and how many texts are judged.
         model_name: how the table names the model.
         tell: hears how far it is.
+        kept: what an interrupted run had finished.
 
     Raises:
         DataError: a row that cannot be encoded.
     """
+    made_with = artifact.identity()
     grid = parse_strengths(plan.m)
     points = grid.in_m(known_unit(model, tokenizer, pairs, artifact).r_per_m)
     rule = next_points(points, grows=grid.grows, refine=plan.refine)
     with tell.bar(f"scoring {pairs.split or 'held-out'} pairs") as advance:
         table = sweep_pairs(
-            model, tokenizer, pairs, artifact, points, model_name=model_name, next_points=rule, progress=advance
+            model,
+            tokenizer,
+            pairs,
+            artifact,
+            points,
+            model_name=model_name,
+            next_points=rule,
+            progress=advance,
+            journal=kept.section(f"the sweep that chooses m, of {made_with}"),
         )
     fit = fit_sweep(curves_of(table), keep_going=True)[0]
-    limit = _limit(model, tokenizer, artifact, table, plan, tell)
+    limit = _limit(model, tokenizer, artifact, table, plan, tell, kept)
     choice = recommend(fit, collateral=limit)
-    judged = _judged(model, tokenizer, training, pairs, artifact, table, choice, plan, tell) if plan.judged else None
-    if judged is not None:
+    asked = _judged_points(artifact, table, choice) if plan.judged else []
+    judged = None
+    if asked:
+        judged = kept.table(
+            f"judged texts at {asked}, of {made_with}",
+            lambda: _judged(model, tokenizer, training, pairs, artifact, asked, plan, tell),
+        )
         choice = recommend(fit, collateral=limit, texts=JudgedTexts.of(judged))
     return Chosen(table, fit, choice, judged)
 
 
 def side_effects(
-    model: nn.Module, tokenizer: Any, artifact: Artifact, m: Sequence[float], plan: SteerPlan, tell: Teller
+    model: nn.Module,
+    tokenizer: Any,
+    artifact: Artifact,
+    m: Sequence[float],
+    plan: SteerPlan,
+    tell: Teller,
+    kept: Kept = NOWHERE,
 ) -> pd.DataFrame:
     """KL per token and changed answers on neutral prompts.
 
@@ -106,20 +129,42 @@ def side_effects(
         m: at which.
         plan: says on how many prompts.
         tell: hears how far it is.
+        kept: what an interrupted run had finished.
     """
     prompts, template = neutral_prompts(plan.neutral), Template(tokenizer, artifact.tokens)
-    with tell.bar("side effects") as advance:
-        return collateral(model, template, prompts, artifact.only(), m, progress=advance)
+
+    def measure() -> pd.DataFrame:
+        with tell.bar("side effects") as advance:
+            return collateral(model, template, prompts, artifact.only(), m, progress=advance)
+
+    return kept.table(f"side effects at {list(m)}, of {artifact.identity()}", measure)
 
 
 def _limit(
-    model: nn.Module, tokenizer: Any, artifact: Artifact, table: pd.DataFrame, plan: SteerPlan, tell: Teller
+    model: nn.Module,
+    tokenizer: Any,
+    artifact: Artifact,
+    table: pd.DataFrame,
+    plan: SteerPlan,
+    tell: Teller,
+    kept: Kept,
 ) -> Collateral | None:
     """Side effects over the swept m up to ``WIDEST_R``, and how much of them is allowed; None without a limit."""
     if plan.max_kl is None:
         return None
     near = table.loc[(table["r"] > 0) & (table["r"] <= WIDEST_R), "m1"].unique()
-    return Collateral.of(side_effects(model, tokenizer, artifact, sorted(near), plan, tell), plan.max_kl)
+    points = sorted(float(m) for m in near)
+    return Collateral.of(side_effects(model, tokenizer, artifact, points, plan, tell, kept), plan.max_kl)
+
+
+def _judged_points(artifact: Artifact, table: pd.DataFrame, choice: Recommendation) -> list[float]:
+    """The m at which texts are judged, 0 among them; empty where no other lies in the sweep."""
+    unit = artifact.unit
+    if unit is None or unit.r_per_m <= 0:
+        return []
+    asked = [r / unit.r_per_m for r in JUDGED_R] + ([] if choice.m is None else [choice.m])
+    points = sorted({0.0, *(m for m in asked if m <= table["m1"].max())})
+    return points if len(points) > 1 else []
 
 
 def _judged(
@@ -128,19 +173,11 @@ def _judged(
     training: PairTable,
     pairs: PairTable,
     artifact: Artifact,
-    table: pd.DataFrame,
-    choice: Recommendation,
+    points: Sequence[float],
     plan: SteerPlan,
     tell: Teller,
-) -> pd.DataFrame | None:
-    """Texts on some of the pairs' prompts, scored by the bare model; None where no judged m lies in the sweep."""
-    unit = artifact.unit
-    if unit is None or unit.r_per_m <= 0:
-        return None
-    asked = [r / unit.r_per_m for r in JUDGED_R] + ([] if choice.m is None else [choice.m])
-    points = sorted({0.0, *(m for m in asked if m <= table["m1"].max())})
-    if len(points) == 1:
-        return None
+) -> pd.DataFrame:
+    """Texts on some of the pairs' prompts, scored by the bare model."""
     template, config = Template(tokenizer, artifact.tokens), GenerateConfig(max_new_tokens=plan.max_new_tokens)
     with tell.bar("judging texts") as advance:
         judged, accuracy = judge_texts(

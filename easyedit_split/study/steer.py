@@ -31,6 +31,7 @@ from ..training.recipes import Recipe, compose, model_recipe
 from ..training.run_config import RunConfig
 from ..training.train_pairs import train_artifacts
 from .choose import choose_m, side_effects
+from .kept import NOWHERE, Kept
 from .plan import SteerData, SteerPlan, epochs_for
 from .teller import Teller
 
@@ -114,7 +115,14 @@ class SteerResult:
 
 
 def steer(
-    model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, *, model_name: str, tell: Teller
+    model: nn.Module,
+    tokenizer: Any,
+    data: SteerData,
+    plan: SteerPlan,
+    *,
+    model_name: str,
+    tell: Teller,
+    kept: Kept = NOWHERE,
 ) -> SteerResult:
     """Run a plan: scan layers, train, sweep, choose m, measure side effects and generate texts.
 
@@ -125,6 +133,7 @@ def steer(
         plan: what to do.
         model_name: how records name the model; recipes go by it.
         tell: hears what is done, found and decided.
+        kept: what an interrupted run of the same kind had finished, and where this one keeps what it finishes.
 
     Raises:
         ConfigError: a setting that is unknown, impossible or does not fit the model.
@@ -134,20 +143,20 @@ def steer(
     recipes = [_recipe(plan, objective, model_name, data) for objective in plan.objectives]
     scan = None
     if plan.scan or any(recipe.needs_layers for recipe in recipes):
-        scan = _scan(model, tokenizer, data, recipes[0].with_layers([0], AUTO).run_config(), tell)
+        scan = _scan(model, tokenizer, data, recipes[0].with_layers([0], AUTO).run_config(), tell, kept)
         recipes = [recipe.with_layers([best_layer(scan)], "a layer scan of the model") for recipe in recipes]
     runs = [recipe.run_config() for recipe in recipes]
-    artifacts = _all_trained(model, tokenizer, data, runs, model_name, tell)
+    artifacts = _all_trained(model, tokenizer, data, runs, model_name, tell, kept)
     trained = tuple(
-        _swept(model, tokenizer, data, plan, run, artifact, model_name, tell)
+        _swept(model, tokenizer, data, plan, run, artifact, model_name, tell, kept)
         for run, artifact in zip(runs, artifacts, strict=True)
     )
     best = max(trained, key=lambda item: item.wanted)
     effects = None
     if plan.neutral:
         strengths = [0.5 * best.m, best.m, 2 * best.m]
-        effects = side_effects(model, tokenizer, best.artifact, strengths, plan, tell)
-    texts = _texts(model, tokenizer, data, plan, best, tell)
+        effects = side_effects(model, tokenizer, best.artifact, strengths, plan, tell, kept)
+    texts = _texts(model, tokenizer, data, plan, best, tell, kept)
     decay = decay_report(curves_of(best.table)[0])
     return SteerResult(model_name, data, plan, scan, trained, effects, texts, decay)
 
@@ -160,15 +169,24 @@ def _recipe(plan: SteerPlan, objective: str, model_name: str, data: SteerData) -
     return compose(plan.form, objective, model=model_name, dataset=data.training.name, overrides=overrides)
 
 
-def _scan(model: nn.Module, tokenizer: Any, data: SteerData, run: RunConfig, tell: Teller) -> pd.DataFrame:
-    with tell.bar("layer scan") as advance:
-        scan = scan_pairs(model, tokenizer, data.training, run.tokens, held_out=data.dev, progress=advance)
+def _scan(model: nn.Module, tokenizer: Any, data: SteerData, run: RunConfig, tell: Teller, kept: Kept) -> pd.DataFrame:
+    def make() -> pd.DataFrame:
+        with tell.bar("layer scan") as advance:
+            return scan_pairs(model, tokenizer, data.training, run.tokens, held_out=data.dev, progress=advance)
+
+    scan = kept.table("layer scan", make)
     tell.say(f"layer {best_layer(scan)}: it gains most preference with the wanted answers at least as likely")
     return scan
 
 
 def _all_trained(
-    model: nn.Module, tokenizer: Any, data: SteerData, runs: Sequence[RunConfig], model_name: str, tell: Teller
+    model: nn.Module,
+    tokenizer: Any,
+    data: SteerData,
+    runs: Sequence[RunConfig],
+    model_name: str,
+    tell: Teller,
+    kept: Kept,
 ) -> tuple[Artifact, ...]:
     """Train every objective."""
     steps: dict[tuple[int, str], tuple[int, int]] = {}
@@ -178,7 +196,18 @@ def _all_trained(
         advance(*map(sum, zip(*steps.values(), strict=True)), f"{runs[place].objective}: loss {loss:.2f}")
 
     with tell.bar("training " + ", ".join(f"{run.form} x {run.objective}" for run in runs)) as advance:
-        return train_artifacts(model, tokenizer, data.training, runs, model_name=model_name, progress=report)
+        found = train_artifacts(
+            model,
+            tokenizer,
+            data.training,
+            runs,
+            model_name=model_name,
+            progress=report,
+            checkpoints=kept.checkpoints,
+        )
+    if kept.checkpoints is not None:
+        kept.checkpoints.keep()
+    return found
 
 
 def _swept(
@@ -190,10 +219,13 @@ def _swept(
     artifact: Artifact,
     model_name: str,
     tell: Teller,
+    kept: Kept,
 ) -> Trained:
     """Choose m for one objective on the dev pairs, and sweep the test pairs over the same m."""
     chooses = data.test if data.dev is None else data.dev
-    chosen = choose_m(model, tokenizer, data.training, chooses, artifact, plan, model_name=model_name, tell=tell)
+    chosen = choose_m(
+        model, tokenizer, data.training, chooses, artifact, plan, model_name=model_name, tell=tell, kept=kept
+    )
     choice, unit = chosen.choice, artifact.unit
     fallback = FALLBACK_R / unit.r_per_m if unit and unit.r_per_m > 0 else 1.0
     m = fallback if choice.m is None else choice.m
@@ -202,7 +234,16 @@ def _swept(
         return Trained(run, artifact, chosen.table, chosen.fit, choice, m, judged=chosen.judged)
     points = sorted(float(value) for value in chosen.table["m1"].unique())
     with tell.bar("scoring test pairs") as advance_test:
-        table = sweep_pairs(model, tokenizer, data.test, artifact, points, model_name=model_name, progress=advance_test)
+        table = sweep_pairs(
+            model,
+            tokenizer,
+            data.test,
+            artifact,
+            points,
+            model_name=model_name,
+            progress=advance_test,
+            journal=kept.section(f"the sweep of the test pairs, of {artifact.identity()}"),
+        )
     fit = fit_sweep(curves_of(table), keep_going=True)[0]
     found = None if choice.m is None else on_pairs(fit, choice.m)
     return Trained(run, artifact, table, fit, choice, m, chosen.table, found, chosen.judged)
@@ -219,7 +260,7 @@ def on_pairs(fit: SweepFit, m: float) -> Evidence:
 
 
 def _texts(
-    model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, best: Trained, tell: Teller
+    model: nn.Module, tokenizer: Any, data: SteerData, plan: SteerPlan, best: Trained, tell: Teller, kept: Kept
 ) -> pd.DataFrame:
     """Answers to held-out prompts without steering, at the chosen m, at a multiple of it, and at its negative."""
     template = Template(tokenizer, best.artifact.tokens)
@@ -227,4 +268,7 @@ def _texts(
     strengths = [0.0, best.m, TOO_STRONG * best.m, -best.m]
     config = GenerateConfig(max_new_tokens=plan.max_new_tokens)
     with tell.bar("writing") as advance:
-        return sweep_texts(model, template, best.artifact, prompts, strengths, config=config, progress=advance)
+        journal = kept.section(f"texts, of {best.artifact.identity()}")
+        return sweep_texts(
+            model, template, best.artifact, prompts, strengths, config=config, journal=journal, progress=advance
+        )

@@ -1,7 +1,7 @@
 """Checkpoints of a training run: a killed ``train`` goes on and becomes, byte for byte, what it would have become.
 
-    checkpoint = parameters, AdamW's moments, the state of the dropout noise, the last good state and the history of the
-    concept under way; parameters and history of the finished ones; a fingerprint of everything the run depends on
+    checkpoint = parameters, AdamW's moments, the state of the dropout noise, the last good state and the history of
+    what is being trained; parameters and history of what is finished; a fingerprint of everything the run depends on
 
 What a run draws follows from its seed, so its batches and factors are drawn again and passed over. The file is a line
 with the SHA-256 of what follows, then safetensors; nothing in it is executed. One that is damaged or another run's is
@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class Every:
 
 
 class Checkpoints:
-    """The checkpoint file of a run of one or more concepts.
+    """The checkpoint file of a run of one or more interventions, each known by a key: its concept's name, for one.
 
     Args:
         path: the file.
@@ -78,8 +78,8 @@ class Checkpoints:
     @property
     def steps(self) -> int:
         """Optimiser steps that the file holds, of all concepts."""
-        histories = [*self._state.get("done", {}).values(), self._state.get("history", ())]
-        return sum(map(len, histories))
+        under_way = (kept["history"] for kept in self._state.get("now", {}).values())
+        return sum(map(len, (*self._state.get("done", {}).values(), *under_way)))
 
     def open(self, fingerprint: dict[str, Any]) -> None:
         """Read the file, where it is of the same run.
@@ -106,37 +106,40 @@ class Checkpoints:
         self._state, self._tensors = state, tensors
         logger.info("resuming from %d training steps in %s", self.steps, self.path)
 
-    def finished(self, concept: str, made: Intervention) -> list[dict[str, Any]] | None:
-        """Fill in a concept that was finished before, and return its history; None for any other.
+    def finished(self, key: str, made: Intervention) -> list[dict[str, Any]] | None:
+        """Fill in an intervention that was finished before, and return its history; None for any other.
 
         Args:
-            concept: its name.
+            key: its own.
             made: the untrained intervention.
         """
-        if concept not in self._state.get("done", {}):
+        if key not in self._state.get("done", {}):
             return None
-        _fill(dict(made.named_parameters()), self._tensors, f"done/{concept}/")
-        return list(self._state["done"][concept])
+        _fill(dict(made.named_parameters()), self._tensors, f"done/{key}/")
+        return list(self._state["done"][key])
 
-    def finish_concept(self, concept: str, made: Intervention, history: list[dict[str, Any]]) -> None:
-        """Keep a concept that is finished; it is written with the next checkpoint.
+    def finish(self, made: Mapping[str, tuple[Intervention, list[dict[str, Any]]]]) -> None:
+        """Keep interventions that are finished; they are written with the next checkpoint.
 
         Args:
-            concept: its name.
-            made: the trained intervention.
-            history: its steps.
+            made: by key, with the history of each.
 
         Raises:
             KeyboardInterrupt: the run was asked to stop, and its state is saved.
         """
         self._drop_current()
-        self._state.setdefault("done", {})[concept] = history
-        self._tensors |= _copies(dict(made.named_parameters()), f"done/{concept}/")
+        for key, (intervention, history) in made.items():
+            self._state.setdefault("done", {})[key] = history
+            self._tensors |= _copies(dict(intervention.named_parameters()), f"done/{key}/")
         asked = self._asked()
         if asked or self._due():
             self._save()
         if asked:
             raise KeyboardInterrupt
+
+    def keep(self) -> None:
+        """Write what is finished now, because much is to come before the result is in place."""
+        self._save()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -144,31 +147,34 @@ class Checkpoints:
         with self._stopping() as self._asked:
             yield
 
-    def resume(self, run: TrainingRun) -> int:
+    def resume(self, key: str, run: TrainingRun) -> int:
         """Put a run that was interrupted into the state it had, and return the number of its steps.
 
         Args:
+            key: its own.
             run: before its first step.
         """
-        if self._state.get("concept") != run.concept:
+        kept = self._state.get("now", {}).get(key)
+        if kept is None:
             return 0
         parameters = dict(run.intervention.named_parameters())
-        _fill(parameters, self._tensors, "now/")
-        run.good.load({name: self._tensors[f"good/{name}"] for name in parameters}, self._state["good_steps"])
+        _fill(parameters, self._tensors, f"now/{key}/")
+        good = {name: self._tensors[f"good/{key}/{name}"] for name in parameters}
+        run.good.load(good, kept["good_steps"])
         for name, parameter in parameters.items():
-            kept = {key: self._tensors.get(f"adam/{name}/{key}") for key in _MOMENTS}
-            if kept["step"] is not None:
-                moments = {key: value.to(parameter.device) for key, value in kept.items() if value is not None}
-                run.optimizer.state[parameter] = {**moments, "step": kept["step"].clone()}
-        run.noise.set_state(self._tensors["noise"].clone())
-        run.history.extend(Step(**step) for step in self._state["history"])
+            moments = {what: self._tensors.get(f"adam/{key}/{name}/{what}") for what in _MOMENTS}
+            if (step := moments["step"]) is not None:
+                there = {what: value.to(parameter.device) for what, value in moments.items() if value is not None}
+                run.optimizer.state[parameter] = {**there, "step": step.clone()}
+        run.noise.set_state(self._tensors[f"noise/{key}"].clone())
+        run.history.extend(Step(**step) for step in kept["history"])
         return len(run.history)
 
-    def after_step(self, run: TrainingRun) -> None:
+    def after_step(self, runs: Mapping[str, TrainingRun]) -> None:
         """Write a checkpoint where one is due, or where the run was asked to stop, which it then does.
 
         Args:
-            run: after a step.
+            runs: what is being trained, by key, after a step of each.
 
         Raises:
             KeyboardInterrupt: the run was asked to stop, and its state is saved.
@@ -176,7 +182,9 @@ class Checkpoints:
         self._steps += 1
         asked = self._asked()
         if asked or self._due():
-            self._take(run)
+            self._drop_current()
+            for key, run in runs.items():
+                self._take(key, run)
             self._save()
         if asked:
             raise KeyboardInterrupt
@@ -193,20 +201,18 @@ class Checkpoints:
         return seconds is not None and time.monotonic() - self._since >= seconds
 
     def _drop_current(self) -> None:
-        for key in ("concept", "history", "good_steps"):
-            self._state.pop(key, None)
+        self._state.pop("now", None)
         self._tensors = {name: value for name, value in self._tensors.items() if name.startswith("done/")}
 
-    def _take(self, run: TrainingRun) -> None:
-        self._drop_current()
+    def _take(self, key: str, run: TrainingRun) -> None:
         parameters = dict(run.intervention.named_parameters())
         history = [dataclasses.asdict(step) for step in run.history]
-        self._state |= {"concept": run.concept, "history": history, "good_steps": run.good.steps}
-        self._tensors |= _copies(parameters, "now/")
-        self._tensors |= _copies(run.good.copies(parameters), "good/")
+        self._state.setdefault("now", {})[key] = {"history": history, "good_steps": run.good.steps}
+        self._tensors |= _copies(parameters, f"now/{key}/")
+        self._tensors |= _copies(run.good.copies(parameters), f"good/{key}/")
         for name, parameter in parameters.items():
-            self._tensors |= _copies(dict(run.optimizer.state.get(parameter, {})), f"adam/{name}/")
-        self._tensors["noise"] = run.noise.get_state()
+            self._tensors |= _copies(dict(run.optimizer.state.get(parameter, {})), f"adam/{key}/{name}/")
+        self._tensors[f"noise/{key}"] = run.noise.get_state()
 
     def _save(self) -> None:
         state = {**self._state, "fingerprint": self._fingerprint}

@@ -83,6 +83,7 @@ def train_started(
     engine: EngineConfig,
     progress: Progress | None = None,
     checkpoints: Checkpoints | None = None,
+    key: str = "",
 ) -> tuple[Step, ...]:
     """All steps of a run, alone; its history.
 
@@ -93,6 +94,7 @@ def train_started(
         engine: how losses are computed.
         progress: called after each optimiser step.
         checkpoints: the run's checkpoint file; None where none is kept.
+        key: by which the run is known there; its concept where empty.
 
     Raises:
         TrainingStopped: a loss, gradient or update was not finite.
@@ -100,7 +102,7 @@ def train_started(
     answers = answers_for(model, run.pairs, run.intervention, template.pad_id, engine)
     try:
         with answers.at_work(), checkpoints.at_work() if checkpoints else nullcontext():
-            return _Loop(run, answers).run_all(progress, checkpoints)
+            return _Loop(run, answers).run_all(progress, checkpoints, key or run.concept)
     finally:
         run.intervention.zero_grad()
 
@@ -182,22 +184,23 @@ class _Loop:
     def __init__(self, run: TrainingRun, answers: AnswerSource) -> None:
         self.run, self.answers = run, answers
 
-    def run_all(self, progress: Progress | None, checkpoints: Checkpoints | None) -> tuple[Step, ...]:
+    def run_all(self, progress: Progress | None, checkpoints: Checkpoints | None, key: str) -> tuple[Step, ...]:
         """Train for all epochs.
 
         Args:
             progress: called after each optimiser step.
             checkpoints: the run's checkpoint file.
+            key: by which the run is known there.
         """
         steps = self.run.steps()
-        self.run.passed(steps, checkpoints.resume(self.run) if checkpoints else 0)
+        self.run.passed(steps, checkpoints.resume(key, self.run) if checkpoints else 0)
         for drawn in steps:
             read = self.run.to_read(self._gradients(drawn)).tolist()  # the step's one read of the device
             self.run.conclude(drawn, read)
             if progress is not None:
                 progress(len(self.run.history), self.run.total, self.run.history[-1].loss)
             if checkpoints is not None:
-                checkpoints.after_step(self.run)
+                checkpoints.after_step({key: self.run})
         return self.run.finish()
 
     def _gradients(self, drawn: DrawnStep) -> list[Tensor]:

@@ -11,8 +11,9 @@ otherwise.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from typing import TypeAlias
 
 import torch
@@ -25,8 +26,9 @@ from ..steering.intervention import Intervention
 from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
 from .answers import LossPart, joined
+from .checkpoint import Checkpoints
 from .gradients import gradients_on
-from .loop import start_run, train_started
+from .loop import start_run, train_started, untrained
 from .one_run import DrawnStep, TrainingRun
 from .run_config import RunConfig
 from .stacked import Cell, Stack, stacks_of
@@ -47,12 +49,14 @@ class TrainingCell:
         pairs: encoded by ``template``; all of one concept.
         run: form, objective, sites and optimiser settings.
         concept: enters the seeds.
+        key: by which a checkpoint knows it; its own among the cells.
     """
 
     template: Template
     pairs: Sequence[EncodedPair]
     run: RunConfig
     concept: str = "default"
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ def train_together(
     stacked: bool | None = None,
     progress: CellProgress | None = None,
     engine: EngineConfig | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[TrainedCell, ...]:
     """Train several interventions over one frozen model; a run that stops does not stop the others.
 
@@ -96,6 +101,7 @@ def train_together(
             layers, a block that cannot be entered behind) are trained one after the other.
         progress: called after each optimiser step with (place of the cell, steps done, steps in all, loss).
         engine: how losses are computed; the engine's defaults where None.
+        checkpoints: an opened checkpoint file, from which an interrupted call goes on; None for none.
 
     Returns:
         One result per cell, in order.
@@ -106,22 +112,43 @@ def train_together(
     config = engine or EngineConfig()
     if stacked is None:
         stacked = device_of(model).type != "cpu"
-    results: dict[int, TrainedCell] = {}
+    results = {} if checkpoints is None else _before(model, cells, checkpoints)
+    runs: dict[int, TrainingRun] = {}
     with gradients_on(model), frozen(model):
         if stacked and not config.plain:
             runs = dict(_started(model, cells, config, results))
             places = {run: place for place, run in runs.items()}
             for stack in _stacks(model, tuple(runs.values()), config):
-                with stack.at_work():
-                    trained = _train_stack(stack, _placed(progress, places))
+                known = {cell.run: cells[places[cell.run]].key for cell in stack.cells}
+                with stack.at_work(), checkpoints.at_work() if checkpoints else nullcontext():
+                    trained = _train_stack(stack, _placed(progress, places), checkpoints, known)
                 results |= {places[run]: result for run, result in trained.items()}
-        else:
-            runs = {}
+                _keep(checkpoints, {known[run]: result for run, result in trained.items()})
         for place, cell in enumerate(cells):
             if place not in results:
                 report = None if progress is None else _at(progress, place)
-                results[place] = _alone(model, cell, runs.get(place), config, report)
+                results[place] = _alone(model, cell, runs.get(place), config, report, checkpoints)
+                _keep(checkpoints, {cell.key: results[place]})
     return tuple(results[place] for place in range(len(cells)))
+
+
+def _before(model: nn.Module, cells: Sequence[TrainingCell], checkpoints: Checkpoints) -> dict[int, TrainedCell]:
+    """What an interrupted call had finished."""
+    found: dict[int, TrainedCell] = {}
+    for place, cell in enumerate(cells):
+        made = untrained(model, cell.template, cell.run, cell.concept)
+        history = checkpoints.finished(cell.key, made)
+        if history is not None:
+            found[place] = TrainedCell(made, tuple(Step(**step) for step in history))
+    return found
+
+
+def _keep(checkpoints: Checkpoints | None, results: Mapping[str, TrainedCell]) -> None:
+    good = {key: result for key, result in results.items() if result.stopped is None}
+    if checkpoints is not None and good:
+        checkpoints.finish(
+            {key: (one.intervention, [asdict(step) for step in one.history]) for key, one in good.items()}
+        )
 
 
 def _started(
@@ -129,6 +156,8 @@ def _started(
 ) -> Iterator[tuple[int, TrainingRun]]:
     """Initialise the runs; closed forms are fitted at once."""
     for place, cell in enumerate(cells):
+        if place in results:
+            continue
         try:
             started = start_run(model, cell.template, cell.pairs, cell.run, cell.concept, config)
         except TrainingStopped as stop:
@@ -146,12 +175,14 @@ def _alone(
     started: TrainingRun | None,
     config: EngineConfig,
     report: Callable[[int, int, float], None] | None,
+    checkpoints: Checkpoints | None,
 ) -> TrainedCell:
     try:
         run = started or start_run(model, cell.template, cell.pairs, cell.run, cell.concept, config)
         if not isinstance(run, TrainingRun):
             return TrainedCell(run, ())
-        return TrainedCell(run.intervention, train_started(model, cell.template, run, config, report))
+        history = train_started(model, cell.template, run, config, report, checkpoints, cell.key)
+        return TrainedCell(run.intervention, history)
     except TrainingStopped as stop:
         return TrainedCell.ended_by(stop)
 
@@ -166,10 +197,18 @@ def _stacks(model: nn.Module, runs: Sequence[TrainingRun], config: EngineConfig)
         return []
 
 
-def _train_stack(stack: Stack, progress: Callable[[TrainingRun], None]) -> dict[TrainingRun, TrainedCell]:
+def _train_stack(
+    stack: Stack,
+    progress: Callable[[TrainingRun], None],
+    checkpoints: Checkpoints | None,
+    keys: Mapping[TrainingRun, str],
+) -> dict[TrainingRun, TrainedCell]:
     """Run all optimiser steps of runs that share launches."""
     results: dict[TrainingRun, TrainedCell] = {}
     waiting = {cell: cell.run.steps() for cell in stack.cells}
+    if checkpoints is not None:
+        for cell, steps in waiting.items():
+            cell.run.passed(steps, checkpoints.resume(keys[cell.run], cell.run))
     while waiting:
         drawn: dict[Cell, DrawnStep] = {}
         for cell, steps in list(waiting.items()):
@@ -191,6 +230,9 @@ def _train_stack(stack: Stack, progress: Callable[[TrainingRun], None]) -> dict[
             except TrainingStopped as stop:
                 del waiting[cell]
                 results[cell.run] = TrainedCell.ended_by(stop)
+        if checkpoints is not None:
+            ended = {run for run, result in results.items() if result.stopped is not None}
+            checkpoints.after_step({key: run for run, key in keys.items() if run not in ended})
     for run in results:
         run.intervention.zero_grad()
     return results

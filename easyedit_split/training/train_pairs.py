@@ -117,7 +117,7 @@ def _trained(
     )
     history = [dataclasses.asdict(step) for step in steps]
     if checkpoints is not None:
-        checkpoints.finish_concept(concept, made, history)
+        checkpoints.finish({concept: (made, history)})
     return made, history
 
 
@@ -131,6 +131,7 @@ def train_artifacts(
     progress: Callable[[int, str, int, int, float], None] | None = None,
     engine: EngineConfig | None = None,
     stacked: bool | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> tuple[Artifact, ...]:
     """Train several runs on the same answer pairs at once, one intervention per run and concept.
 
@@ -143,6 +144,7 @@ def train_artifacts(
         progress: called after each step with (place of the run, concept, steps done, steps in all, loss).
         engine: how losses are computed; the engine's defaults where None.
         stacked: whether runs share launches, as ``train_together``; None for wherever that is faster.
+        checkpoints: the runs' checkpoint file, from which an interrupted call of the same kind goes on; None for none.
 
     Returns:
         What ``train_artifact`` makes of each run, in order.
@@ -158,10 +160,14 @@ def train_artifacts(
         encoded = encode_table(table, template, model)
         records.append((record_of(model, tokenizer, run, data_record(table, encoded), model_name, None), encoded.rows))
         for concept, members in _concepts(encoded.rows).items():
-            cells.append(TrainingCell(template, members, run, concept))
+            cells.append(TrainingCell(template, members, run, concept, f"{place}/{concept}"))
             labels.append((place, concept))
     report = None if progress is None else _labelled(progress, labels)
-    results = train_together(model, cells, stacked=stacked, progress=report, engine=engine)
+    if checkpoints is not None:
+        each = {str(place): record for place, (record, _) in enumerate(records)}
+        how = {"device": device_of(model).type, "engine": repr(engine), "stacked": stacked}
+        checkpoints.open({**each, **how})
+    results = train_together(model, cells, stacked=stacked, progress=report, engine=engine, checkpoints=checkpoints)
     found: list[Artifact] = []
     for place, (record, rows) in enumerate(records):
         mine = {concept: r for (at, concept), r in zip(labels, results, strict=True) if at == place}

@@ -103,7 +103,16 @@ class Place:
             whole = ("--positions", "all", "--m", 2 + variant)
             return ("export", artifact, "--to", "vector-pt", "--out", to / "out.pt", "--model", self.model, *whole)
         short = ("--layer", 1, "--m", "-2:2:5", "--texts", 1, "--neutral", 2, "--max-new-tokens", 3, "--form", "vector")
-        few = ("--set", "train.epochs=1", "--set", "train.lr=0.01", "--set", f"train.seed={variant}")
+        few = (
+            "--checkpoint-every",
+            1,
+            "--set",
+            "train.epochs=2",
+            "--set",
+            "train.lr=0.01",
+            "--set",
+            f"train.seed={variant}",
+        )
         return ("steer", "--model", self.model, "--data", self.data, "--out", to / "out", *short, *few)
 
 

@@ -14,7 +14,7 @@ import torch
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.training.checkpoint import Checkpoints, Every
 from easyedit_split.training.run_config import RunConfig
-from easyedit_split.training.train_pairs import train_artifact
+from easyedit_split.training.train_pairs import train_artifact, train_artifacts
 from easyedit_split.types import Pair
 
 from ..small import PAIRS, World, equal, made, run_config, world
@@ -73,8 +73,8 @@ def test_control_with_other_noise_it_is_another_run(
 ) -> None:
     resume = Checkpoints.resume
 
-    def forgetful(self: Checkpoints, run: Any) -> int:
-        done = resume(self, run)
+    def forgetful(self: Checkpoints, key: str, run: Any) -> int:
+        done = resume(self, key, run)
         run.noise.manual_seed(0)
         return done
 
@@ -110,7 +110,7 @@ def test_another_runs_or_a_damaged_one_is_put_aside(
     kept.open(FINGERPRINT)
     made_here = made(world())
     kept._steps = 1
-    kept.finish_concept("a", made_here, [{"step": 1}])
+    kept.finish({"a": (made_here, [{"step": 1}])})
     if other == "damage":
         flipped(file)
     before = file.read_bytes()
@@ -131,7 +131,7 @@ def test_control_the_same_run_finds_its_own(tmp_path: Path) -> None:
     kept, before = Checkpoints(tmp_path / "c", Every(1)), made(world(), seed=1)
     kept.open(FINGERPRINT)
     kept._steps = 1
-    kept.finish_concept("a", before, [{"step": 1}])
+    kept.finish({"a": (before, [{"step": 1}])})
     again, filled = Checkpoints(tmp_path / "c"), made(world(), seed=2)
     again.open(FINGERPRINT)
     assert again.finished("a", filled) == [{"step": 1}]
@@ -142,3 +142,51 @@ def test_a_full_disk_does_not_end_the_run(here: World, tmp_path: Path, caplog: p
     (tmp_path / "file").write_text("")
     trained(here, RUN, Checkpoints(tmp_path / "file" / "c", Every(1)), PAIRS[:2])
     assert caplog.text.count("no checkpoint is kept") == 1
+
+
+RUNS = (
+    RUN,
+    run_config("vector", "split", epochs=2, dropout=0.2, directions="both", steering_factors=(0.5, 1.0)),
+    run_config("vector", "diff_mean"),
+    run_config("lora", "split", epochs=1, layers=(0, 1)),  # cannot share launches
+)
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_several_runs_resumed_are_uninterrupted(here: World, tmp_path: Path, stacked: bool) -> None:
+    """Stopped in a first run, in a later one, and between two."""
+    file = tmp_path / "c"
+
+    def made(checkpoints: Checkpoints | None = None) -> list[tuple[str, Any]]:
+        own = {"stacked": stacked, "checkpoints": checkpoints}
+        return [(a.digest(), a.history) for a in train_artifacts(here.model, here.tokenizer, CONCEPTS, RUNS, **own)]
+
+    whole, steps = made(), [0]
+    for looks in (1, 4, 3):
+        checkpoints = Checkpoints(file, Every(None, None), stopped_after(looks))
+        with pytest.raises(KeyboardInterrupt):
+            made(checkpoints)
+        steps.append(checkpoints.steps)
+    assert steps == sorted(set(steps)), "control: each went on where the last one stopped"
+    assert made(Checkpoints(file, Every(1))) == whole
+
+
+def test_runs_in_another_order_are_other_runs(here: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = Checkpoints(tmp_path / "c", Every(None, None), stopped_after(1))
+    with pytest.raises(KeyboardInterrupt):
+        train_artifacts(here.model, here.tokenizer, PAIRS[:4], RUNS[:2], checkpoints=first)
+    swapped = (RUNS[1], RUNS[0])
+    found = train_artifacts(here.model, here.tokenizer, PAIRS[:4], swapped, checkpoints=Checkpoints(tmp_path / "c"))
+    bare = train_artifacts(here.model, here.tokenizer, PAIRS[:4], swapped)
+    assert [a.digest() for a in found] == [a.digest() for a in bare]
+    assert "belongs to another run" in caplog.text
+
+
+def test_what_is_finished_is_kept_when_asked(here: World, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c", Every(None, None))
+    (made_whole,) = train_artifacts(here.model, here.tokenizer, PAIRS[:2], RUNS[1:2], checkpoints=checkpoints)
+    assert not (tmp_path / "c").exists()
+    checkpoints.keep()
+    again = Checkpoints(tmp_path / "c", Every(None, None), stopped_after(0))  # would stop after one step
+    (found,) = train_artifacts(here.model, here.tokenizer, PAIRS[:2], RUNS[1:2], checkpoints=again)
+    assert found.digest() == made_whole.digest()

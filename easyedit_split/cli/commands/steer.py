@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from ...datasets.base import PairTable
 from ...model.load_options import LoadOptions
-from ...study.plan import SteerPlan, data_for
+from ...study.plan import SteerData, SteerPlan, data_for
 from ...study.report import ARTIFACT, FILES, gains, one_line, strength_names, usage, write_result
 from ...study.steer import SteerResult, steer
 from ...training.objectives.base import OBJECTIVES
+from ..checkpointing import CheckpointOption, parse_every, resumable_study
 from ..console import ConsoleTeller, out, say, say_written
+from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_model, parse_columns
 from ..layers import AUTO, parse_layers, print_scan
 from ..loading import DEFAULTS, loads_model
@@ -74,9 +77,10 @@ def command(  # noqa: DOC101, DOC103
     columns: ColumnsOption = None,
     drop_bad: DropBadOption = False,
     loading: LoadOptions = DEFAULTS,
+    checkpoint_every: CheckpointOption = "5m",
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Make a steered model from pairs: choose a layer, train, sweep, choose m, measure side effects, report."""
+    """Make a steered model from pairs: layer, training, sweep, m, side effects and a report; a killed run goes on."""
     plan = SteerPlan(
         form=form,
         objectives=objectives_for(objective, form),
@@ -93,7 +97,7 @@ def command(  # noqa: DOC101, DOC103
         texts=texts,
         max_new_tokens=max_new_tokens,
     )
-    run_plan(model, data, plan, to, split_seed, parse_columns(columns), drop_bad, loading, overwrite)
+    run_plan(model, data, plan, to, split_seed, parse_columns(columns), drop_bad, loading, checkpoint_every, overwrite)
 
 
 def run_plan(
@@ -105,6 +109,7 @@ def run_plan(
     columns: dict[str, str] | None = None,
     drop_bad: bool = False,
     loading: LoadOptions = DEFAULTS,
+    every: str = "5m",
     overwrite: bool = False,
 ) -> SteerResult:
     """Run a plan, print its results and write them to a folder.
@@ -118,18 +123,29 @@ def run_plan(
         columns: ``--columns``, read.
         drop_bad: ``--drop-bad``.
         loading: how the model is loaded.
+        every: ``--checkpoint-every``.
         overwrite: ``--overwrite``.
     """
+    how_often = parse_every(every)
     check_folder(to / ARTIFACT, overwrite)
     for name in FILES:
         check_file(to / name, overwrite)
     pairs = data_for(data, plan, seed=split_seed, columns=columns, drop_bad=drop_bad)
     say_pairs(pairs.training, pairs.test)
     network, tokenizer = open_model(model, loading)
-    result = steer(network, tokenizer, pairs, plan, model_name=model, tell=ConsoleTeller())
-    write_or_rescue(to, lambda place: write_result(result, place, overwrite=overwrite))
+    known = {**_identity(plan, pairs), **model_identity(network, tokenizer, model)}
+    with resumable_study(to, how_often, known) as kept:
+        result = steer(network, tokenizer, pairs, plan, model_name=model, tell=ConsoleTeller(), kept=kept)
+        write_or_rescue(to, lambda place: write_result(result, place, overwrite=overwrite))
     print_result(result, to)
     return result
+
+
+def _identity(plan: SteerPlan, data: SteerData) -> dict[str, Any]:
+    """Fingerprint of everything but the model that a run depends on, which a resumed one must match."""
+    parts = {"training": data.training, "dev": data.dev, "test": data.test}
+    pairs = {name: None if part is None else pairs_identity(part) for name, part in parts.items()}
+    return {"plan": asdict(plan), **pairs}
 
 
 def objectives_for(text: str, form: str) -> tuple[str, ...]:
