@@ -68,7 +68,7 @@ def kill_case(place: Place, command: str, seed: int) -> tuple[str, str]:
         if rng.random() < 0.5:
             ended = run(place.line(command, to), wait=rng.uniform(0, seconds))
         else:
-            ended = run(place.line(command, to), at_operation(rng.randrange(1, 40), killed, to))
+            ended = run(place.line(command, to), at_operation(int(2 ** rng.uniform(0, 7.5)), killed, to))
         if ended.code == 0:
             break
     if ended.code != 0:
