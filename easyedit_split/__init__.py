@@ -31,6 +31,7 @@ _HOMES = {
     "DataError": "types",
     "GenerateConfig": "steering.generate",
     "Intervention": "steering.intervention",
+    "LoadOptions": "model.load_options",
     "Pair": "types",
     "PairTable": "datasets.base",
     "Recommendation": "analysis",
@@ -74,6 +75,7 @@ __all__ = [
     "Generated",
     "Intervention",
     "Journal",
+    "LoadOptions",
     "Pair",
     "PairTable",
     "Recommendation",
@@ -119,6 +121,7 @@ if TYPE_CHECKING:
     from .interop.exporting import export_artifact
     from .interop.importing import import_artifact
     from .model.load import load_model
+    from .model.load_options import LoadOptions
     from .steering.artifact import Artifact
     from .steering.attach import attach
     from .steering.generate import GenerateConfig, Generated

@@ -21,6 +21,7 @@ from torch import nn
 
 from ..config import require
 from ..model.load import load_model
+from ..model.load_options import LoadOptions
 from ..registry import Registry
 from ..steering.artifact import Artifact
 from ..steering.intervention import Intervention
@@ -76,12 +77,27 @@ class ModelAtHand:
         model: the model, its name, or None.
         tokenizer: the model's own, where the model itself is given.
         why: what to say where there is none.
+        loading: how a model that is named is loaded.
+
+    Raises:
+        ConfigError: options of loading for a model that is given.
     """
 
-    def __init__(self, model: nn.Module | str | None, tokenizer: Any = None, why: str = "name a model") -> None:
+    def __init__(
+        self,
+        model: nn.Module | str | None,
+        tokenizer: Any = None,
+        why: str = "name a model",
+        loading: LoadOptions | None = None,
+    ) -> None:
         self._given = model
         self._tokenizer = tokenizer
         self._why = why
+        self._loading = loading or LoadOptions()
+        given = isinstance(model, nn.Module) and self._loading != LoadOptions()
+        require(
+            not given, "loading says how a model that is named is loaded, and a model itself is given: leave it out"
+        )
 
     @cached_property
     def _loaded(self) -> tuple[nn.Module, Any]:
@@ -89,7 +105,12 @@ class ModelAtHand:
             return self._given, self._tokenizer
         if not self._given:
             raise ConfigError(self._why)
-        return load_model(self._given)
+        return load_model(self._given, **dataclasses.asdict(self._loading))
+
+    @property
+    def was_loaded(self) -> bool:
+        """Whether the model is at hand without being loaded now."""
+        return "_loaded" in self.__dict__
 
     @property
     def model(self) -> nn.Module:

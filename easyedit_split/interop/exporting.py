@@ -21,6 +21,8 @@ from torch import nn
 from .. import __version__
 from ..config import build, require
 from ..files.reading import parse_json, read_bounded
+from ..model.describe import adapters_of
+from ..model.load_options import LoadOptions
 from ..steering.artifact import Artifact
 from ..steering.chosen_m import ChosenM
 from ..steering.intervention import Intervention
@@ -58,6 +60,7 @@ def export_artifact(
     concept: str | None = None,
     model: nn.Module | str | None = None,
     tokenizer: Any = None,
+    loading: LoadOptions | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Exported:
@@ -71,6 +74,7 @@ def export_artifact(
         concept: which of its concepts.
         model: the model that it was made for, or its name; the recorded one where None.
         tokenizer: the model's own, where the model itself is given.
+        loading: how a model that is named is loaded; the recorded model at its recorded revision where None.
         overwrite: replace what an earlier export wrote there.
         **options: see ``ExportOptions``.
 
@@ -90,13 +94,38 @@ def export_artifact(
     name = artifact.resolve(concept)
     place = Path(out)
     _check_place(place, format_class, overwrite)
-    recorded = artifact.record.get("model", {}).get("id")
-    at_hand = ModelAtHand(model or recorded, tokenizer, "the artifact does not say which model it is for: name one")
+    at_hand = _model_at_hand(artifact, model, tokenizer, loading)
     outgoing = Outgoing(artifact, name, artifact[name], strength(artifact, name, m), at_hand, settings)
     if format_class.every_token:
         outgoing = every_token(outgoing)
     _write(format_class(), outgoing, place)
     return Exported(place, outgoing.m, tuple(outgoing.notes))
+
+
+def _model_at_hand(
+    artifact: Artifact, model: nn.Module | str | None, tokenizer: Any, loading: LoadOptions | None
+) -> ModelAtHand:
+    """The model that was given or named, else the recorded one, at its revision unless another is asked for."""
+    record = artifact.record.get("model", {})
+    recorded = record.get("id")
+    chosen = loading or LoadOptions()
+    named = not model and recorded and not Path(str(recorded)).exists()
+    if named and chosen.revision is None and record.get("revision"):
+        chosen = dataclasses.replace(chosen, revision=str(record["revision"]))
+    why = "the artifact does not say which model it is for: name one"
+    return ModelAtHand(model or recorded, tokenizer, why, chosen)
+
+
+def _say_of_the_model(outgoing: Outgoing) -> None:
+    """Note what the file's reader has to know of the model, where writing it took the model."""
+    at_hand = outgoing.at_hand
+    if not at_hand.was_loaded:
+        return
+    for note in outgoing.artifact.check_model(at_hand.model, tokenizer=at_hand.tokenizer):
+        outgoing.notes.append(f"the artifact's model differs: {note}")
+    adapters = ", ".join(adapters_of(at_hand.model))
+    if adapters:
+        outgoing.notes.append(f"the model carries an adapter ({adapters}), which this file does not hold: load both")
 
 
 def _writable(name: str) -> type[Format]:
@@ -181,12 +210,17 @@ def _own_files(place: Path) -> list[str]:
         return [RECORD_FILE]
 
 
+def _fill(made: Format, outgoing: Outgoing, place: Path) -> None:
+    made.write(outgoing, place)
+    _say_of_the_model(outgoing)
+
+
 def _write(made: Format, outgoing: Outgoing, place: Path) -> None:
     if made.writes == "file":
-        write_whole(place, lambda path: made.write(outgoing, path))
+        write_whole(place, lambda path: _fill(made, outgoing, path))
         return
     with new_folder(place, own=_own_files(place)) as folder:
-        made.write(outgoing, folder)
+        _fill(made, outgoing, folder)
         record = {
             "format": made.name,
             "package_version": __version__,

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..config import build, require
+from ..model.load_options import LoadOptions
 from ..steering.artifact import Artifact
 from ..types import ArtifactError
 from .base import FORMATS, ImportOptions, Incoming, ModelAtHand, readable_formats, refuse_unread
@@ -19,6 +20,7 @@ def import_artifact(
     *,
     model: nn.Module | str,
     tokenizer: Any = None,
+    loading: LoadOptions | None = None,
     **options: Any,
 ) -> Artifact:
     """Read another tool's file; ``artifact.record["imported"]`` says what was read and what was left behind.
@@ -28,6 +30,7 @@ def import_artifact(
         from_: a registered format that can be read: ``peft``, ``gguf_vector``, ``easyedit2`` ...
         model: the model that it is for, or its name.
         tokenizer: the model's own, where the model itself is given.
+        loading: how a model that is named is loaded.
         **options: see ``ImportOptions``.
 
     Raises:
@@ -41,4 +44,4 @@ def import_artifact(
     place = Path(path)
     if not place.exists():
         raise ArtifactError(f"{place}: no such file or folder")
-    return found().read(Incoming(place, ModelAtHand(model, tokenizer), settings))
+    return found().read(Incoming(place, ModelAtHand(model, tokenizer, loading=loading), settings))

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import require
+from ..model.describe import adapters_of, quantization_of
 from ..model.linear_map import linear_map
 from ..model.load_options import parse_dtype
 from ..model.sites import RESIDUAL, Site, find_linear
@@ -47,8 +48,9 @@ class Merged(Format):
             outgoing: what is to be written.
             place: the checkpoint's folder.
         """
-        require_in_weights(outgoing, bias_site=_OUT)
         model: Any = outgoing.model
+        _require_plain(model)
+        require_in_weights(outgoing, bias_site=_OUT)
         dtype = parse_dtype(outgoing.options.dtype) if outgoing.options.dtype else next(model.parameters()).dtype
         changes = _changes(outgoing)
         names = module_names(model, {site: find_linear(model, site) for site in changes})
@@ -65,6 +67,21 @@ class Merged(Format):
         if added:
             outgoing.notes.append(f"{', '.join(sorted(added))} is on: all other biases that it brings are 0")
         _state_rounding(outgoing, rounded, dtype)
+
+
+def _require_plain(model: Any) -> None:
+    """Raise for a model whose weights are not those of a plain checkpoint."""
+    quantised, adapters = quantization_of(model), adapters_of(model)
+    require(
+        quantised == "none",
+        f"the model is quantised ({quantised[:60]}), and a merged checkpoint holds plain weights: load it without "
+        "--quantize, from a checkpoint that is not quantised",
+    )
+    require(
+        not adapters,
+        f"the model carries an adapter ({', '.join(adapters)[:80]}): merge it into the weights first "
+        "(merge_and_unload, save_pretrained) and name that folder, or export to peft",
+    )
 
 
 def _changes(outgoing: Outgoing) -> dict[Site, tuple[Tensor | None, Tensor | None]]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from easyedit_split.model.load import load_model
+from easyedit_split.model.load_options import LoadOptions
 from easyedit_split.steering.artifact import Artifact
 
 from ..small import made, world
@@ -54,7 +59,7 @@ def test_what_is_wrong_is_one_sentence(
     line = ("export", lora, "--to", "peft", "--model", model, *to)
     assert "did you mean 'peft'" in sentence("export", lora, "--to", "pefd", *to)
     assert "is only read" in sentence("export", lora, "--to", "caa", *to)
-    assert "no use for dtype" in sentence(*line, "--dtype", "float16")
+    assert "no use for shard_size" in sentence(*line, "--shard-size", "2GB")
     assert "--m1 and --m2 go together" in sentence(*line, "--m1", 1)
     assert "--m is both" in sentence(*line, "--m1", 1, "--m2", 2, "--m", 3)
     assert "m is 0" in sentence(*line, "--m", 0)
@@ -68,3 +73,25 @@ def test_what_is_wrong_is_one_sentence(
     assert "no such file" in sentence(*bring)
     assert "no use for shift" in sentence(*bring, "--shift", 1)
     assert "is only written" in sentence("import", lora, "--from", "merged", "--model", model, "--out", tmp_path / "y")
+
+
+def test_how_the_model_is_loaded_arrives(
+    run: Run, model: Path, lora: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def spy(name: str, **settings: Any) -> Any:
+        given.append(settings)
+        return load_model(name, dtype=settings["dtype"], device="cpu")
+
+    monkeypatch.setattr("easyedit_split.interop.base.load_model", spy)
+    wanted = {"device": "auto", "attention": "eager", "offload_folder": "kept", "trust_remote_code": True}
+    asked = [word for key, value in wanted.items() for word in (f"--{key.replace('_', '-')}", value)][:-1]
+    of = ("--model", model, "--dtype", "float64", *asked)
+    assert run("export", lora, "--to", "peft", "--out", tmp_path / "adapter", *of)[0] == 0
+    assert run("import", tmp_path / "adapter", "--from", "peft", "--out", tmp_path / "again", *of)[0] == 0
+    assert given == [dataclasses.asdict(LoadOptions(dtype="float64", **wanted))] * 2  # type: ignore[arg-type]
+    given.clear()
+    assert run("export", lora, "--to", "merged", "--out", tmp_path / "merged", *of)[0] == 0
+    assert given == [dataclasses.asdict(LoadOptions(**wanted))], "rounded once, when it is written"  # type: ignore[arg-type]
+    assert json.loads((tmp_path / "merged" / "config.json").read_text())["dtype"] == "float64"

@@ -17,7 +17,7 @@ from easyedit_split.model.load_options import LoadOptions
 from .shared import Run, apply_line
 
 FIELDS = [field.name for field in dataclasses.fields(LoadOptions)]
-LOADS = ("apply", "chat", "train", "sweep", "steer", "judge", "inspect", "activations", "doctor")
+LOADS = ("apply", "chat", "train", "sweep", "steer", "judge", "inspect", "activations", "doctor", "export", "import")
 
 
 def test_the_options_are_those_of_the_loader() -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from easyedit_split.interop.exporting import export_artifact
+from easyedit_split.model.load_options import LoadOptions
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.types import ConfigError
 
 from ..small import World
 from ..tiny import exact_norms
-from .peers import artifact, exact_world, far, logits, out, refused, steered
+from .peers import M, artifact, exact_world, far, logits, out, refused, steered
 
 
 def plain(folder: Path, dtype: torch.dtype = torch.float64) -> Any:
@@ -119,3 +124,49 @@ def test_what_rounding_to_half_precision_costs_is_said(tmp_path: Path) -> None:
     assert plain(tmp_path / "model", torch.bfloat16).dtype == torch.bfloat16
     with refused(tmp_path / "x", "exceeds torch.float16", of=ConfigError):
         out(here, held, "merged", tmp_path / "x", m=1e7, dtype="float16")
+
+
+def adapted(here: World, *maps: str) -> World:
+    settings = LoraConfig(r=2, target_modules=list(maps), init_lora_weights=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of PEFT's own use of transformers
+        return dataclasses.replace(here, model=get_peft_model(here.model, settings).get_base_model())
+
+
+@pytest.mark.parametrize("maps", [("q_proj",), ("down_proj", "q_proj")])
+def test_a_model_with_an_adapter_is_no_plain_checkpoint(maps: tuple[str, ...], tmp_path: Path) -> None:
+    here = adapted(exact_world(), *maps)
+    held = artifact(here)
+    with refused(tmp_path / "model", "carries an adapter (lora default", "merge_and_unload", of=ConfigError):
+        out(here, held, "merged", tmp_path / "model")
+    done = out(here, held, "peft", tmp_path / "adapter")
+    assert [note for note in done.notes if "carries an adapter" in note and "load both" in note]
+    record = json.loads((tmp_path / "adapter" / "easyedit_split_export.json").read_text())
+    assert list(done.notes) == record["notes"]
+    assert not [note for note in out(exact_world(), held, "peft", tmp_path / "bare").notes if "adapter (" in note]
+
+
+def test_a_quantised_model_is_no_plain_checkpoint(tmp_path: Path) -> None:
+    here = exact_world()
+    held = artifact(here)
+    here.model.config.quantization_config = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    with refused(tmp_path / "model", "the model is quantised (bitsandbytes load_in_4bit", "--quantize", of=ConfigError):
+        out(here, held, "merged", tmp_path / "model")
+
+
+def test_the_recorded_model_is_loaded_at_its_recorded_revision(tmp_path: Path, monkeypatch: Any) -> None:
+    here, asked = exact_world(), []
+
+    def load(name: str, **settings: Any) -> Any:
+        asked.append((name, settings["revision"]))
+        return here.model, here.tokenizer
+
+    monkeypatch.setattr("easyedit_split.interop.base.load_model", load)
+    held = Artifact({"default": artifact(here).only()}, record={"model": {"id": "org/model", "revision": "abc"}})
+    for number, (model, loading) in enumerate(
+        [(None, None), (None, LoadOptions(revision="def")), (None, LoadOptions(dtype="float64")), ("org/other", None)]
+    ):
+        export_artifact(held, "peft", tmp_path / str(number), m=M, model=model, loading=loading)
+    assert asked == [("org/model", "abc"), ("org/model", "def"), ("org/model", "abc"), ("org/other", None)]
+    with refused(tmp_path / "x", "a model itself is given: leave it out", of=ConfigError):
+        out(here, held, "peft", tmp_path / "x", loading=LoadOptions(dtype="float64"))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ...interop.base import FORMATS
 from ...interop.exporting import export_artifact
+from ...model.load_options import LoadOptions
 from ...types import ConfigError, Factors
 from ..console import console, say, say_written
 from ..formats import FORMAT_OUT_HELP, format_name, quiet_loading
+from ..loading import DEFAULTS, loads_model
 from ..options import MODEL_HELP, OverwriteOption
 from ..output_paths import hold
 
 EPILOG = "Example: easyedit-split export power-lora --to peft --m 1.5 --out power-adapter"
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     folder: Annotated[Path, typer.Argument(help="Folder that `train` wrote.")],
     to: Annotated[str, typer.Option("--to", help=FORMAT_OUT_HELP)],
@@ -34,21 +39,25 @@ def command(  # noqa: DOC101, DOC103
     add_bias: Annotated[
         bool, typer.Option("--add-bias", help="merged: switch biases on where the architecture can (Llama).")
     ] = False,
-    dtype: Annotated[str | None, typer.Option(help="merged: dtype of the weights. Default: the model's.")] = None,
     shard_size: Annotated[str | None, typer.Option(help="merged: largest file of weights, e.g. 2GB.")] = None,
+    loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Write an intervention at one m as another tool's file: PEFT, a checkpoint, GGUF, EasyEdit2."""
     quiet_loading()
     hold(place)
+    dtype, name = None, format_name(to)
+    if "dtype" in FORMATS[name].export_reads:  # of weights that are written, which are rounded once
+        loading, dtype = dataclasses.replace(loading, dtype=None), loading.dtype
     with console.status("exporting"):
         done = export_artifact(
             folder,
-            format_name(to),
+            name,
             place,
             m=m_of_options(m, m1, m2),
             concept=concept,
             model=model,
+            loading=loading,
             overwrite=overwrite,
             positions=positions,
             rank=rank,

@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from ...interop.importing import import_artifact
+from ...model.load_options import LoadOptions
 from ..console import console, say, say_written
 from ..formats import FORMAT_IN_HELP, format_name, quiet_loading
+from ..loading import DEFAULTS, loads_model
 from ..options import ArtifactOutOption, ModelOption, OverwriteOption
 from ..output_paths import check_folder
 
 EPILOG = "Example: easyedit-split import adapter --from peft --model smollm2 --out from-peft"
 
 
+@loads_model
 def command(  # noqa: DOC101, DOC103
     path: Annotated[Path, typer.Argument(help="The file or folder.")],
     source: Annotated[str, typer.Option("--from", help=FORMAT_IN_HELP)],
@@ -32,6 +35,7 @@ def command(  # noqa: DOC101, DOC103
     leave_out: Annotated[
         bool, typer.Option("--leave-out", help="Take what has a place here, and name what was left out.")
     ] = False,
+    loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Read another tool's file as an artifact, which every command takes."""
@@ -42,6 +46,7 @@ def command(  # noqa: DOC101, DOC103
             path,
             format_name(source),
             model=model,
+            loading=loading,
             layer=layer,
             positions=positions,
             concept_id=concept_id,
