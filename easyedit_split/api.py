@@ -18,7 +18,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -30,8 +30,10 @@ from .files.journal import Journal
 from .log_odds import Normalize
 from .scoring.sweep_pairs import known_unit, sweep_pairs, with_max_length
 from .steering.artifact import Artifact
+from .steering.finite_logits import Strengths
 from .steering.generate import GenerateConfig, Generated, generate_texts
 from .steering.steering import Steering
+from .steering.steering_part import shared_tokens
 from .steering.strength_grid import AUTO, parse_strengths
 from .text.conversation import as_prompt, is_messages
 from .text.prompt_tokens import Template
@@ -182,7 +184,7 @@ def generate(
     tokenizer: PreTrainedTokenizerBase,
     prompts: str | Sequence[Any],
     steering: Steering | None = None,
-    m: float | Sequence[float] | None = None,
+    m: float | Sequence[Strengths] | None = None,
     *,
     config: GenerateConfig | None = None,
     progress: bool = True,
@@ -194,8 +196,9 @@ def generate(
         tokenizer: the model's own.
         prompts: questions in plain text, or conversations: lists of messages with ``role`` and ``content``; one list of
             messages is one conversation. The chat template is applied.
-        steering: what steers; the bare model where None.
-        m: a list of m to write at; the steering's own where None.
+        steering: what steers, a sum of several too; the bare model where None.
+        m: one m, or a list of m to write at; the steering's own where None. Of a sum an m is of all its parts, or a
+            tuple with one of each.
         config: lengths and sampling; greedy by default.
         progress: show a bar with the time left, where there is a terminal or notebook.
 
@@ -212,18 +215,25 @@ def generate(
         require(m is None or m == 0, "m needs a steering: leave out m, or pass steering")
         with progress_bar("generating", progress) as advance:
             return generate_texts(model, Template(tokenizer, TokenConfig()), texts, config=config, progress=advance)
-    intervention = steering.intervention
+    parts = steering.parts
+    interventions = [part.intervention for part in parts]
+    tokens = shared_tokens([part.artifact.tokens for part in parts], [f"part {k}" for k in range(len(parts))])
     steering.check_model(model, tokenizer)
-    if m is None:
-        require(
-            isinstance(steering.m, float),
-            "m1 and m2 differ: call model.generate under `with steering(model)`, or give one m",
-        )
-        m = cast(float, steering.m)
-    points = [float(m)] if isinstance(m, float | int) else [float(value) for value in m]
-    template = Template(tokenizer, steering.artifact.tokens)
+    points = [_own_strengths(steering)] if m is None else [m] if isinstance(m, float | int) else m
     with progress_bar("generating", progress) as advance:
-        return generate_texts(model, template, texts, intervention, points, config=config, progress=advance)
+        return generate_texts(
+            model, Template(tokenizer, tokens), texts, interventions, points, config=config, progress=advance
+        )
+
+
+def _own_strengths(steering: Steering) -> Strengths:
+    """The m that a steering is at: one, or one of each part of a sum."""
+    each = [part.chosen.strength for part in steering.parts]
+    found = tuple(value for value in each if isinstance(value, float))
+    require(
+        len(found) == len(each), "m1 and m2 differ: call model.generate under `with steering(model)`, or give one m"
+    )
+    return found[0] if len(found) == 1 else found
 
 
 def prompts_of(prompts: Any) -> list[str]:

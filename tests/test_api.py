@@ -10,6 +10,8 @@ import torch
 
 import easyedit_split as es
 from easyedit_split import api
+from easyedit_split.config import TokenConfig
+from easyedit_split.steering.generate import generate_texts
 
 from .small import PAIRS, run_config, world
 
@@ -44,6 +46,48 @@ def test_generation_takes_the_steerings_own_m_or_a_list() -> None:
     assert bare[0].text == both[0].text
     with pytest.raises(es.ConfigError, match="m1 and m2 differ"):
         ask(steering.at((1.0, 2.0)))
+
+
+def test_a_sum_of_steerings_writes_what_its_parts_attached_write() -> None:
+    here = world()
+    config = es.GenerateConfig(max_new_tokens=5)
+    asked = ["Is it so?", "Would you lead?"]
+    trained = [
+        es.train(here.model, here.tokenizer, PAIRS, run=run_config(form, epochs=4, lr=0.3), progress=False)
+        for form in ("vector", "local_weight")
+    ]
+    one, other = trained[0].at(2.0), trained[1].at(-3.0)
+    ask = lambda *args: es.generate(here.model, here.tokenizer, asked, *args, config=config)  # noqa: E731
+    found = ask(one + other)
+    assert [(a.index, a.m) for a in found] == [(0, (2.0, -3.0)), (1, (2.0, -3.0))]
+    interventions = [part.intervention for part in (one + other).parts]
+    lower = generate_texts(here.model, here.template, asked, interventions, [(2.0, -3.0)], config=config)
+    assert found == lower, "as `apply --intervention A --intervention B --m 2 --m=-3`"
+    with (one + other)(here.model), torch.no_grad():
+        ids = torch.tensor([here.template.prompt(asked[0])])
+        assert found[0].text.startswith(here.template.decode([int(here.model(ids).logits[0, -1].argmax())]))
+    assert [a.text for a in ask(one + other.at(0.0))] == [a.text for a in ask(one)]
+    assert [a.text for a in ask(one + other)] != [a.text for a in ask(one)], "control"
+    listed = ask(one + other, [0.0, 2.0, (2.0, -3.0)])
+    assert [a.m for a in listed] == [0.0, 0.0, 2.0, 2.0, (2.0, -3.0), (2.0, -3.0)]
+    assert [a.text for a in listed[:2]] == [a.text for a in ask()]
+    assert listed[4:] == found
+    assert [a.text for a in ask(one + other, 2.0)] == [a.text for a in listed[2:4]]
+
+
+def test_a_sum_that_cannot_be_meant_is_refused() -> None:
+    here = world()
+    make = lambda **tokens: es.train(  # noqa: E731
+        here.model, here.tokenizer, PAIRS, run=run_config(epochs=1, tokens=TokenConfig(**tokens)), progress=False
+    )
+    one, other = make(), make(system="Be brief.")
+    ask = lambda *args: es.generate(here.model, here.tokenizer, "Is it so?", *args)  # noqa: E731
+    with pytest.raises(es.ConfigError, match=r"part 0 and part 1 write prompts differently: tokens.system is None"):
+        ask(one + other)
+    with pytest.raises(es.ConfigError, match="m1 and m2 differ"):
+        ask(one + one.at((1.0, 2.0)))
+    with pytest.raises(es.ConfigError, match=r"3 strengths .* for 2 interventions"):
+        ask(one + one, [(1.0, 2.0, 3.0)])
 
 
 def test_settings_layers_and_names_reach_the_run() -> None:

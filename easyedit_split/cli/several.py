@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..config import TokenConfig
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
 from ..steering.finite_logits import Strengths
 from ..steering.intervention import Intervention
+from ..steering.steering_part import shared_tokens
 from ..steering.strength_grid import StrengthGrid, parse_strengths
 from ..types import ConfigError
 from .console import say
@@ -63,14 +64,7 @@ def read_several(folders: Sequence[Path], concept: str | None) -> tuple[NamedInt
         artifact = Artifact.from_pretrained(folder)
         wanted = concept if len(folders) == 1 or len(artifact.concepts) > 1 else None
         found.append(NamedIntervention(artifact, concept_of(artifact, wanted), folder))
-    first = asdict(found[0].artifact.tokens)
-    for other in found[1:]:
-        for key, value in asdict(other.artifact.tokens).items():
-            if value != first[key]:
-                raise ConfigError(
-                    f"{found[0].folder} and {other.folder} write prompts differently: tokens.{key} is {first[key]!r} "
-                    f"and {value!r}: train both with the same"
-                )
+    shared_tokens([one.artifact.tokens for one in found], [str(one.folder) for one in found])
     return tuple(found)
 
 

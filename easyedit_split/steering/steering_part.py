@@ -5,10 +5,12 @@ h' = (W + m1 dW) h + (b + m2 db)          Eq. 4, (m1, m2) the m that was named, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..config import TokenConfig
+from ..types import ConfigError
 from .artifact import DEFAULT_CONCEPT, Artifact
 from .chosen_m import ChosenM
 from .intervention import Intervention
@@ -24,6 +26,27 @@ def fixed_m(m: FixedM) -> float | tuple[float, float]:
         m: one m, or ``(m1, m2)``.
     """
     return (float(m[0]), float(m[1])) if isinstance(m, tuple) else float(m)
+
+
+def shared_tokens(tokens: Sequence[TokenConfig], names: Sequence[str]) -> TokenConfig:
+    """The token settings that all parts have in common.
+
+    Args:
+        tokens: of each part.
+        names: what each is called in messages.
+
+    Raises:
+        ConfigError: two differ, so that they would be given different prompts.
+    """
+    first = asdict(tokens[0])
+    for other, name in zip(tokens[1:], names[1:], strict=True):
+        for key, value in asdict(other).items():
+            if value != first[key]:
+                raise ConfigError(
+                    f"{names[0]} and {name} write prompts differently: tokens.{key} is {first[key]!r} and {value!r}: "
+                    "train both with the same"
+                )
+    return tokens[0]
 
 
 @dataclass(frozen=True, slots=True)
