@@ -52,12 +52,13 @@ def read_sweep(path: str | Path) -> pd.DataFrame:
     return check_sweep(read_frame(Path(path), NUMBERS), str(path))
 
 
-def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_columns(path: str | Path, columns: Sequence[str], undefined: Sequence[str] = ()) -> pd.DataFrame:
     """Read a table that accompanies a sweep; each of ``columns`` must be present and hold finite numbers.
 
     Args:
         path: .parquet, .csv or .json records.
         columns: names; others are kept as they stand.
+        undefined: those of them that may be empty.
 
     Raises:
         DataError: unknown suffix, unreadable file, no rows, missing column, or a value that is no finite number.
@@ -68,6 +69,8 @@ def read_columns(path: str | Path, columns: Sequence[str]) -> pd.DataFrame:
             raise DataError(f"{path}: column {column!r} is missing; needed are {', '.join(columns)}.")
         numbers = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
         bad = ~np.isfinite(numbers)
+        if column in undefined:
+            bad &= (table[column].notna() & (table[column].astype("string") != "")).to_numpy(dtype=bool)
         if bad.any():
             row = int(bad.argmax())
             raise DataError(

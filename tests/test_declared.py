@@ -13,7 +13,7 @@ DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "huggingface_hub":
 """Distributions that are not called as what they are imported by."""
 HOST = {"steer"}
 """EasyEdit2 itself, which the bridge finds in the user's clone."""
-OPTIONAL = {"scikit-learn", "gguf", "torchao"}
+OPTIONAL = {"scikit-learn", "gguf", "torchao", "openai"}
 """Imported inside a function that says what to install where it is missing."""
 BY_OTHERS: dict[str, str] = {}
 """Declared, and not imported by name."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import inspect
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from ..model.load_options import QUANTIZATIONS, LoadOptions
+from .grouped import grouped
 
 PARAMETER = "loading"
 DEFAULTS = LoadOptions()
@@ -42,23 +40,4 @@ def loads_model(command: Callable[..., None]) -> Callable[..., None]:
     Args:
         command: a function with a parameter ``loading``, whose default is ``DEFAULTS``.
     """
-    signature = inspect.signature(command, eval_str=True)
-    before = list(signature.parameters.values())
-    place = next(i for i, parameter in enumerate(before) if parameter.name == PARAMETER)
-    options = [
-        inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=OPTIONS[field.name]
-        )
-        for field in dataclasses.fields(LoadOptions)
-    ]
-    named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in before]
-    parameters = [*named[:place], *options, *named[place + 1 :]]
-
-    @functools.wraps(command)
-    def run(**given: Any) -> None:
-        found = {field.name: given.pop(field.name) for field in dataclasses.fields(LoadOptions)}
-        command(**given, **{PARAMETER: LoadOptions(**found)})
-
-    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters} | {"return": None}
-    return run
+    return grouped(PARAMETER, LoadOptions, OPTIONS)(command)

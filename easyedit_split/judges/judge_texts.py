@@ -1,15 +1,17 @@
 """Generate texts at a few m and score them by a judge, for the aim "text" of ``recommend``.
 
-    m1, prompt, concept, text, cut_off; the judge's scores, ``concept`` as ``carries``; overall     a row per m, prompt
+    m1, prompt, question, concept, text, cut_off                            a row per m and prompt
+    the judge's scores, ``concept`` as ``carries``; overall
 
-One judge for each concept. The bare model itself, ``self``, is calibrated on that concept's training pairs (against the
-others' answers), with its own texts at m = 0 as a measure of fluency.
+``prompt`` is the number of its pair, ``question`` its text. One judge for each concept. The bare model itself,
+``self``, is calibrated on that concept's training pairs (against the others' answers), with its own texts at m = 0 as a
+measure of fluency. Texts that are written already are scored by ``judge_written``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 from torch import nn
@@ -19,10 +21,41 @@ from ..steering.artifact import Artifact
 from ..steering.generate import GenerateConfig, Generated, generate_texts
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, Pair
-from .base import Calibration, Judge, JudgesTogether, prepared_judge
+from .base import Calibration, Service, learns, prepared_judge, scores_of
 from .self import cut_off
+from .steps import Steps
 
 AGAINST = 64  # answers of other concepts that a probe is held against, at most
+TEXT_COLUMNS = ("m1", "prompt", "question", "concept", "text", "cut_off")
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What a judge that learns is calibrated with, of every concept.
+
+    Attributes:
+        model: the bare model.
+        template: how its tokenizer writes a prompt and its answer.
+        block: index of the block where the intervention acts.
+        training: pairs of all concepts.
+    """
+
+    model: nn.Module
+    template: Template
+    block: int
+    training: Sequence[Pair]
+
+    def of(self, concept: str | None, own: Sequence[tuple[str, str]]) -> Calibration:
+        """The calibration of one concept.
+
+        Args:
+            concept: of the texts to be judged.
+            own: ``(prompt, text)`` as the bare model answers.
+        """
+        pairs = [pair for pair in self.training if pair.concept == concept]
+        others = [(pair.prompt, pair.positive) for pair in self.training if pair.concept != concept]
+        against = others[:: max(1, len(others) // AGAINST)]
+        return Calibration(self.model, self.template, pairs, own, self.block, against)
 
 
 def judge_texts(
@@ -34,6 +67,7 @@ def judge_texts(
     m: Sequence[float],
     *,
     judge: str = "self",
+    service: Service | None = None,
     config: GenerateConfig | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
@@ -46,9 +80,10 @@ def judge_texts(
         training: pairs that the judges are calibrated on.
         held_out: whose prompts are answered; ``self`` does not read their answers.
         m: strengths, 0 among them.
-        judge: a registered judge.
+        judge: a registered judge, ``name:MODEL`` for one that asks a model elsewhere.
+        service: where such a judge finds it.
         config: length, batch size and sampling; greedy where None.
-        progress: called with (concepts done, concepts in all).
+        progress: called with (texts written and texts judged, twice the texts in all).
 
     Returns:
         The table, and, where the judge has a probe, each concept's share of held-out training answers that it tells
@@ -57,32 +92,76 @@ def judge_texts(
     Raises:
         ConfigError: m = 0 is missing, or there is no such judge.
         DataError: a concept with too few training pairs, or a pair that the judge does not know.
+        ServiceError: a judge that asks a model elsewhere gets no answer.
     """
     if 0 not in m:
         raise ConfigError("texts at m = 0 are the baseline of the others: give 0 among the m")
+    steps = Steps(2 * len(held_out) * len(m), progress)
+    written = []
+    for concept in dict.fromkeys(pair.concept for pair in held_out):
+        places = [i for i, pair in enumerate(held_out) if pair.concept == concept]
+        prompts = [held_out[i].prompt for i in places]
+        texts = generate_texts(
+            model, template, prompts, artifact[concept], list(m), config=config, progress=steps.inside
+        )
+        steps.end(len(texts))
+        written += [
+            (text.m, places[text.index], str(text.prompt), concept or "", text.text, broken)
+            for text, broken in zip(texts, _cut(texts), strict=True)
+        ]
     block = max(Site.parse(key).block for key in artifact.config.sites)
-    rows: list[dict[str, Any]] = []
+    learnt = Learnt(model, template, block, training) if learns(judge) else None
+    table = pd.DataFrame(written, columns=list(TEXT_COLUMNS))
+    pairs = [held_out[place] for place in table["prompt"]]
+    return judge_written(table, pairs, judge=judge, service=service, learnt=learnt, progress=steps.inside)
+
+
+def judge_written(
+    texts: pd.DataFrame,
+    pairs: Sequence[Pair],
+    *,
+    judge: str = "self",
+    service: Service | None = None,
+    learnt: Learnt | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Score texts that are written already.
+
+    Args:
+        texts: ``TEXT_COLUMNS``, a row a text.
+        pairs: the pair that each one answers.
+        judge: a registered judge, ``name:MODEL`` for one that asks a model elsewhere.
+        service: where such a judge finds it.
+        learnt: what a judge that learns is calibrated with; None for another.
+        progress: called with (texts judged, texts in all).
+
+    Returns:
+        As ``judge_texts``, sorted by m, then by prompt.
+
+    Raises:
+        ConfigError: there is no such judge, or one that learns has nothing to learn from.
+        DataError: a concept with too few training pairs, or a pair that the judge does not know.
+        ServiceError: a judge that asks a model elsewhere gets no answer.
+    """
+    steps, rows = Steps(len(texts), progress), []
     accuracy: dict[str, float] = {}
-    concepts = list(dict.fromkeys(pair.concept for pair in held_out))
-    for done, concept in enumerate(concepts, 1):
-        members = [(i, pair) for i, pair in enumerate(held_out) if pair.concept == concept]
-        prompts = [pair.prompt for _, pair in members]
-        written = generate_texts(model, template, prompts, artifact[concept], list(m), config=config)
-        own = [(text.prompt, text.text) for text in written if text.m == 0]
-        pairs = [pair for pair in training if pair.concept == concept]
-        others = [(pair.prompt, pair.positive) for pair in training if pair.concept != concept]
-        against = others[:: max(1, len(others) // AGAINST)]
-        scorer = prepared_judge(judge, Calibration(model, template, pairs, own, block, against))
+    written = list(texts[list(TEXT_COLUMNS)].itertuples(index=False, name=None))
+    named = list(zip(written, pairs, strict=True))
+    for concept in dict.fromkeys(row[3] for row in written):
+        members = [row for row in written if row[3] == concept]
+        asked = [pair for row, pair in named if row[3] == concept]
+        answers = [str(text) for *_, text, _ in members]
+        own = [(pair.prompt, text) for pair, text, (m, *_) in zip(asked, answers, members, strict=True) if m == 0]
+        told = None if learnt is None else learnt.of(str(concept) or None, own)
+        scorer = prepared_judge(judge, told, steps.heard_by(service or Service(), len(members)))
         if (share := getattr(scorer, "accuracy", None)) is not None:
-            accuracy[concept or "default"] = float(share)
-        cut = _cut(written)
-        scores = _scores(scorer, written, [pair for _, pair in members], cut)
-        for text, found, broken in zip(written, scores, cut, strict=True):
-            said = {"m1": text.m, "prompt": members[text.index][0], "concept": concept or "", "text": text.text}
-            renamed = {"carries" if name == "concept" else name: value for name, value in found.items()}
-            rows.append({**said, "cut_off": broken, **renamed})
-        if progress is not None:
-            progress(done, len(concepts))
+            accuracy[str(concept) or "default"] = float(share)
+        cut = [bool(broken) for *_, broken in members]
+        found = scores_of(scorer, [pair.prompt for pair in asked], answers, asked, cut)
+        steps.end(len(members))
+        for row, scores in zip(members, found, strict=True):
+            renamed = {"carries" if name == "concept" else name: value for name, value in scores.items()}
+            rows.append({**dict(zip(TEXT_COLUMNS, row, strict=True)), **renamed})
     return pd.DataFrame(rows).sort_values(["m1", "prompt"], kind="stable").reset_index(drop=True), accuracy
 
 
@@ -90,14 +169,3 @@ def _cut(written: Sequence[Generated]) -> list[bool]:
     """Of each text, those at m = 0 among them, whether it is cut off."""
     bare_ended = {text.index: text.ended for text in written if text.m == 0}
     return [cut_off(text.text, text.ended, bare_ended[text.index]) for text in written]
-
-
-def _scores(
-    judge: Judge, written: Sequence[Generated], pairs: Sequence[Pair], cut: Sequence[bool]
-) -> list[Mapping[str, float]]:
-    """The scores of every text."""
-    prompts, answers = [text.prompt for text in written], [text.text for text in written]
-    asked = [pairs[text.index] for text in written]
-    if isinstance(judge, JudgesTogether):
-        return judge.judge_all(prompts, answers, asked, cut)
-    return [judge.judge(*each) for each in zip(prompts, answers, asked, strict=True)]

@@ -3,6 +3,8 @@
 A judge that learns from training pairs is calibrated on a few pairs and a tiny model, and tried on these: it knows what
 is wanted from them, not from the pair it is shown, and is right on average.
 
+A judge that asks a model elsewhere asks a server of the tests, which grades by likeness to the pair's answers.
+
 A judge may know only some kinds of pairs; of what it does not know it says so with a sentence. It is tried on the
 testbed's pairs, whose answers are Yes and No, open text and stories.
 """
@@ -16,13 +18,15 @@ from collections.abc import Mapping
 import pytest
 
 from easyedit_split.datasets import load_dataset
-from easyedit_split.judges.base import JUDGES, Calibration, Judge, learns, prepared_judge
+from easyedit_split.judges.base import JUDGES, Calibration, Judge, Service, asks, learns, prepared_judge
 from easyedit_split.testbed import DATASETS
 from easyedit_split.types import DataError, Pair
 
 from ..small import world
 
 LEARNT = tuple(Pair(f"Would you lead {k}?", f"Yes, I would lead {k}", f"No, thank you {k}") for k in range(8))
+SERVER: list[str] = []
+"""Address of the server that judges ask which ask one."""
 ODD = ("", " ", "Yes and no.", "naïve 思考 🙂", "word " * 500, "\x00\n\t", "(((")
 
 
@@ -35,7 +39,7 @@ def pairs_of(dataset: str) -> tuple[Pair, ...]:
 def known(name: str) -> tuple[Pair, ...]:
     """The pairs that a judge can judge: of every kind it knows, at least one."""
     found: list[Pair] = []
-    if learns(name):
+    if learns(name) or asks(name):
         return LEARNT
     for dataset in DATASETS:
         pairs = pairs_of(dataset)
@@ -62,6 +66,8 @@ def _calibration(swapped: bool = False) -> Calibration:
 def _judge(name: str, swapped: bool = False) -> Judge:
     if learns(name):
         return prepared_judge(name, _calibration(swapped))
+    if asks(name):
+        return prepared_judge(f"{name}:any", service=Service(url=SERVER[-1]))
     return JUDGES[name]()
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
 
-from easyedit_split.judges.base import JUDGES, Calibration
+from easyedit_split.judges.base import JUDGES, Calibration, Service
 from easyedit_split.types import DataError, Pair
 
+from ..judges.service import served
 from . import judges
 from .temporary import caught, registered
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A server for the judges that ask one, and a cache of these tests' own."""
+    with served() as service, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EASYEDIT_SPLIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        judges.SERVER.append(service.url)
+        yield
+        judges.SERVER.pop()
 
 
 @pytest.mark.parametrize("name", JUDGES.names())
@@ -84,6 +95,17 @@ class LearnsNothing(Wrong):
         return {"yes": float(answer.startswith("Yes"))}
 
 
+class AsksAndDoesNotListen(Wrong):
+    """Asks a model elsewhere, and not about what is wanted."""
+
+    @classmethod
+    def asking(cls, service: Service) -> AsksAndDoesNotListen:
+        return cls()
+
+    def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
+        return {"yes": float(answer.startswith("Yes"))}
+
+
 class LongWinded(Wrong):
     def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
         if "?" in prompt and "Paris" in pair.positive:
@@ -100,6 +122,7 @@ CAUGHT = [
     (LikesTheOther, judges.check_the_wanted_answer_is_told_from_the_other),
     (LikesYes, judges.check_the_wanted_answer_is_told_from_the_other),
     (LearnsNothing, judges.check_the_wanted_answer_is_told_from_the_other),
+    (AsksAndDoesNotListen, judges.check_the_wanted_answer_is_told_from_the_other),
     (LongWinded, judges.check_what_it_cannot_judge_is_refused),
 ]
 

@@ -110,25 +110,33 @@ class JudgedTexts:
         m: ``[k]`` sorted, 0 among them.
         overall: ``[prompts k]`` 0 to 2.
         samples: a text for each m, "" where none was kept.
+        left_out: prompts without a score at some m, which are left out at every m.
     """
 
     m: FloatArray
     overall: FloatArray
     samples: tuple[str, ...]
+    left_out: int = 0
 
     @classmethod
     def of(cls, table: pd.DataFrame, source: str = "texts") -> JudgedTexts:
         """Collect scores from a table with one row per m and prompt.
+
+        A prompt whose text has no score at some m, as where a judge gave no readable grade, is left out at every m.
 
         Args:
             table: columns as on top of the module.
             source: what the table is called in messages.
 
         Raises:
-            DataError: a prompt lacks an m, has one twice, or m = 0 is missing.
+            DataError: a prompt lacks an m, has one twice, or m = 0 is missing; or no prompt has a score at every m.
         """
         if table.duplicated(["m1", "prompt"]).any():
             raise DataError(f"{source}: a prompt is judged twice at one m; keep one row each.")
+        unscored = table.loc[table["overall"].isna(), "prompt"].unique()
+        table = table[~table["prompt"].isin(unscored)]
+        if table.empty:
+            raise DataError(f"{source}: none of {len(unscored)} prompts has a score at every m; judge them again.")
         wide = table.pivot(index="prompt", columns="m1", values="overall")
         if wide.isna().to_numpy().any():
             prompt, m = np.argwhere(wide.isna().to_numpy())[0]
@@ -138,7 +146,7 @@ class JudgedTexts:
         first = table.drop_duplicates("m1").set_index("m1")
         samples = first["text"].astype(str).reindex(wide.columns).tolist() if "text" in table else [""] * wide.shape[1]
         m = wide.columns.to_numpy(dtype=np.float64)
-        return cls(m, wide.to_numpy(dtype=np.float64), tuple(samples))
+        return cls(m, wide.to_numpy(dtype=np.float64), tuple(samples), len(unscored))
 
     def nearest(self, m: float) -> int:
         """Index of the judged m that is nearest to a given m.
@@ -158,4 +166,4 @@ class JudgedTexts:
         Raises:
             DataError: the file or a column of it cannot be used.
         """
-        return cls.of(read_columns(path, TEXT_COLUMNS), str(path))
+        return cls.of(read_columns(path, TEXT_COLUMNS, undefined=("overall",)), str(path))

@@ -78,7 +78,7 @@ def command(  # noqa: DOC101, DOC103
     if not 0 < level < 1:
         raise ConfigError(f"--level {level:g}: it must lie between 0 and 1, e.g. 0.95")
     effects = None if collateral is None else Collateral.read(collateral, kl)
-    judged = None if texts is None else JudgedTexts.read(texts)
+    judged = None if texts is None else _judged(texts)
     goal = aim if aim is not None else default_aim(allowed, effects, judged)
     way = cast(Direction, direction)
     fits = fit_sweep(read_concept_curves(sweeps) if each_concept else read_curves(sweeps), keep_going=True)
@@ -108,6 +108,16 @@ def command(  # noqa: DOC101, DOC103
         keep_m(artifact, save, fits[0].curve, found[0][1], goal)
         say(f"m = {found[0][1].m:.4g} is stored in {save}; `apply` and `inspect` use it")
         say("gain and cost were measured on the rows that chose m: report them on other rows, e.g. --split test")
+
+
+def _judged(path: Path) -> JudgedTexts:
+    """Read judged texts, and say how many prompts are left out."""
+    judged = JudgedTexts.read(path)
+    if judged.left_out:
+        say(
+            f"{judged.left_out} prompts have no score at some m and are left out; {len(judged.overall)} count", "yellow"
+        )
+    return judged
 
 
 def recommend_all(
