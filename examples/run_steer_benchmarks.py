@@ -37,7 +37,12 @@ AXBENCH_CONCEPTS = 10  # as axbench_apply.py
 
 def top_config(clone: Path, benchmark: str, overrides: list[str]) -> Any:
     """The script's own Hydra config with the user's overrides."""
-    from hydra import compose, initialize_config_dir
+    try:
+        from hydra import compose, initialize_config_dir
+    except ImportError as error:
+        raise ConfigError(
+            f"EasyEdit2's configs need {error.name}, which is not installed: pip install easyedit-split[easyedit]"
+        ) from error
 
     folder, name = CONFIGS[benchmark]
     with initialize_config_dir(str(clone / folder), version_base="1.2"):

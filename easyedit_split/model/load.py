@@ -137,6 +137,49 @@ def load_model(
     return model, tokenizer
 
 
+def needs_this_loader(name: str) -> bool:
+    """Whether a name stands for a model that transformers' own loader is not given as it is.
+
+    Args:
+        name: as the user wrote it: a short name, a testbed model, a ``.gguf`` file, an adapter's folder.
+    """
+    return name.startswith(TESTBED) or name in SHORT_NAMES or is_gguf(name) or is_adapter(name)
+
+
+def base_folder(name: str) -> str:
+    """What holds a model's own configuration: its folder or hub id, an adapter's base, a GGUF file converted.
+
+    Args:
+        name: as the user wrote it.
+
+    Raises:
+        ConfigError: as ``model_path``, or an adapter that names no base.
+    """
+    path = model_path(name)
+    return model_path(base_of(path)) if is_adapter(path) else path
+
+
+def load_tokenizer(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> Any:
+    """Load the tokenizer that ``load_model`` loads with a model.
+
+    Args:
+        name: the model's name.
+        revision: branch, tag or commit on the Hub.
+        trust_remote_code: run Python code that the model's repository brings.
+
+    Raises:
+        ConfigError: it cannot be found or loaded.
+    """
+    base, path = base_folder(name), model_path(name)
+    options = LoadOptions(revision=revision, trust_remote_code=trust_remote_code)
+    try:
+        return _load_tokenizer(_tokenizer_place(path, base), _common(name, base, options))
+    except SteeringError:
+        raise
+    except Exception as error:  # as above
+        raise ConfigError(f"the tokenizer of model {name!r} cannot be loaded: {_reason(error, name)}") from error
+
+
 def _reason(error: Exception, name: str) -> str:
     """Why a model cannot be loaded, in a line, and what to do."""
     text = " ".join(str(error).split())

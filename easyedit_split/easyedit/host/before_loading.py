@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ...model.load import base_folder, needs_this_loader
 from ...model.sites import Site, check_site
 from ...types import ConfigError, SteeringError
 
@@ -39,12 +40,15 @@ def check_without_weights(name: str, sites: Sequence[str]) -> None:
     Raises:
         ConfigError: the model has no such site.
     """
-    if not sites or not Path(name).is_dir():
+    if not sites:
+        return
+    place = base_folder(name) if needs_this_loader(name) else name
+    if not Path(place).is_dir():
         return
     try:
         from transformers import AutoConfig, AutoModelForCausalLM
 
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=False)
         with torch.device("meta"):
             shape = AutoModelForCausalLM.from_config(config, attn_implementation="eager", trust_remote_code=False)
         for key in sites:
@@ -60,7 +64,8 @@ def _fitting(name: str) -> str:
     try:
         from transformers import AutoConfig
 
-        kind = str(AutoConfig.from_pretrained(name, trust_remote_code=False).model_type)
+        place = base_folder(name) if needs_this_loader(name) else name
+        kind = str(AutoConfig.from_pretrained(place, trust_remote_code=False).model_type)
     except Exception:
         return ""
     fitting = next((word for start, word in WRAPPED.items() if kind.startswith(start)), None)

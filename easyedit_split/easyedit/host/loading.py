@@ -1,6 +1,7 @@
-"""EasyEdit2's model wrapper around a model that this package loads, where a file has keys of its loader.
+"""EasyEdit2's model wrapper around a model that this package loads, where a file asks for it or EasyEdit2 cannot.
 
     attention, revision, quantize, offload_folder, trust_remote_code         as ``load_model`` takes them
+    FILE.gguf, an adapter's folder, smollm2, testbed:NAME                    models by the names that they have here
 
 Without any of them the host loads its model itself. ``dtype`` and ``device`` are the host's own keys either way.
 """
@@ -11,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ...model.load import load_model
+from ...model.load import load_model, load_tokenizer, needs_this_loader
 from ...types import ConfigError
 from ..load_fields import LOADING
 from .before_loading import check_without_weights, unknown_name
 from .wrappers import use_defined_attention
 
-HOOK = "_load_hf_model"
+LOADERS = ("AutoModelForCausalLM", "AutoTokenizer")
+"""Transformers' classes by which the host's module loads; each is stood in for while a model is loaded here."""
 
 
 def load_wrapper(hparams: Any, sites: Sequence[str] = ()) -> Any:
@@ -47,29 +49,56 @@ def _loaded(hparams: Any) -> Any:
     from steer.models.get_model import get_model
 
     given = {key: value for key in LOADING if (value := getattr(hparams, key, None)) not in (None, False)}
-    if not given:
+    name = str(hparams.model_name_or_path)
+    if not given and not needs_this_loader(name):
         wrapper, _ = get_model(hparams)
         if wrapper.model is not None:
             use_defined_attention(wrapper.model)
         return wrapper
-    with _loading(model_wrapper, given):
+    asked = ", ".join(given) or f"model_name_or_path {name!r}"
+    with _loading(model_wrapper, hparams, given) as used:
         wrapper, _ = get_model(hparams)
+    if not used:
+        raise ConfigError(f"{asked}: here EasyEdit2 loads its model in another way (vLLM?): leave it out")
     return wrapper
 
 
 @contextmanager
-def _loading(host: Any, given: dict[str, Any]) -> Iterator[None]:
-    """Let the host's wrappers get their model from ``load_model`` while inside."""
-    owner = next((cls for cls in vars(host).values() if isinstance(cls, type) and HOOK in vars(cls)), None)
-    if owner is None:
-        raise ConfigError(f"{', '.join(given)}: this version of EasyEdit2 loads its model itself: leave the key out")
-    own = vars(owner)[HOOK]
+def _loading(host: Any, hparams: Any, given: dict[str, Any]) -> Iterator[list[str]]:
+    """Let the host's wrappers get model and tokenizer from this package while inside; yields the names it asked for."""
+    own = {name: vars(host)[name] for name in LOADERS if name in vars(host)}
+    used: list[str] = []
+    device = getattr(hparams, "device", None)
 
-    def load(wrapper: Any) -> Any:
-        return load_model(wrapper.model_name_or_path, dtype=wrapper.dtype, device=str(wrapper.device), **given)[0]
+    class Models:
+        """Stands in for ``AutoModelForCausalLM``."""
 
-    setattr(owner, HOOK, load)
+        @staticmethod
+        def from_pretrained(name: str, **settings: Any) -> Any:
+            used.append(name)
+            dtype = settings.get("dtype", settings.get("torch_dtype"))
+            place = settings.get("device_map", device)
+            model: Any = load_model(name, dtype=dtype, device=None if place is None else str(place), **given)[0]
+            if "use_cache" in settings:
+                model.config.use_cache = settings["use_cache"]
+            return model
+
+    class Tokenizers:
+        """Stands in for ``AutoTokenizer``."""
+
+        @staticmethod
+        def from_pretrained(name: str, **settings: Any) -> Any:
+            known = {key: given[key] for key in ("revision", "trust_remote_code") if key in given}
+            tokenizer = load_tokenizer(name, **known)
+            for key, value in settings.items():
+                setattr(tokenizer, key, value)
+            return tokenizer
+
     try:
-        yield
+        for name, standing in zip(LOADERS, (Models, Tokenizers), strict=True):
+            if name in own:
+                setattr(host, name, standing)
+        yield used
     finally:
-        setattr(owner, HOOK, own)
+        for name, value in own.items():
+            setattr(host, name, value)
