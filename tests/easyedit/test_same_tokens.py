@@ -13,6 +13,7 @@ import torch
 from easyedit_split.config import TokenConfig
 from easyedit_split.easyedit.host.wrappers import as_host_writes, read_by_template, tokens_of
 from easyedit_split.text.encode_pairs import encode_pairs
+from easyedit_split.text.openings import opening_length
 from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import DataError, Pair
 
@@ -124,3 +125,21 @@ def test_rows_without_a_question_are_diff_means(host: HostUnderTest, qwen: Path,
     assert not torch.equal(chat["layer_1"], vectors["layer_1"])
     with pytest.raises(DataError, match=r"row 0: question is missing \(DiffMean takes rows without a question\)"):
         train_in_host(host, tmp_path, qwen, rows)
+
+
+def test_a_template_that_writes_todays_date_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = toy_tokenizers.qwen()
+    read_by_template(TokenConfig(), tokenizer)
+    assert not caplog.records
+    dated = "<|im_start|>system\nToday is {{ strftime_now('%d %B %Y') }}.<|im_end|>\n"
+    tokenizer.chat_template = dated + tokenizer.chat_template
+    for config in (TokenConfig(chat_template="off"), TokenConfig(), TokenConfig()):
+        assert read_by_template(config, tokenizer) == config
+    (record,) = caplog.records
+    assert "EasyEdit2 generates with it" in record.getMessage()
+    assert "26 Jul 2024 on every day" in record.getMessage()
+    template = Template(tokenizer, TokenConfig(style="easyedit2"))  # what the line promises
+    today = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], add_generation_prompt=True)
+    ids = list(today["input_ids"] if not isinstance(today, list) else today)
+    length = opening_length(ids, template.prefix_ids, template.openings)
+    assert tokenizer.decode(ids[length:]).startswith("Hi<|im_end|>")

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from torch import nn
@@ -19,6 +20,7 @@ from torch import nn
 from ...config import TokenConfig
 from ...model.sites import attention_of
 from ...model.wrappers import register_wrapper, unwrap
+from ...text.template_dates import date_string, is_dated
 from ...types import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -120,12 +122,26 @@ def as_host_writes(use_chat: bool, system: str | None, enable_thinking: bool | N
 def read_by_template(tokens: TokenConfig, tokenizer: Any) -> TokenConfig:
     """Token settings without arguments that no chat template in use reads, which EasyEdit2 gives in vain; it is said.
 
+    So is a template that writes today's date, which is another than the fixed one here.
+
     Args:
         tokens: the settings.
         tokenizer: the model's.
     """
     source = str(tokenizer.chat_template or "") if tokens.chat_template != "off" else ""
     unread = [name for name in tokens.template if name not in source]
+    _say_dated(source)
     if unread:
         logger.warning("%s: accepted, but no chat template in use reads it", ", ".join(unread))
     return replace(tokens, template={k: v for k, v in tokens.template.items() if k not in unread})
+
+
+@lru_cache(maxsize=8)
+def _say_dated(source: str) -> None:
+    """Warn, once for a chat template, that EasyEdit2 generates under another date than training and scoring write."""
+    if is_dated(source):
+        logger.warning(
+            "the chat template writes today's date: EasyEdit2 generates with it, training and scoring here write "
+            "%s on every day; the opening is left alone under either",
+            date_string(),
+        )
