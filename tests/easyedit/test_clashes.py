@@ -195,7 +195,8 @@ def test_the_start_up_line_survives_a_package_that_fails(tmp_path: Path) -> None
 def test_without_hydra_the_benchmarks_say_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = Path(__file__).parents[2] / "examples" / "run_steer_benchmarks.py"
     spec = importlib.util.spec_from_file_location("run_steer_benchmarks", runner)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     monkeypatch.setitem(sys.modules, "hydra", None)
