@@ -79,7 +79,7 @@ def say(text: str) -> None:
 
 
 def sheets(out: Path) -> None:
-    """Records and key of all cells, and sheets of the texts that stand on none yet; ``out`` may hold new cells alone."""
+    """Records and key of all cells, and sheets of the texts that stand on none yet; ``out`` may hold new cells only."""
     old = [row for path in sorted(HERE.glob("sheet-*.jsonl")) for row in read_lines(path)]
     texts = texts_before(read_lines(KEY) if KEY.is_file() else [], old)
     records = json.loads(CELLS.read_text("utf-8")) if CELLS.is_file() else []
