@@ -17,6 +17,7 @@ from easyedit_split.datasets.base import PairTable
 from easyedit_split.datasets.in_memory import as_pairs
 from easyedit_split.steering.generate import GenerateConfig, generate_texts
 from easyedit_split.steering.steering import Steering
+from easyedit_split.study.choose import side_effects
 from easyedit_split.study.plan import SteerData, SteerPlan, data_for, epochs_for
 from easyedit_split.study.report import report, usage, verdict, write_result
 from easyedit_split.study.steer import SteerResult, on_pairs, steer
@@ -202,6 +203,24 @@ def test_dev_pairs_choose_and_test_pairs_say_what_it_is_worth(tmp_path: Path) ->
     assert alone.best.dev_table is None
     assert alone.best.test is None
     assert alone.best.choice.m is None or "measured on the pairs that m was chosen on" in report(alone, tmp_path)
+
+
+def test_a_budget_below_the_first_swept_m_still_finds_one_as_the_demo_does() -> None:
+    here = world("llama")
+    data = SteerData(table("train", 0, 10), table("dev", 10, 10), table("test", 20, 4))
+    settings = ("train.epochs=15", "train.lr=0.3", "train.steering_factors=[1.0]")
+    free_plan = dataclasses.replace(
+        PLAN, objectives=("sft",), scan=False, layers=(1,), overrides=settings, m="-2:2:9", neutral=2
+    )
+    free = steer(here.model, here.tokenizer, data, free_plan, model_name="tiny", tell=Listener())
+    assert free.best.choice.m is not None, "control: without a budget there is an m"
+    first = side_effects(here.model, here.tokenizer, free.best.artifact, [0.5], free_plan, Listener())
+    at_first = float(first["kl"].sum() / first["tokens"].sum())
+    plan = dataclasses.replace(free_plan, max_kl=at_first * 0.6)
+    held = steer(here.model, here.tokenizer, data, plan, model_name="tiny", tell=Listener())
+    assert held.best.choice.m is not None, held.best.choice.reason
+    assert 0.2 < held.best.choice.m <= 0.3 + 1e-9, "six tenths of the way from m = 0 to the first swept m"
+    assert held.best.choice.m < free.best.choice.m
 
 
 # --- data and plans ------------------------------------------------------------------------------------------------
