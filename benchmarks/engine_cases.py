@@ -152,6 +152,18 @@ def random_case(model: Any, shape: ModelShape, lengths: tuple[int, int, int], pa
     return Case(f"{shape.name} P{prompt} A{answer}", model, rows, shape.layer)
 
 
+def on_texts_of(case: Case, shape: ModelShape) -> Case:
+    """A model with random weights on another case's texts: its vocabulary is widened to that of the texts.
+
+    Args:
+        case: whose pairs it gets.
+        shape: of the model.
+    """
+    config = type(shape.config).from_dict(shape.config.to_dict() | {"vocab_size": case.model.config.vocab_size})
+    model = random_model(dataclasses.replace(shape, config=config), "cpu", torch.float32)
+    return Case(f"{shape.name} {case.name.split()[-1]}", model, case.pairs, shape.layer, case.prefix)
+
+
 def smollm2_cases(data: Path, pairs: Mapping[str, int]) -> tuple[dict[str, Case], Any]:
     """SmolLM2 with real pairs, and its tokenizer.
 

@@ -1,4 +1,7 @@
-"""Engine benchmark on SmolLM2 with real pairs, against the reference scorer and, with EASYEDIT_HOME, EasyEdit2."""
+"""Engine benchmark on real pairs: SmolLM2 and twelve random Gemma-2 blocks, against the reference scorer and EasyEdit2.
+
+EasyEdit2 takes part where EASYEDIT_HOME names a clone.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine_cases import Case, smollm2_cases
+from engine_cases import TWELVE_BLOCKS, Case, on_texts_of, smollm2_cases
 from engine_easyedit import TWO, EasyEdit, NotHere
 from engine_rows import Row, Timing, job_row, means_row, step_row, sweep_row
 
@@ -32,6 +35,11 @@ def smollm2_rows(data: Path, quick: bool, timing: Timing, measured: dict[str, An
         except NotHere as reason:
             measured["notes"] += [str(reason)] if str(reason) not in measured["notes"] else []
         yield from _of_dataset(case, host, timing, measured)
+    if host is None:
+        return
+    gemma = on_texts_of(cases["powerseeking"], TWELVE_BLOCKS[0])
+    host = EasyEdit(gemma, tokenizer)
+    yield lambda: step_row(gemma, "vector", BATCH, timing, others=[host.step("easyedit", BATCH)])
 
 
 def _of_dataset(
