@@ -20,7 +20,11 @@ from torch import Tensor
 from ...model.head_weight import HeadWeight
 
 CHUNK_BYTES = 1 << 28
-"""Logits held at once."""
+"""Logits held at once on an accelerator, whose matrix products want many rows."""
+CHUNK_BYTES_CPU = 1 << 24
+"""Logits held at once on a CPU."""
+FEWEST_ROWS = 64
+"""Rows of a chunk at least: fewer would read the weight too often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class _TokenLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: HeadWeight, cap: float | None, targets: Targets) -> Tensor:
         wanted = ctx.needs_input_grad[0]
-        size = max(1, CHUNK_BYTES // (weight.weight.shape[0] * weight.out_dtype.itemsize))
+        most = CHUNK_BYTES_CPU if hidden.device.type == "cpu" else CHUNK_BYTES
+        size = max(FEWEST_ROWS, most // (weight.weight.shape[0] * weight.out_dtype.itemsize))
         losses, mean_rows, slopes = [], [], []
         for first in range(0, len(hidden), size):
             z = _capped(weight.logits(hidden[first : first + size]), cap)
