@@ -87,6 +87,7 @@ class StudyPlan:
         m: grid of the sweeps, see ``steering.strength_grid``; m = 0 and m = 1 are always among them. Dev pairs, which
             choose m, are swept at m >= 0 alone.
         train_pairs: pairs to train on, over all concepts, at least eight of each; all where None.
+        seen: pairs that training goes over in a model without a recipe, repeats counted, at most.
         sweep_pairs: train and test pairs of a sweep, over all concepts; all where None.
         dev_pairs: dev pairs of a sweep, over all concepts; all where None.
         prompts: test prompts that are answered and judged, over all concepts; all where None.
@@ -106,6 +107,7 @@ class StudyPlan:
     seeds: tuple[int, ...] = (0,)
     m: str = "r:+-0.05:4:20"
     train_pairs: int | None = None
+    seen: int = 192
     sweep_pairs: int | None = None
     dev_pairs: int | None = None
     prompts: int | None = None

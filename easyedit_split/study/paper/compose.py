@@ -1,0 +1,186 @@
+"""Compose a study's plan from what a user says: cells, datasets, sizes; the paper's study where nothing is said.
+
+cells      vanilla, prompt, and every objective that can train a form, for each of the three forms
+datasets   of testbed models persona, power and concepts; of others those of the paper whose files are there, everyday
+--quick    fewer pairs, m and texts: minutes on the testbed, an hour on a small chat model
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from ...config import build
+from ...datasets.base import DATASETS
+from ...datasets.named import locate
+from ...model.digests import versions
+from ...registry import nearest
+from ...steering.forms.base import FORMS
+from ...steering.strength_grid import parse_strengths
+from ...strict_yaml import read_yaml
+from ...training.objectives.base import OBJECTIVES
+from ...types import ConfigError, DataError
+from .default_data import TESTBED, planned_data
+from .plan import BASELINES, StudyCell, StudyPlan
+
+TABLE_FORMS = ("local_weight", "lora", "vector")
+TABLE_OBJECTIVES = ("diff_mean", "sft", "reps", "split")
+TESTBED_DATA = tuple(TESTBED + name for name in ("persona", "power", "concepts"))
+PAPER_DATA = ("psychopathy", "powerseeking", "axbench")
+QUICK: Mapping[str, Any] = {
+    "m": "r:+-0.1:3.2:6",
+    "train_pairs": 24,
+    "seen": 96,
+    "sweep_pairs": 24,
+    "dev_pairs": 16,
+    "prompts": 16,
+    "judged_r": (0.24, 0.48, 0.96, 1.92),
+    "judged_prompts": 8,
+    "calibration": 16,
+    "texts": 2,
+    "neutral": 8,
+}
+"""What ``--quick`` replaces."""
+FULL: Mapping[str, Any] = {"dev_pairs": 32, "calibration": 64}
+
+
+def study_plan(
+    models: Sequence[str],
+    datasets: Sequence[str] = (),
+    *,
+    seeds: int = 1,
+    quick: bool = False,
+    cells: Sequence[str] = (),
+    judges: Sequence[str] = (),
+    instructions: Mapping[str, str] | None = None,
+    max_new_tokens: int | None = None,
+    overrides: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> StudyPlan:
+    """The plan of a study.
+
+    Args:
+        models: as ``load_model`` takes them.
+        datasets: as ``load_dataset`` takes them; see the module where empty.
+        seeds: how many, from 0.
+        quick: a shorter study.
+        cells: ``FORM-OBJECTIVE``, ``vanilla`` or ``prompt``, or a YAML file of cells; see the module where empty.
+        judges: that replace the datasets' own.
+        instructions: sentences of the ``prompt`` baseline, by dataset.
+        max_new_tokens: longest answer; each dataset's own where None.
+        overrides: further settings of every recipe, ``key=value``.
+        settings: that replace those of the plan, by name.
+
+    Raises:
+        ConfigError: a cell, setting or grid that is unknown or impossible, or no dataset for a model.
+        DataError: no such dataset.
+    """
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds}: give at least 1")
+    names = list(datasets) or _usual_data(models)
+    found = tuple(planned_data(name, judges, instructions, max_new_tokens) for name in names)
+    _check_instructions(instructions or {}, [(data.name, data.label) for data in found])
+    values = {**(QUICK if quick else FULL), **(settings or {})}
+    plan = build(
+        StudyPlan,
+        {
+            "models": list(models),
+            "datasets": [asdict(data) for data in found],
+            "cells": [asdict(cell) for cell in _cells(cells)],
+            "seeds": list(range(seeds)),
+            "overrides": list(overrides),
+            "versions": versions(),
+            **values,
+        },
+        "the study",
+    )
+    parse_strengths(plan.m)
+    for model in plan.models:
+        if not plan.datasets_of(model):
+            raise ConfigError(f"no dataset is for {model}: testbed: models take testbed: datasets, others take others")
+    return plan
+
+
+def _check_instructions(given: Mapping[str, str], known: Sequence[tuple[str, str]]) -> None:
+    names = {name for both in known for name in both}
+    for name in given:
+        if name not in names:
+            raise ConfigError(f"--instruction {name}=...: no dataset is called so{nearest(name, tuple(names))}")
+
+
+def _usual_data(models: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    if any(model.startswith(TESTBED) for model in models):
+        found += TESTBED_DATA
+    if any(not model.startswith(TESTBED) for model in models):
+        found += [*(name for name in PAPER_DATA if _is_here(name)), "everyday"]
+    return found
+
+
+def _is_here(name: str) -> bool:
+    try:
+        for role in DATASETS[name].files:
+            locate(DATASETS[name], role, None)
+    except DataError:
+        return False
+    return True
+
+
+def _cells(given: Sequence[str]) -> list[StudyCell]:
+    if not given:
+        return [*map(_named, BASELINES), *_trained()]
+    cells: list[StudyCell] = []
+    for text in given:
+        if text.endswith((".yaml", ".yml")):
+            cells += read_cells(Path(text))
+        else:
+            cells.append(_named(text))
+    return sorted(cells, key=lambda cell: not cell.baseline)
+
+
+def _trained() -> list[StudyCell]:
+    return [
+        _cell(form, objective)
+        for form in TABLE_FORMS
+        for objective in TABLE_OBJECTIVES
+        if form in (OBJECTIVES[objective].forms or (form,))
+        and (FORMS[form].constant or not OBJECTIVES[objective].closed_form)
+    ]
+
+
+def read_cells(path: Path) -> list[StudyCell]:
+    """Cells of a YAML file: ``cells``, a list of ``form, objective``, and where wanted ``label`` and ``overrides``.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: unknown keys, forms or objectives.
+    """
+    content = read_yaml(path)
+    listed = content.get("cells")
+    if set(content) != {"cells"} or not isinstance(listed, list):
+        raise ConfigError(f"{path}: wanted one key, cells, with a list of cells")
+    found = []
+    for number, item in enumerate(listed):
+        cell = build(StudyCell, item, f"{path}, cells[{number}]")
+        plain = _cell(cell.form, cell.objective) if cell.form else _named(cell.objective)
+        known = {field.name: getattr(cell, field.name) for field in fields(StudyCell)}
+        found.append(StudyCell(**{**known, "seeded": plain.seeded}))
+    return found
+
+
+def _named(text: str) -> StudyCell:
+    if text in BASELINES:
+        return StudyCell("", text, seeded=False)
+    form, dash, objective = text.partition("-")
+    if not dash:
+        raise ConfigError(f"--cells {text}: write FORM-OBJECTIVE, e.g. vector-split, {' or '.join(BASELINES)}")
+    return _cell(form, objective)
+
+
+def _cell(form: str, objective: str) -> StudyCell:
+    FORMS[form]
+    return StudyCell(form, objective, seeded=not OBJECTIVES[objective].closed_form)

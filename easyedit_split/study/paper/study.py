@@ -1,0 +1,122 @@
+"""Run a study: keep its plan, make what is missing, and write its tables and figures.
+
+    plan.json -> runs, one item after the other -> tables/, figures/
+
+A folder that holds a study goes on with it. Models, datasets, cells and seeds may be added to a plan or taken from it;
+all other settings must be the same, since what is made depends on them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from ...files.journal import differing
+from ...files.reading import listed
+from ...model.load_options import LoadOptions
+from ...types import ConfigError
+from ..teller import Teller
+from .bench import write_json
+from .layout import PLAN
+from .plan import StudyPlan, runs_of
+from .readers import read_plan
+from .work import items_of, missing
+from .workers import Report, devices_for, make_here, make_in_processes
+
+MAY_CHANGE = ("models", "datasets", "cells", "seeds")
+Launcher = Callable[[Path, StudyPlan, LoadOptions, int | None, Report], None]
+
+
+def run_study(
+    folder: Path,
+    plan: StudyPlan,
+    loading: LoadOptions,
+    tell: Teller,
+    *,
+    workers: int | None = None,
+    launch: Launcher | None = None,
+) -> None:
+    """Make everything of a plan that a folder does not hold yet.
+
+    Args:
+        folder: the study's.
+        plan: what to make.
+        loading: how models are loaded.
+        tell: hears how far it is.
+        workers: processes; see ``workers.devices_for``.
+        launch: starts the processes; on this machine where None.
+
+    Raises:
+        ConfigError: the folder holds a study of other settings.
+    """
+    keep_plan(folder, plan)
+    todo = sum(len(missing(run)) for run in runs_of(folder, plan))
+    total = sum(len(items_of(run)) for run in runs_of(folder, plan))
+    done = total - todo
+    if todo < total:
+        tell.say(f"{done} of {total} items are there already")
+    if not todo:
+        return
+    with tell.bar("study") as advance:
+
+        def report(run: str, item: str) -> None:
+            nonlocal done
+            done += 1
+            advance(done, total, f"{run}: {item}")
+
+        (launch or launch_locally)(folder, plan, loading, workers, report)
+
+
+def launch_locally(folder: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None, report: Report) -> None:
+    """Make a study's missing runs on this machine, in one process a device.
+
+    Args:
+        folder: the study's.
+        plan: its plan.
+        loading: how models are loaded.
+        workers: processes; see ``workers.devices_for``.
+        report: hears of every item.
+    """
+    left = sum(bool(missing(run)) for run in runs_of(folder, plan))
+    devices = devices_for(loading, workers, left)
+    if len(devices) == 1:
+        make_here(folder, plan, devices[0], report)
+    else:
+        make_in_processes(folder, plan, devices, report)
+
+
+def keep_plan(folder: Path, plan: StudyPlan) -> None:
+    """Write a plan into its folder, unless a study of other settings is there.
+
+    Args:
+        folder: the study's.
+        plan: what to keep.
+
+    Raises:
+        ConfigError: it is, or something else is.
+    """
+    path = folder / PLAN
+    if path.is_file():
+        known = read_plan(folder)
+        others = differing(_fixed(known), _fixed(plan))
+        same = {data.label: data for data in known.datasets}
+        others += tuple(f"dataset {data.label}" for data in plan.datasets if same.get(data.label, data) != data)
+        named = {cell.name: cell for cell in known.cells}
+        others += tuple(f"cell {cell.name}" for cell in plan.cells if named.get(cell.name, cell) != cell)
+        if others:
+            raise ConfigError(
+                f"{folder} holds a study of other settings ({listed(others)}): repeat its command, or choose another "
+                "--out"
+            )
+    elif folder.exists() and (not folder.is_dir() or any(p.name[0] != "." for p in folder.iterdir())):
+        raise ConfigError(f"{folder} holds something that is not a study: choose another --out")
+    if not path.is_file() or read_plan(folder) != plan:
+        write_json(path, asdict(plan))
+
+
+def _fixed(plan: StudyPlan) -> dict[str, object]:
+    """The settings that a study keeps, as JSON has them."""
+    found: dict[str, object] = json.loads(json.dumps(asdict(plan)))
+    return {key: value for key, value in found.items() if key not in MAY_CHANGE}

@@ -1,0 +1,159 @@
+"""The work items of a study, in order, and the loop that makes those that are missing.
+
+    trained     train, sweep train, sweep dev, sweep test, fit, side effects, judge dev, choose, generate, judge, texts
+    baseline    sweep test, generate, judge
+
+An item is done when its file is there; each file appears whole. So a study that was stopped loses at most the item in
+hand, and goes on with the first that is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...steering.artifact import CONFIG_FILE
+from ...storage import clear_leftovers, recover, writing
+from .answering import generate_baseline, generate_run, texts_over_m
+from .bench import Bench
+from .choosing import choose_run, judge_dev
+from .fitting import fit_run
+from .judging import judge_run
+from .layout import BASELINE, SWEEP_SPLITS, SweepSplit
+from .plan import Run
+from .readers import read_chosen
+from .sweeping import side_effects, sweep_baseline, sweep_run
+from .training import train_run
+
+Make = Callable[[Bench, Run], None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One step of a run.
+
+    Attributes:
+        name: in messages and in the log.
+        make: makes its file.
+        files: any of which says that it is made.
+    """
+
+    name: str
+    make: Make
+    files: Callable[[Run], tuple[Path, ...]]
+
+    def made(self, run: Run) -> bool:
+        """Whether a run's file of this item is there.
+
+        Args:
+            run: which run.
+        """
+        return any(path.is_file() for path in self.files(run))
+
+
+def _fit(bench: Bench, run: Run) -> None:
+    fit_run(run)
+
+
+def _last_generated(run: Run) -> tuple[Path, ...]:
+    """The file that is written last: of the last m that could be chosen."""
+    if not run.paths.chosen.is_file():
+        return ()
+    names = [choice.name for choice in read_chosen(run.paths) if choice.m is not None]
+    return (run.paths.generated(names[-1]),)
+
+
+def _sweep(split: SweepSplit) -> WorkItem:
+    def make(bench: Bench, run: Run) -> None:
+        sweep_run(bench, run, split)
+
+    return WorkItem(f"sweep {split}", make, lambda run: (run.paths.sweep(split),))
+
+
+TRAINED = (
+    WorkItem("train", train_run, lambda run: (run.paths.artifact / CONFIG_FILE,)),
+    *map(_sweep, SWEEP_SPLITS),
+    WorkItem("fit", _fit, lambda run: (run.paths.fits,)),
+    WorkItem("side effects", side_effects, lambda run: (run.paths.collateral,)),
+    WorkItem("judge dev", judge_dev, lambda run: (run.paths.judged_dev,)),
+    WorkItem("choose", choose_run, lambda run: (run.paths.chosen,)),
+    WorkItem("generate", generate_run, _last_generated),
+    WorkItem("judge", judge_run, lambda run: (run.paths.judged,)),
+    WorkItem("texts", texts_over_m, lambda run: (run.paths.texts,)),
+)
+"""Items of a run that trains."""
+BASELINES = (
+    WorkItem("sweep test", sweep_baseline, lambda run: (run.paths.sweep("test"),)),
+    WorkItem("generate", generate_baseline, lambda run: (run.paths.generated(BASELINE),)),
+    WorkItem("judge", judge_run, lambda run: (run.paths.judged,)),
+)
+"""Items of a baseline."""
+
+
+def items_of(run: Run) -> tuple[WorkItem, ...]:
+    """The items of a run, in order.
+
+    Args:
+        run: which run.
+    """
+    return BASELINES if run.cell.baseline else TRAINED
+
+
+def missing(run: Run) -> tuple[WorkItem, ...]:
+    """The items of a run that are not made; none of a run whose training failed.
+
+    Args:
+        run: which run.
+    """
+    if run.paths.failed.is_file():
+        return ()
+    return tuple(item for item in items_of(run) if not item.made(run))
+
+
+def make_missing(bench: Bench, runs: list[Run], log: Path) -> Iterator[tuple[Run, WorkItem]]:
+    """Make what is missing of the runs of one model and dataset, one item after the other.
+
+    Args:
+        bench: of these runs.
+        runs: which runs.
+        log: to which times are appended.
+
+    Yields:
+        Each run and item, when it is made.
+    """
+    if not any(missing(run) for run in runs):
+        return
+    bench.claim()
+    for run in runs:
+        recover(run.paths.artifact)
+        for item in items_of(run):
+            if run.paths.failed.is_file():
+                break
+            _clear(item.files(run), made := item.made(run))
+            if made:
+                continue
+            started = time.monotonic()
+            item.make(bench, run)
+            _note(log, run, item, time.monotonic() - started)
+            yield run, item
+
+
+def _clear(files: tuple[Path, ...], made: bool) -> None:
+    """Remove what a killed run left beside its files: unfinished ones, and the journals of finished ones."""
+    for path in files:
+        clear_leftovers(path)
+        if made:
+            path.with_name(f".{path.name}.journal").unlink(missing_ok=True)
+
+
+def _note(log: Path, run: Run, item: WorkItem, seconds: float) -> None:
+    """Append a line to the log; it is no result, so nothing reads it to make one."""
+    facts = {"at": time.strftime("%Y-%m-%dT%H:%M:%S"), "run": run.name, "item": item.name, "seconds": round(seconds, 2)}
+    with writing(log), log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(facts) + "\n")
+
+
+__all__ = ["BASELINES", "TRAINED", "WorkItem", "items_of", "make_missing", "missing"]
