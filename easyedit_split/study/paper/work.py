@@ -25,7 +25,7 @@ from .judging import judge_run
 from .layout import BASELINE, SWEEP_SPLITS, SweepSplit
 from .plan import Run
 from .readers import read_chosen
-from .sweeping import side_effects, sweep_baseline, sweep_run
+from .sweeping import measure_side_effects, sweep_baseline, sweep_run
 from .training import train_run
 
 Make = Callable[[Bench, Run], None]
@@ -77,7 +77,7 @@ TRAINED = (
     WorkItem("train", train_run, lambda run: (run.paths.artifact / CONFIG_FILE,)),
     *map(_sweep, SWEEP_SPLITS),
     WorkItem("fit", _fit, lambda run: (run.paths.fits,)),
-    WorkItem("side effects", side_effects, lambda run: (run.paths.collateral,)),
+    WorkItem("side effects", measure_side_effects, lambda run: (run.paths.collateral,)),
     WorkItem("judge dev", judge_dev, lambda run: (run.paths.judged_dev,)),
     WorkItem("choose", choose_run, lambda run: (run.paths.chosen,)),
     WorkItem("generate", generate_run, _last_generated),

@@ -1,0 +1,73 @@
+"""Tables 2, 5 and 6 of a study: R2 of the curves on train, on test, and of the train curves on the test points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean
+
+from ...analysis.r2_tables import DATASETS
+from ...sweep_curves import KINDS
+from .entries import RowKey, StudyTable, TableEntry, ordered, published, row_key
+from .plan import StudyPlan, runs_of
+from .readers import read_failure, read_fits
+
+KINDS_OF_R2 = {
+    2: ("train", "train", "R2 of the curves fitted to the training pairs (Table 2)"),
+    5: ("test", "test", "R2 of the curves fitted to the test pairs (Table 5)"),
+    6: ("train", "test", "R2 on the test pairs of the curves fitted to the training pairs (Table 6)"),
+}
+"""Table: fitted on, measured on, title."""
+AVERAGE = "Avg"
+
+
+def r2_entries(folder: Path, plan: StudyPlan, number: int) -> StudyTable:
+    """One of the tables of R2.
+
+    Args:
+        folder: the study's.
+        plan: its plan.
+        number: 2, 5 or 6.
+    """
+    fitted_on, split, title = KINDS_OF_R2[number]
+    found: dict[tuple[RowKey, str], list[float]] = {}
+    notes: list[str] = []
+    for run in runs_of(folder, plan):
+        if run.paths.failed.is_file():
+            notes.append(f"{run.name}: not trained ({read_failure(run.paths).reason})")
+        if not run.paths.fits.is_file():
+            continue
+        for fit in read_fits(run.paths):
+            if (fit.fitted_on, fit.split) != (fitted_on, split):
+                continue
+            key = (row_key(run.model, run.cell), _column(fit.kind, run.dataset))
+            if fit.r2 is None:
+                notes.append(f"{run.name}: no {fit.kind} fit ({fit.problem})")
+            else:
+                found.setdefault(key, []).append(fit.r2)
+    labels = [data.label for data in plan.datasets]
+    rows = ordered((row for row, _ in found), plan.models)
+    columns = tuple(_column(kind, label) for kind in KINDS for label in (*labels, AVERAGE))
+    entries = {key: TableEntry(tuple(values), published(number, *key)) for key, values in found.items()}
+    entries |= _averages(entries, rows, labels, number)
+    return StudyTable(f"table{number}", title, columns, rows, entries, notes=tuple(notes))
+
+
+def _averages(
+    entries: dict[tuple[RowKey, str], TableEntry], rows: tuple[RowKey, ...], labels: list[str], number: int
+) -> dict[tuple[RowKey, str], TableEntry]:
+    """Means over the datasets that have a fit; of several seeds seed by seed, where all have as many."""
+    found: dict[tuple[RowKey, str], TableEntry] = {}
+    for row in rows:
+        for kind in KINDS:
+            parts = [entries[key].values for label in labels if (key := (row, _column(kind, label))) in entries]
+            if parts:
+                alike = len(set(map(len, parts))) == 1
+                seeds = [tuple(fmean(each) for each in zip(*parts, strict=True))] if alike else []
+                values = seeds[0] if seeds else (fmean(fmean(part) for part in parts),)
+                column = _column(kind, AVERAGE)
+                found[row, column] = TableEntry(values, published(number, row, column))
+    return found
+
+
+def _column(kind: str, label: str) -> str:
+    return f"{kind.title()} {DATASETS.get(label, label)}"

@@ -1,0 +1,260 @@
+"""A study makes every item once, goes on where it stopped with the same bytes, and refuses what is not its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from easyedit_split.model.load_options import LoadOptions
+from easyedit_split.study.paper.layout import STRENGTHS, SWEEP_SPLITS
+from easyedit_split.study.paper.plan import Run, StudyPlan, runs_of
+from easyedit_split.study.paper.r2_entries import r2_entries
+from easyedit_split.study.paper.readers import read_chosen, read_fits, read_judged, read_results, read_texts_over_m
+from easyedit_split.study.paper.study import make_study, run_study
+from easyedit_split.study.paper.work import items_of, missing
+from easyedit_split.study.paper.workers import RunQueue, devices_for
+from easyedit_split.sweep_table import read_sweep
+from easyedit_split.types import ConfigError
+
+from .tiny_study import ASKED, DIFF_MEAN, SPLIT, VANILLA, contents, tiny_plan, write_pairs
+
+ON_CPU = LoadOptions(device="cpu")
+
+
+class Silent:
+    def say(self, text: str) -> None: ...
+
+    @contextmanager
+    def bar(self, label: str) -> Iterator[Any]:
+        yield lambda done, total, note="": None
+
+
+def make(folder: Path, plan: StudyPlan, **settings: Any) -> None:
+    make_study(folder, plan, ON_CPU, Silent(), workers=1, **settings)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyPlan]:
+    here = tmp_path_factory.mktemp("study")
+    plan = tiny_plan(here)
+    run_study(here / "out", plan, ON_CPU, Silent(), workers=1)
+    return here / "out", plan
+
+
+Made = tuple[Path, StudyPlan]
+
+
+def run_named(made: Made, name: str) -> Run:
+    return next(run for run in runs_of(*made) if run.cell.name == name)
+
+
+def test_every_item_of_every_run_is_made(made: Made) -> None:
+    runs = list(runs_of(*made))
+    assert [run.cell.name for run in runs] == ["vanilla", "prompt", "vector-diff_mean", "lora-split"]
+    assert all(item.made(run) for run in runs for item in items_of(run))
+    assert not any(missing(run) for run in runs)
+
+
+def test_sweeps_hold_zero_and_one_and_dev_no_negative_m(made: Made) -> None:
+    run = run_named(made, "lora-split")
+    for split in SWEEP_SPLITS:
+        m = read_sweep(run.paths.sweep(split))["m1"].unique()
+        assert {0.0, 1.0} <= set(m)
+        assert (m.min() < 0) == (split != "dev")
+        assert set(read_sweep(run.paths.sweep(split))["split"]) == {split}
+
+
+def test_what_was_chosen_was_answered_and_judged(made: Made) -> None:
+    run = run_named(made, "lora-split")
+    chosen = {choice.name: choice for choice in read_chosen(run.paths)}
+    assert tuple(chosen) == STRENGTHS
+    assert chosen["published"].m == 1.0
+    judged = read_judged(run.paths.judged)
+    for name, choice in chosen.items():
+        rows = judged[judged["strength"] == name]
+        if choice.m is None:
+            assert not run.paths.generated(name).is_file()
+            assert rows.empty
+            continue
+        results = read_results(run.paths, name)
+        assert len(results) == len(rows) == 4
+        assert [row.pred[0] for row in results] == rows["text"].tolist()
+        assert {row.m for row in results} == {choice.m} == set(rows["m1"])
+
+
+def test_at_zero_texts_over_m_are_the_bare_models(made: Made) -> None:
+    run, vanilla = run_named(made, "lora-split"), run_named(made, "vanilla")
+    texts = read_texts_over_m(run.paths)
+    assert [row.m for row in texts] == sorted(row.m for row in texts)
+    bare = {row.input: row.pred[0] for row in read_results(vanilla.paths, "baseline")}
+    at_zero = [row for row in texts if row.m == 0]
+    assert at_zero
+    assert all(bare.get(row.prompt, row.text) == row.text for row in at_zero)
+
+
+def test_the_prompt_baseline_asks_with_the_instruction(made: Made) -> None:
+    plain, asked = (read_sweep(run_named(made, name).paths.sweep("test")) for name in ("vanilla", "prompt"))
+    assert (plain["T_p"] == asked["T_p"]).all()
+    assert not (plain["L_p"] == asked["L_p"]).any()
+
+
+def test_fits_are_of_train_test_and_of_train_on_test(made: Made) -> None:
+    found = {(fit.kind, fit.fitted_on, fit.split) for fit in read_fits(run_named(made, "lora-split").paths)}
+    splits = {("train", "train"), ("test", "test"), ("train", "test")}
+    assert found == {(kind, *both) for kind in ("preference", "utility") for both in splits}
+
+
+def test_tables_and_figures_are_written(made: Made) -> None:
+    names = {path.name for path in (made[0] / "tables").iterdir()} | {p.name for p in (made[0] / "figures").iterdir()}
+    assert {"table2.csv", "table3.md", "table5.tex", "table6.md", "iso-utility.csv", "iso-kl.md"} <= names
+    assert any(name.startswith("figure-r-") and name.endswith(".png") for name in names)
+
+
+def test_stopped_after_every_item_it_ends_in_the_same_bytes(made: Made, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    plan = replace(made[1], cells=(SPLIT,))
+    make(tmp_path / "whole", plan)
+
+    def stopping(folder: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None, report: Any) -> None:
+        from easyedit_split.study.paper.workers import make_here
+
+        def stop(run: str, item: str) -> None:
+            raise Stop
+
+        make_here(folder, plan, loading, stop)
+
+    stops = 0
+    while any(missing(run) for run in runs_of(tmp_path / "parts", plan)):
+        with pytest.raises(Stop):
+            make(tmp_path / "parts", plan, launch=stopping)
+        stops += 1
+    make(tmp_path / "parts", plan)
+    assert stops == sum(len(items_of(run)) for run in runs_of(tmp_path / "parts", plan))
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
+def test_cells_may_be_added_and_what_is_there_stays(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, (DIFF_MEAN,))
+    make(tmp_path / "out", plan)
+    before = contents(tmp_path / "out" / "runs")
+    make(tmp_path / "out", replace(plan, cells=(ASKED, DIFF_MEAN)))
+    after = contents(tmp_path / "out" / "runs")
+    assert before.items() < after.items()
+    with pytest.raises(ConfigError, match=r"other settings \(texts\)"):
+        make(tmp_path / "out", replace(plan, texts=2))
+    changed = replace(DIFF_MEAN, overrides=("tokens.score_end=false",))
+    with pytest.raises(ConfigError, match="cell vector-diff_mean"):
+        make(tmp_path / "out", replace(plan, cells=(changed,)))
+
+
+def test_other_pairs_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, (VANILLA, ASKED))
+    make(tmp_path / "out", replace(plan, cells=(VANILLA,)))
+    write_pairs(tmp_path / "pairs.jsonl", changed=True)
+    with pytest.raises(ConfigError, match=r"not what they were \(pairs\.train"):
+        make(tmp_path / "out", plan)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path, (VANILLA,))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine", "utf-8")
+    with pytest.raises(ConfigError, match="not a study"):
+        make(tmp_path / "out", plan)
+
+
+def test_a_run_that_diverges_says_why_and_the_others_go_on(tmp_path: Path) -> None:
+    wild = replace(SPLIT, label="wild", overrides=("train.lr=1e38", "train.unit=m"))
+    plan = tiny_plan(tmp_path, (wild, DIFF_MEAN))
+    make(tmp_path / "out", plan)
+    failed, fine = runs_of(tmp_path / "out", plan)
+    assert failed.paths.failed.is_file()
+    assert not missing(failed)
+    assert fine.paths.judged.is_file()
+    (note,) = r2_entries(tmp_path / "out", plan, 2).notes
+    assert "lora-wild" in note
+    assert "not trained" in note
+
+
+def test_a_process_stays_with_a_model_and_dataset(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path)
+    other = replace(plan.datasets[0], label="other")
+    runs = list(runs_of(tmp_path, replace(plan, datasets=(plan.datasets[0], other))))
+    queue = RunQueue(runs)
+    first = queue.next_for(None, [None, None])
+    assert first is not None
+    one = (first.model, first.dataset)
+    second = queue.next_for(None, [one, None])
+    assert second is not None
+    assert second.dataset != first.dataset
+    rest = [queue.next_for(one, [one, (second.model, second.dataset)]) for _ in range(len(queue))]
+    assert [run.dataset for run in rest if run] == ["pairs"] * 3 + ["other"] * 3
+    assert queue.next_for(one, [one]) is None
+
+
+def test_devices_follow_the_users_word() -> None:
+    assert devices_for(ON_CPU, 3, 10) == [ON_CPU] * 3
+    assert devices_for(ON_CPU, None, 1) == [ON_CPU]
+    assert devices_for(ON_CPU, 8, 2) == [ON_CPU] * 2
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.study.paper.test_study import ON_CPU, Silent
+from tests.study.paper.tiny_study import tiny_plan
+from easyedit_split.study.paper.study import make_study
+if __name__ == "__main__":
+    here = Path(sys.argv[1])
+    make_study(here / sys.argv[2], tiny_plan(here), ON_CPU, Silent(), workers=int(sys.argv[3]))
+"""
+
+
+def start(here: Path, name: str, workers: int) -> subprocess.Popen[bytes]:
+    root = Path(__file__).parents[3]
+    (here / "make.py").write_text(SCRIPT, "utf-8")
+    command = [sys.executable, str(here / "make.py"), str(here), name, str(workers)]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, cwd=here, start_new_session=True)
+
+
+@pytest.mark.long
+def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path)
+    started = time.monotonic()
+    make(tmp_path / "whole", plan)
+    length = time.monotonic() - started
+    rng, kills = random.Random(5), 0
+    while kills < 4:
+        process = start(tmp_path, "killed", 1)
+        try:
+            process.wait(timeout=4.0 + rng.random() * length)
+            break
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills
+    assert start(tmp_path, "killed", 1).wait() == 0
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.long
+def test_two_processes_make_the_same_bytes(tmp_path: Path) -> None:
+    plan = tiny_plan(tmp_path)
+    make(tmp_path / "one", plan)
+    assert start(tmp_path, "two", 2).wait() == 0
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
