@@ -9,11 +9,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-DISTRIBUTIONS = {"yaml": "pyyaml", "sklearn": "scikit-learn", "huggingface_hub": "huggingface-hub"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "huggingface_hub": "huggingface-hub",
+    "vl_convert": "vl-convert-python",
+}
 """Distributions that are not called as what they are imported by."""
 HOST = {"steer"}
 """EasyEdit2 itself, which the bridge finds in the user's clone."""
-OPTIONAL = {"scikit-learn", "gguf", "torchao", "openai"}
+OPTIONAL = {"scikit-learn", "gguf", "torchao", "openai", "vl-convert-python"}
 """Imported inside a function that says what to install where it is missing."""
 BY_OTHERS: dict[str, str] = {}
 """Declared, and not imported by name."""

@@ -20,8 +20,8 @@ from . import interrupts
 
 FOLDER = Path(__file__).with_name("commands")
 FIRST = (
-    *("demo", "steer", "chat", "pairs", "train", "sweep", "fit", "recommend", "plot", "apply", "judge", "inspect"),
-    *("paper", "export", "import", "activations", "doctor", "easyedit", "activate", "deactivate"),
+    *("demo", "steer", "chat", "pairs", "train", "sweep", "fit", "recommend", "plot", "apply", "judge"),
+    *("inspect", "paper", "report", "export", "import", "activations", "doctor", "easyedit", "activate", "deactivate"),
 )
 """Order of the help; a command that is not named here follows by name."""
 
