@@ -19,7 +19,7 @@ FINE = 160
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class PageSide:
     """Where one side of m = 0 of a fitted curve changes its regime; None where the sweep ends before.
 
     Attributes:
@@ -36,7 +36,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class PageFit:
     """A fitted curve of a run.
 
     Attributes:
@@ -48,7 +48,7 @@ class Fitted:
 
     values: tuple[float, ...] = ()
     r2: float | None = None
-    sides: Mapping[str, Side] = field(default_factory=dict)
+    sides: Mapping[str, PageSide] = field(default_factory=dict)
     problem: str = ""
 
 
@@ -74,7 +74,7 @@ class Curves:
     excluded: int
     r_per_m: float | None
     fine: tuple[float, ...] = ()
-    fits: Mapping[str, Fitted] = field(default_factory=dict)
+    fits: Mapping[str, PageFit] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,20 +202,20 @@ def curves_from(table: pd.DataFrame, source: str) -> Curves:
     )
 
 
-def _fits(item: SweepFit, fine: FloatArray) -> dict[str, Fitted]:
+def _fits(item: SweepFit, fine: FloatArray) -> dict[str, PageFit]:
     return {kind: _fitted(item.fit(kind), item.problem(kind), fine) for kind in KINDS}
 
 
-def _fitted(fit: CurveFit | None, problem: str | None, fine: FloatArray) -> Fitted:
+def _fitted(fit: CurveFit | None, problem: str | None, fine: FloatArray) -> PageFit:
     if fit is None:
-        return Fitted(problem=problem or "no fit was made")
+        return PageFit(problem=problem or "no fit was made")
     found = regions_of(fit)
     sides = {name: _side(side) for name, side in (("minus", found.minus), ("plus", found.plus)) if side is not None}
-    return Fitted(tuple(fit(fine).tolist()), fit.r2, sides)
+    return PageFit(tuple(fit(fine).tolist()), fit.r2, sides)
 
 
-def _side(side: SideRegions) -> Side:
-    return Side(side.linear_end, side.convergence_start, side.breakdown if side.breakdown_swept else None, side.end)
+def _side(side: SideRegions) -> PageSide:
+    return PageSide(side.linear_end, side.convergence_start, side.breakdown if side.breakdown_swept else None, side.end)
 
 
 def written_from(rows: Sequence[tuple[str, float, str, str]]) -> tuple[Written, ...]:
