@@ -15,12 +15,30 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.text import Text
 
-console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+_WIDE = 100_000
+"""Columns of a line that no terminal shows."""
+
+
+class WholeConsole(Console):
+    """A console whose lines are as long as what they say where no terminal shows them: in a pipe nothing is cut."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Columns and lines."""
+        known = super().size
+        return known if self.is_terminal else ConsoleDimensions(_WIDE, known.height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+console = WholeConsole(stderr=True, markup=False, emoji=False, highlight=False)
 """Messages and progress; results go to standard output."""
-out = Console(markup=False, emoji=False, highlight=False)
+out = WholeConsole(markup=False, emoji=False, highlight=False)
 EVERY = 30.0
 """Seconds between lines of progress where there is no terminal."""
 
@@ -31,13 +49,25 @@ def set_up_logging(verbose: bool = False) -> None:
     Args:
         verbose: also messages of level INFO.
     """
-    from rich.logging import RichHandler
+    handler: logging.Handler = _LogLines()
+    if console.is_terminal:
+        from rich.logging import RichHandler
 
-    handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
+        handler = RichHandler(console=console, show_time=False, show_path=False, show_level=True)
     logger = logging.getLogger("easyedit_split")
     logger.handlers = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
+
+
+class _LogLines(logging.Handler):
+    """Log messages where there is no terminal: a line each."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            console.print(f"{record.levelname:8} {self.format(record)}", soft_wrap=True)
+        except Exception:
+            self.handleError(record)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from rich.text import Text
 from ..datasets.base import PairTable, Split
 from ..datasets.load import default_split_of, load_dataset
 from ..model.load_options import LoadOptions
+from ..steering.artifact import Artifact
 from ..types import ConfigError
 from .console import console, say
 
@@ -73,6 +74,23 @@ def open_data(
     for note in table.notes:
         say(f"{table.name}: {note}", "dim")
     return table
+
+
+def check_artifact(artifact: Artifact, network: Any, tokenizer: Any, name: str, of_which: str = "") -> None:
+    """Raise unless an artifact fits a model; print what differs from its record.
+
+    Args:
+        artifact: from ``--intervention``.
+        network: the model.
+        tokenizer: its tokenizer.
+        name: ``--model``.
+        of_which: says which artifact it is, where there are several.
+
+    Raises:
+        ArtifactError: another architecture, a site that does not fit, or other weights.
+    """
+    for note in artifact.check_model(network, name=name, tokenizer=tokenizer):
+        say(f"the artifact's model{of_which} differs: {note}", "yellow")
 
 
 def open_model(name: str, loading: LoadOptions, sites: Sequence[str] = ()) -> tuple[Any, Any]:

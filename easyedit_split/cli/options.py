@@ -33,6 +33,10 @@ InterventionOption = Annotated[Path, typer.Option("--intervention", help="Folder
 InterventionsOption = Annotated[
     list[Path], typer.Option("--intervention", help="Folder that `train` wrote; repeat the option to apply several.")
 ]
+OtherWeightsOption = Annotated[
+    bool,
+    typer.Option("--other-weights", help="Steer a model of the recorded name though its weights are other ones."),
+]
 TrainSplitOption = Annotated[str | None, typer.Option("--split", help=f"train ({_DEFAULT}), dev or test.")]
 TestSplitOption = Annotated[str | None, typer.Option("--split", help=f"test ({_DEFAULT}), dev or train.")]
 SplitSeedOption = Annotated[int, typer.Option("--split-seed", help="Seed of the dataset's split.")]

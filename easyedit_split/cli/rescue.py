@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..storage import StorageError
@@ -29,10 +31,20 @@ def write_or_rescue(to: Path, write: Callable[[Path], object]) -> None:
             try:
                 write(place)
             except (SteeringError, OSError):
+                _remove(place)
                 continue
             say(f"the result is safe in {place}", "yellow")
             raise StorageError(f"{to}: {error}" if isinstance(error, OSError) else str(error)) from error
         raise
+
+
+def _remove(place: Path) -> None:
+    """Remove what a failed attempt left at a place that was free."""
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            place.unlink(missing_ok=True)
 
 
 def places_for(to: Path) -> Iterator[Path]:

@@ -19,6 +19,7 @@ from ..steering.steering_part import shared_tokens
 from ..steering.strength_grid import StrengthGrid, parse_strengths
 from ..types import ConfigError
 from .console import say
+from .inputs import check_artifact
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ class NamedIntervention:
         return self.artifact.unit.r_per_m if self.artifact.unit else None
 
 
-def read_several(folders: Sequence[Path], concept: str | None) -> tuple[NamedIntervention, ...]:
+def read_several(
+    folders: Sequence[Path], concept: str | None, other_weights: bool = False
+) -> tuple[NamedIntervention, ...]:
     """Read the interventions of a command line.
 
     Args:
         folders: ``--intervention``, as often as it was given.
         concept: ``--concept``; of several interventions it is for those that hold several concepts.
+        other_weights: ``--other-weights``.
 
     Raises:
         ConfigError: no such concept, one named twice, or interventions that write prompts differently.
@@ -61,7 +65,7 @@ def read_several(folders: Sequence[Path], concept: str | None) -> tuple[NamedInt
         raise ConfigError("--intervention names one folder twice: name it once, at the sum of both m")
     found = []
     for folder in folders:
-        artifact = Artifact.from_pretrained(folder)
+        artifact = Artifact.from_pretrained(folder, other_weights=other_weights)
         wanted = concept if len(folders) == 1 or len(artifact.concepts) > 1 else None
         found.append(NamedIntervention(artifact, concept_of(artifact, wanted), folder))
     shared_tokens([one.artifact.tokens for one in found], [str(one.folder) for one in found])
@@ -87,12 +91,11 @@ def check_models(chosen: Sequence[NamedIntervention], network: Any, tokenizer: A
         name: ``--model``.
 
     Raises:
-        ArtifactError: another architecture, or a site that does not fit.
+        ArtifactError: another architecture, a site that does not fit, or other weights.
     """
     for one in chosen:
         of_which = f" of {one.folder}" if len(chosen) > 1 else ""
-        for note in one.artifact.check_model(network, name=name, tokenizer=tokenizer):
-            say(f"the artifact's model{of_which} differs: {note}", "yellow")
+        check_artifact(one.artifact, network, tokenizer, name, of_which)
 
 
 def identity_of(chosen: Sequence[NamedIntervention]) -> Mapping[str, Any]:

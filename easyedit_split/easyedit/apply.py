@@ -63,6 +63,7 @@ def apply_to_host_model(hparams: Any, wrapper: Any = None, vectors: Mapping[str,
         wrapper = load_wrapper(hparams)
         _require_hugging_face(wrapper, hparams)
     if artifact is not None:
+        artifact.other_weights = artifact.other_weights or settings.other_weights
         for note in artifact.check_model(wrapper.model, tokenizer=wrapper.tokenizer):
             logger.warning("the vectors' model differs: %s", note)
         _warn_of_prompts(artifact.tokens, tokens_of(wrapper))

@@ -24,6 +24,7 @@ from .. import log_odds
 from ..api import progress_bar
 from ..config import TokenConfig, build
 from ..files.journal import Journal
+from ..model.describe import recorded_name
 from ..storage import write_whole
 from ..sweep_curves import mean_curve
 from ..sweep_table import COLUMNS, write_table
@@ -206,7 +207,7 @@ class LogOddsEvaluator:
         L_p, L_n = log_odds.losses(scores, self.normalize)
         values: dict[str, Any] = dict.fromkeys(COLUMNS, "")
         values |= {
-            "model": str(getattr(self.wrapper, "model_name_or_path", "")),
+            "model": recorded_name(str(getattr(self.wrapper, "model_name_or_path", ""))),
             "dataset": dataset_name,
             "split": self.split,
             "concept": [pair.pair.concept or "" for pair in encoded],

@@ -225,6 +225,7 @@ class ApplyFields(LoadFields):
         intervention_method: EasyEdit2's ``form``.
         placement: checked against what was saved.
         skip_prefix: replaces what was saved; that where None.
+        other_weights: steer a model of the recorded name though its weights are other ones.
     """
 
     alg_name: str = ""
@@ -236,6 +237,7 @@ class ApplyFields(LoadFields):
     intervention_method: Any = None
     placement: Any = None
     skip_prefix: Any = None
+    other_weights: Any = None
 
 
 def plain_python(value: Value) -> Value:

@@ -15,9 +15,11 @@ from ..config import TokenConfig
 from ..datasets.base import pairs_hash
 from ..files.journal import Journal
 from ..model.context import context_of
+from ..model.describe import recorded_name
+from ..model.digests import model_digests, versions
 from ..text.conversation import in_front
 from ..text.encode_pairs import EncodedPair, encode_pairs
-from ..text.prompt_tokens import Template
+from ..text.prompt_tokens import Template, tokenizer_hash
 from ..types import BadRowError, Pair, Scores
 from .host.wrappers import layers_of
 from .live import live_on
@@ -51,8 +53,11 @@ class WrapperLosses:
     def fingerprint(self) -> dict[str, Any]:
         """Everything the losses depend on: model, what is applied to it, pairs and tokens."""
         return {
-            "model": str(getattr(self.wrapper, "model_name_or_path", "")),
+            "model": recorded_name(str(getattr(self.wrapper, "model_name_or_path", ""))),
             "dtype": str(next(self.wrapper.model.parameters()).dtype),
+            **model_digests(self.wrapper.model),
+            "tokenizer": tokenizer_hash(self.wrapper.tokenizer),
+            "versions": versions(),
             "methods": list(applied_methods(self.wrapper)),
             "applied": _digest(self.wrapper),
             "pairs": pairs_hash(self.pairs),

@@ -71,6 +71,7 @@ class ApplySettings:
         form: checked against what was saved.
         placement: checked against what was saved.
         skip_prefix: replaces what was saved; that where None.
+        other_weights: steer a model of the recorded name though its weights are other ones.
     """
 
     layers: tuple[int, ...]
@@ -81,6 +82,7 @@ class ApplySettings:
     form: str | None = None
     placement: Placement | None = None
     skip_prefix: bool | None = None
+    other_weights: bool = False
 
     def __post_init__(self) -> None:
         require(len(self.layers) > 0, "layers is empty, name at least one block, e.g. layers: [20]")
@@ -150,7 +152,7 @@ def apply_settings(hparams: Any, where: str) -> ApplySettings:
     for key in ("layers", "multipliers"):
         require(key in values, f"{where}: {key} missing, e.g. layers: [20] and multipliers: [1.0]")
     mapping = {"load_dir": values.get("steer_vector_load_dir")}
-    names = ("layers", "multipliers", "concept_id", "form", "placement", "skip_prefix")
+    names = ("layers", "multipliers", "concept_id", "form", "placement", "skip_prefix", "other_weights")
     mapping |= {key: values[key] for key in names if key in values}
     if mapping["multipliers"] in (RECOMMENDED, [RECOMMENDED]):
         mapping |= {"multipliers": (), "recommended": True}

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 from torch import nn
 
 from ..config import require
+from ..files.reading import cut
 from ..model.load import load_model
 from ..model.load_options import LoadOptions
 from ..registry import Registry
@@ -78,6 +79,7 @@ class ModelAtHand:
         tokenizer: the model's own, where the model itself is given.
         why: what to say where there is none.
         loading: how a model that is named is loaded.
+        advice: what to say where the model that is named cannot be loaded; the loader's reason alone where empty.
 
     Raises:
         ConfigError: options of loading for a model that is given.
@@ -89,7 +91,9 @@ class ModelAtHand:
         tokenizer: Any = None,
         why: str = "name a model",
         loading: LoadOptions | None = None,
+        advice: str = "",
     ) -> None:
+        self._advice = advice
         self._given = model
         self._tokenizer = tokenizer
         self._why = why
@@ -105,7 +109,12 @@ class ModelAtHand:
             return self._given, self._tokenizer
         if not self._given:
             raise ConfigError(self._why)
-        return load_model(self._given, **dataclasses.asdict(self._loading))
+        try:
+            return load_model(self._given, **dataclasses.asdict(self._loading))
+        except ConfigError as error:
+            if not self._advice:
+                raise
+            raise ConfigError(f"{self._advice} ({cut(str(error), 150)})") from error
 
     @property
     def was_loaded(self) -> bool:

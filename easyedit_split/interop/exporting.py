@@ -20,7 +20,7 @@ from torch import nn
 
 from .. import __version__
 from ..config import build, require
-from ..files.reading import parse_json, read_bounded
+from ..files.reading import cut, parse_json, read_bounded
 from ..model.describe import adapters_of
 from ..model.load_options import LoadOptions
 from ..steering.artifact import Artifact
@@ -113,7 +113,8 @@ def _model_at_hand(
     if named and chosen.revision is None and record.get("revision"):
         chosen = dataclasses.replace(chosen, revision=str(record["revision"]))
     why = "the artifact does not say which model it is for: name one"
-    return ModelAtHand(model or recorded, tokenizer, why, chosen)
+    own = f"the artifact's model, {cut(str(recorded), 60)}, cannot be loaded here: name it with --model"
+    return ModelAtHand(model or recorded, tokenizer, why, chosen, "" if model else own)
 
 
 def _say_of_the_model(outgoing: Outgoing) -> None:

@@ -7,7 +7,9 @@ its kind, its name and a hash over its parameters, so that another adapter of th
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +23,21 @@ def name_of(model: nn.Module, given: str | None = None) -> str:
         model: a Hugging Face causal LM.
         given: the caller's own name for it.
     """
-    return given or str(getattr(model.config, "_name_or_path", None) or "")
+    return recorded_name(given or str(getattr(model.config, "_name_or_path", None) or ""))
+
+
+def recorded_name(name: str) -> str:
+    """A model's name as records, tables and exported files keep it: the id on the hub, of a local folder or file its
+    own name without the folders that it stands in.
+
+    Args:
+        name: an id, a short name or a path.
+    """
+    path = Path(name)
+    local = path.is_absolute() or path.parts[:1] == ("..",) or name.startswith(("./", "~")) or os.path.lexists(name)
+    if not name or not local:
+        return name
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[str, Any]:
@@ -29,13 +45,13 @@ def describe(model: nn.Module, name: str, revision: str | None = None) -> dict[s
 
     Args:
         model: a Hugging Face causal LM.
-        name: its id; ``name_of`` finds it where the caller knows none.
+        name: its id or path; ``name_of`` finds it where the caller knows none.
         revision: what was asked for; a commit that the model itself knows comes first.
     """
     config: Any = model.config
     text = config.get_text_config()
     return {
-        "id": name,
+        "id": recorded_name(name),
         "revision": getattr(config, "_commit_hash", None) or revision,
         "model_type": config.model_type,
         "hidden_size": int(text.hidden_size),

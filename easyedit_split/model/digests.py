@@ -75,7 +75,8 @@ def model_digests(model: nn.Module) -> dict[str, str]:
     """Digests of a model's weights, configuration and generation settings.
 
     Args:
-        model: a Hugging Face causal LM; offloaded weights count by name and shape.
+        model: a Hugging Face causal LM; of one whose weights are not all at hand (offloaded, or in parts on several
+            devices' processes) that digest is empty: it is not known.
     """
     return {
         "weights": _weights(model),
@@ -85,6 +86,8 @@ def model_digests(model: nn.Module) -> dict[str, str]:
 
 
 def _weights(model: nn.Module) -> str:
+    if any(parameter.is_meta or _is_part(parameter) for parameter in model.parameters()):
+        return ""
     tensors = [*model.named_parameters(), *model.named_buffers()]
     state = tuple((name, id(tensor), tensor.data_ptr(), _version(tensor)) for name, tensor in tensors)
     known = _known.get(model)
@@ -92,6 +95,11 @@ def _weights(model: nn.Module) -> str:
         known = state, weights_digest(model.named_parameters())
         _known[model] = known
     return known[1]
+
+
+def _is_part(parameter: Tensor) -> bool:
+    """Whether this process holds a part of a parameter alone: of a DTensor, or under DeepSpeed's ZeRO-3."""
+    return hasattr(parameter, "device_mesh") or hasattr(parameter, "ds_id")
 
 
 def _version(tensor: Tensor) -> int:

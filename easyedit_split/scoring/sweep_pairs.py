@@ -127,7 +127,13 @@ def with_max_length(artifact: Artifact, max_length: int | None) -> Artifact:
         return artifact
     tokens = dataclasses.asdict(dataclasses.replace(artifact.tokens, max_length=max_length))
     run = {**artifact.record.get("run", {}), "tokens": tokens}
-    return Artifact(artifact.interventions, {**artifact.record, "run": run}, artifact.history, artifact.chosen)
+    return Artifact(
+        artifact.interventions,
+        {**artifact.record, "run": run},
+        artifact.history,
+        artifact.chosen,
+        artifact.other_weights,
+    )
 
 
 def known_unit(model: nn.Module, tokenizer: Any, pairs: PairsLike, artifact: Artifact) -> NaturalUnit:

@@ -38,7 +38,7 @@ from .artifact_files import (
     require_finite,
     write_files,
 )
-from .artifact_model import differences, require_architecture, require_sites
+from .artifact_model import differences, require_fit
 from .artifact_record import check_record, require_digest, require_room
 from .chosen_m import ChosenM
 from .concept_folders import concept_folders, together
@@ -58,6 +58,10 @@ class Artifact:
         record: provenance, plain JSON values: ``model``, ``objective``, ``train``, ``tokens``, ``data``, ...
         history: training history by concept, lists of plain mappings.
         chosen: the m that was chosen for a concept, with its evidence; may lack any of them.
+        other_weights: whether it may steer a model of the recorded name that has other weights.
+
+    Attributes:
+        said: differences of models that the user has been told of.
 
     Raises:
         ConfigError: no interventions, of different configurations, or an m for a concept that is not there.
@@ -69,6 +73,7 @@ class Artifact:
         record: Mapping[str, Any] | None = None,
         history: Mapping[str, list[dict[str, Any]]] | None = None,
         chosen: Mapping[str, ChosenM] | None = None,
+        other_weights: bool = False,
     ) -> None:
         if not interventions:
             raise ConfigError("an artifact needs at least one intervention")
@@ -80,6 +85,7 @@ class Artifact:
         self.record = dict(record or {})
         self.history = dict(history or {})
         self.chosen = dict(chosen or {})
+        self.other_weights, self.said = other_weights, set[str]()
         for concept in self.chosen:
             require(
                 concept in self.interventions, f"an m is chosen for {shown(concept)}{nearest(concept, self.concepts)}"
@@ -161,7 +167,7 @@ class Artifact:
             ConfigError: m is not finite, or no such concept.
         """
         chosen = {**self.chosen, self.resolve(concept): ChosenM.of(m, evidence)}
-        return Artifact(self.interventions, self.record, self.history, chosen)
+        return Artifact(self.interventions, self.record, self.history, chosen, self.other_weights)
 
     def only(self) -> Intervention:
         """The one intervention of a single-concept artifact.
@@ -231,11 +237,12 @@ class Artifact:
         return folder
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Artifact:
+    def from_pretrained(cls, folder: str | Path, *, other_weights: bool = False) -> Artifact:
         """Read an artifact from a folder.
 
         Args:
             folder: what ``save_pretrained`` wrote, or ``user/name`` on the Hugging Face hub.
+            other_weights: whether it may steer a model of the recorded name that has other weights.
 
         Raises:
             ArtifactError: a file is missing, damaged or of a newer format, or its digest, names, shapes or values are
@@ -243,14 +250,14 @@ class Artifact:
         """
         folder = folder_of(folder)
         if many := concept_folders(folder):
-            return cls(*together([cls.from_pretrained(one) for one in many], UNIT_KEY))
+            return cls(*together([cls.from_pretrained(one) for one in many], UNIT_KEY), other_weights)
         stored = read_config(folder)
         tensors = read_tensors(folder / TENSOR_FILE)
         require_digest(folder, stored, tensors)
-        return cls._rebuild(folder, stored, tensors)
+        return cls._rebuild(folder, stored, tensors, other_weights)
 
     @classmethod
-    def _rebuild(cls, folder: Path, stored: dict[str, Any], tensors: dict[str, Tensor]) -> Artifact:
+    def _rebuild(cls, folder: Path, stored: dict[str, Any], tensors: dict[str, Tensor], other: bool) -> Artifact:
         names = {f.name for f in dataclasses.fields(InterventionConfig)}
         try:
             config = build(InterventionConfig, {key: stored[key] for key in names if key in stored}, "configuration")
@@ -260,7 +267,7 @@ class Artifact:
             require_room(folder / TENSOR_FILE, config, shapes, concepts, tensors)
             interventions = {c: Intervention(config, shapes) for c in concepts}
             chosen = {c: build(ChosenM, m, f"chosen_m {shown(c)}") for c, m in stored.get("chosen_m", {}).items()}
-            artifact = cls(interventions, stored["record"], read_history(folder), chosen)
+            artifact = cls(interventions, stored["record"], read_history(folder), chosen, other)
             known = tuple(artifact.to_dict())
             for key in stored:
                 require(key in known, f"unknown key {shown(key)}{nearest(key, known)}")
@@ -272,12 +279,7 @@ class Artifact:
         return artifact
 
     def check_model(
-        self,
-        model: nn.Module,
-        *,
-        name: str | None = None,
-        revision: str | None = None,
-        tokenizer: Any = None,
+        self, model: nn.Module, *, name: str | None = None, revision: str | None = None, tokenizer: Any = None
     ) -> tuple[str, ...]:
         """Raise unless the model has every site with the stored widths; return other differences from the record.
 
@@ -288,11 +290,10 @@ class Artifact:
             tokenizer: compared too where it is given.
 
         Raises:
-            ArtifactError: another architecture, or a site that does not fit.
+            ArtifactError: another architecture, a site that does not fit, or other weights under the recorded name.
         """
         found = describe(model, name_of(model, name), revision)
-        require_architecture(self.record.get("model", {}), found)
-        require_sites(model, self._shapes(), self.config.placement)
+        require_fit(self.record, found, model, self._shapes(), self.config.placement, self.other_weights)
         return differences(self.record, found, tokenizer, model)
 
 

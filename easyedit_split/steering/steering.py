@@ -86,18 +86,21 @@ class Steering:
         return made
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, m: FixedM | None = None, concept: str | None = None) -> Steering:
+    def from_pretrained(
+        cls, folder: str | Path, m: FixedM | None = None, concept: str | None = None, *, other_weights: bool = False
+    ) -> Steering:
         """Read a saved steering or artifact.
 
         Args:
             folder: as ``save_pretrained`` or ``easyedit-split train --out`` wrote it.
             m: as in the class.
             concept: as in the class.
+            other_weights: whether it may steer a model of the recorded name that has other weights.
 
         Raises:
             ArtifactError: it is damaged, or no artifact.
         """
-        return cls(Artifact.from_pretrained(folder), m, concept)
+        return cls(Artifact.from_pretrained(folder, other_weights=other_weights), m, concept)
 
     @property
     def artifact(self) -> Artifact:
@@ -183,7 +186,7 @@ class Steering:
             A ``Steered``, whose ``report()`` says what was done where.
 
         Raises:
-            ArtifactError: another architecture than it was made for.
+            ArtifactError: another architecture than it was made for, or other weights under the recorded name.
             ConfigError: an artifact of several concepts and none was chosen; otherwise as in ``attach``.
         """
         with ExitStack() as stack:
@@ -202,11 +205,13 @@ class Steering:
             tokenizer: compared too where it is given.
 
         Raises:
-            ArtifactError: another architecture, or a site that does not fit.
+            ArtifactError: another architecture, a site that does not fit, or other weights under the recorded name.
         """
         for part in self.parts:
             for note in part.artifact.check_model(model, tokenizer=tokenizer):
-                logger.warning("the artifact's model differs: %s", note)
+                if note not in part.artifact.said:  # a loop need not hear it at every turn
+                    part.artifact.said.add(note)
+                    logger.warning("the artifact's model differs: %s", note)
 
     def save_pretrained(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the artifact, with the m that the user chose; a default m is not written.

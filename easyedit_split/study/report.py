@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import pandas as pd
 from ..analysis import Collateral
 from ..analysis.choose_m.evidence import Evidence
 from ..analysis.figures.plots import Drawn, plot_sweep, save_figure
+from ..model.describe import recorded_name
 from ..scoring.collateral import collateral_means
 from ..steering.steering import Steering
 from ..storage import write_whole
@@ -110,13 +112,14 @@ def usage(result: SteerResult, folder: Path) -> tuple[str, str]:
 
 
 def report(result: SteerResult, folder: Path) -> str:
-    """The report of a run as Markdown.
+    """The report of a run as Markdown; it may be passed on, so it names files and not the folders that they stand in.
 
     Args:
         result: of ``steer``.
         folder: where the artifact lies, for the lines that use it.
     """
-    best, python_and_command = result.best, usage(result, folder)
+    result = replace(result, model=recorded_name(result.model))
+    best, python_and_command = result.best, usage(result, Path(folder.name) if folder.is_absolute() else folder)
     parts = [
         f"# {_title(result)}",
         f"{best.run.form} x {best.run.objective} at layer {', '.join(map(str, best.run.layers))}, trained on "
@@ -139,7 +142,7 @@ def report(result: SteerResult, folder: Path) -> str:
 
 
 def _title(result: SteerResult) -> str:
-    return f"{result.model}, steered by {result.data.training.name}"
+    return f"{recorded_name(result.model)}, steered by {result.data.training.name}"
 
 
 def verdict(best: Trained) -> str:

@@ -50,12 +50,15 @@ def no_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line in this process; returns (code, standard output, standard error)."""
+    """Run a command line in this process; returns (code, standard output, standard error).
 
-    def call(*args: object, width: int = 300) -> tuple[int, str, str]:
+    With ``width`` standard output is a terminal of so many columns, else a pipe.
+    """
+
+    def call(*args: object, width: int | None = None) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["easyedit-split", *map(str, args)])
-        monkeypatch.setattr(common.console, "_width", width)
         monkeypatch.setattr(common.out, "_width", width)
+        monkeypatch.setattr(common.out, "_force_terminal", None if width is None else True)
         code: Any = 0
         try:
             cli.main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import typer
 
 from easyedit_split.cli import main as cli
+from easyedit_split.cli.console import set_up_logging
 from easyedit_split.cli.lazy import COMMANDS
 from easyedit_split.easyedit import commands as bridge
 from easyedit_split.easyedit.host import startup
@@ -204,3 +206,18 @@ def test_activate_and_deactivate_and_doctors_word_on_them(
     assert "is removed" in run("deactivate")[1]
     assert not (tmp_path / "hook.pth").exists()
     assert "was not activated" in run("deactivate")[1]
+
+
+def test_in_a_pipe_nothing_is_cut_and_on_a_terminal_the_digest_is_whole(run: Run, artifact: Path) -> None:
+    digest = Artifact.from_pretrained(artifact).digest()
+    assert digest in run("inspect", artifact)[1]
+    narrow = run("inspect", artifact, width=40)[1]
+    assert digest not in narrow, "control: it does not fit a line"
+    assert digest in "".join(narrow.split()).replace("concept", " concept")
+
+
+def test_a_log_line_in_a_pipe_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging()
+    text = "a long line, " * 30 + "[/b] :smile:"
+    logging.getLogger("easyedit_split.anything").warning(text)
+    assert capsys.readouterr().err == f"WARNING  {text}\n"

@@ -92,7 +92,7 @@ def test_a_file_with_other_splits_alone_is_not_used_whole(
 def test_dropped_rows_are_named_once_counted_and_recorded(run: Run, model: Path, tmp_path: Path) -> None:
     same, long = {**ROWS[0], "negative": ROWS[0]["positive"]}, {**ROWS[1], "prompt": "a " * 900}
     file = write_rows(tmp_path / "bad.jsonl", [*ROWS, same, long])
-    code, _, err = run(*train_line(model, file, tmp_path / "x", "--drop-bad"), width=1000)
+    code, _, err = run(*train_line(model, file, tmp_path / "x", "--drop-bad"))
     assert code == 0, err
     record = data_record(tmp_path / "x")
     assert record["pairs"] == 6

@@ -22,7 +22,7 @@ from ..console import bar, out, say_written
 from ..fingerprint import model_identity
 from ..inputs import open_model
 from ..loading import DEFAULTS, loads_model
-from ..options import InterventionsOption, ModelOption, OverwriteOption
+from ..options import InterventionsOption, ModelOption, OtherWeightsOption, OverwriteOption
 from ..output_paths import check_file
 from ..prompts import read_prompts
 from ..resuming import resumable
@@ -58,6 +58,7 @@ def command(  # noqa: DOC101, DOC103
     top_p: Annotated[float, typer.Option(help="Top-p of nucleus sampling, with --sample.")] = 1.0,
     num_beams: Annotated[int, typer.Option(help="Beam search where above 1.")] = 1,
     seed: Annotated[int, typer.Option(help="Random seed, with --sample.")] = 0,
+    other_weights: OtherWeightsOption = False,
     loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -68,7 +69,7 @@ def command(  # noqa: DOC101, DOC103
     config = GenerateConfig(max_new_tokens, batch_size, sample, temperature, top_p, num_beams, seed)
     if to is not None:
         check_file(to, overwrite)
-    chosen = read_several(intervention, concept)
+    chosen = read_several(intervention, concept, other_weights)
     points: list[Strengths] = [0.0, *(value for value in strengths(m, chosen) if is_steered(value))]
     network, tokenizer = open_model(model, loading)
     check_models(chosen, network, tokenizer, model)

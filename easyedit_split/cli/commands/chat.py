@@ -19,7 +19,7 @@ from ...types import ConfigError, DataError
 from ..console import console, out, say
 from ..inputs import open_model
 from ..loading import DEFAULTS, loads_model
-from ..options import InterventionsOption, ModelOption
+from ..options import InterventionsOption, ModelOption, OtherWeightsOption
 from ..several import NamedIntervention, check_models, read_several, tokens_of_all
 
 EPILOG = "Example: easyedit-split chat --model smollm2 --intervention cheerful/artifact"
@@ -150,10 +150,11 @@ def command(  # noqa: DOC101, DOC103
     concept: Annotated[str | None, typer.Option(help="Concept to use, of an artifact with several.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 80,
     bare: Annotated[bool, typer.Option("--bare", help="Also show the unsteered answer.")] = False,
+    other_weights: OtherWeightsOption = False,
     loading: LoadOptions = DEFAULTS,
 ) -> None:
     """Chat with a steered model; /help lists the commands that change the settings."""
-    chosen = read_several(intervention, concept)
+    chosen = read_several(intervention, concept, other_weights)
     units = tuple(one.r_per_m for one in chosen)
     per_m = units if len(chosen) > 1 else units[0]
     strength = parse_session_m(" ".join(m), per_m, "--m") if m else stored(chosen)

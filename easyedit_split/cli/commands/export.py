@@ -11,11 +11,12 @@ import typer
 from ...interop.base import FORMATS
 from ...interop.exporting import export_artifact
 from ...model.load_options import LoadOptions
+from ...steering.artifact import Artifact
 from ...types import ConfigError, Factors
 from ..console import console, say, say_written
 from ..formats import FORMAT_OUT_HELP, format_name, quiet_loading
 from ..loading import DEFAULTS, loads_model
-from ..options import MODEL_HELP, OverwriteOption
+from ..options import MODEL_HELP, OtherWeightsOption, OverwriteOption
 from ..output_paths import hold
 
 EPILOG = "Example: easyedit-split export power-lora --to peft --m 1.5 --out power-adapter"
@@ -40,6 +41,7 @@ def command(  # noqa: DOC101, DOC103
         bool, typer.Option("--add-bias", help="merged: switch biases on where the architecture can (Llama).")
     ] = False,
     shard_size: Annotated[str | None, typer.Option(help="merged: largest file of weights, e.g. 2GB.")] = None,
+    other_weights: OtherWeightsOption = False,
     loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -51,7 +53,7 @@ def command(  # noqa: DOC101, DOC103
         loading, dtype = dataclasses.replace(loading, dtype=None), loading.dtype
     with console.status("exporting"):
         done = export_artifact(
-            folder,
+            Artifact.from_pretrained(folder, other_weights=other_weights),
             name,
             place,
             m=m_of_options(m, m1, m2),

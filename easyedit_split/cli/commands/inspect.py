@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from ...config import require
 from ...model.hooks import device_of
@@ -22,8 +22,8 @@ from ...steering.report import parameter_norm
 from ...text.batching import Row, collate
 from ...text.prompt_tokens import Template
 from ...types import ArtifactError
-from ..console import out, say
-from ..inputs import open_model
+from ..console import out
+from ..inputs import check_artifact, open_model
 from ..loading import DEFAULTS, loads_model
 from ..options import MODEL_HELP
 
@@ -42,14 +42,13 @@ def command(  # noqa: DOC101, DOC103
     """Show an intervention; with --model apply it once and report modules, tokens and relative size of the change."""
     require(bool(prompt.strip()), "--prompt is empty: give it a text")
     require(m is None or math.isfinite(m), f"--m is {m}, must be finite")
-    artifact = Artifact.from_pretrained(folder)
+    artifact = Artifact.from_pretrained(folder, other_weights=True)
     losses = {concept: last_loss(artifact, concept, folder / HISTORY_FILE) for concept in artifact.concepts}
     print_artifact(artifact, losses)
     if model is None:
         return
     network, tokenizer = open_model(model, loading)
-    for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
-        say(f"the artifact's model differs: {note}", "yellow")
+    check_artifact(artifact, network, tokenizer, model)
     template = Template(tokenizer, artifact.tokens)
     shown = Table("concept", "site", "module changed", "tokens steered", "mean |dh|/|h|", box=None)
     shown.title = "one prompt, at the stored m" if m is None else f"one prompt at m = {m:g}"
@@ -129,7 +128,7 @@ def print_artifact(artifact: Artifact, losses: Mapping[str, str]) -> None:
         "versions": ", ".join(f"{k} {v}" for k, v in record.get("versions", {}).items()),
         "digest": artifact.digest(),
     }
-    shown = Table(box=None, show_header=False)
+    shown = Table("", Column(overflow="fold"), box=None, show_header=False)
     for key, value in rows.items():
         shown.add_row(key, value)
     out.print(shown)

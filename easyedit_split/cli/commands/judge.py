@@ -24,11 +24,11 @@ from ...sweep_table import check_suffix, write_table
 from ...text.prompt_tokens import Template
 from ...types import ConfigError, Pair
 from ..console import bar, out, say, say_written
-from ..inputs import open_data, open_model
+from ..inputs import check_artifact, open_data, open_model
 from ..judging import DEFAULTS as SELF
 from ..judging import JudgeOptions, asks_judge
 from ..loading import DEFAULTS, loads_model
-from ..options import DATA_HELP, MODEL_HELP, ColumnsOption, DropBadOption, OverwriteOption, SplitSeedOption
+from ..options import DATA_HELP, MODEL_HELP, ColumnsOption, DropBadOption, OtherWeightsOption, OverwriteOption, SplitSeedOption
 from ..output_paths import check_file
 from ..rescue import write_or_rescue
 from ..written_texts import read_written
@@ -76,6 +76,7 @@ def command(  # noqa: DOC101, DOC103
     limit: PromptsOption = None,
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
     drop_bad: DropBadOption = False,
+    other_weights: OtherWeightsOption = False,
     judging: JudgeOptions = SELF,
     loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
@@ -91,7 +92,7 @@ def command(  # noqa: DOC101, DOC103
     judging.check()
     other = None if agree is None else read_grades(agree)
     points = sorted({0.0, *parse_grid(m, "--m")}) if m is not None else []
-    artifact = None if intervention is None else Artifact.from_pretrained(intervention)
+    artifact = None if intervention is None else Artifact.from_pretrained(intervention, other_weights=other_weights)
     rows = partial(open_data, data or "", seed=split_seed, columns=columns, drop_bad=drop_bad)
     training = rows(split="train", default_split="train").pairs if learns(judge) else ()
     most = PROMPTS if limit is None and texts is None else limit
@@ -162,8 +163,7 @@ class _Writer:
         assert model is not None
         assert artifact is not None
         network, tokenizer = open_model(model, loading)
-        for note in artifact.check_model(network, name=model, tokenizer=tokenizer):
-            say(f"the artifact's model differs: {note}", "yellow")
+        check_artifact(artifact, network, tokenizer, model)
         return cls(network, Template(tokenizer, artifact.tokens), artifact)
 
     def learnt(self, training: tuple[Pair, ...]) -> Learnt:  # noqa: DOC101, DOC103

@@ -38,6 +38,7 @@ from ..options import (
     MaxLengthOption,
     ModelOption,
     NormalizeOption,
+    OtherWeightsOption,
     OverwriteOption,
     RefineOption,
     SplitSeedOption,
@@ -72,6 +73,7 @@ def command(  # noqa: DOC101, DOC103
     collateral: CollateralOption = False,
     texts: TextsOption = None,
     drop_bad: DropBadOption = False,
+    other_weights: OtherWeightsOption = False,
     loading: LoadOptions = DEFAULTS,
     engine: EngineOption = "auto",
     cache: CacheOption = "auto",
@@ -88,7 +90,7 @@ def command(  # noqa: DOC101, DOC103
     kind, means = parse_normalize(normalize), check_aggregate(aggregate)
     how = engine_config(engine, cache)
     _check_outputs(to, collateral, texts, overwrite, lock=crew.rank == 0)
-    artifact = with_max_length(Artifact.from_pretrained(intervention), max_length)
+    artifact = with_max_length(Artifact.from_pretrained(intervention, other_weights=other_weights), max_length)
     table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, loading if loading.device else replace(loading, device=crew.device))
     unit = artifact.unit if grid.unit == "m" else known_unit(network, tokenizer, table, artifact)
