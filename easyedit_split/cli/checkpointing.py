@@ -111,8 +111,8 @@ def kept_by(checkpoints: Checkpoints) -> str:
     """
     if interrupts.stops_orderly():
         return (
-            f"interrupted: the step under way is finished and saved in {checkpoints.path}; run the same command again "
-            "to resume (a second Ctrl-C ends at once)"
+            f"interrupted: the last whole step is being saved in {checkpoints.path}; run the same command again to "
+            "resume (a second Ctrl-C ends at once)"
         )
     if checkpoints.path.exists():
         return f"interrupted; {checkpoints.steps} steps are in {checkpoints.path}: run the same command again to resume"

@@ -10,4 +10,9 @@ def main() -> None:
     interrupts.install()
     from .main import main as run
 
-    run()
+    try:
+        run()
+    except SystemExit as stop:
+        if stop.code == interrupts.CODE:
+            interrupts.leave()
+        raise

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -50,6 +50,10 @@ class Every:
 
     steps: int | None = None
     seconds: float | None = 300.0
+
+
+class StepGivenUp(Exception):
+    """A step was left before its update, because the run was asked to stop."""
 
 
 class Checkpoints:
@@ -180,14 +184,31 @@ class Checkpoints:
             KeyboardInterrupt: the run was asked to stop, and its state is saved.
         """
         self._steps += 1
-        asked = self._asked()
-        if asked or self._due():
-            self._drop_current()
-            for key, run in runs.items():
-                self._take(key, run)
-            self._save()
-        if asked:
-            raise KeyboardInterrupt
+        if self._asked():
+            self.stop(runs)
+        if self._due():
+            self._keep_state(runs)
+
+    def within_step(self) -> None:
+        """Give up the step under way where the run was asked to stop: it may be long, and whoever asked is waiting.
+
+        Raises:
+            StepGivenUp: it was asked to.
+        """
+        if self._asked():
+            raise StepGivenUp
+
+    def stop(self, runs: Mapping[str, TrainingRun]) -> NoReturn:
+        """Save the state after the last whole step, and end.
+
+        Args:
+            runs: what is being trained, by key, as after that step.
+
+        Raises:
+            KeyboardInterrupt: always.
+        """
+        self._keep_state(runs)
+        raise KeyboardInterrupt
 
     def remove(self) -> None:
         """Remove the file: the result is in place."""
@@ -203,6 +224,12 @@ class Checkpoints:
     def _drop_current(self) -> None:
         self._state.pop("now", None)
         self._tensors = {name: value for name, value in self._tensors.items() if name.startswith("done/")}
+
+    def _keep_state(self, runs: Mapping[str, TrainingRun]) -> None:
+        self._drop_current()
+        for key, run in runs.items():
+            self._take(key, run)
+        self._save()
 
     def _take(self, key: str, run: TrainingRun) -> None:
         parameters = dict(run.intervention.named_parameters())

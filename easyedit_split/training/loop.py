@@ -25,7 +25,7 @@ from ..text.own_openings import say_hidden_system
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .answers import AnswerSource, answers_for
-from .checkpoint import Checkpoints
+from .checkpoint import Checkpoints, StepGivenUp
 from .closed_form import fit_closed_form
 from .gradients import gradients_on
 from .natural_lr import in_plain_units
@@ -195,27 +195,32 @@ class _Loop:
         steps = self.run.steps()
         self.run.passed(steps, checkpoints.resume(key, self.run) if checkpoints else 0)
         for drawn in steps:
-            read = self.run.to_read(self._gradients(drawn)).tolist()  # the step's one read of the device
-            self.run.conclude(drawn, read)
+            noise = self.run.noise.get_state()
+            try:
+                losses = self._gradients(drawn, checkpoints)
+            except StepGivenUp:
+                self.run.noise.set_state(noise)
+                cast(Checkpoints, checkpoints).stop({key: self.run})
+            self.run.conclude(drawn, self.run.to_read(losses).tolist())  # the step's one read of the device
             if progress is not None:
                 progress(len(self.run.history), self.run.total, self.run.history[-1].loss)
             if checkpoints is not None:
                 checkpoints.after_step({key: self.run})
         return self.run.finish()
 
-    def _gradients(self, drawn: DrawnStep) -> list[Tensor]:
+    def _gradients(self, drawn: DrawnStep, checkpoints: Checkpoints | None) -> list[Tensor]:
         """Gradients of a step and each batch's share of its loss; taken in smaller launches where memory is short."""
         noise = self.run.noise.get_state()
         while True:
             self.run.optimizer.zero_grad()
             try:
-                return [self._backward(drawn, batch) for batch in drawn.strengths]
+                return [self._backward(drawn, batch, checkpoints) for batch in drawn.strengths]
             except torch.OutOfMemoryError:
                 if not self.answers.halve():
                     raise
             self.run.noise.set_state(noise)
 
-    def _backward(self, drawn: DrawnStep, batch: DrawnBatch) -> Tensor:
+    def _backward(self, drawn: DrawnStep, batch: DrawnBatch, checkpoints: Checkpoints | None) -> Tensor:
         """Add the gradients of a batch's share of a step's mean; its loss, not yet read."""
         total = []
         for side in self.run.sides.of(batch):
@@ -223,6 +228,8 @@ class _Loop:
                 loss = self.run.share(drawn, side, part)
                 loss.backward()  # type: ignore[no-untyped-call]
                 total.append(loss.detach())
+                if checkpoints is not None:
+                    checkpoints.within_step()
         return torch.stack(total).sum()
 
 

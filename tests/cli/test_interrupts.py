@@ -27,3 +27,25 @@ def test_ctrl_c_while_importing_is_one_sentence(wait: float) -> None:
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert said == f"{NOTHING}\n"
+
+
+ENDING = """
+import atexit, sys
+atexit.register(print, "the interpreter's own end", flush=True)
+import easyedit_split.cli.main as cli
+def stopped():
+    print("kept", end="")
+    raise {error}
+cli.app = stopped
+from easyedit_split.cli.entry import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("error", "code"), [("KeyboardInterrupt", 130), ("SystemExit(3)", 3)])
+def test_after_ctrl_c_the_interpreters_own_end_is_not_waited_for(error: str, code: int) -> None:
+    line = [sys.executable, "-c", ENDING.format(error=error)]
+    ended = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert ended.returncode == code
+    assert ended.stdout == "kept" + ("" if code == 130 else "the interpreter's own end\n")
+    assert ended.stderr == (f"{NOTHING}\n" if code == 130 else "")

@@ -30,7 +30,7 @@ def here() -> World:
 
 
 def stopped_after(steps: int) -> Callable[[], Any]:
-    """Asks a run to stop after so many looks, one of which is after every step."""
+    """Asks a run to stop after so many looks: after every step, and after every part of one that is trained alone."""
 
     looks = iter(range(steps))
 
@@ -66,6 +66,20 @@ def test_resumed_is_uninterrupted(here: World, whole: Artifact, tmp_path: Path) 
     assert again.history == whole.history
     last.remove()
     assert not file.exists()
+
+
+def test_a_step_that_is_given_up_was_not_taken(here: World, whole: Artifact, tmp_path: Path) -> None:
+    """Stopped between the two sides of a step whose noise is drawn already, again and again."""
+    found = []
+    for looks in (0, 1, 3, 3, 3):
+        stopped = Checkpoints(tmp_path / "c", Every(None, None), stopped_after(looks))
+        with pytest.raises(KeyboardInterrupt):
+            trained(here, RUN, stopped)
+        found.append(stopped.steps)
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert found[-1] > 0
+    assert trained(here, RUN, Checkpoints(tmp_path / "c")).digest() == whole.digest()
 
 
 def test_control_with_other_noise_it_is_another_run(
@@ -162,7 +176,7 @@ def test_several_runs_resumed_are_uninterrupted(here: World, tmp_path: Path, sta
         return [(a.digest(), a.history) for a in train_artifacts(here.model, here.tokenizer, CONCEPTS, RUNS, **own)]
 
     whole, steps = made(), [0]
-    for looks in (1, 4, 3):
+    for looks in (1, 4, 3) if stacked else (4, 11, 6):
         checkpoints = Checkpoints(file, Every(None, None), stopped_after(looks))
         with pytest.raises(KeyboardInterrupt):
             made(checkpoints)
