@@ -28,7 +28,15 @@ from ..inputs import check_artifact, open_data, open_model
 from ..judging import DEFAULTS as SELF
 from ..judging import JudgeOptions, asks_judge
 from ..loading import DEFAULTS, loads_model
-from ..options import DATA_HELP, MODEL_HELP, ColumnsOption, DropBadOption, OtherWeightsOption, OverwriteOption, SplitSeedOption
+from ..options import (
+    DATA_HELP,
+    MODEL_HELP,
+    ColumnsOption,
+    DropBadOption,
+    OtherWeightsOption,
+    OverwriteOption,
+    SplitSeedOption,
+)
 from ..output_paths import check_file
 from ..rescue import write_or_rescue
 from ..written_texts import read_written
