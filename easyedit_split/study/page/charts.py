@@ -52,6 +52,8 @@ def _page(parts: list[dict[str, Any]], data: str = "", legend: bool = False) -> 
                 "labelLimit": 240,
                 "orient": "bottom",
                 "columns": 5,
+                "symbolStrokeWidth": 3,
+                "symbolOpacity": 1,
                 "disable": not legend,
             },
             "view": {"stroke": "#cbd5e0"},

@@ -10,9 +10,10 @@ import pandas as pd
 
 from ...files.frames import read_frame
 from ...sweep_table import read_sweep
-from ..paper.layout import SCORE, TABLE_FOLDER, TABLES
+from ..paper.layout import SCORE, STRENGTHS, TABLE_FOLDER, TABLES
 from ..paper.plan import Run, StudyPlan, runs_of
-from ..paper.readers import read_chosen, read_judged, read_plan, read_texts_over_m
+from ..paper.readers import read_chosen, read_judged, read_plan, read_results, read_texts_over_m
+from ..paper.records import TextRow
 from .contents import Contents, PageRun, PageTable, Strength, curves_from, written_from
 
 HEADINGS = {
@@ -53,17 +54,31 @@ def study_contents(folder: Path, progress: Callable[[int, int], None] | None = N
 def _run(run: Run) -> PageRun:
     sweep, paths = run.paths.sweep("test"), run.paths
     named = (run.model, run.dataset, run.cell.name, run.seed)
-    texts = read_texts_over_m(paths) if paths.texts.is_file() else ()
+    texts = [(row.concept, row.m, row.prompt, row.text) for row in _texts(run)]
     return PageRun(
         *named,
         curves=curves_from(read_sweep(sweep), str(sweep)) if sweep.is_file() and not run.cell.baseline else None,
         strengths=tuple(Strength(one.name, one.m, one.reason) for one in read_chosen(paths))
         if paths.chosen.is_file()
         else (),
-        written=written_from([(row.concept, row.m, row.prompt, row.text) for row in texts]),
+        written=written_from(texts),
         scores=tuple(_scores(read_judged(paths.judged))) if paths.judged.is_file() else (),
         problem="" if sweep.is_file() or run.cell.baseline else _problem(paths.failed),
     )
+
+
+def _texts(run: Run) -> Iterator[TextRow]:
+    """Texts over the swept m, and of the same prompts at the chosen m."""
+    if not run.paths.texts.is_file():
+        return
+    swept = read_texts_over_m(run.paths)
+    yield from swept
+    asked = {(row.concept, row.prompt) for row in swept}
+    for name in STRENGTHS:
+        if run.paths.generated(name).is_file():
+            for row in read_results(run.paths, name):
+                if (row.concept, row.input) in asked and row.pred:
+                    yield TextRow(row.m, None, row.concept, row.input, row.pred[0])
 
 
 def _problem(failed: Path) -> str:

@@ -128,8 +128,9 @@
     const named = run.strengths.filter((one) => one.m === m).map((one) => one.name).join(", ");
     say(byId("now-m"), short(m, 4) + (named ? " (" + named + ")" : ""));
     say(byId("now-r"), r === null ? "not measured" : short(r));
+    const between = run.m.length && !run.m.includes(m) && pref !== null ? ", read between two swept m" : "";
     say(byId("now-preference"), signed(pref));
-    say(byId("now-utility"), signed(util));
+    say(byId("now-utility"), signed(util) + between);
     say(byId("now-region"), region(run, "preference", m) || "not known");
     slider.value = state.place;
     slider.setAttribute("aria-valuetext", "m = " + short(m, 4) + (r === null ? "" : ", r = " + short(r)) + ", preference " + signed(pref) + ", utility " + signed(util));
@@ -176,15 +177,25 @@
       }
     }
   };
+  // A row for each judge and strength, a column for each score.
   const fillScores = () => {
-    const rows = state.run.scores, body = byId("scores");
-    body.replaceChildren();
+    const rows = state.run.scores, head = byId("scores-head"), body = byId("scores");
+    const names = [...new Set(rows.map((one) => one.score))], keys = new Map();
     for (const one of rows) {
+      const key = JSON.stringify([one.judge, one.strength]);
+      if (!keys.has(key)) keys.set(key, { ...one, means: {} });
+      keys.get(key).means[one.score] = one.mean;
+    }
+    head.replaceChildren();
+    body.replaceChildren();
+    for (const [name, kind] of [["judge", ""], ["strength", ""], ["m", "n"], ["texts", "n"], ...names.map((name) => [name, "n"])]) {
+      make("th", name, head, kind).scope = "col";
+    }
+    for (const one of keys.values()) {
       const row = make("tr", undefined, body);
       [one.judge, one.strength].forEach((text) => make("td", text, row));
-      [short(one.m, 4)].forEach((text) => make("td", text, row, "n"));
-      make("td", one.score, row);
-      [one.mean.toFixed(3), String(one.n)].forEach((text) => make("td", text, row, "n"));
+      [short(one.m, 4), String(one.n)].forEach((text) => make("td", text, row, "n"));
+      for (const name of names) make("td", name in one.means ? one.means[name].toFixed(3) : "", row, "n");
     }
     byId("scores-part").hidden = !rows.length;
   };

@@ -21,6 +21,8 @@ from easyedit_split.study.page.contents import Contents
 from easyedit_split.study.page.html import page_of
 from easyedit_split.study.page.of_study import study_contents
 from easyedit_split.study.paper.plan import runs_of
+from easyedit_split.study.paper.readers import read_plan
+from easyedit_split.study.paper.records import ResultRow, plain_rows
 from easyedit_split.types import ConfigError, DataError
 
 from .folder import PROMPTS, M, study
@@ -95,6 +97,20 @@ def test_it_holds_the_curves_texts_strengths_and_tables(folder: Path) -> None:
     assert "Table 3" in page
     assert "3.21" in page
     assert "version of easyedit_split" in page
+
+
+def test_answers_at_a_chosen_m_between_the_swept_ones_are_shown_too(folder: Path) -> None:
+    run = next(run for run in runs_of(folder, read_plan(folder)) if run.cell.name == "vector-split")
+    place = run.paths.generated("recommended")
+    place.parent.mkdir()
+    rows = [
+        ResultRow(prompt, ("o",), (f"at 1.5 {prompt}",), "", ("",), 0, m=1.5) for prompt in (PROMPTS[0], "another?")
+    ]
+    place.write_text(json.dumps(plain_rows(rows)), "utf-8")
+    found = data_of(page_of(study_contents(folder))[0])["runs"][1]["written"]
+    assert [one["prompt"] for one in found] == list(PROMPTS), "of the prompts that are shown, and no others"
+    assert [1.5, f"at 1.5 {PROMPTS[0]}"] in found[0]["texts"]
+    assert [m for m, _ in found[1]["texts"]] == list(M)
 
 
 def test_it_loads_nothing_and_allows_its_own_scripts_alone(folder: Path) -> None:
