@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from ...model.load_options import LoadOptions
+from ...steering.strength_grid import parse_strengths
 from ...study.paper.compose import study_plan
-from ...study.paper.plan import StudyPlan, runs_of
-from ...study.paper.study import run_study
+from ...study.paper.estimate import speed_of, work_of
+from ...study.paper.plan import StudyPlan
+from ...study.paper.study import benches_of, run_study
 from ...study.paper.work import missing
+from ...study.paper.workers import Opener, devices_for, one_thread
 from ...types import ConfigError
-from ..console import ConsoleTeller, say, say_written
+from ..console import ConsoleTeller, out, say_written
 from ..interrupts import keeping
 from ..loading import DEFAULTS, loads_model
-from ..options import MODEL_HELP, SetOption
+from ..options import MODEL_HELP, DropBadOption, SetOption
 from ..output_paths import hold
 
 EPILOG = """Example: easyedit-split paper --model testbed:gemma2 --model testbed:qwen2 --quick --out study
@@ -45,7 +49,14 @@ def command(  # noqa: DOC101, DOC103
     ] = None,
     seeds: Annotated[int, typer.Option(help="Number of training seeds.")] = 1,
     judge: Annotated[
-        list[str] | None, typer.Option(help="Judge of all texts; repeat the option. Default: each dataset's own.")
+        list[str] | None,
+        typer.Option(
+            help="Judge of all texts, the first of several choosing m: self, testbed, accuracy, openai:MODEL; repeat "
+            "the option. Default: each dataset's own."
+        ),
+    ] = None,
+    judge_url: Annotated[
+        str | None, typer.Option(help="With openai:MODEL: address of the API. The key is read from OPENAI_API_KEY.")
     ] = None,
     instruction: Annotated[
         list[str] | None, typer.Option(help="DATASET=SENTENCE of the prompt baseline; {concept} is the pair's.")
@@ -54,6 +65,7 @@ def command(  # noqa: DOC101, DOC103
         int | None, typer.Option(help="Longest answer, in tokens. Default: the dataset's.")
     ] = None,
     settings: SetOption = None,
+    drop_bad: DropBadOption = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer pairs, m and texts.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan with estimated times; do nothing.")
@@ -76,9 +88,10 @@ def command(  # noqa: DOC101, DOC103
         instructions=_instructions(instruction or []),
         max_new_tokens=max_new_tokens,
         overrides=settings or (),
+        settings={"drop_bad": drop_bad, "judge_url": judge_url},
     )
     if dry_run:
-        print_plan(to, plan)
+        print_plan(to, plan, loading, workers)
         return
     hold(to)
     with keeping(lambda: f"interrupted: what is made stays in {to}; the same command goes on"):
@@ -86,15 +99,40 @@ def command(  # noqa: DOC101, DOC103
     say_written("study", to)
 
 
-def print_plan(to: Path, plan: StudyPlan) -> None:
-    """Print what a study will make.
+def print_plan(to: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None) -> None:
+    """Print what a study will make and about how long that takes, from trying each model on a few pairs.
 
     Args:
         to: its folder.
         plan: the plan.
+        loading: ``--device`` and the like.
+        workers: ``--workers``.
     """
-    runs = list(runs_of(to, plan))
-    say(f"{len(runs)} runs, {sum(len(missing(run)) for run in runs)} items to make")
+    shown = Table("model", "data", "runs", "items to make", "pairs: train", "test", "m", "about", box=None)
+    total, left = 0.0, 0
+    opener = Opener(loading)
+    with one_thread(loading):
+        for bench, runs in benches_of(to, plan, opener):
+            speed = speed_of(bench)
+            todo = [(run, item) for run in runs for item in missing(run)]
+            seconds = sum(speed.seconds(work_of(bench, run, item)) for run, item in todo)
+            sizes = (len(bench.pairs.train), len(bench.pairs.test), len(parse_strengths(plan.m).values) + 1)
+            shown.add_row(bench.model_name, bench.data.label, *map(str, (len(runs), len(todo), *sizes)), span(seconds))
+            total, left = total + seconds, left + sum(bool(missing(run)) for run in runs)
+    out.print(shown)
+    count = len(devices_for(loading, workers, left))
+    out.print(f"{span(total)} of one process; {span(total / count)} of {count}, where each has a core or device")
+
+
+def span(seconds: float) -> str:
+    """A time as people say it.
+
+    Args:
+        seconds: how long.
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _instructions(given: list[str]) -> dict[str, str]:

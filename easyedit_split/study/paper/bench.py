@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...config import TokenConfig
+from ...config import TokenConfig, TrainConfig
 from ...datasets.everyday import neutral_prompts
 from ...datasets.load import load_dataset
 from ...files.journal import Journal, differing
@@ -23,6 +23,7 @@ from ...files.reading import listed
 from ...files.tables import json_value
 from ...model.describe import describe
 from ...model.digests import model_digests
+from ...model.sites import blocks_of
 from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import write_whole
 from ...text.prompt_tokens import Template, tokenizer_hash
@@ -115,8 +116,7 @@ class Bench:
         path = self.folder / LAYERS
         if not path.is_file():
             held_out = None if self.pairs.dev_is_test else self.pairs.dev
-            tokens = self._recipe(self._some_cell, 0).with_layers([0], "auto").run_config().tokens
-            scan = scan_pairs(self.model, self.tokenizer, self.pairs.train, tokens, held_out=held_out)
+            scan = scan_pairs(self.model, self.tokenizer, self.pairs.train, self.tokens, held_out=held_out)
             write_whole(path, lambda to: scan.to_csv(to, index=False))
         return best_layer(pd.read_csv(path, float_precision="round_trip"))
 
@@ -144,20 +144,40 @@ class Bench:
         overrides = [*own, *self.plan.overrides, *cell.overrides, f"train.seed={seed}"]
         return compose(cell.form, cell.objective, model=self.model_name, dataset=self.data.name, overrides=overrides)
 
+    def train_config(self, cell: StudyCell, seed: int) -> TrainConfig:
+        """Optimiser settings of a cell; no model is loaded and no block chosen for it.
+
+        Args:
+            cell: a trained one.
+            seed: of training.
+        """
+        return self._unplaced(cell, seed).train
+
+    def _unplaced(self, cell: StudyCell, seed: int) -> RunConfig:
+        """Settings of a cell at whatever block, for what does not depend on it."""
+        recipe = self._recipe(cell, seed)
+        return (recipe.with_layers([0], "auto") if recipe.needs_layers else recipe).run_config()
+
     @property
     def _some_cell(self) -> StudyCell:
         trained = [cell for cell in self.plan.cells if not cell.baseline]
         return trained[0] if trained else StudyCell("vector", "diff_mean")
 
-    @cached_property
-    def some_run(self) -> RunConfig:
-        """Settings of one of the cells, for what is the same in all: tokens and block."""
-        return self.run_config(self._some_cell, self.plan.seeds[0])
+    @property
+    def block(self) -> int:
+        """The uppermost block that the cells steer."""
+        return max(self.run_config(self._some_cell, self.plan.seeds[0]).layers)
+
+    @property
+    def usual_block(self) -> int:
+        """The recipe's block, or the middle one where a scan would choose it."""
+        recipe = self._recipe(self._some_cell, self.plan.seeds[0])
+        return len(blocks_of(self.model)) // 2 if recipe.needs_layers else max(recipe.run_config().layers)
 
     @property
     def tokens(self) -> TokenConfig:
         """How texts become tokens."""
-        return self.some_run.tokens
+        return self._unplaced(self._some_cell, self.plan.seeds[0]).tokens
 
     @cached_property
     def template(self) -> Template:

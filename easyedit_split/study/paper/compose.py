@@ -15,6 +15,7 @@ from typing import Any
 from ...config import build
 from ...datasets.base import DATASETS
 from ...datasets.named import locate
+from ...judges.base import learns
 from ...model.digests import versions
 from ...registry import nearest
 from ...steering.forms.base import FORMS
@@ -31,7 +32,7 @@ TESTBED_DATA = tuple(TESTBED + name for name in ("persona", "power", "concepts")
 PAPER_DATA = ("psychopathy", "powerseeking", "axbench")
 QUICK: Mapping[str, Any] = {
     "m": "r:+-0.1:3.2:6",
-    "train_pairs": 24,
+    "train_pairs": 32,
     "seen": 96,
     "sweep_pairs": 24,
     "dev_pairs": 16,
@@ -79,6 +80,8 @@ def study_plan(
     """
     if seeds < 1:
         raise ConfigError(f"--seeds {seeds}: give at least 1")
+    for judge in judges:
+        learns(judge)  # an unknown one is an error before anything is made
     names = list(datasets) or _usual_data(models)
     found = tuple(planned_data(name, judges, instructions, max_new_tokens) for name in names)
     _check_instructions(instructions or {}, [(data.name, data.label) for data in found])

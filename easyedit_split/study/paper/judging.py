@@ -6,15 +6,14 @@ the dev prompts, whichever run is judged; all runs of a dataset share the block 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from ...judges.base import Calibration, Judge, JudgesTogether, prepared_judge
+from ...judges.base import AXBENCH, Calibration, Judge, Service, learns, prepared_judge, scores_of
 from ...judges.judge_texts import AGAINST
 from ...judges.self import cut_off
-from ...model.sites import Site
 from ...sweep_table import write_table
 from ...types import DataError, Pair
 from .answering import Answer
@@ -58,9 +57,9 @@ def judged(bench: Bench, judge: str, strength: str, answers: Sequence[Answer]) -
         places = [place for place, answer in enumerate(answers) if answer.pair.concept == concept]
         members = [answers[place] for place in places]
         cut = [cut_off(a.text, a.ended, a.bare.ended) for a in members]
-        for place, answer, broken, scores in zip(
-            places, members, cut, _scores(_judge(bench, judge, concept), members, cut), strict=True
-        ):
+        prompts, texts = [a.pair.prompt for a in members], [a.text for a in members]
+        found = scores_of(_judge(bench, judge, concept), prompts, texts, [a.pair for a in members], cut)
+        for place, answer, broken, scores in zip(places, members, cut, found, strict=True):
             known = (judge, strength, answer.m, concept or "", answer.row, str(answer.pair.prompt), answer.text, broken)
             rows[place] = dict(zip(JUDGED_COLUMNS, known, strict=True)) | {
                 f"{SCORE}{name}": float(value) for name, value in scores.items()
@@ -68,21 +67,20 @@ def judged(bench: Bench, judge: str, strength: str, answers: Sequence[Answer]) -
     return pd.DataFrame([rows[place] for place in range(len(answers))])
 
 
-def _scores(judge: Judge, answers: Sequence[Answer], cut: Sequence[bool]) -> list[Mapping[str, float]]:
-    prompts, texts = [a.pair.prompt for a in answers], [a.text for a in answers]
-    pairs = [a.pair for a in answers]
-    if isinstance(judge, JudgesTogether):
-        return judge.judge_all(prompts, texts, pairs, cut)
-    return [judge.judge(*each) for each in zip(prompts, texts, pairs, strict=True)]
-
-
 def _judge(bench: Bench, name: str, concept: str | None) -> Judge:
     """A judge of one concept's answers, made once while the process lives."""
     key = ("judge", name, concept)
     if key not in bench.kept:
-        bench.kept[key] = prepared_judge(name, _calibration(bench, concept))
+        calibration = _calibration(bench, concept) if learns(name) else None
+        bench.kept[key] = prepared_judge(name, calibration, _service(bench))
     judge: Judge = bench.kept[key]
     return judge
+
+
+def _service(bench: Bench) -> Service:
+    """What a judge that asks a model elsewhere grades: AxBench's scales, and power where the dataset is about it."""
+    scales = ("power", *AXBENCH) if "power" in bench.data.scores else AXBENCH
+    return Service(url=bench.plan.judge_url, scales=scales)
 
 
 def _calibration(bench: Bench, concept: str | None) -> Calibration:
@@ -93,9 +91,8 @@ def _calibration(bench: Bench, concept: str | None) -> Calibration:
     others = [(pair.prompt, pair.positive) for pair in chosen if pair.concept != concept]
     prompts = [pair.prompt for pair in bench.pairs.judged_dev]
     own = [(text.prompt, text.text) for text in bench.bare(prompts)]
-    block = max(Site.parse(key).block for key in bench.some_run.sites)
     against = others[:: max(1, len(others) // AGAINST)]
-    return Calibration(bench.model, bench.template, mine, own, block, against)
+    return Calibration(bench.model, bench.template, mine, own, bench.block, against)
 
 
 def _read(bench: Bench, run: Run, strength: str) -> list[Answer]:

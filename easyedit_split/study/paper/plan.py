@@ -97,6 +97,8 @@ class StudyPlan:
         texts: test prompts answered at every swept m.
         neutral: neutral prompts on which KL is measured.
         sample: answers are drawn from the model, each with a seed of its own; greedy where False.
+        judge_url: address of the API of judges that ask a language model; the usual one where None.
+        drop_bad: leave out bad rows of the files, and name them, instead of stopping.
         overrides: further settings of every recipe, ``key=value``.
         versions: of this package and of what its numbers depend on.
     """
@@ -117,6 +119,8 @@ class StudyPlan:
     texts: int = 3
     neutral: int = 16
     sample: bool = False
+    judge_url: str | None = None
+    drop_bad: bool = False
     overrides: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 

@@ -57,7 +57,7 @@ def study_pairs(data: PlannedData, plan: StudyPlan) -> StudyPairs:
     Raises:
         DataError: no such data, a bad row, or splits of other concepts.
     """
-    train, dev, test = _splits(data.name)
+    train, dev, test = _splits(data.name, plan.drop_bad)
     for other in (dev, test):
         strange = [concept for concept in (other or test).concepts() if concept not in train.concepts()]
         if strange:
@@ -114,15 +114,16 @@ def one_of_each(table: PairTable, total: int) -> PairTable:
     return replace(table, pairs=tuple(table.pairs[i] for i in places), rows=tuple(table.rows[i] for i in places))
 
 
-def _splits(name: str) -> tuple[PairTable, PairTable | None, PairTable]:
+def _splits(name: str, drop_bad: bool) -> tuple[PairTable, PairTable | None, PairTable]:
     """Train, dev and test of a dataset; of a file without splits, as ``steer`` makes them."""
     if default_split_of(name, "train") is None:
-        found = data_for(name, SteerPlan(test_pairs=None))
+        found = data_for(name, SteerPlan(test_pairs=None), drop_bad=drop_bad)
         return found.training, found.dev, found.test
     try:
-        dev = load_dataset(name, split="dev")
+        dev = load_dataset(name, split="dev", drop_bad=drop_bad)
     except DataError as error:
         if ", row " in str(error):
             raise
         dev = None
-    return load_dataset(name, split="train"), dev, load_dataset(name, split="test")
+    train, test = (load_dataset(name, split=split, drop_bad=drop_bad) for split in ("train", "test"))
+    return train, dev, test

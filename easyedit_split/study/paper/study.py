@@ -9,7 +9,7 @@ all other settings must be the same, since what is made depends on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,15 +18,17 @@ from ...files.reading import listed
 from ...model.load_options import LoadOptions
 from ...types import ConfigError
 from ..teller import Teller
-from .bench import write_json
+from .bench import Bench, Opened, write_json
+from .estimate import TYPICAL, work_of
 from .figures import write_figures
 from .layout import PLAN
-from .plan import StudyPlan, runs_of
+from .plan import Run, StudyPlan, runs_of
 from .readers import read_plan
 from .work import items_of, missing
-from .workers import Report, devices_for, make_here, make_in_processes
+from .workers import Opener, Report, devices_for, make_here, make_in_processes
 from .write_tables import write_tables
 
+PERCENT = 100
 MAY_CHANGE = ("models", "datasets", "cells", "seeds")
 Launcher = Callable[[Path, StudyPlan, LoadOptions, int | None, Report], None]
 
@@ -83,20 +85,53 @@ def make_study(
     """
     keep_plan(folder, plan)
     runs = list(runs_of(folder, plan))
-    total = sum(len(items_of(run)) for run in runs)
-    done = total - sum(len(missing(run)) for run in runs)
-    if done:
-        tell.say(f"{done} of {total} items are there already")
-    if done == total:
+    weights = weights_of(folder, plan)
+    left = {(run.name, item.name) for run in runs for item in missing(run)}
+    if len(left) < len(weights):
+        tell.say(f"{len(weights) - len(left)} of {len(weights)} items are there already")
+    if not left:
         return
+    total, done = sum(weights.values()), sum(weights[key] for key in weights.keys() - left)
     with tell.bar("study") as advance:
 
         def report(run: str, item: str) -> None:
             nonlocal done
-            done += 1
-            advance(done, total, f"{run}: {item}")
+            done += weights[run, item]
+            advance(round(PERCENT * done / total), PERCENT, f"% of the work; {run}: {item}")
 
         (launch or launch_locally)(folder, plan, loading, workers, report)
+
+
+def weights_of(folder: Path, plan: StudyPlan) -> dict[tuple[str, str], float]:
+    """How much each item of a study weighs, by names of run and item, in seconds of a small model.
+
+    Args:
+        folder: the study's.
+        plan: its plan.
+    """
+    return {
+        (run.name, item.name): TYPICAL.seconds(work_of(bench, run, item))
+        for bench, runs in benches_of(folder, plan)
+        for run in runs
+        for item in items_of(run)
+    }
+
+
+def benches_of(
+    folder: Path, plan: StudyPlan, open_model: Callable[[str], Opened] | None = None
+) -> Iterator[tuple[Bench, list[Run]]]:
+    """The bench of each model and dataset of a plan, with its runs; no model is loaded.
+
+    Args:
+        folder: the study's.
+        plan: its plan.
+        open_model: loads models, where they are asked for.
+    """
+    runs = list(runs_of(folder, plan))
+    for model in plan.models:
+        for data in plan.datasets_of(model):
+            members = [run for run in runs if (run.model, run.dataset) == (model, data.label)]
+            yield Bench(members[0].paths.group, plan, model, data, open_model or Opener(LoadOptions())), members
 
 
 def launch_locally(folder: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None, report: Report) -> None:
