@@ -8,6 +8,7 @@ smaller limit's pairs are among a larger one's.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from ...types import DataError
 from ..plan import SteerPlan, data_for
 from .plan import PlannedData, StudyPlan
 
+logger = logging.getLogger(__name__)
 FEWEST_TRAINED = 8
 """Training pairs of a concept, at least: fewer teach neither an intervention nor a judge."""
 
@@ -62,12 +64,7 @@ def study_pairs(data: PlannedData, plan: StudyPlan) -> StudyPairs:
         strange = [concept for concept in (other or test).concepts() if concept not in train.concepts()]
         if strange:
             raise DataError(f"{test.source}: concept {strange[0]!r} is not among the training pairs'")
-        twice = set(train.pair_ids) & set((other or test).pair_ids)
-        if twice:
-            raise DataError(
-                f"{test.source}: {len(twice)} of its {(other or test).split} pairs are training pairs as well, where "
-                "any m looks better than it is: leave them out of one of the two"
-            )
+    dev, test = (None if dev is None else _apart(dev, train)), _apart(test, train)
     chosen = test if dev is None else dev
     trained = some(train, plan.train_pairs, FEWEST_TRAINED)
     return StudyPairs(
@@ -80,6 +77,26 @@ def study_pairs(data: PlannedData, plan: StudyPlan) -> StudyPairs:
         shown=one_of_each(test, plan.texts),
         dev_is_test=dev is None,
     )
+
+
+def _apart(table: PairTable, train: PairTable) -> PairTable:
+    """A table without the pairs that are training pairs as well, where any m looks better than it is; this is logged.
+
+    Raises:
+        DataError: none is left.
+    """
+    known = set(train.pair_ids)
+    kept = [place for place, name in enumerate(table.pair_ids) if name not in known]
+    if not kept:
+        raise DataError(f"{table.source}: all its {table.split} pairs are training pairs as well: give others")
+    if len(kept) < len(table):
+        logger.warning(
+            "%s: left out %d %s pairs that are training pairs as well",
+            table.source,
+            len(table) - len(kept),
+            table.split,
+        )
+    return replace(table, pairs=tuple(table.pairs[i] for i in kept), rows=tuple(table.rows[i] for i in kept))
 
 
 def some(table: PairTable, total: int | None, fewest: int = 1) -> PairTable:

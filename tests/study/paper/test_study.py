@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -21,13 +22,14 @@ from easyedit_split.study.paper.layout import STRENGTHS, SWEEP_SPLITS
 from easyedit_split.study.paper.plan import Run, StudyPlan, runs_of
 from easyedit_split.study.paper.r2_entries import r2_entries
 from easyedit_split.study.paper.readers import read_chosen, read_fits, read_judged, read_results, read_texts_over_m
+from easyedit_split.study.paper.splits import study_pairs
 from easyedit_split.study.paper.study import make_study, run_study
 from easyedit_split.study.paper.work import items_of, missing
 from easyedit_split.study.paper.workers import RunQueue, devices_for
 from easyedit_split.sweep_table import read_sweep
 from easyedit_split.types import ConfigError
 
-from .tiny_study import ASKED, DIFF_MEAN, SPLIT, VANILLA, contents, tiny_plan, write_pairs
+from .tiny_study import ASKED, DIFF_MEAN, SIZES, SPLIT, VANILLA, contents, tiny_plan, write_pairs
 
 ON_CPU = LoadOptions(device="cpu")
 
@@ -168,6 +170,19 @@ def test_other_pairs_under_the_same_name_are_refused(tmp_path: Path) -> None:
         make(tmp_path / "out", plan)
 
 
+def test_held_out_pairs_that_are_trained_on_are_left_out_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = tiny_plan(tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text("utf-8").splitlines()]
+    twin = {**next(row for row in rows if row["split"] == "train"), "split": "test"}
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, twin]), "utf-8")
+    pairs = study_pairs(plan.datasets[0], plan)
+    assert len(pairs.test) == SIZES["test"]
+    assert not set(pairs.test.pair_ids) & set(pairs.train.pair_ids)
+    assert "left out 1 test pairs" in caplog.text
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     plan = tiny_plan(tmp_path, (VANILLA,))
     (tmp_path / "out").mkdir()
@@ -216,6 +231,7 @@ import sys
 from pathlib import Path
 from tests.study.paper.test_study import ON_CPU, Silent
 from tests.study.paper.tiny_study import tiny_plan
+from easyedit_split.study.paper.splits import study_pairs
 from easyedit_split.study.paper.study import make_study
 if __name__ == "__main__":
     here = Path(sys.argv[1])
