@@ -30,49 +30,58 @@ Example: easyedit-split paper --model smollm2 --datasets powerseeking:data --dat
 Given again with the same --out, it goes on where it was stopped."""
 
 
+ModelsOption = Annotated[list[str], typer.Option("--model", help=f"{MODEL_HELP} Repeat the option for several.")]
+StudyOption = Annotated[
+    Path, typer.Option("--out", help="Folder of the study; one that holds a part of it is gone on with.")
+]
+DatasetsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Dataset (optionally :PATH) or file; repeat the option. Default: the testbed's persona, power and "
+        "concepts; for other models everyday, and the paper's whose files are there."
+    ),
+]
+CellsOption = Annotated[
+    list[str] | None,
+    typer.Option(help="FORM-OBJECTIVE, vanilla, prompt, or a YAML file of cells; repeat the option. Default: all."),
+]
+JudgesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Judge of all texts, the first of several choosing m: self, testbed, accuracy, openai:MODEL; repeat the "
+        "option. Default: each dataset's own."
+    ),
+]
+JudgeUrlOption = Annotated[
+    str | None, typer.Option(help="With openai:MODEL: address of the API. The key is read from OPENAI_API_KEY.")
+]
+InstructionOption = Annotated[
+    list[str] | None, typer.Option(help="DATASET=SENTENCE of the prompt baseline; {concept} is the pair's.")
+]
+LongestOption = Annotated[int | None, typer.Option(help="Longest answer, in tokens. Default: the dataset's.")]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Number of processes. Default: one a GPU; on a CPU one a core, up to four.")
+]
+
+
 @loads_model
 def command(  # noqa: DOC101, DOC103
-    model: Annotated[list[str], typer.Option("--model", help=f"{MODEL_HELP} Repeat the option for several.")],
-    to: Annotated[
-        Path, typer.Option("--out", help="Folder of the study; one that holds a part of it is gone on with.")
-    ],
-    datasets: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Dataset (optionally :PATH) or file; repeat the option. Default: the testbed's persona, power and "
-            "concepts; for other models everyday, and the paper's whose files are there."
-        ),
-    ] = None,
-    cells: Annotated[
-        list[str] | None,
-        typer.Option(help="FORM-OBJECTIVE, vanilla, prompt, or a YAML file of cells; repeat the option. Default: all."),
-    ] = None,
+    model: ModelsOption,
+    to: StudyOption,
+    datasets: DatasetsOption = None,
+    cells: CellsOption = None,
     seeds: Annotated[int, typer.Option(help="Number of training seeds.")] = 1,
-    judge: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Judge of all texts, the first of several choosing m: self, testbed, accuracy, openai:MODEL; repeat "
-            "the option. Default: each dataset's own."
-        ),
-    ] = None,
-    judge_url: Annotated[
-        str | None, typer.Option(help="With openai:MODEL: address of the API. The key is read from OPENAI_API_KEY.")
-    ] = None,
-    instruction: Annotated[
-        list[str] | None, typer.Option(help="DATASET=SENTENCE of the prompt baseline; {concept} is the pair's.")
-    ] = None,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(help="Longest answer, in tokens. Default: the dataset's.")
-    ] = None,
+    judge: JudgesOption = None,
+    judge_url: JudgeUrlOption = None,
+    instruction: InstructionOption = None,
+    max_new_tokens: LongestOption = None,
     settings: SetOption = None,
     drop_bad: DropBadOption = False,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer pairs, m and texts.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan with estimated times; do nothing.")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(help="Number of processes. Default: one a GPU; on a CPU one a core, up to four.")
-    ] = None,
+    workers: WorkersOption = None,
     loading: LoadOptions = DEFAULTS,
 ) -> None:
     """Reproduce the paper's study: train, sweep, fit, choose m, generate and judge every form x objective, then

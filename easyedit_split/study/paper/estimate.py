@@ -42,8 +42,8 @@ class Work:
         tokens: written at most.
     """
 
-    scored: float
-    tokens: float = 0.0
+    scored: int
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
