@@ -1,9 +1,8 @@
-"""Kills at any moment, full disks at any operation, two writers of one output: what comes of it is one whole run's."""
+"""Kills at any moment, and two writers of one output: what comes of it is one whole run's."""
 
 from __future__ import annotations
 
 import builtins
-import errno
 import io
 import os
 import random
@@ -14,22 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from .runs import COMMANDS, Place, contents, finish, references, run, start
-from .tally import Tally
 
 OPERATIONS = ("fsync", "rename", "replace", "mkdir", "unlink", "link", "rmdir")
 
 
-def at_operation(count: int, act: Callable[[], None], folder: Path) -> Callable[[], None]:
-    """Before a child's ``count``-th change in a folder's file system, ``act``."""
+def at_operation(count: int, act: Callable[[], None], folder: Path, seen: Any = None) -> Callable[[], None]:
+    """Before a child's ``count``-th change in a folder's file system, ``act``; ``seen.value`` counts them."""
 
     def install() -> None:
         left = [count]
 
+        def one() -> None:
+            left[0] -= 1
+            if seen is not None:
+                seen.value += 1
+            if left[0] == 0:
+                act()
+
         def counted(real: Callable[..., Any]) -> Callable[..., Any]:
             def call(*args: Any, **settings: Any) -> Any:
-                left[0] -= 1
-                if left[0] == 0:
-                    act()
+                one()
                 return real(*args, **settings)
 
             return call
@@ -38,9 +41,7 @@ def at_operation(count: int, act: Callable[[], None], folder: Path) -> Callable[
 
         def opened(file: Any, mode: str = "r", *args: Any, **settings: Any) -> Any:
             if set(mode) & set("wax+") and str(file).startswith(str(folder)):
-                left[0] -= 1
-                if left[0] == 0:
-                    act()
+                one()
             return real_open(file, mode, *args, **settings)
 
         for name in OPERATIONS:
@@ -52,10 +53,6 @@ def at_operation(count: int, act: Callable[[], None], folder: Path) -> Callable[
 
 def killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def full() -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def kill_case(place: Place, command: str, seed: int) -> tuple[str, str]:
@@ -82,36 +79,6 @@ def kill_case(place: Place, command: str, seed: int) -> tuple[str, str]:
     return ("equal", "") if same else ("wrong", f"{command} seed {seed}: {ended.said[-300:]} {hidden}")
 
 
-def disk_case(place: Place, command: str, operation: int) -> tuple[str, str]:
-    """The disk is full at one operation: one sentence, and nothing lost; a second run ends as ever."""
-    wanted, _ = references(place, command)
-    to = place.folder / f"disk-{command}-{operation}"
-    to.mkdir()
-    ended = run(place.line(command, to), at_operation(operation, full, to))
-    if not ended.clean or ended.code not in (0, 2):
-        return "traceback", f"{command} at operation {operation}: {ended.said[-600:]}"
-    if ended.code == 2:
-        if "rescued" in ended.said:
-            return _rescued(to, wanted, f"{command} at operation {operation}: {ended.said[-300:]}")
-        ended = run(place.line(command, to))
-        if ended.code == 2 and "exists already" in ended.said:
-            ended = run((*place.line(command, to), "--overwrite"))
-    found = {name: digest for name, digest in contents(to).items() if not name.startswith(".")}
-    ok = found == wanted
-    return ("equal", "") if ok else ("wrong", f"{command} at operation {operation}: {ended.said[-300:]}")
-
-
-def _rescued(to: Path, wanted: dict[str, str], example: str) -> tuple[str, str]:
-    found = {
-        name.replace("out-rescued", "out", 1): digest
-        for name, digest in contents(to).items()
-        if name.startswith("out-rescued")
-    }
-    same = {name: digest for name, digest in found.items() if "report.md" not in name}
-    expected = {name: digest for name, digest in wanted.items() if "report.md" not in name}
-    return ("equal", "") if same == expected else ("wrong", example)
-
-
 def writers_case(place: Place, command: str, seed: int) -> tuple[str, str]:
     """Two runs with one output: one writes, the other is refused in a sentence, and nothing is mixed."""
     rng = random.Random(seed)
@@ -131,26 +98,11 @@ def writers_case(place: Place, command: str, seed: int) -> tuple[str, str]:
     return ("equal", "") if len(refused) == 1 and named and found in both else ("wrong", example)
 
 
-def kills(place: Place, count: int) -> Tally:
+def kill(place: Place, seed: int) -> tuple[str, str]:
     """Kills spread over the commands."""
-    tally = Tally("SIGKILLs")
-    for seed in range(count):
-        tally.add(*kill_case(place, COMMANDS[seed % len(COMMANDS)], seed))
-    return tally
+    return kill_case(place, COMMANDS[seed % len(COMMANDS)], seed)
 
 
-def writers(place: Place, count: int) -> Tally:
+def writers(place: Place, seed: int) -> tuple[str, str]:
     """Pairs of writers spread over the commands."""
-    tally = Tally("pairs of writers")
-    for seed in range(count):
-        tally.add(*writers_case(place, ("train", "sweep", "apply")[seed % 3], seed))
-    return tally
-
-
-def disks(place: Place, count: int) -> Tally:
-    """A full disk at the first operations of every command."""
-    tally = Tally("full disks")
-    for command in COMMANDS:
-        for operation in range(1, 1 + count // len(COMMANDS)):
-            tally.add(*disk_case(place, command, operation))
-    return tally
+    return writers_case(place, ("train", "sweep", "apply", "steer")[seed % 4], seed)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from . import artifacts, folders, tables
+from . import artifacts, folders, imported, tables
 from .tally import Tally, run_here
 
 CASES = {
@@ -18,6 +18,7 @@ CASES = {
     "npz": (tables.npz_case, 20),
     "journals": (tables.journal_case, 12),
     "vectors": (folders.vector_case, 20),
+    "other tools": (imported.case, 20),
 }
 
 
