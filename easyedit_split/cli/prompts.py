@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..datasets.files import ending_of, read_table
 from ..datasets.one_answer import read_exchanges
+from ..files.reading import read_bounded
 from ..types import ConfigError, DataError
 from .console import say
 
@@ -43,7 +44,7 @@ def read_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
 
 def _lines(file: Path) -> list[str]:
     try:
-        text = file.read_text("utf-8-sig")
+        text = read_bounded(file, DataError).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise DataError(f"{file}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,37 @@ def cut(text: str, most: int, characters: int | None = None) -> str:
     return f"{text[:most]}... ({known:,} characters)"
 
 
-def brief(sentence: str, most: int = 400) -> str:
+def one_line(error: BaseException, most: int = 120) -> str:
+    """Another package's error as a message shows it: on one line, cut.
+
+    Args:
+        error: any exception.
+        most: characters to keep.
+    """
+    return cut(" ".join(str(error).split()), most) or type(error).__name__
+
+
+def require_unpacked(path: Path, error: type[SteeringError]) -> None:
+    """Raise where an archive's parts, unpacked, are together larger than a file may be; anything else is no archive.
+
+    Args:
+        path: an ordinary file.
+        error: what is raised.
+
+    Raises:
+        SteeringError: of class ``error``.
+    """
+    try:
+        if not zipfile.is_zipfile(path):
+            return
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+    except Exception:  # a damaged archive makes the reader raise anything; who reads it next says so
+        return
+    require_within("BYTES", size, path, error)
+
+
+def brief(sentence: str, most: int = 300) -> str:
     """A sentence whose middle is left out where it is longer than any sentence should be.
 
     Args:

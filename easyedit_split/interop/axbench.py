@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..config import require
+from ..files.reading import one_line, read_bounded
 from ..steering.artifact import Artifact
 from ..types import ArtifactError
 from .base import FORMATS, Format, Incoming
@@ -64,9 +65,11 @@ def _names(path: Path, count: int) -> list[str]:
     if not path.is_file():
         return numbers
     try:
-        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+        rows = [
+            json.loads(line) for line in read_bounded(path, ArtifactError).decode("utf-8").splitlines() if line.strip()
+        ]
         named = {int(row.get("concept_id", i)): str(row["concept"]) for i, row in enumerate(rows)}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ArtifactError(f"{path}: not a concept a line ({type(error).__name__}: {error})") from error
+        raise ArtifactError(f"{path}: not a concept a line ({type(error).__name__}: {one_line(error)})") from error
     names = [named.get(i, numbers[i]) for i in range(count)]
     return names if len(set(names)) == count else [f"{i}: {name}" for i, name in enumerate(names)]

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import require
-from ..files.reading import cut, require_file
+from ..files.reading import cut, require_file, require_unpacked
 from ..model.sites import RESIDUAL, Site
 from ..steering.forms.base import Form
 from ..steering.forms.lora import Lora
@@ -96,6 +96,7 @@ def read_file(path: Path) -> Any:
         require_file(path, ArtifactError)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file, and no artifact of easyedit_split in that folder either") from None
+    require_unpacked(path, ArtifactError)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise anything

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..config import require
-from ..files.reading import cut, require_file
+from ..files.reading import cut, require_file, require_unpacked
 from ..model.describe import describe, name_of
 from ..model.sites import RESIDUAL, Site, hidden_size
 from ..steering.artifact import DEFAULT_CONCEPT, Artifact
@@ -73,6 +73,7 @@ def read_tensors_alone(path: Path) -> Any:
         require_file(path, ArtifactError)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file") from None
+    require_unpacked(path, ArtifactError)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes the reader raise anything
@@ -98,7 +99,11 @@ def file_hash(path: Path) -> str:
     Args:
         path: the file.
     """
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def vector_artifact(

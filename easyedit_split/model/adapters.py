@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..files.reading import read_bounded
 from ..types import ConfigError
 
 CONFIG = "adapter_config.json"
@@ -43,7 +44,7 @@ def base_of(path: str) -> str:
     """
     file = Path(path) / CONFIG
     try:
-        config = json.loads(file.read_text("utf-8"))
+        config = json.loads(read_bounded(file, ConfigError).decode("utf-8"))
         base, kind = config.get("base_model_name_or_path"), config.get("peft_type")
     except (OSError, UnicodeDecodeError, ValueError, AttributeError) as error:
         raise ConfigError(

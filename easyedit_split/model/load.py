@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..files.reading import cut
 from ..types import ConfigError, SteeringError
 from . import smollm2
 from .adapters import base_of, is_adapter, put_in
@@ -191,7 +192,7 @@ def _reason(error: Exception, name: str) -> str:
     if isinstance(error, UnpicklingError):
         text = "its weights are a pickle that holds more than tensors, which is not run: convert them to safetensors"
     advice = f"; {SHORT_NAMES[name].advice}" if name in SHORT_NAMES else ""
-    return f"{text[:300]}{advice}"
+    return f"{cut(text, 150)}{advice}"
 
 
 def _common(name: str, base: str, options: LoadOptions) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files.reading import one_line, read_bounded
 from ..storage import write_whole
 from ..types import ArtifactError
 from .chosen_m import ChosenM
@@ -74,10 +75,10 @@ def read_index(folder: Path) -> dict[str, Path] | None:
     if not path.is_file():
         return None
     try:
-        stored: Any = json.loads(path.read_text("utf-8"))
+        stored: Any = json.loads(read_bounded(path, ArtifactError).decode("utf-8"))
         found = {str(concept): str(name) for concept, name in stored["concepts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path}: not an index of concepts ({type(error).__name__}: {error})") from error
+        raise ArtifactError(f"{path}: not an index of concepts ({type(error).__name__}: {one_line(error)})") from error
     for concept, name in found.items():
         if Path(name).name != name or name in ("", ".", ".."):
             raise ArtifactError(f"{path}: concept {concept!r} is not in a folder beside the index")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..files.reading import one_line
 from ..model.hub import cache_only
 from ..types import ArtifactError, ConfigError
 from .artifact_files import CONFIG_FILE, HISTORY_FILE, TENSOR_FILE
@@ -38,7 +39,7 @@ def folder_of(name: str | Path, revision: str | None = None) -> Path:
     except ConfigError as error:
         raise ArtifactError(str(error)) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise ArtifactError(
             f"{name}: no such folder here, and not to be had from the hub ({type(error).__name__}: {reason})"
         ) from error

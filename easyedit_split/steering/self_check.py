@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from ..files.reading import one_line
 from ..model.calls import logits_of, trial_ids
 from ..model.hooks import activations, device_of, frozen
 from ..model.linear_map import LinearMap, linear_map
@@ -91,7 +92,7 @@ def map_error(model: nn.Module, site: Site) -> float | str:
             except torch.OutOfMemoryError:
                 raise
             except FAILURES as error:
-                known[site.key] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                known[site.key] = f"{type(error).__name__}: {one_line(error)}"
     return known[site.key]
 
 

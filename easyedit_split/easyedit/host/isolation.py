@@ -43,7 +43,7 @@ def warn_changed(lost: str, error: BaseException) -> None:
     """
     if lost not in _said:
         _said.add(lost)
-        found = f"{type(error).__name__}: {error}"
+        found = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         logger.warning("EasyEdit2 %s differs (%s): %s; the rest runs as it is", host_commit(), found, lost)
 
 
