@@ -16,7 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from .files.reading import listed, one_line, shown
+from .files.reading import listed, reason_of, shown
 from .types import ConfigError
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class Registry(Generic[T]):
         except Exception as error:
             raise ConfigError(
                 f"{self.kind} {point.name!r} of an installed package could not be loaded "
-                f"({point.value}: {type(error).__name__}: {one_line(error)}): fix or uninstall that package"
+                f"({point.value}: {type(error).__name__}: {reason_of(error)}): fix or uninstall that package"
             ) from error
         self.register(point.name)(entry)
 

@@ -24,7 +24,7 @@ from .. import log_odds
 from ..api import progress_bar
 from ..config import TokenConfig, build
 from ..files.journal import Journal
-from ..files.reading import one_line, read_bounded
+from ..files.reading import read_bounded, reason_of
 from ..model.describe import recorded_name
 from ..storage import write_whole
 from ..sweep_curves import mean_curve
@@ -169,7 +169,7 @@ class LogOddsEvaluator:
         try:
             rows = json.loads(read_bounded(path, DataError).decode("utf-8"))
         except (OSError, ValueError) as error:
-            raise DataError(f"{path}: not readable as JSON: {one_line(error)}") from error
+            raise DataError(f"{path}: not readable as JSON: {reason_of(error)}") from error
         if not isinstance(rows, list):
             raise DataError(f"{path}: holds a {type(rows).__name__}, wanted a list of rows")
         return self.evaluate(pairs_of(rows, str(path)), path.stem.removesuffix("_results"), concept)

@@ -22,7 +22,7 @@ from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from ..files.reading import one_line
+from ..files.reading import reason_of
 from .fields import UNREAD, ApplyFields, TrainFields
 from .host.isolation import says_plainly
 from .own_keys import all_keys
@@ -167,7 +167,7 @@ def _loaded(group: str, kind: str) -> Iterator[tuple[str, Any, str]]:
         except Exception as error:
             _leave_out(
                 f"EasyEdit2 {kind} {point.name!r} of an installed package could not be loaded ({point.value}: "
-                f"{type(error).__name__}: {one_line(error)}): mend or uninstall that package"
+                f"{type(error).__name__}: {reason_of(error)}): mend or uninstall that package"
             )
 
 

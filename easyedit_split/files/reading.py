@@ -214,7 +214,7 @@ def cut(text: str, most: int, characters: int | None = None) -> str:
     return f"{text[:most]}... ({known:,} characters)"
 
 
-def one_line(error: BaseException, most: int = 120) -> str:
+def reason_of(error: BaseException, most: int = 120) -> str:
     """Another package's error as a message shows it: on one line, cut.
 
     Args:

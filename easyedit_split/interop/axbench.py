@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ..config import require
-from ..files.reading import one_line, read_bounded
+from ..files.reading import read_bounded, reason_of
 from ..steering.artifact import Artifact
 from ..types import ArtifactError
 from .base import FORMATS, Format, Incoming
@@ -70,6 +70,6 @@ def _names(path: Path, count: int) -> list[str]:
         ]
         named = {int(row.get("concept_id", i)): str(row["concept"]) for i, row in enumerate(rows)}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ArtifactError(f"{path}: not a concept a line ({type(error).__name__}: {one_line(error)})") from error
+        raise ArtifactError(f"{path}: not a concept a line ({type(error).__name__}: {reason_of(error)})") from error
     names = [named.get(i, numbers[i]) for i in range(count)]
     return names if len(set(names)) == count else [f"{i}: {name}" for i, name in enumerate(names)]

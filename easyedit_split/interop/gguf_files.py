@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..files.reading import one_line
+from ..files.reading import reason_of
 from ..model.sites import Site, blocks_of, find_linear
 from ..types import ArtifactError, ConfigError
 from .lora_updates import module_names
@@ -123,7 +123,7 @@ def read_gguf(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             for tensor in reader.tensors
         }
     except Exception as error:  # a damaged file makes the reader raise anything
-        raise ArtifactError(f"{path}: not a readable GGUF file ({type(error).__name__}: {one_line(error)})") from error
+        raise ArtifactError(f"{path}: not a readable GGUF file ({type(error).__name__}: {reason_of(error)})") from error
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ArtifactError(f"{path}: {name} holds a value that is not finite")

@@ -17,7 +17,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 
-from ..files.reading import one_line
+from ..files.reading import reason_of
 from ..steering.artifact import Artifact
 from ..steering.generate import Generated
 from ..steering.steering import Steering
@@ -109,7 +109,7 @@ def push_to_hub(
     try:
         return str(held.push_to_hub(repo_id, private=private, token=token, commit_message=message))
     except (HfHubHTTPError, OSError, ValueError) as error:
-        reason = one_line(error)
+        reason = reason_of(error)
         raise ConfigError(f"{repo_id} cannot be pushed to the hub ({type(error).__name__}: {reason})") from error
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from ..files.reading import one_line
+from ..files.reading import reason_of
 from ..storage import new_folder
 from ..types import ConfigError
 
@@ -88,7 +88,7 @@ def _convert(file: Path, folder: Path) -> None:
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     except Exception as error:  # a damaged or unknown file makes the readers raise anything
-        reason = one_line(error)
+        reason = reason_of(error)
         raise ConfigError(f"{file}: transformers cannot read this GGUF file ({reason})") from error
     _unquantised(read).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files.reading import one_line, read_bounded
+from ..files.reading import read_bounded, reason_of
 from ..storage import write_whole
 from ..types import ArtifactError
 from .chosen_m import ChosenM
@@ -78,7 +78,7 @@ def read_index(folder: Path) -> dict[str, Path] | None:
         stored: Any = json.loads(read_bounded(path, ArtifactError).decode("utf-8"))
         found = {str(concept): str(name) for concept, name in stored["concepts"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{path}: not an index of concepts ({type(error).__name__}: {one_line(error)})") from error
+        raise ArtifactError(f"{path}: not an index of concepts ({type(error).__name__}: {reason_of(error)})") from error
     for concept, name in found.items():
         if Path(name).name != name or name in ("", ".", ".."):
             raise ArtifactError(f"{path}: concept {concept!r} is not in a folder beside the index")

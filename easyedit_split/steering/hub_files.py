@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..files.reading import one_line
+from ..files.reading import reason_of
 from ..model.hub import cache_only
 from ..types import ArtifactError, ConfigError
 from .artifact_files import CONFIG_FILE, HISTORY_FILE, TENSOR_FILE
@@ -39,7 +39,7 @@ def folder_of(name: str | Path, revision: str | None = None) -> Path:
     except ConfigError as error:
         raise ArtifactError(str(error)) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = one_line(error)
+        reason = reason_of(error)
         raise ArtifactError(
             f"{name}: no such folder here, and not to be had from the hub ({type(error).__name__}: {reason})"
         ) from error

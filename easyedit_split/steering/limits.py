@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..files.reading import one_line
+from ..files.reading import reason_of
 from ..model.calls import KEYS, cached_logits, logits_of, trial_ids
 from ..model.hooks import device_of, frozen
 from ..model.sites import is_registered
@@ -152,7 +152,7 @@ def _tried(model: nn.Module, run: Callable[[], tuple[Tensor, Tensor]]) -> float 
     except torch.OutOfMemoryError:
         raise
     except FAILURES as error:
-        return f"{type(error).__name__}: {one_line(error)}"
+        return f"{type(error).__name__}: {reason_of(error)}"
     return typical_error(model, ((found - wanted).norm(dim=-1) / logit_spread(wanted)).flatten())
 
 

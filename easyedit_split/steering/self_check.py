@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ..files.reading import one_line
+from ..files.reading import reason_of
 from ..model.calls import logits_of, trial_ids
 from ..model.hooks import activations, device_of, frozen
 from ..model.linear_map import LinearMap, linear_map
@@ -92,7 +92,7 @@ def map_error(model: nn.Module, site: Site) -> float | str:
             except torch.OutOfMemoryError:
                 raise
             except FAILURES as error:
-                known[site.key] = f"{type(error).__name__}: {one_line(error)}"
+                known[site.key] = f"{type(error).__name__}: {reason_of(error)}"
     return known[site.key]
 
 

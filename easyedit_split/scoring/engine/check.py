@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...files.reading import one_line
+from ...files.reading import reason_of
 from ...model.sites import is_registered
 from ...steering.attach import Delta
 from ...steering.forms.base import Factor, Form, Strength, factors
@@ -148,7 +148,7 @@ def model_code() -> Iterator[None]:
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        raise EngineRefused(f"the model's own code failed: {type(error).__name__}: {one_line(error)}") from error
+        raise EngineRefused(f"the model's own code failed: {type(error).__name__}: {reason_of(error)}") from error
 
 
 def require_agreement(engine: Engine, prepared: Prepared, intervention: Intervention | None) -> None:
