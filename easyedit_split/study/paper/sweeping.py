@@ -44,7 +44,16 @@ def sweep_run(bench: Bench, run: Run, split: SweepSplit) -> None:
     pairs = {"train": bench.pairs.sweep_train, "dev": bench.pairs.dev, "test": bench.pairs.test}[split]
     journal = bench.journal(run.paths.sweep(split), run, artifact=artifact.identity(), split=split)
     points = swept_m(bench, artifact, split)
-    table = sweep_pairs(bench.model, bench.tokenizer, pairs, artifact, points, model_name=run.model, journal=journal)
+    table = sweep_pairs(
+        bench.model,
+        bench.tokenizer,
+        pairs,
+        artifact,
+        points,
+        model_name=run.model,
+        journal=journal,
+        engine=bench.engine,
+    )
     write_table(_labelled(table, run, split), run.paths.sweep(split))
     journal.finish()
 
