@@ -43,7 +43,10 @@ DatasetsOption = Annotated[
 ]
 CellsOption = Annotated[
     list[str] | None,
-    typer.Option(help="FORM-OBJECTIVE, vanilla, prompt, or a YAML file of cells; repeat the option. Default: all."),
+    typer.Option(
+        help="FORM-OBJECTIVE, vanilla, prompt, ablations (SPLIT taken apart), or a YAML file of cells; repeat the "
+        "option. Default: all."
+    ),
 ]
 JudgesOption = Annotated[
     list[str] | None,

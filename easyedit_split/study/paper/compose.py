@@ -22,6 +22,7 @@ from ...steering.forms.base import FORMS
 from ...steering.strength_grid import parse_strengths
 from ...strict_yaml import read_yaml
 from ...training.objectives.base import OBJECTIVES
+from ...training.recipes import hparams_folder
 from ...types import ConfigError, DataError
 from .default_data import TESTBED, planned_data
 from .plan import BASELINES, StudyCell, StudyPlan
@@ -67,7 +68,8 @@ def study_plan(
         datasets: as ``load_dataset`` takes them; see the module where empty.
         seeds: how many, from 0.
         quick: a shorter study.
-        cells: ``FORM-OBJECTIVE``, ``vanilla`` or ``prompt``, or a YAML file of cells; see the module where empty.
+        cells: ``FORM-OBJECTIVE``, ``vanilla`` or ``prompt``, a YAML file of cells, or ``ablations``; see the module
+            where empty.
         judges: that replace the datasets' own.
         instructions: sentences of the ``prompt`` baseline, by dataset.
         max_new_tokens: longest answer; each dataset's own where None.
@@ -136,8 +138,9 @@ def _cells(given: Sequence[str]) -> list[StudyCell]:
         return [*map(_named, BASELINES), *_trained()]
     cells: list[StudyCell] = []
     for text in given:
-        if text.endswith((".yaml", ".yml")):
-            cells += read_cells(Path(text))
+        shipped = hparams_folder() / "studies" / f"{text}.yaml"
+        if text.endswith((".yaml", ".yml")) or shipped.is_file():
+            cells += read_cells(shipped if shipped.is_file() else Path(text))
         else:
             cells.append(_named(text))
     return sorted(cells, key=lambda cell: not cell.baseline)

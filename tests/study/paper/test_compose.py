@@ -60,6 +60,19 @@ def test_cells_may_come_from_a_file_with_labels(tmp_path: Path) -> None:
     assert (ablated.name, ablated.method, ablated.seeded) == ("vector-no-hinge", "no-hinge", True)
 
 
+def test_the_shipped_ablations_change_one_thing_each_and_compose(tmp_path: Path) -> None:
+    plan = study_plan([TESTBED], ["testbed:power"], cells=["ablations"])
+    runs = {}
+    for cell in plan.cells:
+        bench = Bench(tmp_path, plan, TESTBED, plan.datasets[0], lambda name: (None, None))
+        runs[cell.method] = bench.run_config(cell, 0)
+    whole = runs["split"].objective_config
+    changed = {name: {k: v for k, v in run.objective_config.items() if whole.get(k) != v} for name, run in runs.items()}
+    assert changed["gamma-0"] == {"gamma": 0.0}
+    assert changed["even"] == {"gamma": 0.0, "lambda_n": 1.0}
+    assert len({repr(run) for run in runs.values()}) == len(runs)
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
