@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -229,9 +230,13 @@ def _serve(connection: Connection, folder: Path, plan: StudyPlan, loading: LoadO
                 connection.send(("ready",))
     except (EOFError, BrokenPipeError):  # the first process is gone
         os._exit(1)
-    except Exception as error:
+    except SteeringError as error:
         with suppress(OSError):
-            connection.send(("failed", error if isinstance(error, SteeringError) else SteeringError(repr(error))))
+            connection.send(("failed", error))
+    except Exception as error:
+        traceback.print_exc()
+        with suppress(OSError):
+            connection.send(("failed", SteeringError(f"a process of the study failed: {error!r}; its place is above")))
 
 
 def devices_for(loading: LoadOptions, workers: int | None, runs: int) -> list[LoadOptions]:
