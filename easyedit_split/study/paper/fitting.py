@@ -1,4 +1,6 @@
-"""Item ``fit``: R2 of the paper's curves on train and on test, and of the train curve on the test points."""
+"""Items ``fit`` and ``rivals``: R2 of the paper's curves on train, on test, and of the train curve on the test points;
+and of other curves on train.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ...analysis import CurveFit, SweepFit, fit_sweep, transfer_r2
+from ...analysis import CurveFit, FitError, SweepFit, compare_models, fit_sweep, transfer_r2
 from ...sweep_curves import KINDS, curves_of
 from ...sweep_table import read_sweep
+from ...types import DataError
 from .bench import write_json
 from .layout import RunPaths, SweepSplit
 from .plan import Run
-from .records import FitRecord, plain_rows
+from .records import FitRecord, RivalRecord, plain_rows
 
 
 def fit_run(run: Run) -> None:
@@ -25,6 +28,26 @@ def fit_run(run: Run) -> None:
     train, test = (fitted(run.paths, split) for split in ("train", "test"))
     records = [*_direct(train, "train"), *_direct(test, "test"), *_transferred(train, test)]
     write_json(run.paths.fits, plain_rows(records))
+
+
+def compare_run(run: Run) -> None:
+    """Fit the paper's curves and their rivals to a run's train sweep, and write how well each does.
+
+    Args:
+        run: whose train sweep is made.
+    """
+    curve, records = fitted(run.paths, "train").curve, list[RivalRecord]()
+    for kind in KINDS:
+        try:
+            table = curve.table(kind)
+            scores = compare_models(table.m, table.mean, kind)
+        except (DataError, FitError):
+            continue  # why there is none stands among the fits
+        records += [
+            RivalRecord(kind, score.name, _number(score.r2), _number(score.bic), _number(score.held_out_r2))
+            for score in scores
+        ]
+    write_json(run.paths.rivals, plain_rows(records))
 
 
 def fitted(paths: RunPaths, split: SweepSplit) -> SweepFit:

@@ -14,6 +14,7 @@
 | ``sweep-SPLIT.parquet`` | sweep | ``sweep_table``: train, dev and test pairs over m |
 | ``collateral.csv`` | side | ``scoring.collateral``: KL on neutral prompts over m |
 | ``fits.json`` | fit | ``records.FitRecord``: R2 of both curves, direct and from train to test |
+| ``rivals.json`` | rivals | ``records.RivalRecord``: other curves than the paper's on the training pairs |
 | ``judged-dev.parquet`` | choose | as ``judged.parquet``, dev prompts at a few m, for "best" |
 | ``chosen.json`` | choose | ``records.ChosenStrength``: the m of each column of Table 3 |
 | ``generated/NAME_results.json`` | generate | test prompts answered at that m (``records.ResultRow``) |
@@ -40,8 +41,8 @@ PLAN = "plan.json"
 LOG = "log.jsonl"
 RUNS, TABLE_FOLDER, FIGURE_FOLDER = "runs", "tables", "figures"
 
-TABLES = ("table2", "table3", "table5", "table6", "iso-utility", "iso-kl", "agreement")
-"""Fits on train; scores; fits on test; train to test; gains at equal utility, at equal KL; judges compared."""
+TABLES = ("table2", "table3", "table5", "table6", "rivals", "iso-utility", "iso-kl", "agreement")
+"""Fits on train; scores; fits on test; train to test; other curves; gains at equal utility and KL; judges compared."""
 TABLE_SUFFIXES = (".csv", ".md", ".tex")
 FIGURES = ("figure-m", "figure-r")
 """Beginning of the names of the figures, over m and over r: ``figure-m-MODEL-DATASET``."""
@@ -78,6 +79,11 @@ class RunPaths:
     def fits(self) -> Path:
         """R2 of the fitted curves."""
         return self.folder / "fits.json"
+
+    @property
+    def rivals(self) -> Path:
+        """Other curves than the paper's."""
+        return self.folder / "rivals.json"
 
     @property
     def chosen(self) -> Path:

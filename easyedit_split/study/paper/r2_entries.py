@@ -7,9 +7,9 @@ from statistics import fmean
 
 from ...analysis.r2_tables import DATASETS
 from ...sweep_curves import KINDS
-from .entries import RowKey, StudyTable, TableEntry, ordered, published, row_key
+from .entries import NO_FORM, RowKey, StudyTable, TableEntry, ordered, published, row_key
 from .plan import StudyPlan, runs_of
-from .readers import read_failure, read_fits
+from .readers import read_failure, read_fits, read_rivals
 
 KINDS_OF_R2 = {
     2: ("train", "train", "R2 of the curves fitted to the training pairs (Table 2)"),
@@ -50,6 +50,34 @@ def r2_entries(folder: Path, plan: StudyPlan, number: int) -> StudyTable:
     entries = {key: TableEntry(tuple(values), published(number, *key)) for key, values in found.items()}
     entries |= _averages(entries, rows, labels, number)
     return StudyTable(f"table{number}", title, columns, rows, entries, notes=tuple(notes))
+
+
+def rival_entries(folder: Path, plan: StudyPlan) -> StudyTable:
+    """R2 of the paper's curve and its rivals on the training pairs, over cells and seeds, and how often each is best.
+
+    Args:
+        folder: the study's.
+        plan: its plan.
+    """
+    found: dict[tuple[RowKey, str], list[float]] = {}
+    for run in runs_of(folder, plan):
+        if not run.paths.rivals.is_file():
+            continue
+        records = read_rivals(run.paths)
+        for kind in KINDS:
+            mine = [record for record in records if record.kind == kind]
+            best = min((record.bic for record in mine if record.bic is not None), default=None)
+            for record in mine:
+                row, column = (run.model, NO_FORM, record.curve), _column(kind, run.dataset)
+                if record.r2 is not None:
+                    found.setdefault((row, f"{column}, R2"), []).append(record.r2)
+                found.setdefault((row, f"{column}, best"), []).append(float(record.bic == best))
+    labels = [data.label for data in plan.datasets]
+    columns = [f"{_column(kind, label)}, {what}" for kind in KINDS for label in labels for what in ("R2", "best")]
+    rows = sorted(dict.fromkeys(row for row, _ in found), key=lambda row: (plan.models.index(row[0]), row[2]))
+    title = "Other curves on the training pairs: R2, and the share of cells in which each is best by BIC (mean ± sd)"
+    entries = {key: TableEntry(tuple(values)) for key, values in found.items()}
+    return StudyTable("rivals", title, tuple(columns), tuple(rows), entries)
 
 
 def _averages(

@@ -16,7 +16,7 @@ from ...files.reading import read_bounded, shown
 from ...files.tables import decoded, json_value
 from ...types import DataError
 from .layout import JUDGED_COLUMNS, PLAN, RunPaths
-from .records import ChosenStrength, Failure, FitRecord, ResultRow, StudyPlan, TextRow
+from .records import ChosenStrength, Failure, FitRecord, ResultRow, RivalRecord, StudyPlan, TextRow
 
 
 def read_plan(folder: Path) -> StudyPlan:
@@ -42,6 +42,18 @@ def read_fits(paths: RunPaths) -> tuple[FitRecord, ...]:
         DataError, ConfigError: the file cannot be read.
     """
     return tuple(build(FitRecord, row, f"{paths.fits}") for row in _rows(paths.fits))
+
+
+def read_rivals(paths: RunPaths) -> tuple[RivalRecord, ...]:
+    """The paper's curve and its rivals on the training pairs.
+
+    Args:
+        paths: of the run.
+
+    Raises:
+        DataError, ConfigError: the file cannot be read.
+    """
+    return tuple(build(RivalRecord, row, f"{paths.rivals}") for row in _rows(paths.rivals))
 
 
 def read_failure(paths: RunPaths) -> Failure:

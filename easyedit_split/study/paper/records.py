@@ -14,9 +14,22 @@ from typing import Any
 from .plan import BASELINES, PROMPT, VANILLA, PlannedData, Run, StudyCell, StudyPlan, runs_of
 
 __all__ = [
-    "BASELINES", "PROMPT", "VANILLA", "ChosenStrength", "Failure", "FitRecord", "PlannedData", "ResultRow", "Run",
-    "StudyCell", "StudyPlan", "TextRow", "plain_rows", "runs_of",
-]  # fmt: skip
+    "BASELINES",
+    "PROMPT",
+    "VANILLA",
+    "ChosenStrength",
+    "Failure",
+    "FitRecord",
+    "PlannedData",
+    "ResultRow",
+    "RivalRecord",
+    "Run",
+    "StudyCell",
+    "StudyPlan",
+    "TextRow",
+    "plain_rows",
+    "runs_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,25 @@ class FitRecord:
     points: int
     params: dict[str, Any] = field(default_factory=dict)
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RivalRecord:
+    """How well one kind of curve describes a sweep of training pairs, the paper's or a rival.
+
+    Attributes:
+        kind: ``preference`` or ``utility``.
+        curve: its name, see ``analysis.fit.rivals``.
+        r2: coefficient of determination; None where it is not finite.
+        bic: Bayesian information criterion, lower is better; None likewise.
+        held_out_r2: R2 on points left out in turn; None likewise.
+    """
+
+    kind: str
+    curve: str
+    r2: float | None
+    bic: float | None
+    held_out_r2: float | None
 
 
 @dataclass(frozen=True, slots=True)

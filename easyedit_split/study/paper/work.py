@@ -1,6 +1,7 @@
 """The work items of a study, in order, and the loop that makes those that are missing.
 
-    trained     train, sweep train, sweep dev, sweep test, fit, side effects, judge dev, choose, generate, judge, texts
+    trained     train, sweep train, sweep dev, sweep test, fit, rivals, side effects, judge dev, choose, generate,
+                judge, texts
     baseline    sweep test, generate, judge
 
 An item is done when its file is there; each file appears whole. So a study that was stopped loses at most the item in
@@ -20,7 +21,7 @@ from ...storage import clear_leftovers, recover, writing
 from .answering import generate_baseline, generate_run, texts_over_m
 from .bench import Bench
 from .choosing import choose_run, judge_dev
-from .fitting import fit_run
+from .fitting import compare_run, fit_run
 from .judging import judge_run
 from .layout import BASELINE, SWEEP_SPLITS, SweepSplit
 from .plan import Run
@@ -58,6 +59,10 @@ def _fit(bench: Bench, run: Run) -> None:
     fit_run(run)
 
 
+def _compare(bench: Bench, run: Run) -> None:
+    compare_run(run)
+
+
 def _last_generated(run: Run) -> tuple[Path, ...]:
     """The file that is written last: of the last m that could be chosen."""
     if not run.paths.chosen.is_file():
@@ -77,6 +82,7 @@ TRAINED = (
     WorkItem("train", train_run, lambda run: (run.paths.artifact / CONFIG_FILE,)),
     *map(_sweep, SWEEP_SPLITS),
     WorkItem("fit", _fit, lambda run: (run.paths.fits,)),
+    WorkItem("rivals", _compare, lambda run: (run.paths.rivals,)),
     WorkItem("side effects", measure_side_effects, lambda run: (run.paths.collateral,)),
     WorkItem("judge dev", judge_dev, lambda run: (run.paths.judged_dev,)),
     WorkItem("choose", choose_run, lambda run: (run.paths.chosen,)),

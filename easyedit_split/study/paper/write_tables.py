@@ -15,7 +15,7 @@ from .frames import Shown, frame_csv, frame_latex, frame_markdown
 from .iso_entries import COLUMNS, iso_table
 from .layout import TABLE_FOLDER
 from .plan import StudyPlan
-from .r2_entries import r2_entries
+from .r2_entries import r2_entries, rival_entries
 from .score_entries import score_entries
 
 AT_COST = {
@@ -67,6 +67,7 @@ def _tables(folder: Path, plan: StudyPlan) -> Iterator[tuple[Path, str]]:
     found: Sequence[StudyTable] = (
         *(r2_entries(folder, plan, number) for number in (2, 5, 6)),
         score_entries(folder, plan),
+        rival_entries(folder, plan),
     )
     for table in found:
         if table.rows:

@@ -21,7 +21,14 @@ from easyedit_split.model.load_options import LoadOptions
 from easyedit_split.study.paper.layout import STRENGTHS, SWEEP_SPLITS
 from easyedit_split.study.paper.plan import Run, StudyPlan, runs_of
 from easyedit_split.study.paper.r2_entries import r2_entries
-from easyedit_split.study.paper.readers import read_chosen, read_fits, read_judged, read_results, read_texts_over_m
+from easyedit_split.study.paper.readers import (
+    read_chosen,
+    read_fits,
+    read_judged,
+    read_results,
+    read_rivals,
+    read_texts_over_m,
+)
 from easyedit_split.study.paper.splits import study_pairs
 from easyedit_split.study.paper.study import make_study, run_study
 from easyedit_split.study.paper.work import items_of, missing
@@ -32,6 +39,8 @@ from easyedit_split.types import ConfigError
 from .tiny_study import ASKED, DIFF_MEAN, SIZES, SPLIT, VANILLA, contents, tiny_plan, write_pairs
 
 ON_CPU = LoadOptions(device="cpu")
+KILLS = int(os.environ.get("EASYEDIT_SPLIT_KILLS", "4"))
+"""Random moments at which a study is killed."""
 
 
 class Silent:
@@ -115,6 +124,14 @@ def test_fits_are_of_train_test_and_of_train_on_test(made: Made) -> None:
     found = {(fit.kind, fit.fitted_on, fit.split) for fit in read_fits(run_named(made, "lora-split").paths)}
     splits = {("train", "train"), ("test", "test"), ("train", "test")}
     assert found == {(kind, *both) for kind in ("preference", "utility") for both in splits}
+
+
+def test_rivals_are_compared_on_the_same_points(made: Made) -> None:
+    rivals = read_rivals(run_named(made, "lora-split").paths)
+    paper = {r.kind: r.r2 for r in rivals if "paper" in r.curve}
+    fits = {fit.kind: fit.r2 for fit in read_fits(run_named(made, "lora-split").paths) if fit.split == "train"}
+    assert paper.keys() <= fits.keys()
+    assert all(paper[kind] == pytest.approx(fits[kind], abs=1e-6) for kind in paper)
 
 
 def test_tables_and_figures_are_written(made: Made) -> None:
@@ -254,7 +271,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> N
     make(tmp_path / "whole", plan)
     length = time.monotonic() - started
     rng, kills = random.Random(5), 0
-    while kills < 4:
+    while kills < KILLS:
         process = start(tmp_path, "killed", 1)
         try:
             process.wait(timeout=4.0 + rng.random() * length)
