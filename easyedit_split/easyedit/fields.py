@@ -285,3 +285,13 @@ def given(hparams: Any, where: str, own: Collection[str] = ()) -> dict[str, Valu
             raise ConfigError(f"{where}: {ours} is {values[ours]!r} but {name}, the same thing, is {value!r}: keep one")
         values[ours] = value
     return values
+
+
+def written_as(hparams: Any) -> dict[str, str]:
+    """Our names of the keys that a file has under EasyEdit2's, with EasyEdit2's.
+
+    Args:
+        hparams: the host's, of one of our methods.
+    """
+    given_names = {name for name, value in vars(hparams).items() if value is not None}
+    return {ours: name for name, (ours, _) in ALIASES.items() if name in given_names and ours not in given_names}

@@ -12,7 +12,7 @@ from ..registry import nearest
 from ..steering.forms.base import FORMS
 from ..training.run_config import RunConfig
 from ..types import ConfigError
-from .fields import ALIASES, ONLY, TrainFields, given
+from .fields import ALIASES, ONLY, TrainFields, given, written_as
 from .host.wrappers import as_host_writes
 from .own_keys import Keys, form_keys, objective_keys
 
@@ -112,7 +112,7 @@ def train_settings(hparams: Any, form: str | None, objective: str | None, where:
     values = given(hparams, where, own=objectives[chosen])
     asked = values.pop("form", None)
     chosen_form = _chosen("form (intervention_method)", asked, form or "vector", form, forms, where)
-    _check_readers(values, forms[chosen_form], objectives, f"objective {chosen}", chosen, where)
+    _check_readers(values, forms[chosen_form], objectives, chosen, where, written_as(hparams))
     run: dict[str, Any] = {
         "form": chosen_form,
         "objective": chosen,
@@ -170,10 +170,15 @@ def _chosen(what: str, value: Any, default: str, fixed: str | None, allowed: Map
 
 
 def _check_readers(
-    values: Mapping[str, Any], form: Collection[str], objectives: Keys, title: str, chosen: str, where: str
+    values: Mapping[str, Any],
+    form: Collection[str],
+    objectives: Keys,
+    chosen: str,
+    where: str,
+    written: Mapping[str, str],
 ) -> None:
     """Raise for settings that nothing reads; one of another objective is allowed where it means "off"."""
-    mine = objectives[chosen]
+    mine, title = objectives[chosen], f"objective {chosen}"
     for key in values:
         readers = [name for name, keys in (("the form", form), (title, mine), ("the run", _RUN_KEYS)) if key in keys]
         if len(readers) > 1:
@@ -182,4 +187,6 @@ def _check_readers(
             )
         others = any(key in keys for keys in objectives.values())
         if not readers and others and key != "theta" and _OFF.get(key) != values[key]:
-            raise ConfigError(f"{where}: {title} does not read {key} ({values[key]!r}){nearest(key, mine)}: remove it")
+            hint = nearest(key, mine) if mine else ""
+            name = written.get(key, key)
+            raise ConfigError(f"{where}: {title} does not read {name} ({values[key]!r}){hint}: remove it")

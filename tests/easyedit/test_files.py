@@ -215,3 +215,19 @@ def test_compat_trains_as_upstream_does(host: HostUnderTest, tmp_path: Path, for
     sft = {**values, "alg_name": "vector", "intervention_method": None}
     with pytest.raises(ConfigError, match="objective sft does not read compat"):
         load(host, tmp_path, write_yaml(tmp_path / "s.yaml", **sft))
+
+
+def test_a_file_that_is_not_there_is_named_with_the_nearest(host: HostUnderTest, tmp_path: Path) -> None:
+    write_yaml(tmp_path / "split_vector.yaml", alg_name="SPLIT", layers=[1])
+    wanted = str(tmp_path / "split_vectr.yaml")
+    config = host.config(**top_config(tmp_path, tmp_path / "qwen", steer_train_hparam_paths=[wanted]))
+    with pytest.raises(ConfigError, match=r"split_vectr.yaml: no such file \(did you mean 'split_vector.yaml'\?\)"):
+        host.module("steer.utils.load_hparams").load_generate_vector_hparams(config)
+
+
+def test_a_key_that_nothing_reads_is_called_as_the_file_calls_it(host: HostUnderTest, tmp_path: Path) -> None:
+    for key in ("neg_loss_weight", "lambda_n"):
+        path = write_yaml(tmp_path / f"{key}.yaml", alg_name="vector", layers=[1], **{key: 0.5})
+        config = host.config(**top_config(tmp_path, tmp_path / "qwen", steer_train_hparam_paths=[path]))
+        with pytest.raises(ConfigError, match=rf"objective sft does not read {key} \(0.5\): remove it"):
+            host.module("steer.utils.load_hparams").load_generate_vector_hparams(config)

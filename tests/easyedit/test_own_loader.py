@@ -85,3 +85,8 @@ def test_a_host_that_loads_in_another_way_is_not_taken_at_its_word(
     for model, values in ((qwen, {"attention": "eager"}), (adapter_of(qwen, tmp_path / "qwen-adapter"), {})):
         with pytest.raises(ConfigError, match="here EasyEdit2 loads its model in another way"):
             train_in_host(host, tmp_path, model, ROWS, **values)
+
+
+def test_a_name_that_means_no_model_is_a_sentence(host: HostUnderTest, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'.*none-qwen' cannot be loaded: no such folder here, and not found on the"):
+        train_in_host(host, tmp_path, tmp_path / "none-qwen", ROWS)

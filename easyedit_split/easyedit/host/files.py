@@ -114,13 +114,15 @@ def check_hparams_files(paths: Sequence[str], phase: Phase, tables: ModuleType) 
         tables: the host's module of its tables of methods.
 
     Raises:
-        ConfigError: no or an unknown or ambiguous ``alg_name``, an unknown key, or two files of one method of ours.
+        ConfigError: no such file, no or an unknown or ambiguous ``alg_name``, an unknown key, or two files of one
+            method of ours.
     """
     names: Counter[str] = Counter()
     ours: dict[str, Method] = {}
     for path in paths:
         if not Path(path).is_file():
-            continue  # the host has its own sentence for that
+            beside = tuple(sorted(file.name for file in Path(path).parent.glob("*.yaml")))
+            raise ConfigError(f"{path}: no such file{nearest(Path(path).name, beside) if beside else ''}")
         name = _alg_name(Path(path), phase)
         if name is None:
             continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ...model.load import load_model, load_tokenizer, needs_this_loader
@@ -30,8 +31,8 @@ def load_wrapper(hparams: Any, sites: Sequence[str] = ()) -> Any:
         sites: keys of the sites that will be steered, looked for before the weights are read.
 
     Raises:
-        ConfigError: the model has no such site or cannot be loaded so, EasyEdit2 has no wrapper for its name, or this
-            version of it cannot be given a model.
+        ConfigError: the model has no such site, is not found or cannot be loaded so, EasyEdit2 has no wrapper for its
+            name, or this version of it cannot be given a model.
     """
     name = str(hparams.model_name_or_path)
     if not getattr(hparams, "vllm_enable", False):
@@ -42,6 +43,14 @@ def load_wrapper(hparams: Any, sites: Sequence[str] = ()) -> Any:
         if "not supported" not in str(error):
             raise
         raise unknown_name(name) from error
+    except OSError as error:  # transformers' of a name that means no model
+        where = "" if Path(name).exists() else ": no such folder here, and not found on the hub or in its cache"
+        raise ConfigError(f"model_name_or_path {name!r} cannot be loaded{where} ({_line(error)})") from error
+
+
+def _line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 120 else text[:119] + "…"
 
 
 def _loaded(hparams: Any) -> Any:
