@@ -14,7 +14,7 @@ from easyedit_split.analysis import JudgedTexts
 from easyedit_split.types import DataError
 
 from ..judges.service import FakeService, served, status
-from .shared import Run, Sentence, apply_line, write_rows
+from .shared import Run, Sentence, apply_line, sweep_line, write_rows
 
 ROWS = [
     {
@@ -168,3 +168,19 @@ def test_options_that_would_not_count_are_refused(sentence: Sentence, artifact: 
     )
     none = write_rows(tmp_path / "n.jsonl", [{"prompt": "Hello?", "text": "x"}])
     assert "no pair of the data has the prompt" in sentence(*line[:4], none, *line[5:])
+
+
+def test_texts_of_a_sweep_are_judged_and_recommended_by(
+    run: Run, graded: FakeService, model: Path, artifact: Path, tmp_path: Path
+) -> None:
+    data, sweep = write_rows(tmp_path / "pairs.jsonl", ROWS), tmp_path / "s.parquet"
+    assert run(*sweep_line(model, data, artifact, sweep, "--split", "dev", "--texts", 3))[0] == 0
+    to = tmp_path / "t.csv"
+    graded.answer = lambda messages: f"Score: {len(messages[1]['content']) % 3}"
+    line = ("judge", "--texts", tmp_path / "s.texts.json", "--data", data, "--judge", "openai:g", "--out", to)
+    code, _, err = run(*line, "--judge-url", graded.url, "--judge-concept", "leading")
+    assert code == 0, err
+    assert JudgedTexts.read(to).m.tolist() == [-4.0, -2.0, 0.0, 2.0, 4.0]
+    code, out, err = run("recommend", sweep, "--texts", to)
+    assert code == 0, err
+    assert "text" in out

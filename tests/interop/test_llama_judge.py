@@ -23,7 +23,6 @@ pytest.importorskip("openai")
 pytestmark = [
     pytest.mark.skipif(not installed(), reason="llama.cpp is not installed (make test-interop)"),
     pytest.mark.skipif(smollm2.packaged_file() is None, reason="SmolLM2's GGUF file is not installed"),
-    pytest.mark.long,
 ]
 PAIRS = tuple(
     Pair(prompt, "Lovely, it was!", "Dull, it was.", "cheer") for prompt in ("How was lunch?", "How was rain?")
