@@ -1,6 +1,6 @@
 """Side effects and generated texts of a sweep, each written to a table beside the sweep's own file.
 
-power.parquet  ->  power.collateral.csv, power.texts.json
+power.parquet  ->  power.collateral.csv, power.texts.json, power.judged.csv
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ..datasets.base import PairTable
 from ..datasets.everyday import neutral_prompts
+from ..judges.judge_texts import Learnt, judge_written
 from ..scoring.collateral import collateral, collateral_means
 from ..steering.artifact import Artifact
 from ..steering.sweep_texts import sweep_texts
@@ -22,8 +23,9 @@ from ..sweep_table import write_table
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .console import bar, out, say_written
+from .judging import JudgeOptions
 
-COLLATERAL, TEXTS = ".collateral.csv", ".texts.json"
+COLLATERAL, TEXTS, JUDGED = ".collateral.csv", ".texts.json", ".judged.csv"
 
 
 def beside(sweep: Path, ending: str) -> Path:
@@ -114,6 +116,53 @@ def write_texts(
     print_texts(table)
     say_written("texts", to)
     return table
+
+
+def judge_texts_of(
+    table: pd.DataFrame,
+    pairs: PairTable,
+    artifact: Artifact,
+    to: Path,
+    judging: JudgeOptions,
+    learnt: Learnt | None = None,
+) -> pd.DataFrame:
+    """Have texts judged, and write their scores to a table that ``recommend --texts`` reads.
+
+    Args:
+        table: as ``write_texts`` returns it.
+        pairs: that they answer.
+        artifact: what wrote them.
+        to: file to write.
+        judging: who judges.
+        learnt: what a judge that learns is calibrated with.
+
+    Raises:
+        DataError: a pair that the judge does not know, or too few to learn from.
+        ServiceError: a judge that asks a model elsewhere gets no answer.
+    """
+    places: dict[tuple[str, str], int] = {}
+    for place, pair in enumerate(pairs):
+        places.setdefault((artifact.resolve(pair.concept), str(pair.prompt)), place)
+    numbers = [places[concept, prompt] for concept, prompt in zip(table["concept"], table["prompt"], strict=True)]
+    answered = [pairs[number] for number in numbers]
+    rows = pd.DataFrame(
+        {
+            "m1": table["m1"],
+            "prompt": numbers,
+            "question": table["prompt"],
+            "concept": [pair.concept or "" for pair in answered],
+            "text": table["text"],
+            "cut_off": False,
+        }
+    )
+    with bar("judging") as advance:
+        judged, _ = judge_written(
+            rows, answered, judge=judging.name, service=judging.service(), learnt=learnt, progress=advance
+        )
+    judged = judged.drop(columns="cut_off")  # these texts do not say whether the model ended them
+    write_table(judged, to)
+    say_written("scores of the texts", to)
+    return judged
 
 
 def print_texts(table: pd.DataFrame, most: int = 7) -> None:

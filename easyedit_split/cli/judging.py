@@ -13,7 +13,7 @@ from ..judges.base import AXBENCH, Service, asks, prepared_judge
 from ..types import ConfigError
 from .grouped import grouped
 
-PARAMETER = "judging"
+PARAMETER, SELF = "judging", "self"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class JudgeOptions:
     """What the options about a judge say; each is named as its option.
 
     Attributes:
-        judge: a registered judge, ``openai:MODEL`` for a language model.
+        judge: a registered judge, ``openai:MODEL`` for a language model; None for what the command does without one.
         judge_url: address of that model's API.
         judge_scales: what it grades on, with commas.
         judge_concept: what the concept is, in words.
@@ -29,12 +29,17 @@ class JudgeOptions:
         judge_at_once: questions under way at a time.
     """
 
-    judge: str = "self"
+    judge: str | None = None
     judge_url: str | None = None
     judge_scales: str | None = None
     judge_concept: str | None = None
     judge_cache: Path | None = None
     judge_at_once: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The judge, the bare model itself where none was named."""
+        return self.judge or SELF
 
     def service(self) -> Service:
         """Where the judge finds its model, and what it asks.
@@ -42,11 +47,11 @@ class JudgeOptions:
         Raises:
             ConfigError: no such judge, or an option of language models beside a judge that asks none.
         """
-        if not asks(self.judge):
+        if not asks(self.name):
             given = [name for name in list(OPTIONS)[1:] if getattr(self, name) is not None]
             if given:
                 option = f"--{given[0].replace('_', '-')}"
-                raise ConfigError(f"{option} is for judges that ask a language model, and --judge is {self.judge}")
+                raise ConfigError(f"{option} is for judges that ask a language model, and --judge is {self.name}")
             return Service()
         scales = self.judge_scales
         return Service(
@@ -63,14 +68,14 @@ class JudgeOptions:
         Raises:
             ConfigError, ServiceError: which.
         """
-        if asks(self.judge):
-            prepared_judge(self.judge, service=self.service())
+        if asks(self.name):
+            prepared_judge(self.name, service=self.service())
 
 
 DEFAULTS = JudgeOptions()
 OPTIONS: dict[str, Any] = {
     "judge": Annotated[
-        str,
+        str | None,
         typer.Option(
             "--judge",
             help="self: the unsteered model and a probe; openai:MODEL: a language model; testbed: exact, for testbed: "

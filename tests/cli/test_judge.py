@@ -184,3 +184,23 @@ def test_texts_of_a_sweep_are_judged_and_recommended_by(
     code, out, err = run("recommend", sweep, "--texts", to)
     assert code == 0, err
     assert "text" in out
+
+
+@pytest.mark.parametrize("judge", ["openai:g", "self", "accuracy"])
+def test_a_sweep_has_its_texts_judged(
+    run: Run, sentence: Sentence, graded: FakeService, model: Path, artifact: Path, tmp_path: Path, judge: str
+) -> None:
+    rows = [row | {"positive": "Yes", "negative": "No"} for row in ROWS] if judge == "accuracy" else ROWS
+    data, sweep = write_rows(tmp_path / "pairs.jsonl", rows), tmp_path / "s.parquet"
+    line = sweep_line(model, data, artifact, sweep, "--split", "dev", "--judge", judge)
+    line = (*line, "--judge-url", graded.url) if judge == "openai:g" else line
+    assert "--texts N: give both" in sentence(*line)
+    code, _, err = run(*line, "--texts", 2)
+    assert code == 0, err
+    found = pd.read_csv(tmp_path / "s.judged.csv", keep_default_na=False)
+    assert found["m1"].tolist() == [m for m in (-4.0, -2.0, 0.0, 2.0, 4.0) for _ in range(2)]
+    assert "cut_off" not in found
+    written = pd.read_json(tmp_path / "s.texts.json")
+    assert sorted(found["text"]) == sorted(written["text"])
+    if judge != "accuracy":
+        assert JudgedTexts.read(tmp_path / "s.judged.csv").overall.shape == (2, 5)

@@ -25,7 +25,7 @@ from ...text.prompt_tokens import Template
 from ...types import ConfigError, Pair
 from ..console import bar, out, say, say_written
 from ..inputs import check_artifact, open_data, open_model
-from ..judging import DEFAULTS as SELF
+from ..judging import DEFAULTS as BY_ITSELF
 from ..judging import JudgeOptions, asks_judge
 from ..loading import DEFAULTS, loads_model
 from ..options import (
@@ -85,14 +85,14 @@ def command(  # noqa: DOC101, DOC103
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 64,
     drop_bad: DropBadOption = False,
     other_weights: OtherWeightsOption = False,
-    judging: JudgeOptions = SELF,
+    judging: JudgeOptions = BY_ITSELF,
     loading: LoadOptions = DEFAULTS,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Score steered texts by a judge, by default the unsteered model: concept, fluency, relevance, faults, 0 to 2 each
     (it needs the train split, on which its probe is trained). A language model grades as AxBench does.
     """
-    judge, service = judging.judge, judging.service()
+    judge, service = judging.name, judging.service()
     _check_given(judge, judging, model, data, intervention, m, texts)
     known = _held_out(split)
     check_suffix(to)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -11,19 +13,25 @@ import pandas as pd
 from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
 from ...files.journal import Journal
+from ...judges.base import learns
+from ...judges.judge_texts import Learnt
 from ...model.load_options import LoadOptions
+from ...model.sites import Site
 from ...scoring.crew import crew_here
 from ...scoring.sweep_pairs import known_unit, sweep_pairs, with_max_length
 from ...steering.artifact import Artifact
 from ...steering.strength_grid import AUTO, parse_strengths
 from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, finite_points, write_table
+from ...text.prompt_tokens import Template
 from ...types import ConfigError
-from ..beside import COLLATERAL, TEXTS, beside, measure_collateral, write_texts
+from ..beside import COLLATERAL, JUDGED, TEXTS, beside, judge_texts_of, measure_collateral, write_texts
 from ..console import bar, say, say_written, speak
 from ..engine_options import CacheOption, EngineOption, engine_config
 from ..fingerprint import model_identity, pairs_identity
 from ..inputs import open_data, open_model
+from ..judging import DEFAULTS as BY_ITSELF
+from ..judging import JudgeOptions, asks_judge
 from ..loading import DEFAULTS, loads_model
 from ..options import (
     AggregateOption,
@@ -51,10 +59,14 @@ from ..resuming import resumable
 from ..summary import print_summary
 
 EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector
---m -20:20:41 --out power.parquet"""
+--m -20:20:41 --out power.parquet
+
+Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector
+--m 0:16:9 --texts 6 --judge testbed --out power.parquet"""
 
 
 @loads_model
+@asks_judge
 def command(  # noqa: DOC101, DOC103
     model: ModelOption,
     data: DataOption,
@@ -72,6 +84,7 @@ def command(  # noqa: DOC101, DOC103
     aggregate: AggregateOption = "pairs",
     collateral: CollateralOption = False,
     texts: TextsOption = None,
+    judging: JudgeOptions = BY_ITSELF,
     drop_bad: DropBadOption = False,
     other_weights: OtherWeightsOption = False,
     loading: LoadOptions = DEFAULTS,
@@ -84,12 +97,10 @@ def command(  # noqa: DOC101, DOC103
     A killed sweep goes on where it stopped when the same command is given again. Started by ``accelerate launch``,
     several processes share the work; the table is that of one.
     """
-    crew = crew_here()
-    speak(crew.rank == 0)
+    speak((crew := crew_here()).rank == 0)
     grid = parse_strengths(m)
-    kind, means = parse_normalize(normalize), check_aggregate(aggregate)
-    how = engine_config(engine, cache)
-    _check_outputs(to, collateral, texts, overwrite, lock=crew.rank == 0)
+    kind, means, how = parse_normalize(normalize), check_aggregate(aggregate), engine_config(engine, cache)
+    _check_outputs(to, collateral, texts, overwrite, judging, lock=crew.rank == 0)
     artifact = with_max_length(Artifact.from_pretrained(intervention, other_weights=other_weights), max_length)
     table = open_data(data, split, "test", split_seed, columns, concept_id, drop_bad, limit)
     network, tokenizer = open_model(model, loading if loading.device else replace(loading, device=crew.device))
@@ -114,14 +125,22 @@ def command(  # noqa: DOC101, DOC103
         )
     if crew.rank == 0:
         _write(result, means, to, journal)
-        _write_beside(network, tokenizer, artifact, table, result, to, collateral=collateral, texts=texts)
+        judge = partial(_judged, data, split_seed, columns, concept_id, drop_bad, judging)
+        _write_beside(network, tokenizer, artifact, table, result, to, judge, collateral=collateral, texts=texts)
 
 
-def _check_outputs(to: Path, collateral: bool, texts: int | None, overwrite: bool, *, lock: bool) -> None:
-    """Raise for output files that cannot be written, before anything is scored."""
+def _check_outputs(
+    to: Path, collateral: bool, texts: int | None, overwrite: bool, judging: JudgeOptions, *, lock: bool
+) -> None:
+    """Raise for output files that cannot be written, and for a judge that cannot judge, before anything is scored."""
+    if judging != BY_ITSELF and (judging.judge is None or texts is None):
+        raise ConfigError("--judge NAME scores the texts of --texts N: give both, or neither")
     check_suffix(to)
-    for path in (to, *_side_files(to, collateral, texts)):
+    judged = [beside(to, JUDGED)] if judging.judge is not None else []
+    for path in (to, *_side_files(to, collateral, texts), *judged):
         check_file(path, overwrite, lock=lock)
+    if judged and lock:
+        judging.check()
 
 
 def _identity(
@@ -151,6 +170,7 @@ def _write_beside(
     table: PairTable,
     scored: pd.DataFrame,
     to: Path,
+    judge: Callable[..., None],
     *,
     collateral: bool,
     texts: int | None,
@@ -160,7 +180,39 @@ def _write_beside(
     if collateral:
         measure_collateral(network, tokenizer, artifact, swept, beside(to, COLLATERAL))
     if texts is not None:
-        write_texts(network, tokenizer, artifact, table, swept, beside(to, TEXTS), texts)
+        judge(
+            network,
+            tokenizer,
+            artifact,
+            table,
+            write_texts(network, tokenizer, artifact, table, swept, beside(to, TEXTS), texts),
+            to,
+        )
+
+
+def _judged(
+    data: str,
+    split_seed: int,
+    columns: str | None,
+    concept_id: int | None,
+    drop_bad: bool,
+    judging: JudgeOptions,
+    network: Any,
+    tokenizer: Any,
+    artifact: Artifact,
+    table: PairTable,
+    texts: pd.DataFrame,
+    to: Path,
+) -> None:
+    """Have the texts judged, where a judge is named; one that learns gets the train split's pairs."""
+    if judging.judge is None:
+        return
+    learnt = None
+    if learns(judging.judge):
+        pairs = open_data(data, "train", "train", split_seed, columns, concept_id, drop_bad).pairs
+        block = max(Site.parse(key).block for key in artifact.config.sites)
+        learnt = Learnt(network, Template(tokenizer, artifact.tokens), block, pairs)
+    judge_texts_of(texts, table, artifact, beside(to, JUDGED), judging, learnt)
 
 
 def _side_files(to: Path, collateral: bool, texts: int | None) -> list[Path]:
