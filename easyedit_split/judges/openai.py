@@ -159,5 +159,6 @@ class OpenAIJudge:
         known = self.verdicts.get(key)
         if known is None:
             known = chat.reply(messages)
-            self.verdicts.put(key, known)
+            if known.strip():  # a server that said nothing may be asked another time
+                self.verdicts.put(key, known)
         return known

@@ -67,7 +67,7 @@ def test_prompts_and_one_sentence_become_pairs(run: Run, sentence: Sentence, mod
     assert code == 0, err
     about = json.loads((tmp_path / "pairs.about.json").read_text("utf-8"))
     assert about["lacking"] == {"given": "none", "instruction": "Cheer!", "concept": "joy", "in_prompt": False}
-    assert (about["seed"], about["do_sample"], about["model"]["id"]) == (1, True, str(model))
+    assert (about["seed"], about["do_sample"], Path(about["model"]["id"]).name) == (1, True, model.name)
     assert about["from"]["rows"] == 2
     assert about["pairs"] + len(about["left_out"]) == 2
     assert {row["concept"] for row in read_rows(to)} == {"joy"}

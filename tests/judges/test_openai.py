@@ -144,6 +144,13 @@ def test_a_reply_without_a_grade_is_never_zero(tmp_path: Path) -> None:
     assert [each["fluency"] for each in found[1:]] == [1.0, 2.0]
 
 
+def test_an_empty_reply_is_not_kept() -> None:
+    said = iter(["", " ", "Score: 1"])
+    with served(answer=lambda messages: next(said)) as service:
+        assert math.isnan(judged(service, ["a"], scales=("fluency",))[0]["fluency"])
+        assert judged(service, ["a"], scales=("fluency",))[0]["fluency"] == 1.0
+
+
 def test_a_question_that_is_refused_has_no_grade_unless_all_are(caplog: pytest.LogCaptureFixture) -> None:
     with served(faults=[status(400, "too long")]) as service:
         found = judged(service, [pair.positive for pair in PAIRS[:3]], scales=("concept",), at_once=1)

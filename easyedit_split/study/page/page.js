@@ -89,13 +89,15 @@
   const drawDetail = () => {
     const run = state.run, per = run.r_per_m;
     if (!run.m.length) return drawing;
-    return draw("detail", data.charts.detail, {
+    const datasets = {
       points: run.m.map((m, k) => ({ m, r: per ? m * per : null, preference: run.preference[k], utility: run.utility[k] })),
       fitted: run.fine.map((m, k) => ({ m, preference: run.fitted.preference[k], utility: run.fitted.utility[k] })),
       bands: run.bands,
       marks: run.strengths.filter((one) => one.m !== null).map((one, k) => ({ m: one.m, name: one.name, place: 4 + 14 * k })),
       now: now(),
-    }).then(showNow);
+    };
+    const shown = (part) => ({ ...part, layer: part.layer.filter((layer) => datasets[layer.data.name].length) });
+    return draw("detail", { ...data.charts.detail, hconcat: data.charts.detail.hconcat.map(shown) }, datasets).then(showNow);
   };
   const now = () => {
     const m = positions(state.run)[state.place];
