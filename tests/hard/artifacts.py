@@ -95,6 +95,8 @@ def _agrees(stored: Any, said: Any) -> bool:
         return all(key in said and _agrees(value, said[key]) for key, value in stored.items())
     if isinstance(stored, list) and isinstance(said, list):
         return len(stored) == len(said) and all(map(_agrees, stored, said))
+    if type(stored) is int and isinstance(said, float):
+        return float(stored) == said  # a strength of 40 digits is the nearest number that there is
     return bool(stored == said) or (stored != stored and said != said)
 
 
