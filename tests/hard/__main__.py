@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -104,17 +105,19 @@ def kept(state: Path | None, asked: Asked, kind: str) -> Path | None:
 
 
 def together(state: Path, asked: Asked, kind: str) -> Tally:
-    """The tally of all parts of a kind that are there."""
-    whole = Tally(kind)
-    for part in range(1, asked.parts + 1):
-        path = kept(state, dataclasses.replace(asked, part=part), kind)
-        if path is not None and path.is_file():
-            one = Tally(**json.loads(path.read_text("utf-8")))
-            whole.tried += one.tried
-            whole.examples += one.examples
-            for name, count in one.counts.items():
-                whole.counts[name] = whole.counts.get(name, 0) + count
-    return whole
+    """The tally of all parts of a kind that are there; where it was cut in several ways, of the way with most cases."""
+    ways: dict[str, Tally] = {}
+    name = cast(Path, kept(state, asked, kind)).name.rsplit(".", 2)[0]
+    for path in sorted(state.glob(f"{name}.*-of-*.json")):
+        one, whole = (
+            Tally(**json.loads(path.read_text("utf-8"))),
+            ways.setdefault(path.name.split("-of-")[1], Tally(kind)),
+        )
+        whole.tried += one.tried
+        whole.examples += one.examples
+        for outcome, count in one.counts.items():
+            whole.counts[outcome] = whole.counts.get(outcome, 0) + count
+    return max(ways.values(), key=lambda whole: whole.tried, default=Tally(kind))
 
 
 def main() -> None:
