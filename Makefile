@@ -79,7 +79,8 @@ $(PINNED)/.easyedit: $(PINNED)/.installed tests/easyedit/requirements.txt
 zoo: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.zoo $(ARGS)
 
-# Hostile input, kills, full disks, two writers; the table in docs/safety.md is renewed. ARGS='--share 0.2' runs a fifth.
+# Hostile input, kills, full disks, two writers; the table in docs/safety.md is renewed. ARGS='--share 0.2' runs a fifth,
+# ARGS='--state FOLDER' goes on where it was stopped, ARGS='--state FOLDER --part 2/4' runs a quarter beside others.
 hard: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.hard --write $(ARGS)
 
