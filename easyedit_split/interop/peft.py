@@ -11,6 +11,7 @@ B keep their bits too; adapters whose modules have different ranks or scales are
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..config import require
-from ..files.reading import cut, parse_json, read_bounded, shown
+from ..files.reading import cut, listed, parse_json, read_bounded, reason_of, shown
 from ..model.describe import name_of
 from ..model.maps import maps_in
 from ..model.sites import Site, blocks_of, find_linear, short_names
@@ -137,7 +138,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     for key, value in stored.items():
         if key in _SAYS_NOTHING or key == "init_lora_weights" or not value or value == usual.get(key):
             continue
-        raise ConfigError(f"{path}: {key} is {value!r}, which a LoRA of this package cannot do")
+        raise ConfigError(f"{path}: {cut(key, 60)} is {shown(value)}, which a LoRA of this package cannot do")
     return stored
 
 
@@ -188,17 +189,21 @@ def _taken(incoming: Incoming) -> dict[str, tuple[Site, dict[str, Tensor]]]:
     unknown = sorted({*modules, *others} - set(sites))
     if unknown and not incoming.options.leave_out:
         raise ConfigError(
-            f"{incoming.path}: {len(unknown)} of its modules have no place here: {', '.join(unknown[:6])}"
-            f"{' ...' if len(unknown) > 6 else ''}; --leave-out takes the others, which is another change"
+            f"{incoming.path}: {len(unknown)} of its modules have no place here: {listed(unknown, 6, 120)}; "
+            "--leave-out takes the others, which is another change"
         )
     if unknown:
-        incoming.notes.append(f"left out, so the change is another one than the file's: {', '.join(unknown)}")
+        incoming.notes.append(f"left out, so the change is another one than the file's: {listed(unknown)}")
     taken = {name: (sites[name], parts) for name, parts in modules.items() if name in sites}
     require(
         bool(taken),
-        f"{incoming.path}: none of its modules is a site of this model, e.g. {unknown[0] if unknown else ''}",
+        f"{incoming.path}: none of its modules is a site of this model, e.g. {cut(unknown[0], 80) if unknown else ''}",
     )
     return dict(sorted(taken.items(), key=lambda item: item[1][0]))
+
+
+_REPEATS, _REPEATED_GROUP, _MOST_REPEATS = re.compile(r"[*+{]"), re.compile(r"\)\??[*+{]"), 3
+"""Signs of repetition in a regular expression, a group that repeats, and how many signs are taken."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,10 +216,7 @@ class _Part:
 
 
 def _part(name: str, site: Site, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> _Part:
-    from peft.utils.other import get_pattern_key
-
-    patterns = config.get("alpha_pattern") or {}
-    alpha = float(patterns.get(get_pattern_key(list(patterns), name), config.get("lora_alpha", 8)))
+    alpha = _alpha(name, config)
     A, B = tensors["A"].float(), tensors["B"].float()
     if A.ndim != 2 or B.ndim != 2 or B.shape[1] != len(A):
         raise ArtifactError(f"{name}: lora_A is {list(A.shape)} and lora_B {list(B.shape)}, which do not fit together")
@@ -222,6 +224,27 @@ def _part(name: str, site: Site, tensors: Mapping[str, Tensor], config: Mapping[
         alpha *= math.sqrt(len(A))
     bias = tensors.get("bias")
     return _Part(site, A, B, None if bias is None else bias.float(), alpha)
+
+
+def _alpha(name: str, config: Mapping[str, Any]) -> float:
+    """``lora_alpha`` of a module. ``alpha_pattern`` goes by regular expressions; those that repeat what repeats
+    are refused: one alone could keep a processor busy for years.
+    """
+    from peft.utils.other import get_pattern_key
+
+    patterns = config.get("alpha_pattern") or {}
+    good = isinstance(patterns, dict) and all(type(value) in (int, float) for value in patterns.values())
+    require(good, f"alpha_pattern is {shown(patterns)}, wanted numbers by module names")
+    for pattern in patterns:
+        few = len(_REPEATS.findall(pattern)) <= _MOST_REPEATS and not _REPEATED_GROUP.search(pattern)
+        require(few, f"alpha_pattern {shown(pattern)} repeats too much to be tried: write the modules' names")
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ConfigError(f"alpha_pattern {shown(pattern)} is no regular expression: {reason_of(error)}") from error
+    found = patterns.get(get_pattern_key(list(patterns), name), config.get("lora_alpha", 8))
+    require(type(found) in (int, float) and math.isfinite(found), f"lora_alpha is {shown(found)}, wanted a number")
+    return float(found)
 
 
 def _intervention(

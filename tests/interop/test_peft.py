@@ -14,6 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.helpers import rescale_adapter_scale
 from safetensors.torch import load_file, save_file
 
+from easyedit_split.interop.peft import _alpha
 from easyedit_split.steering.attach import attach
 from easyedit_split.types import ConfigError
 
@@ -223,3 +224,25 @@ def test_control_the_adapter_is_needed(tmp_path: Path) -> None:
     with attach(here.model, held.only(), 0.0):
         assert far(logits(here.model), steered(here, held, M)) > 1e-2
     assert issubclass(PeftModel, torch.nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"lora_alpha": None}, "lora_alpha is None, wanted a number"),
+        ({"lora_alpha": float("inf")}, "lora_alpha is inf, wanted a number"),
+        ({"alpha_pattern": ["q_proj"]}, "wanted numbers by module names"),
+        ({"alpha_pattern": {"q_proj": "x"}}, "wanted numbers by module names"),
+        ({"alpha_pattern": {"(a+)+": 1}}, "repeats too much to be tried"),
+        ({"alpha_pattern": {"a*a*a*a*a*b": 1}}, "repeats too much to be tried"),
+        ({"alpha_pattern": {"(": 1}}, "is no regular expression"),
+    ],
+)
+def test_scales_that_are_no_numbers_and_endless_patterns_are_refused(config: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _alpha("model.layers.0.self_attn.q_proj", config)
+
+
+def test_control_patterns_as_peft_reads_them() -> None:
+    config = {"lora_alpha": 4, "alpha_pattern": {r".*\.0\..*q_proj": 5}}
+    assert [_alpha(f"model.layers.{k}.self_attn.q_proj", config) for k in (0, 1)] == [5.0, 4.0]
