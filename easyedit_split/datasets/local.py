@@ -32,6 +32,7 @@ class Local(Dataset):
 
     name = "local"
     origin = "your own file"
+    scores = ("accuracy", "power", "concept", "overall")
     files: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
     columns = Columns()
 

@@ -71,7 +71,7 @@ def run_scores(run: Run, data: PlannedData) -> Iterator[Found]:
             mean = mean_score(rows, name)
             if mean is not None:
                 yield f"{data.label} {name}, {SHOWN[strength]}", mean * (100 if name == ACCURACY else 1)
-        if ACCURACY in data.scores:
+        if ACCURACY in data.scores and mean_score(rows, ACCURACY) is not None:
             share = 100 * accuracy_from_preferences(_preferences(run, float(rows["m1"].iloc[0])))
             yield f"{data.label} {ACCURACY} by log-odds, {SHOWN[strength]}", share
 

@@ -266,23 +266,26 @@ def start(here: Path, name: str, workers: int) -> subprocess.Popen[bytes]:
 
 @pytest.mark.long
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    plan = tiny_plan(tmp_path)
-    started = time.monotonic()
-    make(tmp_path / "whole", plan)
-    length = time.monotonic() - started
-    rng, kills = random.Random(5), 0
+    make(tmp_path / "whole", tiny_plan(tmp_path))
+    log, rng, kills = tmp_path / "killed" / "log.jsonl", random.Random(5), 0
     while kills < KILLS:
         process = start(tmp_path, "killed", 1)
-        try:
-            process.wait(timeout=4.0 + rng.random() * length)
+        enough = items_in(log) + rng.randint(0, 20 // KILLS)  # then it is somewhere in the next one
+        while process.poll() is None and items_in(log) < enough:
+            time.sleep(0.01)
+        time.sleep(0.2 * rng.random())
+        if process.poll() is not None:
             break
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kills += 1
+    assert kills == KILLS
     assert start(tmp_path, "killed", 1).wait() == 0
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def items_in(log: Path) -> int:
+    return len(log.read_text("utf-8").splitlines()) if log.is_file() else 0
 
 
 @pytest.mark.long

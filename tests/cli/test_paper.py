@@ -1,0 +1,67 @@
+"""``paper`` from the command line: a dry run makes nothing, a run makes tables, the same command finds them made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from easyedit_split.cli.main import app
+
+from ..small import saved_model
+from ..study.paper.tiny_study import write_pairs
+
+RUNNER = CliRunner()
+
+
+def command(here: Path, *more: str) -> list[str]:
+    return [
+        "paper", "--model", str(here / "model"), "--datasets", str(here / "pairs.jsonl"), "--judge", "accuracy",
+        "--cells", "vanilla", "--cells", "vector-diff_mean", "--set", "layers=[1]", "--max-new-tokens", "3",
+        "--quick", "--device", "cpu", "--workers", "1", "--out", str(here / "out"), *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    saved_model(tmp_path / "model")
+    write_pairs(tmp_path / "pairs.jsonl")
+    return tmp_path
+
+
+def test_a_dry_run_says_what_it_would_make_and_makes_nothing(here: Path) -> None:
+    result = RUNNER.invoke(app, command(here, "--dry-run"))
+    assert result.exit_code == 0, result.output
+    assert "vector" not in result.output
+    assert "15" in result.output  # items to make
+    assert not (here / "out").exists()
+
+
+def test_a_run_makes_tables_and_is_not_made_twice(here: Path) -> None:
+    result = RUNNER.invoke(app, command(here))
+    assert result.exit_code == 0, result.output
+    table = (here / "out" / "tables" / "table3.md").read_text("utf-8")
+    assert "pairs accuracy, best" in table
+    assert "DiffMean" in table
+    log = (here / "out" / "log.jsonl").read_text("utf-8")
+    again = RUNNER.invoke(app, command(here))
+    assert again.exit_code == 0, again.output
+    assert "15 of 15 items are there already" in again.output
+    assert (here / "out" / "log.jsonl").read_text("utf-8") == log
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--cells", "vector-spilt"), "split"),
+        (("--judge", "nobody"), "nobody"),
+        (("--instruction", "nothing"), "DATASET=SENTENCE"),
+        (("--seeds", "0"), "at least 1"),
+    ],
+)
+def test_what_is_impossible_is_one_sentence(here: Path, more: tuple[str, ...], said: str) -> None:
+    result = RUNNER.invoke(app, command(here, *more))
+    assert result.exit_code != 0
+    assert said in str(result.exception) + result.output
+    assert not (here / "out").exists()
