@@ -1,21 +1,19 @@
 """Measure the cost of a computation: seconds (median of alternating runs), FLOPs, peak memory above the model.
 
 On a CPU seconds are this process's CPU seconds (``resource.getrusage``), so that a busy machine changes little; on a
-GPU they are wall seconds with the device waited for. The peak is taken over making ready and the first turn, so it
-holds the engine's caches; FLOPs are counted in a second one; neither is timed.
+GPU they are wall seconds with the device waited for. The peak is that of tensors over making ready and the first turn,
+so it holds the engine's caches; FLOPs are counted in a second one; neither is timed.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
+import itertools
 import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -23,7 +21,6 @@ from torch.profiler import ProfilerActivity, profile
 from easyedit_split.scoring.engine.bound import counted
 
 Piece = Callable[[], object]
-STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 KINDS = (
     ("matrix products", ("gemm", "cutlass", "nvjet", "cublas", "xmma", "aten::mm", "aten::addmm", "aten::bmm")),
     ("attention", ("attention", "fmha", "flash", "softmax")),
@@ -52,13 +49,13 @@ class Cost:
     Attributes:
         seconds: median.
         flops: by torch's counter.
-        peak_mb: above what was there before it was made ready; None where the system does not tell.
+        peak_mb: of tensors, above what was there before it was made ready.
         ready_s: seconds to make it ready.
     """
 
     seconds: float
     flops: int
-    peak_mb: float | None
+    peak_mb: float
     ready_s: float
 
 
@@ -72,35 +69,34 @@ def now(device: torch.device) -> float:
 
 
 class Peak:
-    """Peak memory since the start of the measurement, above what was in use then."""
+    """Peak memory of tensors inside a ``with``, above what was there before.
+
+    On a CPU it is the sum of what torch allocates and frees, which the profiler tells: the process's resident memory
+    also holds what the allocator keeps of earlier rows and pages of files that come and go.
+    """
 
     def __init__(self, device: torch.device) -> None:
+        self.device, self.mb = device, float("nan")
+
+    def __enter__(self) -> Peak:
         gc.collect()
-        self.device = device
-        if device.type == "cuda":
+        if self.device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
-            self.before: float | None = torch.cuda.memory_allocated()
+            self._before = torch.cuda.memory_allocated()
+        else:
+            self._profile = profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+            self._profile.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.device.type == "cuda":
+            self.mb = (torch.cuda.max_memory_allocated() - self._before) / 2**20
             return
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        try:
-            CLEAR.write_text("5")  # the high-water mark falls to what is in use
-            self.before = _status("VmRSS")
-        except OSError:
-            self.before = None
-
-    def mb(self) -> float | None:
-        """Peak memory so far, MB; None where the system does not report it."""
-        if self.before is None:
-            return None
-        most = torch.cuda.max_memory_allocated() if self.device.type == "cuda" else _status("VmHWM")
-        return (most - self.before) / 2**20
-
-
-def _status(key: str) -> float:
-    (line,) = [line for line in STATUS.read_text("ascii").splitlines() if line.startswith(f"{key}:")]
-    return float(line.split()[1]) * 1024
+        self._profile.__exit__(*error)
+        found = self._profile.profiler.kineto_results.events()
+        changes = sorted((event.start_ns(), event.nbytes()) for event in found if event.name() == "[memory]")
+        self.mb = max(itertools.accumulate((size for _, size in changes), initial=0)) / 2**20
 
 
 def take_turns(device: torch.device, works: Sequence[Work], repeats: int, seconds: float) -> dict[str, Cost | None]:
@@ -115,13 +111,13 @@ def take_turns(device: torch.device, works: Sequence[Work], repeats: int, second
     counted(lambda: torch.ones(2, 2, device=device) @ torch.ones(2, 2, device=device))  # loads what only a first needs
     pieces, first = {}, {}
     for work in works:
-        peak, start = Peak(device), now(device)
         try:
-            piece = work.ready()
-            ready_s = now(device) - start
-            piece()
-            most = peak.mb()  # before FLOPs are counted: the counter itself holds memory
-            pieces[work.name], first[work.name] = piece, (counted(piece), most, ready_s)
+            with Peak(device) as peak:
+                start = now(device)
+                piece = work.ready()
+                ready_s = now(device) - start
+                piece()
+            pieces[work.name], first[work.name] = piece, (counted(piece), peak.mb, ready_s)
         except torch.OutOfMemoryError:
             gc.collect()
     found: dict[str, list[float]] = {name: [] for name in pieces}
