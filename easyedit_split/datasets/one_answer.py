@@ -135,8 +135,7 @@ def refusal(names: Mapping[str, str]) -> str | None:
     if answer is None and (talk is None or {"rejected", "negative"} & set(names)):
         return None
     where = f"in {answer!r}" if answer is not None else f"at the end of {talk!r}"
-    asks = "; `apply --prompts` takes it as it is" if set(PROMPTS) & set(names) else ""
-    return (
-        f"one answer to each prompt ({where}), and a pair needs two: add the other one as a column (prompt, positive, "
-        f"negative or prompt, chosen, rejected){asks}"
-    )
+    asks = ""
+    if set(PROMPTS) & set(names):
+        asks = ", or let the model write it (easyedit-split pairs --from FILE); `apply --prompts` takes it as it is"
+    return f"one answer to each prompt ({where}), and a pair needs two: add the other one as a column{asks}"
