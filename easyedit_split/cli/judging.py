@@ -78,8 +78,8 @@ OPTIONS: dict[str, Any] = {
         str | None,
         typer.Option(
             "--judge",
-            help="self: the unsteered model and a probe; openai:MODEL: a language model; testbed: exact, for testbed: "
-            "data; accuracy: Yes or No.",
+            help="self (default of judge): the unsteered model and a probe; openai:MODEL: a language model; testbed: "
+            "exact, for testbed: data; accuracy: Yes or No.",
         ),
     ],
     "judge_url": Annotated[

@@ -77,7 +77,7 @@ def command(  # noqa: DOC101, DOC103
 ) -> None:
     """Make pairs of prompts: the model writes the answer without the concept, and under --system the one with it.
 
-    The result is read by ``train``, ``sweep`` and ``steer`` as it is. A killed run goes on where it stopped.
+    Training and scoring read the result as it is. A killed run goes on where it stopped.
     """
     lacking = _lacking(answers, system, concept, in_prompt)
     about = _outputs(to, overwrite)
