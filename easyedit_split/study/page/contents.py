@@ -147,11 +147,13 @@ class PageTable:
         name: its heading.
         columns: their names.
         rows: cells as they are shown.
+        marks: of cells by row and column, ``best`` or ``second``.
     """
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    marks: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,14 +124,23 @@ def _table(table: PageTable) -> str:
     head = "".join(
         f'<th scope="col"{kind}>{_escaped(name)}</th>' for name, kind in zip(table.columns, kinds, strict=True)
     )
-    body = "".join(
-        f"<tr>{''.join(f'<td{kind}>{_escaped(cell)}</td>' for cell, kind in zip(row, kinds, strict=True))}</tr>"
-        for row in table.rows
-    )
+    body = "".join(f"<tr>{_row(table, k, kinds)}</tr>" for k in range(len(table.rows)))
+    said = '<p class="dim">Bold: the best of its column and form; underlined: the second.</p>' if table.marks else ""
     return (
-        f'<details open><summary>{_escaped(table.name)}</summary><div class="table" tabindex="0" role="region" '
-        f'aria-label="{_escaped(table.name)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>'
+        f'<details open><summary>{_escaped(table.name)}</summary>{said}<div class="table" tabindex="0" role="region" '
+        f'aria-label="{_escaped(table.name)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        "</details>"
     )
+
+
+def _row(table: PageTable, k: int, kinds: Sequence[str]) -> str:
+    """Cells of one row; the best and the second of a column are marked."""
+    found = []
+    for j, (cell, kind) in enumerate(zip(table.rows[k], kinds, strict=True)):
+        tag = {"best": "strong", "second": "u"}.get(table.marks.get((k, j), ""), "")
+        text = f"<{tag}>{_escaped(cell)}</{tag}>" if tag else _escaped(cell)
+        found.append(f"<td{kind}>{text}</td>")
+    return "".join(found)
 
 
 def _settings(rows: Sequence[tuple[str, str]]) -> str:

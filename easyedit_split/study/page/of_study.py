@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...files.frames import read_frame
 from ...sweep_table import read_sweep
 from ..paper.layout import SCORE, STRENGTHS, TABLE_FOLDER, TABLES
 from ..paper.plan import Run, StudyPlan, runs_of
 from ..paper.readers import read_chosen, read_judged, read_plan, read_results, read_texts_over_m
 from ..paper.records import TextRow
 from .contents import Contents, PageRun, PageTable, Strength, curves_from, written_from
+from .tables import tables_of
 
 HEADINGS = {
     "table2": "Table 2: R2 of the fitted curves, train pairs",
     "table3": "Table 3: scores of what is written",
     "table5": "Table 5: R2 of the fitted curves, test pairs",
     "table6": "Table 6: R2 on test pairs of curves fitted on train pairs",
+    "rivals": "Other curves beside the paper's",
     "iso-utility": "Gains at equal utility",
     "iso-kl": "Gains at equal KL",
     "agreement": "Agreement of judges",
-    "seeds": "Spread over seeds",
 }
 
 
@@ -98,11 +98,9 @@ def _scores(judged: pd.DataFrame) -> Iterator[tuple[str, str, float, str, float,
 
 def _tables(folder: Path) -> Iterator[PageTable]:
     for name in TABLES:
-        path = folder / TABLE_FOLDER / f"{name}.csv"
+        path = folder / TABLE_FOLDER / f"{name}.md"
         if path.is_file():
-            frame = read_frame(path, ())
-            cells = tuple(tuple(str(cell) for cell in row) for row in frame.itertuples(index=False, name=None))
-            yield PageTable(HEADINGS.get(name, name), tuple(map(str, frame.columns)), cells)
+            yield from tables_of(path, HEADINGS.get(name, name))
 
 
 def _settings(plan: StudyPlan) -> tuple[tuple[str, str], ...]:

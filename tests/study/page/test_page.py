@@ -94,8 +94,9 @@ def test_it_holds_the_curves_texts_strengths_and_tables(folder: Path) -> None:
     assert run["scores"] == [
         {"judge": "testbed", "strength": "recommended", "m": 2.0, "score": "power", "mean": 2.5, "n": 2}
     ], "a score that a judge does not give is not shown"
-    assert "Table 3" in page
-    assert "3.21" in page
+    assert "<summary>Scores (Table 3)</summary>" in page
+    assert '<td class="n"><strong>3.21</strong></td>' in page
+    assert '<td class="n"><u>2.75</u></td>' in page
     assert "version of easyedit_split" in page
 
 
@@ -127,7 +128,8 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     plain, odd = tmp_path / "plain", tmp_path / "odd"
     study(plain, texts=["a"] * len(HOSTILE), models=("testbed:m",))
     plan = study(odd, texts=HOSTILE, models=(f"testbed:{HOSTILE[1]}",))
-    (odd / "tables" / "table3.csv").write_text(f'a,"{HOSTILE[0]}"\n"{HOSTILE[2]}",1\n', "utf-8")
+    rows = f"{HOSTILE[0]}\n\n| a | {HOSTILE[2]} |\n|-|-|\n| **{HOSTILE[0]}** | <u>{HOSTILE[1]}</u> |\n"
+    (odd / "tables" / "table3.md").write_text(rows, "utf-8")
     contents = study_contents(odd)
     contents = dataclasses.replace(contents, notes=(HOSTILE[0],), settings=((HOSTILE[2], HOSTILE[1]),))
     page, ordinary = page_of(contents)[0], page_of(study_contents(plain))[0]
@@ -162,6 +164,14 @@ def test_a_study_that_is_half_made_is_shown_as_far_as_it_is(folder: Path) -> Non
     assert contents.notes == ("1 of 3 runs have no curves yet, or failed.",)
     assert "not made yet" in json.dumps(data_of(page_of(contents)[0]))
     assert plan_of.notes == ()
+
+
+def test_a_table_with_a_row_too_short_is_refused(folder: Path) -> None:
+    (folder / "tables" / "table3.md").write_text("| a | b |\n|-|-|\n| 1 | a\\|b |\n| 2 |\n", "utf-8")
+    with pytest.raises(DataError, match="a row has 1 cells under 2 columns"):
+        study_contents(folder)
+    (folder / "tables" / "table3.md").write_text("| a | b |\n|-|-|\n| 1 | a\\|b |\n", "utf-8")
+    assert study_contents(folder).tables[0].rows == (("1", "a|b"),)
 
 
 def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:
