@@ -27,9 +27,7 @@ def test_a_longer_row_is_swept_with_the_option_that_the_message_names(
     assert code == 0, err
 
 
-def test_prompts_may_be_conversations(
-    run: Run, sentence: Sentence, model: Path, artifact: Path, tmp_path: Path
-) -> None:
+def test_prompts_may_be_conversations(run: Run, model: Path, artifact: Path, tmp_path: Path) -> None:
     rows = [{"messages": TALK}, {"messages": [TALK[-1]]}]
     file = write_rows(tmp_path / "p.jsonl", rows)
     code, _, err = run(*apply_line(model, artifact, "--prompts", file, "--m", 1, "--out", tmp_path / "a.jsonl"))
@@ -37,9 +35,10 @@ def test_prompts_may_be_conversations(
     found = {row["index"]: row["prompt"] for row in read_rows(tmp_path / "a.jsonl")}
     assert found == {0: "system: Be brief.\nuser: Hello.\nassistant: Hi.\nuser: Is it so?", 1: "Is it so?"}
     write_rows(file, [{"messages": TALK[:3]}])
-    assert "row 0: field 'messages' ends with a message of the assistant" in sentence(
-        *apply_line(model, artifact, "--prompts", file)
-    )
+    code, out, err = run(*apply_line(model, artifact, "--prompts", file))
+    assert code == 0, err
+    assert "1 of 1 rows hold an answer, which is left out" in err
+    assert "Hello." in out
 
 
 def test_pairs_may_be_conversations_and_the_record_keeps_the_settings(run: Run, model: Path, tmp_path: Path) -> None:
