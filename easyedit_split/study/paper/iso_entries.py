@@ -10,7 +10,7 @@ the mean is shown, and of their bootstrap draws the mean of each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -83,6 +83,27 @@ def iso_table(folder: Path, plan: StudyPlan, cost: str) -> pd.DataFrame:
                 rows += _at(cells, data, cost, budget, defined)
     scores = list(dict.fromkeys(name for data in plan.datasets for name in data.scores))
     return pd.DataFrame(rows, columns=[*COLUMNS, *scores])
+
+
+def verdict_table(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """How often each method gains more or less than SPLIT of the same form, by paired intervals; no cost of 0 counts.
+
+    Args:
+        frames: from ``iso_table``.
+
+    Returns:
+        A row for each model, cost, form and method: of how many datasets and budgets it is ``ahead``, ``behind`` or
+        ``undecided``.
+    """
+    table = pd.concat(frames, ignore_index=True)
+    table = table[(table["budget"] > 0) & table["pref_vs_split"].notna()]
+    counted = table.assign(
+        ahead=(table["vs_low"] > 0).astype(int),
+        behind=(table["vs_high"] < 0).astype(int),
+        undecided=((table["vs_low"] <= 0) & (table["vs_high"] >= 0)).astype(int),
+    )
+    keys = ["model", "cost", "form", "method"]
+    return counted.groupby(keys, sort=False)[["ahead", "behind", "undecided"]].sum().reset_index()
 
 
 def _is_swept(run: Run) -> bool:

@@ -41,8 +41,8 @@ PLAN = "plan.json"
 LOG = "log.jsonl"
 RUNS, TABLE_FOLDER, FIGURE_FOLDER = "runs", "tables", "figures"
 
-TABLES = ("table2", "table3", "table5", "table6", "rivals", "iso-utility", "iso-kl", "agreement")
-"""Fits on train; scores; fits on test; train to test; other curves; gains at equal utility and KL; judges compared."""
+TABLES = ("table2", "table3", "table5", "table6", "rivals", "iso-utility", "iso-kl", "verdicts", "agreement")
+"""Fits on train; scores; fits on test; train to test; other curves; gains at equal utility and KL, counted; judges."""
 TABLE_SUFFIXES = (".csv", ".md", ".tex")
 FIGURES = ("figure-m", "figure-r")
 """Beginning of the names of the figures, over m and over r: ``figure-m-MODEL-DATASET``."""

@@ -12,7 +12,7 @@ from .agreement import agreement_table
 from .entries import METHODS, StudyTable
 from .formats import as_csv, as_latex, as_markdown
 from .frames import Shown, frame_csv, frame_latex, frame_markdown
-from .iso_entries import COLUMNS, iso_table
+from .iso_entries import COLUMNS, iso_table, verdict_table
 from .layout import TABLE_FOLDER
 from .plan import StudyPlan
 from .r2_entries import r2_entries, rival_entries
@@ -29,6 +29,15 @@ AT_COST = {
     "Sweep ends first": ("at_end",),
     "Preference gained (nats)": ("pref", "pref_low", "pref_high"),
     "Minus SPLIT's": ("pref_vs_split", "vs_low", "vs_high"),
+}
+VERDICTS = {
+    "Model": ("model",),
+    "Equal": ("cost",),
+    "Form": ("form",),
+    "Method": ("method",),
+    "Ahead": ("ahead",),
+    "Behind": ("behind",),
+    "Undecided": ("undecided",),
 }
 AGREEMENT = {
     "Model": ("model",),
@@ -75,10 +84,13 @@ def _tables(folder: Path, plan: StudyPlan) -> Iterator[tuple[Path, str]]:
             yield place.with_suffix(".csv"), as_csv(table)
             yield place.with_suffix(".md"), as_markdown(table)
             yield place.with_suffix(".tex"), as_latex(table)
+    frames = {cost: iso_table(folder, plan, cost) for cost in COSTS}
     for cost, title in COSTS.items():
-        frame = iso_table(folder, plan, cost)
+        frame = frames[cost]
         scores = {str(name).title(): (str(name),) for name in frame.columns[len(COLUMNS) :]}
         yield from _frame(folder, f"iso-{cost}", frame, title, {**AT_COST, **scores})
+    title = "Against SPLIT of the same form at equal cost: datasets and budgets with more, less or as much preference"
+    yield from _frame(folder, "verdicts", verdict_table(list(frames.values())), title, VERDICTS)
     title = "Agreement between judges on the same answers"
     yield from _frame(folder, "agreement", agreement_table(folder, plan), title, AGREEMENT)
 

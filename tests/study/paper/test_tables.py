@@ -14,6 +14,7 @@ from easyedit_split.study.paper.choosing import best_judged
 from easyedit_split.study.paper.entries import StudyTable, TableEntry, ordered, published, row_key
 from easyedit_split.study.paper.formats import as_csv, as_latex, as_markdown
 from easyedit_split.study.paper.frames import frame_latex, frame_markdown
+from easyedit_split.study.paper.iso_entries import verdict_table
 from easyedit_split.study.paper.plan import StudyCell
 
 GEMMA = "google/gemma-2-9b-it"
@@ -110,3 +111,11 @@ def test_frames_show_a_value_with_its_interval() -> None:
     shown = {"gain": ("x", "low", "high"), "end": ("end",)}
     assert "| 1.50 [1.00, 2.00] | yes |" in frame_markdown(table, "T", shown)
     assert re.search(r"1\.50 \[1\.00, 2\.00\] & yes", frame_latex(table, shown))
+
+
+def test_verdicts_count_intervals_and_nothing_at_no_cost() -> None:
+    known = {"model": "m", "cost": "utility", "form": "vector", "method": "sft", "pref_vs_split": 1.0}
+    ends = [(0.5, 0.2, 1.0), (0.5, -1.0, -0.2), (0.5, -1.0, 1.0), (0.0, 0.2, 1.0)]
+    table = pd.DataFrame([{**known, "budget": budget, "vs_low": low, "vs_high": high} for budget, low, high in ends])
+    (row,) = verdict_table([table]).to_dict("records")
+    assert (row["ahead"], row["behind"], row["undecided"]) == (1, 1, 1)
