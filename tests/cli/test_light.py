@@ -90,3 +90,10 @@ def test_a_new_file_is_a_new_command(tmp_path: Path) -> None:
     assert set(FIRST) <= set(COMMANDS), "every name that is put first has its file"
     with pytest.raises(KeyError):
         load_command("_helper")
+
+
+def test_the_package_runs_as_a_module() -> None:
+    run = subprocess.run([sys.executable, "-m", "easyedit_split", "--help"], capture_output=True, text=True, check=True)
+    assert "steer" in run.stdout
+    wrong = subprocess.run([sys.executable, "-m", "easyedit_split", "stear"], capture_output=True, text=True)
+    assert wrong.returncode == 2, "control"
