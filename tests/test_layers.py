@@ -24,13 +24,13 @@ ROWS = (
     ("judges", "testbed", "api", "interop"),
     ("study",),
     ("easyedit",),
-    ("cli",),
+    ("cli", "__main__"),
 )
 """A folder imports from the rows above its own and from itself; the folders of one row know nothing of each other."""
 
-ROOT_MODULES = frozenset(path.stem for path in (ROOT / PACKAGE).glob("*.py")) - {"__init__", "api"}
-SAME_ROW = {("judges", "testbed")}
-"""The testbed's exact judge reads the testbed's grammar."""
+ROOT_MODULES = frozenset(path.stem for path in (ROOT / PACKAGE).glob("*.py")) - {"__init__", "__main__", "api"}
+SAME_ROW = {("judges", "testbed"), ("__main__", "cli")}
+"""The testbed's exact judge reads the testbed's grammar; ``python -m easyedit_split`` is the command line."""
 LATE = {("model", "testbed"), ("datasets", "testbed")}
 """Imports against the direction, made inside a function when ``testbed:NAME`` is asked for."""
 

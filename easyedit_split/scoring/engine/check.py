@@ -108,7 +108,7 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
 
 
 def _rounding(dtype: torch.dtype) -> float:
-    """What rounding alone makes of one token's loss, nats; transformers computes norms and attention in fp32 at most."""
+    """What rounding alone makes of one token's loss, nats: transformers computes norms in fp32 at most."""
     eps = torch.finfo(dtype).eps
     return 1e-5 if eps < 1e-10 else max(5e-5, 2 * eps)
 
