@@ -92,7 +92,7 @@ def refuse_unpaired(table: Table) -> None:
     """
     if is_unpaired(table.columns):
         raise DataError(
-            f"{table.path}: this AxBench table is not paired, it has one 'output' per 'input': give the paired table "
+            f"{table.path}: this AxBench table is not paired: it has one 'output' per 'input'; give the paired table "
             "(dpo_train_data.parquet, with 'winning_output' and 'losing_output'), let the model write the others: "
             "easyedit-split pairs --from axbench:FILE; or train diff_mean on it with --unpaired and --concept-id"
         )

@@ -137,5 +137,5 @@ def refusal(names: Mapping[str, str]) -> str | None:
     where = f"in {answer!r}" if answer is not None else f"at the end of {talk!r}"
     asks = ""
     if set(PROMPTS) & set(names):
-        asks = ", or let the model write it (easyedit-split pairs --from FILE); `apply --prompts` takes it as it is"
-    return f"one answer to each prompt ({where}), and a pair needs two: add the other one as a column{asks}"
+        asks = ", or let the model write it (easyedit-split pairs --from FILE)"
+    return f"one answer to each prompt ({where}), a pair needs two: add a column 'negative'{asks}"

@@ -105,9 +105,9 @@ def test_a_conversation_is_known_by_its_messages_and_not_by_how_it_reads() -> No
     ("row", "message"),
     [
         ({"positive": "a", "negative": "b"}, "wanted a column 'prompt' besides the two answers"),
-        ({"instruction": Q, "input": "", "output": GOOD}, r"one answer to each prompt \(in 'output'\), and a pair"),
+        ({"instruction": Q, "input": "", "output": GOOD}, r"one answer to each prompt \(in 'output'\), a pair"),
         ({"conversations": SHAREGPT}, r"one answer .* \(at the end of 'conversations'\), .*split pairs --from"),
-        ({"text": Q, "Response": GOOD}, r"one answer to each prompt \(in 'Response'\), .*column$"),
+        ({"text": Q, "Response": GOOD}, r"one answer to each prompt \(in 'Response'\), .*column 'negative'$"),
         ({"statement": "Ice is cold.", "label": 1}, "columns are statement, label; wanted prompt, positive, negative"),
         ({"chosen": GOOD, "rejected": BAD}, "hold no prompt .*: add a column 'prompt'"),
         ({"chosen": ASKED + YES, "rejected": EARLIER + NO}, "conversations that differ before their last message"),

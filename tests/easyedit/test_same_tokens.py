@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,7 +129,7 @@ def test_rows_without_a_question_are_diff_means(host: HostUnderTest, qwen: Path,
 
 
 def test_a_template_that_writes_todays_date_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    tokenizer = toy_tokenizers.qwen()
+    tokenizer = copy.deepcopy(toy_tokenizers.qwen())  # its template changes below
     read_by_template(TokenConfig(), tokenizer)
     assert not caplog.records
     dated = "<|im_start|>system\nToday is {{ strftime_now('%d %B %Y') }}.<|im_end|>\n"

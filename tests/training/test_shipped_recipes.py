@@ -142,7 +142,8 @@ def settings_of(run: tuple[str, str, str, str | None]) -> dict[str, Any]:
 
 
 def test_no_value_repeats_a_more_general_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    files = {path: recipes.read_yaml(path) for path in hparams_folder().glob("*/*.yaml")}
+    parts = ("methods", "datasets", "models")
+    files = {path: recipes.read_yaml(path) for part in parts for path in (hparams_folder() / part).glob("*.yaml")}
     contents = dict(files)
     monkeypatch.setattr(recipes, "read_yaml", lambda path: contents[path])
     full = {run: settings_of(run) for run in every_run()}
@@ -181,7 +182,7 @@ def test_every_shipped_file_is_read_and_reaches_a_wheel() -> None:
         if path.suffix == ".yaml"
     }
     assert files == packaged
-    assert {name.split("/")[0] for name in files} == {"methods", "datasets", "models", "easyedit2"}
+    assert {name.split("/")[0] for name in files} == {"methods", "datasets", "models", "easyedit2", "studies"}
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------
