@@ -83,8 +83,8 @@ def _without_report(files: dict[str, str]) -> dict[str, str]:
 
 
 def visible(folder: Path) -> dict[str, str]:
-    """Digests of the files that are no run's own."""
-    return {name: digest for name, digest in contents(folder).items() if not name.startswith(".")}
+    """Digests of the files that are no run's own; a lock that could not be removed holds nobody up."""
+    return {name: digest for name, digest in contents(folder).items() if not Path(name).name.startswith(".")}
 
 
 def _mount(*words: str) -> None:
