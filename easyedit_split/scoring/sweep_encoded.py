@@ -122,7 +122,7 @@ def sweep_encoded(
         }
         _fill(kept, points, fresh, progress, len(tables))
         for point, (concept, members) in itertools.product(points, groups.items()):
-            tables.append(_rows(labels, members, kept.scores[concept, point], *point, normalize))
+            tables.append(scored_rows(labels, members, kept.scores[concept, point], *point, normalize))
         seen.update(points)
         points = _further(next_points, tables, seen)
     return pd.concat(tables, ignore_index=True)
@@ -225,14 +225,24 @@ def _labels(
     }
 
 
-def _rows(
+def scored_rows(
     labels: Mapping[str, str | int],
     pairs: Sequence[EncodedPair],
     scores: Scores,
     m1: float,
     m2: float,
-    normalize: Normalize,
+    normalize: Normalize = "sum",
 ) -> pd.DataFrame:
+    """Rows of a sweep table at one m, a row per pair.
+
+    Args:
+        labels: the columns that say what was scored, with one value each.
+        pairs: the scored pairs.
+        scores: losses and token counts of both answers.
+        m1: factor of the weight change.
+        m2: factor of the bias change.
+        normalize: ``sum`` for whole answers, ``mean`` for nats per token.
+    """
     L_p, L_n = log_odds.losses(scores, normalize)
     values: dict[str, Any] = {
         **labels,

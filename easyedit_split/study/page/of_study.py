@@ -24,6 +24,7 @@ HEADINGS = {
     "rivals": "Other curves beside the paper's",
     "iso-utility": "Gains at equal utility",
     "iso-kl": "Gains at equal KL",
+    "verdicts": "Against SPLIT at equal cost",
     "agreement": "Agreement of judges",
 }
 

@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ... import log_odds
 from ...datasets.base import PairTable
 from ...scoring.collateral import collateral
 from ...scoring.encode_table import encode_table
 from ...scoring.engine.scorer import scores_over_m
+from ...scoring.sweep_encoded import scored_rows
 from ...scoring.sweep_pairs import sweep_pairs
 from ...steering.artifact import Artifact
 from ...steering.strength_grid import parse_strengths
-from ...sweep_table import COLUMNS, write_table
+from ...sweep_table import write_table
 from ...text.conversation import in_front
 from ...types import Pair
 from .bench import Bench
@@ -89,8 +89,7 @@ def sweep_baseline(bench: Bench, run: Run) -> None:
     table = instructed(bench, bench.pairs.test) if run.cell.objective == PROMPT else bench.pairs.test
     rows = encode_table(table, bench.template, bench.model).rows
     (scores,) = scores_over_m(bench.model, rows, None, [0.0], pad_id=bench.template.pad_id)
-    L_p, L_n = log_odds.losses(scores)
-    values = {
+    labels: dict[str, str | int] = {
         "model": run.model,
         "dataset": run.dataset,
         "split": "test",
@@ -99,19 +98,8 @@ def sweep_baseline(bench: Bench, run: Run) -> None:
         "site": "",
         "placement": "",
         "seed": run.seed,
-        "concept": [row.pair.concept or "" for row in rows],
-        "pair": [row.index for row in rows],
-        "m1": 0.0,
-        "m2": 0.0,
-        "L_p": scores.L_p,
-        "L_n": scores.L_n,
-        "T_p": scores.T_p,
-        "T_n": scores.T_n,
-        "pref": log_odds.preference(L_p, L_n),
-        "util": log_odds.utility(L_p, L_n),
-        "status": log_odds.status(L_p, L_n),
     }
-    write_table(pd.DataFrame(values, columns=list(COLUMNS)), run.paths.sweep("test"))
+    write_table(scored_rows(labels, rows, scores, 0.0, 0.0), run.paths.sweep("test"))
 
 
 def instructed(bench: Bench, table: PairTable) -> PairTable:

@@ -19,7 +19,8 @@ pytest.importorskip("vl_convert")
 from easyedit_split.study.page import html
 from easyedit_split.study.page.contents import Contents
 from easyedit_split.study.page.html import page_of
-from easyedit_split.study.page.of_study import study_contents
+from easyedit_split.study.page.of_study import HEADINGS, study_contents
+from easyedit_split.study.paper.layout import TABLES
 from easyedit_split.study.paper.plan import runs_of
 from easyedit_split.study.paper.readers import read_plan
 from easyedit_split.study.paper.records import ResultRow, plain_rows
@@ -182,3 +183,8 @@ def test_a_folder_that_is_none_is_one_sentence(tmp_path: Path) -> None:
 def test_the_same_folder_gives_the_same_page(folder: Path) -> None:
     assert page_of(study_contents(folder)) == page_of(study_contents(folder))
     assert len(page_of(Contents("t", ()))[0].encode()) < html.LIMIT
+
+
+def test_every_table_of_a_study_has_a_heading_of_its_own() -> None:
+    assert set(HEADINGS) == set(TABLES)
+    assert len(set(HEADINGS.values())) == len(TABLES)
