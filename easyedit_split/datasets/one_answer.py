@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..files.reading import listed
 from ..text.conversation import as_messages
 from ..types import DataError
 from .base import Columns
@@ -85,8 +86,7 @@ def _columns(table: Table) -> tuple[Columns, str | None]:
     prompt = next((written[name] for name in PROMPTS if name in written), None)
     if prompt is None:
         raise DataError(
-            f"{table.path}: its columns are {', '.join(map(str, table.columns[:12]))}; wanted one called "
-            f"{' or '.join(PROMPTS)}"
+            f"{table.path}: its columns are {listed(table.columns)}; wanted one called {' or '.join(PROMPTS)}"
         )
     names = {name: written.get(name, name) for name in ("concept", "system", "tools")}
     return Columns(prompt=prompt, **names), answer_column(written)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..files.reading import listed
 from ..types import DataError
 from .axbench import AxBench, refuse_unpaired
 from .base import Columns
@@ -49,7 +50,7 @@ def recognise(table: Table) -> Columns:
     for columns in LAYOUTS:
         if {name for name in columns.fields() if name} <= set(written):
             return as_written(columns, written)
-    shown = ", ".join(map(str, table.columns[:12])) + (" ..." if len(table.columns) > 12 else "")
+    shown = listed(table.columns)
     wanted = _instead(set(written))
     one = refusal(written) if wanted == _WANTED else None
     if one is not None:
