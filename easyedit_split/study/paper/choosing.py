@@ -40,8 +40,12 @@ def judge_dev(bench: Bench, run: Run) -> None:
     largest = swept_m(bench, artifact, "dev")[-1]
     asked = [r / per_m for r in bench.plan.judged_r]
     points = sorted({0.0, PUBLISHED_M, *(m for m in asked if m <= largest)})
-    answers = answers_at(bench, artifact, bench.pairs.judged_dev, points)
-    write_table(judged(bench, bench.data.judges[0], "dev", answers), run.paths.judged_dev)
+    judge, answers = bench.data.judges[0], answers_at(bench, artifact, bench.pairs.judged_dev, points)
+    unsteered, steered = ([a for a in answers if (a.m == 0) is bare] for bare in (True, False))
+    if "judged bare" not in bench.kept:  # the same for every run
+        bench.kept["judged bare"] = judged(bench, judge, {"dev": unsteered})
+    table = pd.concat([bench.kept["judged bare"], judged(bench, judge, {"dev": steered})], ignore_index=True)
+    write_table(table, run.paths.judged_dev)
 
 
 def choose_run(bench: Bench, run: Run) -> None:

@@ -6,8 +6,8 @@ the dev prompts, whichever run is judged; all runs of a dataset share the block 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -32,39 +32,51 @@ def judge_run(bench: Bench, run: Run) -> None:
         run: whose answers are written.
     """
     names = (BASELINE,) if run.cell.baseline else STRENGTHS
-    found = [name for name in names if run.paths.generated(name).is_file()]
-    answers = {name: _read(bench, run, name) for name in found}
-    parts = [
-        judged(bench, judge, name, answers[name]) for judge in bench.data.judges for name in found if answers[name]
-    ]
-    write_table(pd.concat(parts, ignore_index=True), run.paths.judged)
+    answers = {name: _read(bench, run, name) for name in names if run.paths.generated(name).is_file()}
+    write_table(
+        pd.concat([judged(bench, judge, answers) for judge in bench.data.judges], ignore_index=True), run.paths.judged
+    )
 
 
-def judged(bench: Bench, judge: str, strength: str, answers: Sequence[Answer]) -> pd.DataFrame:
-    """Score answers by one judge.
+def judged(bench: Bench, judge: str, answers: Mapping[str, Sequence[Answer]]) -> pd.DataFrame:
+    """Score answers by one judge; a text that stands there several times, at two strengths say, is read once.
 
     Args:
         bench: of their model and dataset.
         judge: a registered judge.
-        strength: name of their m, for the table.
-        answers: to pairs of any concepts.
+        answers: to pairs of any concepts, by the name of their strength.
 
     Returns:
-        A row for each answer, in order; a score that the judge does not give is NaN.
+        A row for each answer, by strength, in order; a score that the judge does not give is NaN.
     """
-    rows: dict[int, dict[str, Any]] = {}
-    for concept in dict.fromkeys(answer.pair.concept for answer in answers):
-        places = [place for place, answer in enumerate(answers) if answer.pair.concept == concept]
-        members = [answers[place] for place in places]
-        cut = [cut_off(a.text, a.ended, a.bare.ended) for a in members]
-        prompts, texts = [a.pair.prompt for a in members], [a.text for a in members]
-        found = scores_of(_judge(bench, judge, concept), prompts, texts, [a.pair for a in members], cut)
-        for place, answer, broken, scores in zip(places, members, cut, found, strict=True):
-            known = (judge, strength, answer.m, concept or "", answer.row, str(answer.pair.prompt), answer.text, broken)
-            rows[place] = dict(zip(JUDGED_COLUMNS, known, strict=True)) | {
-                f"{SCORE}{name}": float(value) for name, value in scores.items()
-            }
-    return pd.DataFrame([rows[place] for place in range(len(answers))])
+    every = [(name, answer) for name, members in answers.items() for answer in members]
+    scores: dict[_Text, Mapping[str, float]] = {}
+    for concept in dict.fromkeys(answer.pair.concept for _, answer in every):
+        own = {_text(answer): answer.pair for _, answer in every if answer.pair.concept == concept}
+        prompts, texts, cut = [pair.prompt for pair in own.values()], [t.text for t in own], [t.broken for t in own]
+        found = scores_of(_judge(bench, judge, concept), prompts, texts, list(own.values()), cut)
+        scores |= zip(own, found, strict=True)
+    return pd.DataFrame([_row(judge, name, answer, scores[_text(answer)]) for name, answer in every])
+
+
+class _Text(NamedTuple):
+    """What a judge reads of an answer; ``pair`` is the row that its prompt stands in."""
+
+    pair: int
+    text: str
+    broken: bool
+
+
+def _text(answer: Answer) -> _Text:
+    return _Text(answer.row, answer.text, cut_off(answer.text, answer.ended, answer.bare.ended))
+
+
+def _row(judge: str, strength: str, answer: Answer, scores: Mapping[str, float]) -> dict[str, Any]:
+    pair, read = answer.pair, _text(answer)
+    known = (judge, strength, answer.m, pair.concept or "", answer.row, str(pair.prompt), answer.text, read.broken)
+    return dict(zip(JUDGED_COLUMNS, known, strict=True)) | {
+        f"{SCORE}{name}": float(value) for name, value in scores.items()
+    }
 
 
 def _judge(bench: Bench, name: str, concept: str | None) -> Judge:
