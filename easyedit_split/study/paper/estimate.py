@@ -1,6 +1,6 @@
 """How long the items of a study take: work counted from its plan, and the speed of a model tried on a few pairs.
 
-    work of an item = pairs x m scored (training: three for each pair, epoch and direction) + tokens written
+    work of an item = pairs x m scored (training: three for each pair, epoch and direction) + tokens written or judged
     seconds         = scored x seconds a pair and m + tokens x seconds a token
 
 Work alone weighs items in the progress shown; ``--dry-run`` tries the models and prints seconds. Both are estimates.
@@ -26,9 +26,10 @@ from .work import WorkItem
 
 TRAINED = 3
 """What a step costs, in scores of its pairs: forwards, and backwards about twice that."""
-JUDGED = 4
-"""Scores a text that a learning judge reads costs, at most."""
-TRIED_PAIRS, TRIED_TOKENS = 4, 8
+JUDGED = 2
+"""What a learning judge takes for a text that it reads after four prompts, in times that writing the text takes."""
+TRIED_PAIRS, TRIED_PROMPTS, TRIED_TOKENS = 4, 16, 16
+"""As many prompts as a study answers at once: one at a time, a token takes several times as long."""
 OVERHEAD = 0.3
 """Seconds an item takes that does next to nothing."""
 
@@ -94,9 +95,9 @@ def work_of(bench: Bench, run: Run, item: WorkItem) -> Work:
         "sweep dev": Work(len(pairs.dev) * positive),
         "sweep test": Work(len(pairs.test) * (1 if run.cell.baseline else grid)),
         "side effects": Work(plan.neutral * positive),
-        "judge dev": Work(judged * len(pairs.judged_dev) * few, len(pairs.judged_dev) * few * longest),
+        "judge dev": Work(0, (1 + judged) * len(pairs.judged_dev) * few * longest),
         "generate": Work(0, answers * len(pairs.answered) * longest),
-        "judge": Work(judged * answers * len(pairs.answered)),
+        "judge": Work(0, judged * answers * len(pairs.answered) * longest),
         "texts": Work(0, len(pairs.shown) * grid * longest),
     }
     return known.get(item.name, Work(0))
@@ -123,7 +124,7 @@ def speed_of(bench: Bench) -> Speed:
     started = clock()
     list(scores_over_m(bench.model, rows, trial, [1.0, 2.0], pad_id=template.pad_id))
     score = (clock() - started) / (2 * len(rows))
-    prompts = [pair.prompt for pair in bench.pairs.test[:TRIED_PAIRS]]
+    prompts = [pair.prompt for pair in bench.pairs.test[:TRIED_PROMPTS]]
     started = clock()
     generate_texts(bench.model, template, prompts, config=GenerateConfig(TRIED_TOKENS))
     return Speed(score, (clock() - started) / (TRIED_TOKENS * len(prompts)))
