@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..config import require
@@ -105,9 +106,10 @@ def data_for(
         DataError: no such data, a bad row, several concepts, or fewer than four pairs.
     """
     if default_split_of(data, "train") is None:
-        training, held_out = _held_out(load_dataset(data, columns=columns, drop_bad=drop_bad), seed)
-        dev, test = _halved(held_out)
-        found = SteerData(_first(training, plan.train_pairs), dev, _first(test, plan.test_pairs))
+        table = load_dataset(data, columns=columns, drop_bad=drop_bad)
+        _require_one_concept(data, table)
+        whole = split_file(table, seed)
+        found = SteerData(_first(whole.training, plan.train_pairs), whole.dev, _first(whole.test, plan.test_pairs))
     else:
         sizes = {"train": plan.train_pairs, "test": plan.test_pairs}
         parts = {
@@ -116,10 +118,14 @@ def data_for(
         }
         dev = _dev(data, seed, columns, drop_bad)
         found = SteerData(parts["train"], None if dev is None else _first(dev, plan.test_pairs), parts["test"])
-    concepts = found.training.concepts()
+    _require_one_concept(data, found.training)
+    return found
+
+
+def _require_one_concept(data: str, table: PairTable) -> None:
+    concepts = table.concepts()
     if len(concepts) > 1:
         raise DataError(f"{data}: holds {len(concepts)} concepts, and one can be steered towards: choose its rows")
-    return found
 
 
 def _dev(data: str, seed: int, columns: dict[str, str] | None, drop_bad: bool) -> PairTable | None:
@@ -132,24 +138,47 @@ def _dev(data: str, seed: int, columns: dict[str, str] | None, drop_bad: bool) -
         return None
 
 
-def _held_out(table: PairTable, seed: int) -> tuple[PairTable, PairTable]:
-    """Training and test rows of a file without splits; a row's split depends on its text and the seed alone."""
-    if len(table) < 4:
+def split_file(table: PairTable, seed: int = 0) -> SteerData:
+    """Split a file that declares no splits: a random quarter of each concept is held out, half of it as dev pairs.
+
+    A row's split depends on its text, its concept's other rows and the seed. Where a concept has too few pairs for a
+    dev split of its own there is none.
+
+    Args:
+        table: all pairs of the file.
+        seed: of the split.
+
+    Raises:
+        DataError: a concept with fewer than four pairs.
+    """
+    train, dev, test = list[int](), list[int](), list[int]()
+    enough = True
+    for concept in table.concepts():
+        places = [i for i, pair in enumerate(table) if pair.concept == concept]
+        held_out = _held_out(table, places, seed)
+        train += [i for i in places if i not in held_out]
+        enough = enough and len(held_out) >= 2 * FEWEST_DEV
+        dev += held_out[::2]
+        test += held_out[1::2]
+    if not enough:
+        dev, test = [], dev + test
+    return SteerData(
+        _rows(table, sorted(train), "train"),
+        _rows(table, sorted(dev), "dev") if dev else None,
+        _rows(table, sorted(test), "test"),
+    )
+
+
+def _held_out(table: PairTable, places: Sequence[int], seed: int) -> list[int]:
+    """The places of one concept's pairs that are not trained on, in order; a hash of each pair's text chooses them."""
+    if len(places) < 4:
+        whose = "" if len(table.concepts()) == 1 else f" of concept {table[places[0]].concept!r}"
         raise DataError(
-            f"{table.source}: {len(table)} pairs are too few to train on some and score others: give 4 or more"
+            f"{table.source}: {len(places)} pairs{whose} are too few to train on some and score others: give 4 or more"
         )
-    ranks = [hashlib.sha256(f"{seed}/{pair.prompt}/{pair.positive}".encode()).digest() for pair in table]
-    order = sorted(range(len(table)), key=lambda place: ranks[place])
-    test = set(order[: max(1, round(HELD_OUT * len(table)))])
-    return _rows(table, [i for i in range(len(table)) if i not in test], "train"), _rows(table, sorted(test), "test")
-
-
-def _halved(held_out: PairTable) -> tuple[PairTable | None, PairTable]:
-    """Dev and test rows, every second one each; no dev rows where there would be too few."""
-    if len(held_out) < 2 * FEWEST_DEV:
-        return None, held_out
-    places = range(len(held_out))
-    return _rows(held_out, list(places[::2]), "dev"), _rows(held_out, list(places[1::2]), "test")
+    names = [f"{seed}/{table[i].prompt}/{table[i].positive}" for i in places]
+    ranks = {i: hashlib.sha256(name.encode()).digest() for i, name in zip(places, names, strict=True)}
+    return sorted(sorted(places, key=lambda i: ranks[i])[: max(1, round(HELD_OUT * len(places)))])
 
 
 def _rows(table: PairTable, places: list[int], split: str) -> PairTable:

@@ -16,7 +16,7 @@ from ...datasets.base import Numbered, PairTable
 from ...datasets.load import default_split_of, load_dataset
 from ...datasets.splits import limited
 from ...types import DataError
-from ..plan import SteerPlan, data_for
+from ..plan import split_file
 from .plan import PlannedData, StudyPlan
 
 logger = logging.getLogger(__name__)
@@ -132,9 +132,9 @@ def one_of_each(table: PairTable, total: int) -> PairTable:
 
 
 def _splits(name: str, drop_bad: bool) -> tuple[PairTable, PairTable | None, PairTable]:
-    """Train, dev and test of a dataset; of a file without splits, as ``steer`` makes them."""
+    """Train, dev and test of a dataset; of a file without splits, as ``steer`` makes them, of each concept."""
     if default_split_of(name, "train") is None:
-        found = data_for(name, SteerPlan(test_pairs=None), drop_bad=drop_bad)
+        found = split_file(load_dataset(name, drop_bad=drop_bad))
         return found.training, found.dev, found.test
     try:
         dev = load_dataset(name, split="dev", drop_bad=drop_bad)
