@@ -17,6 +17,7 @@ from torch import nn
 
 from ..model.hooks import activations, device_of, frozen, full_precision_head
 from ..model.sites import Site
+from ..scoring.bare_losses import bare_losses
 from ..text.batching import Row, collate
 from ..text.prompt_tokens import Template
 from ..types import FloatArray
@@ -80,24 +81,41 @@ class BareReader:
         Raises:
             DataError: a prompt cannot be encoded.
         """
-        rows = [Row(self.template.prompt(p), ids, 0) for p, ids in zip(prompts, answers, strict=True)]
+        rows = self._rows(prompts, answers)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt) + len(rows[i].answer))
         found: dict[int, BareReading] = {}
         with frozen(self.model), activations(self.model, [self.site]) as outputs, full_precision_head(self.model):
             for start in range(0, len(order), ROWS):
                 chosen = order[start : start + ROWS]
                 batch = collate([rows[i] for i in chosen], pad_id=self.template.pad_id).to(device_of(self.model))
+                skipped = min(len(rows[i].prompt) for i in chosen) - 1  # nothing before it predicts an answer
                 logits = self.model(
                     input_ids=batch.input_ids,
                     attention_mask=batch.attention_mask,
                     position_ids=batch.position_ids,
                     use_cache=False,
+                    logits_to_keep=batch.input_ids.shape[1] - skipped,
                 ).logits.float()
                 for k, i in enumerate(chosen):
                     first, last = len(rows[i].prompt), len(rows[i].prompt) + len(rows[i].answer)
-                    steps = logits[k, first - 1 : last - 1].log_softmax(-1)
+                    steps = logits[k, first - 1 - skipped : last - 1 - skipped].log_softmax(-1)
                     wanted = batch.input_ids[k, first:last]
                     logp = float(steps.gather(1, wanted[:, None]).double().sum())
                     h = outputs[self.site][k, first:last].double().mean(dim=0).cpu().numpy()
                     found[i] = BareReading(logp, last - first, np.asarray(h, dtype=np.float64))
         return [found[i] for i in range(len(rows))]
+
+    def log_likelihoods(self, prompts: Sequence[str], answers: Sequence[tuple[int, ...]]) -> FloatArray:
+        """Log-likelihood ``[n]`` of answers after prompts that many of them share, nats; no hidden state is read.
+
+        Args:
+            prompts: one for each answer.
+            answers: token ids, at least one each.
+
+        Raises:
+            DataError: a prompt cannot be encoded.
+        """
+        return -bare_losses(self.model, self.template.pad_id, self._rows(prompts, answers))
+
+    def _rows(self, prompts: Sequence[str], answers: Sequence[tuple[int, ...]]) -> list[Row]:
+        return [Row(self.template.prompt(p), ids, 0) for p, ids in zip(prompts, answers, strict=True)]

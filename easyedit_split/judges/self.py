@@ -224,11 +224,9 @@ def mutual_information(
         own: the texts read after their own prompts.
         pool: prompts to read them after besides.
     """
-    after = []
-    for shift in range(OTHERS):
-        others = [other_prompt(pool, prompt, k + shift) for k, prompt in enumerate(prompts)]
-        after.append([reading.logp for reading in reader.read(others, texts)])
-    mixed = np.logaddexp.reduce(np.array(after), axis=0) - math.log(OTHERS)
+    others = [other_prompt(pool, prompt, k + shift) for shift in range(OTHERS) for k, prompt in enumerate(prompts)]
+    after = reader.log_likelihoods(others, [*texts] * OTHERS).reshape(OTHERS, len(texts))
+    mixed = np.logaddexp.reduce(after, axis=0) - math.log(OTHERS)
     return np.array([(r.logp - m) / r.tokens for r, m in zip(own, mixed, strict=True)], dtype=np.float64)
 
 
