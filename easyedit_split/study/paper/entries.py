@@ -10,6 +10,7 @@ import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -131,10 +132,17 @@ def published(table: int, row: RowKey, column: str) -> float | None:
         row: model as the plan has it, form and method as shown.
         column: as in the file.
     """
-    model = PAPER_MODELS.get(model_recipe(row[0]) or "")
+    model = _paper_name(row[0])
     return None if model is None else _published().get((str(table), model, row[1], row[2], column))
 
 
+@cache
+def _paper_name(model: str) -> str | None:
+    """What the paper calls a model; None where it is none of its own."""
+    return PAPER_MODELS.get(model_recipe(model) or "")
+
+
+@cache
 def _published() -> dict[tuple[str, ...], float]:
     with PUBLISHED_FILE.open(encoding="utf-8", newline="") as file:
         return {tuple(line[:5]): float(line[5]) for line in list(csv.reader(file))[1:]}
