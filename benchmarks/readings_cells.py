@@ -99,9 +99,7 @@ class Bench:
     def judge(self, template: Template) -> SelfJudge:
         """As ``judge_texts`` calibrates it; the same for all cells, which share pairs, layer and template."""
         if "judge" not in self._judges:
-            texts = [text for text, _ in self.bare("dev", template)]
-            own = list(zip(self.prompts("dev"), texts, strict=True))
-            made = SelfJudge.calibrated(self.network, template, list(self.pairs["train"]), own, block=self.layer)
+            made = SelfJudge.calibrated(self.network, template, list(self.pairs["train"]), block=self.layer)
             self._judges["judge"] = made
             (self.folder / PROBE).write_text(json.dumps(made.accuracy), "utf-8")
         return self._judges["judge"]

@@ -28,7 +28,6 @@ class Calibration:
         model: the bare model.
         template: how its tokenizer writes a prompt and its answer.
         pairs: training pairs of the concept.
-        own: ``(prompt, text)`` as the bare model answers.
         block: index of the block where the intervention acts.
         against: ``(prompt, answer)`` of other concepts.
     """
@@ -36,7 +35,6 @@ class Calibration:
     model: nn.Module
     template: Template
     pairs: Sequence[Pair]
-    own: Sequence[tuple[str, str]]
     block: int
     against: Sequence[tuple[str, str]] = ()
 

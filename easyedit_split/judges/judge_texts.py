@@ -4,8 +4,8 @@
     the judge's scores, ``concept`` as ``carries``; overall
 
 ``prompt`` is the number of its pair, ``question`` its text. One judge for each concept. The bare model itself,
-``self``, is calibrated on that concept's training pairs (against the others' answers), with its own texts at m = 0 as a
-measure of fluency. Texts that are written already are scored by ``judge_written``.
+``self``, is calibrated on that concept's training pairs, against the others' answers and its own unsteered texts. Texts
+that are written already are scored by ``judge_written``.
 """
 
 from __future__ import annotations
@@ -45,17 +45,16 @@ class Learnt:
     block: int
     training: Sequence[Pair]
 
-    def of(self, concept: str | None, own: Sequence[tuple[str, str]]) -> Calibration:
+    def of(self, concept: str | None) -> Calibration:
         """The calibration of one concept.
 
         Args:
             concept: of the texts to be judged.
-            own: ``(prompt, text)`` as the bare model answers.
         """
         pairs = [pair for pair in self.training if pair.concept == concept]
         others = [(pair.prompt, pair.positive) for pair in self.training if pair.concept != concept]
         against = others[:: max(1, len(others) // AGAINST)]
-        return Calibration(self.model, self.template, pairs, own, self.block, against)
+        return Calibration(self.model, self.template, pairs, self.block, against)
 
 
 def judge_texts(
@@ -151,8 +150,7 @@ def judge_written(
         members = [row for row in written if row[3] == concept]
         asked = [pair for row, pair in named if row[3] == concept]
         answers = [str(text) for *_, text, _ in members]
-        own = [(pair.prompt, text) for pair, text, (m, *_) in zip(asked, answers, members, strict=True) if m == 0]
-        told = None if learnt is None else learnt.of(str(concept) or None, own)
+        told = None if learnt is None else learnt.of(str(concept) or None)
         scorer = prepared_judge(judge, told, steps.heard_by(service or Service(), len(members)))
         if (share := getattr(scorer, "accuracy", None)) is not None:
             accuracy[str(concept) or "default"] = float(share)

@@ -1,8 +1,6 @@
 """Judge of generated text without an external model: the unsteered model and a probe trained on the training pairs.
 
-    concept      2 P(concept | h)           a probe: logistic regression on the bare model's mean activations h over the
-                                            training pairs' answers, positive against negative and, where there are
-                                            several concepts, against the others'
+    concept      2 P(concept | h)           a probe on the bare model's mean activations h (``concept_probe``)
     fluency      2 (z - loss) / (z - r)     loss per token under the bare model; r that of the training answers or of
                                             the model's own texts, the greater; z that of those answers' shuffled tokens
     relevance    2 pmi / s                  pmi = log p(text | its prompt) - log mean p(text | other prompts), per
@@ -12,8 +10,8 @@
     overall      harmonic mean, 0 if any is 0, as in AxBench
 
 each clipped to 0 to 2; an empty text has 0 of everything. Relevance is left out where the training answers do not
-depend on their prompts (s below 0.02 nats), as with Yes and No. How well the probe tells held-out pairs apart is
-``accuracy``: below 0.8 its scores say little.
+depend on their prompts (s below 0.02 nats), as with Yes and No. How well the probe tells held-out answers apart is
+``accuracy``: below 0.8 its scores say little. At most ``MOST`` training pairs are read, evenly spaced.
 """
 
 from __future__ import annotations
@@ -28,13 +26,14 @@ import numpy as np
 from torch import nn
 
 from ..text.prompt_tokens import Template
-from ..types import ConfigError, DataError, FloatArray, IntArray, Pair
+from ..types import DataError, FloatArray, Pair
 from .bare_reading import BareReader, BareReading
 from .base import JUDGES, Calibration
+from .concept_probe import concept_probe, own_texts, spaced
 
-FOLDS, STRENGTH, SEED = 4, 0.1, 0
-FEWEST = 8
-"""Pairs below which no probe is trained."""
+SEED = 0
+FEWEST, MOST = 8, 32
+"""Training pairs below which no probe is trained, and those that are read at most."""
 OTHERS = 3  # prompts that a text is read after besides its own
 TELLS = 0.02  # nats per token of mutual information below which answers do not depend on their prompts
 SPAN = 2.0  # nats per token from fluent to not at all, at least
@@ -82,7 +81,6 @@ class SelfJudge:
         model: nn.Module,
         template: Template,
         pairs: Sequence[Pair],
-        own: Sequence[tuple[str, str]],
         *,
         block: int,
         against: Sequence[tuple[str, str]] = (),
@@ -93,7 +91,6 @@ class SelfJudge:
             model: the bare model.
             template: how its tokenizer writes a prompt and its answer.
             pairs: training pairs, at least eight.
-            own: ``(prompt, text)`` as the bare model answers; may be empty.
             block: whose output the probe reads; where the intervention acts is a good choice.
             against: ``(prompt, answer)`` of other concepts, which the probe is to tell from this one as well.
 
@@ -103,17 +100,15 @@ class SelfJudge:
         """
         if len(pairs) < FEWEST:
             raise DataError(f"{len(pairs)} pairs are too few to train a probe on; the self judge needs {FEWEST}")
-        reader = BareReader(model, template, block)
+        reader, pairs = BareReader(model, template, block), spaced(pairs, MOST)
         prompts = [pair.prompt for pair in pairs]
         positive, negative = (
             reader.read(prompts, [reader.ids(getattr(pair, side)) for pair in pairs])
             for side in ("positive", "negative")
         )
         other = reader.read([prompt for prompt, _ in against], [reader.ids(answer) for _, answer in against])
-        h = np.array([reading.h for reading in (*positive, *negative, *other)])
-        wanted = np.repeat([1, 0], [len(pairs), len(pairs) + len(other)])
-        groups = np.concatenate([np.arange(len(pairs)), np.arange(len(pairs)), len(pairs) + np.arange(len(other))])
-        probe, accuracy = fitted_probe(h, wanted, groups)
+        own = own_texts(reader, prompts)
+        probe, accuracy = concept_probe(positive, negative, [*other, *own])
         scales = _scales(reader, prompts, pairs, [*positive, *negative], own)
         return cls(reader, probe, scales, prompts, accuracy)
 
@@ -125,9 +120,7 @@ class SelfJudge:
             calibration: of one concept.
         """
         found = calibration
-        return cls.calibrated(
-            found.model, found.template, found.pairs, found.own, block=found.block, against=found.against
-        )
+        return cls.calibrated(found.model, found.template, found.pairs, block=found.block, against=found.against)
 
     def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
         """Score one answer.
@@ -181,31 +174,6 @@ class SelfJudge:
     def _empty(self) -> Mapping[str, float]:
         names = ["concept", "fluency", *(["relevance"] if self._relevance_told else []), "faults", "overall"]
         return dict.fromkeys(names, 0.0)
-
-
-def fitted_probe(h: FloatArray, wanted: IntArray, groups: IntArray) -> tuple[Any, float]:
-    """Logistic regression on standardised activations, and its cross-validated balanced accuracy, grouped by pair.
-
-    Args:
-        h: ``[n d]`` activations.
-        wanted: ``[n]`` 1 where the answer carries the concept, else 0.
-        groups: ``[n]`` number of each one's pair: both answers of a pair are held out together.
-
-    Raises:
-        ConfigError: scikit-learn is not installed.
-    """
-    try:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import GroupKFold, cross_val_score
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise ConfigError("the self judge needs scikit-learn: pip install 'easyedit-split[judge]'") from error
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000))
-    accuracy = cross_val_score(
-        probe, h, wanted, groups=groups, cv=GroupKFold(FOLDS), scoring="balanced_accuracy"
-    ).mean()
-    return probe.fit(h, wanted), float(accuracy)
 
 
 def mutual_information(
@@ -282,16 +250,14 @@ def _scales(
     prompts: Sequence[str],
     pairs: Sequence[Pair],
     readings: list[BareReading],
-    own: Sequence[tuple[str, str]],
+    own: Sequence[BareReading],
 ) -> Scales:
     rng = np.random.default_rng(SEED)
     texts = [reader.ids(pair.positive) for pair in pairs] + [reader.ids(pair.negative) for pair in pairs]
     asked = [*prompts, *prompts]
     shuffled = reader.read(asked, [tuple(int(i) for i in rng.permutation(ids)) for ids in texts])
-    said = [(prompt, ids) for prompt, text in own if (ids := reader.ids(text))]
-    alone = reader.read([prompt for prompt, _ in said], [ids for _, ids in said]) if said else []
     answers = float(np.mean([r.loss for r in readings]))
-    fluent = max([answers, *([float(np.mean([r.loss for r in alone]))] if alone else [])])
+    fluent = max([answers, *([float(np.mean([r.loss for r in own]))] if own else [])])
     broken = max(float(np.mean([r.loss for r in shuffled])), fluent + SPAN)
     relevant = float(mutual_information(reader, asked, texts, readings, tuple(dict.fromkeys(prompts))).mean())
     return Scales(fluent, broken, relevant)

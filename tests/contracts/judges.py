@@ -60,7 +60,7 @@ def scores(name: str, answer: str, pair: Pair) -> Mapping[str, float]:
 def _calibration(swapped: bool = False) -> Calibration:
     pairs = tuple(Pair(pair.prompt, pair.negative, pair.positive) if swapped else pair for pair in LEARNT)
     here = world(pairs=pairs)
-    return Calibration(here.model, here.template, pairs, [], block=1)
+    return Calibration(here.model, here.template, pairs, block=1)
 
 
 def _judge(name: str, swapped: bool = False) -> Judge:

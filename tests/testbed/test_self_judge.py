@@ -11,8 +11,9 @@ import itertools
 
 from easyedit_split.config import TokenConfig
 from easyedit_split.datasets import load_dataset
-from easyedit_split.judges.bare_reading import BareReader
-from easyedit_split.judges.self import SelfJudge, cut_off, distinct, fitted_probe, harmonic
+from easyedit_split.judges.bare_reading import BareReader, BareReading
+from easyedit_split.judges.concept_probe import concept_probe, fitted_probe, own_texts, spaced
+from easyedit_split.judges.self import SelfJudge, cut_off, distinct, harmonic
 from easyedit_split.model.load import load_model
 from easyedit_split.text.prompt_tokens import Template
 from easyedit_split.types import DataError
@@ -23,7 +24,7 @@ def judge() -> SelfJudge:
     """Of the testbed's power seeking, on 24 training pairs."""
     model, tokenizer = load_model("testbed:qwen2")
     pairs = load_dataset("testbed:power", split="train").pairs[:24]
-    return SelfJudge.calibrated(model, Template(tokenizer, TokenConfig()), pairs, [], block=1)
+    return SelfJudge.calibrated(model, Template(tokenizer, TokenConfig()), pairs, block=1)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_wanted_answers_carry_the_concept(judge: SelfJudge, held_out: tuple[list
     prompts, positive, negative = held_out
     assert judge.accuracy > 0.9
     good, other = judge.judge_all(prompts, positive), judge.judge_all(prompts, negative)
-    assert mean(good, "concept") > 1.7
+    assert mean(good, "concept") > 1.6
     assert mean(other, "concept") < 0.5, "control"
     for name in ("fluency", "relevance", "faults"):
         assert mean(good, name) > 1.3
@@ -124,7 +125,42 @@ def test_small_parts() -> None:
     assert harmonic([2.0, 0.0]) == 0.0
 
 
+def drawn(rng: np.random.Generator, n: int, concept: float, manner: float) -> list[BareReading]:
+    """Readings around a point whose first coordinate is the concept and whose second is a manner of writing."""
+    h = rng.normal(size=(n, 12))
+    h[:, :2] += concept, manner
+    return [BareReading(-1.0, 1, row) for row in h]
+
+
+def test_the_models_own_manner_is_no_concept() -> None:
+    """Training answers have no manner; the model's own texts have one, and lean towards the concept."""
+    told = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        positive, negative, own = drawn(rng, 24, 2, 0), drawn(rng, 24, -2, 0), drawn(rng, 8, 2, 4)
+        unsteered, steered = (np.array([r.h for r in drawn(rng, 100, c, 4)]) for c in (2, 5))
+        (knows, accuracy), (control, _) = (concept_probe(positive, negative, texts) for texts in (own, []))
+        assert accuracy > 0.8
+        told.append([probe.predict_proba(h)[:, 1].mean() for probe in (knows, control) for h in (unsteered, steered)])
+    knows_unsteered, knows_steered, control_unsteered, _ = np.mean(told, axis=0)
+    assert knows_unsteered < 0.45
+    assert knows_steered > knows_unsteered + 0.2
+    assert control_unsteered > 0.6
+
+
+def test_the_models_own_texts_are_read_back(judge: SelfJudge) -> None:
+    prompts = [pair.prompt for pair in load_dataset("testbed:power", split="dev").pairs]
+    found = own_texts(judge.reader, [*prompts, *prompts])
+    assert len(found) == 8
+    assert all(reading.tokens > 0 for reading in found)
+
+
+def test_items_are_spaced_evenly() -> None:
+    assert spaced(range(10), 4) == [0, 2, 5, 7]
+    assert spaced("abc", 8) == ["a", "b", "c"]
+
+
 def test_too_few_pairs_are_refused(judge: SelfJudge) -> None:
     pairs = load_dataset("testbed:power", split="train").pairs[:7]
     with pytest.raises(DataError, match="7 pairs are too few"):
-        SelfJudge.calibrated(judge.reader.model, judge.reader.template, pairs, [], block=1)
+        SelfJudge.calibrated(judge.reader.model, judge.reader.template, pairs, block=1)

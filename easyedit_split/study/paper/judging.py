@@ -1,7 +1,7 @@
 """Items ``judge``: scores of generated answers, a row of ``layout.JUDGED_COLUMNS`` and scores for each answer.
 
-A judge that must learn first is calibrated once for each concept, on its training pairs and the unsteered answers to
-the dev prompts, whichever run is judged; all runs of a dataset share the block that it reads.
+A judge that must learn first is calibrated once for each concept, on its training pairs, whichever run is judged; all
+runs of a dataset share the block that it reads.
 """
 
 from __future__ import annotations
@@ -101,10 +101,8 @@ def _calibration(bench: Bench, concept: str | None) -> Calibration:
     chosen = some(bench.pairs.train, limit * len(concepts))
     mine: list[Pair] = [pair for pair in chosen if pair.concept == concept]
     others = [(pair.prompt, pair.positive) for pair in chosen if pair.concept != concept]
-    prompts = [pair.prompt for pair in bench.pairs.judged_dev]
-    own = [(text.prompt, text.text) for text in bench.bare(prompts)]
     against = others[:: max(1, len(others) // AGAINST)]
-    return Calibration(bench.model, bench.template, mine, own, bench.block, against)
+    return Calibration(bench.model, bench.template, mine, bench.block, against)
 
 
 def _read(bench: Bench, run: Run, strength: str) -> list[Answer]:
