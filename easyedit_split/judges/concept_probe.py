@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..steering.generate import GenerateConfig, generate_texts
-from ..types import ConfigError, FloatArray, IntArray
+from ..types import FloatArray, IntArray
 from .bare_reading import BareReader, BareReading
 
 T = TypeVar("T")
@@ -61,8 +61,6 @@ def concept_probe(
         negative: answers without it, of the same pairs.
         without: other texts without it.
 
-    Raises:
-        ConfigError: scikit-learn is not installed.
     """
     n = len(positive)
     h = np.array([reading.h for reading in (*positive, *negative, *without)])
@@ -78,17 +76,12 @@ def fitted_probe(h: FloatArray, wanted: IntArray, groups: IntArray) -> tuple[Any
         h: ``[n d]`` activations.
         wanted: ``[n]`` 1 where the answer carries the concept, else 0.
         groups: ``[n]`` number of each one's pair: both answers of a pair are held out together.
-
-    Raises:
-        ConfigError: scikit-learn is not installed.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import GroupKFold, cross_val_score
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise ConfigError("the self judge needs scikit-learn: pip install 'easyedit-split[judge]'") from error
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000))
     accuracy = cross_val_score(
         probe, h, wanted, groups=groups, cv=GroupKFold(FOLDS), scoring="balanced_accuracy"

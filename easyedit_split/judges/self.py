@@ -95,7 +95,6 @@ class SelfJudge:
             against: ``(prompt, answer)`` of other concepts, which the probe is to tell from this one as well.
 
         Raises:
-            ConfigError: scikit-learn is not installed.
             DataError: too few pairs.
         """
         if len(pairs) < FEWEST:

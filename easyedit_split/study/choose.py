@@ -19,6 +19,7 @@ from ..analysis.grow import next_points
 from ..datasets.base import PairTable
 from ..datasets.everyday import neutral_prompts
 from ..judges.judge_texts import judge_texts
+from ..judges.self import FEWEST
 from ..scoring.collateral import collateral
 from ..scoring.sweep_pairs import known_unit, sweep_pairs
 from ..steering.artifact import Artifact
@@ -101,6 +102,9 @@ def choose_m(
     limit = _limit(model, tokenizer, artifact, table, plan, tell, kept)
     choice = recommend(fit, collateral=limit)
     asked = _judged_points(artifact, table, choice) if plan.judged else []
+    if asked and len(training) < FEWEST:
+        tell.say(f"the pairs alone choose m: {len(training)} training pairs teach no judge of texts, {FEWEST} would")
+        asked = []
     judged = None
     if asked:
         judged = kept.table(

@@ -51,7 +51,7 @@ class SteerPlan:
     m: str = "auto"
     refine: bool = False
     max_kl: float | None = None
-    judged: int = 0
+    judged: int = 8
     neutral: int = 64
     texts: int = 10
     max_new_tokens: int = 40

@@ -8,8 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-pytest.importorskip("sklearn")
-
 from easyedit_split.analysis import JudgedTexts
 from easyedit_split.types import DataError
 

@@ -33,6 +33,7 @@ PLAN = SteerPlan(
     scan=True,
     overrides=("train.epochs=1",),
     m="r:+-0.1:1:3",
+    judged=0,
     neutral=2,
     texts=2,
     max_new_tokens=4,
@@ -166,7 +167,6 @@ def test_the_lines_that_use_it_do(found: Found, tmp_path: Path) -> None:
 
 
 def test_dev_pairs_choose_and_test_pairs_say_what_it_is_worth(tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
     here = world("llama")
     data = SteerData(table("train", 0, 10), table("dev", 10, 10), table("test", 20, 10))
     settings = ("train.epochs=15", "train.lr=0.3", "train.steering_factors=[1.0]")
@@ -203,6 +203,18 @@ def test_dev_pairs_choose_and_test_pairs_say_what_it_is_worth(tmp_path: Path) ->
     assert alone.best.dev_table is None
     assert alone.best.test is None
     assert alone.best.choice.m is None or "measured on the pairs that m was chosen on" in report(alone, tmp_path)
+
+
+def test_texts_choose_unless_too_few_pairs_teach_a_judge() -> None:
+    here, listener = world("llama"), Listener()
+    assert SteerPlan().judged > 0
+    plan = dataclasses.replace(PLAN, objectives=("diff_mean",), scan=False, layers=(1,), judged=2, neutral=0)
+    data = SteerData(table("train", 0, 7), table("dev", 10, 8), table("test", 20, 2))
+    few = steer(here.model, here.tokenizer, data, plan, model_name="tiny", tell=listener)
+    assert few.best.judged is None
+    assert any("7 training pairs teach no judge of texts" in line for line in listener.said)
+    enough = dataclasses.replace(data, training=table("train", 0, 8))
+    assert steer(here.model, here.tokenizer, enough, plan, model_name="tiny", tell=Listener()).best.judged is not None
 
 
 def test_a_budget_below_the_first_swept_m_still_finds_one_as_the_demo_does() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-
-pytest.importorskip("sklearn")
-
-import itertools
 
 from easyedit_split.config import TokenConfig
 from easyedit_split.datasets import load_dataset

@@ -43,12 +43,14 @@ TOURS = {
     "smollm2": Tour(
         "smollm2",
         "everyday",
-        SteerPlan(form="vector", test_pairs=24, max_kl=0.1, neutral=16, texts=10, max_new_tokens=32),
+        SteerPlan(form="vector", test_pairs=24, max_kl=0.1, judged=0, neutral=16, texts=10, max_new_tokens=32),
     ),
     "testbed": Tour(
         "testbed:gemma2",
         "testbed:reviews",
-        SteerPlan(form="vector", test_pairs=None, m="-40:40:41", refine=True, neutral=0, texts=3, max_new_tokens=30),
+        SteerPlan(
+            form="vector", test_pairs=None, m="-40:40:41", refine=True, judged=0, neutral=0, texts=3, max_new_tokens=30
+        ),
     ),
 }
 

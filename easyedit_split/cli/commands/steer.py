@@ -67,7 +67,7 @@ def command(  # noqa: DOC101, DOC103
     ] = None,
     judge: Annotated[
         int, typer.Option(help="Dev prompts whose texts the unsteered model scores, to choose m; 0: the pairs choose.")
-    ] = 0,
+    ] = 8,
     neutral: Annotated[
         int, typer.Option(help="Number of neutral prompts on which side effects are measured; 0: none.")
     ] = 64,
