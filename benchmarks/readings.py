@@ -3,6 +3,7 @@
     python benchmarks/readings.py --out FOLDER [--concepts pirate ...] [--forms vector-sft ...]     makes the cells
     python benchmarks/readings.py --out FOLDER --sheets                                 writes sheets, key and cells
     python benchmarks/readings.py --score FILE...                                       joins scores and key: tables
+    python benchmarks/readings.py --judge-again         judges the kept dev texts by the bare model as it judges today
 
 Each concept is a file of pairs in ``benchmarks/readings``: 32 train, 16 dev and 16 test, everyday questions with two
 answers that differ in it alone. A cell is a concept and one of DiffMean, SFT and SPLIT as a vector, SPLIT as LoRA and
@@ -78,6 +79,21 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def judge_again() -> None:
+    """The kept judged texts of every cell, scored anew; the m that was read then stays what it is."""
+    import torch
+    from readings_cells import MODEL, judged_again
+
+    from easyedit_split import load_model
+
+    torch.set_num_threads(1)
+    network, tokenizer = load_model(MODEL)
+    for cell in json.loads(CELLS.read_text("utf-8")):
+        path = EVIDENCE / f"{cell['concept']}-{cell['form']}-{cell['objective']}.texts.parquet"
+        before, after = judged_again(HERE, cell, path, network, tokenizer)
+        say(f"{path.name}: unsteered {before:.2f} of 2 before, {after:.2f} now")
+
+
 def sheets(out: Path) -> None:
     """Records and key of all cells, and sheets of the texts that stand on none yet; ``out`` may hold new cells only."""
     old = [row for path in sorted(HERE.glob("sheet-*.jsonl")) for row in read_lines(path)]
@@ -117,12 +133,15 @@ def main() -> None:
     parser.add_argument("--concepts", nargs="+", choices=list(DEFINITIONS), default=list(DEFINITIONS))
     parser.add_argument("--forms", nargs="+", help="such cells alone, e.g. vector-sft; default: all")
     parser.add_argument("--sheets", action="store_true", help="write the sheets of the cells that are made")
+    parser.add_argument("--judge-again", action="store_true", help="score the kept dev texts anew")
     parser.add_argument("--score", type=Path, nargs="+", help="readers' files; prints the tables")
     args = parser.parse_args()
     if args.score:
         print(report(json.loads(CELLS.read_text("utf-8")), read_lines(KEY), args.score))
+    elif args.judge_again:
+        judge_again()
     elif args.out is None:
-        parser.error("--out names the folder of the cells; or give --score")
+        parser.error("--out names the folder of the cells; or give --score or --judge-again")
     elif args.sheets:
         sheets(args.out)
     else:

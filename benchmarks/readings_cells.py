@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +211,30 @@ def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
         ]
         write_table(pd.DataFrame(rows), to)
     return pd.read_parquet(to)
+
+
+@lru_cache(maxsize=1)
+def _judge_of(network: Any, tokenizer: Any, file: Path, layer: int) -> tuple[SelfJudge, tuple[str, ...]]:
+    """The judge of one concept's pairs at a block, and the dev prompts."""
+    tokens = compose("vector", "split", model=MODEL, overrides=[f"layers=[{layer}]"]).run_config().tokens
+    training, dev = (load_dataset(str(file), split=split) for split in ("train", "dev"))
+    judge = SelfJudge.calibrated(network, Template(tokenizer, tokens), list(training), block=layer)
+    return judge, tuple(str(pair.prompt) for pair in dev)
+
+
+def judged_again(
+    folder: Path, cell: Mapping[str, Any], path: Path, network: Any, tokenizer: Any
+) -> tuple[float, float]:
+    """Score a cell's kept dev texts by today's judge, in place; the unsteered texts' mean before and after."""
+    table = pd.read_parquet(path)
+    judge, prompts = _judge_of(network, tokenizer, folder / f"{cell['concept']}.jsonl", cell["layer"])
+    asked = [prompts[int(number)] for number in table["prompt"]]
+    found = judge.judge_all(asked, table["text"].tolist(), cut=table["cut_off"].tolist())
+    scored = table.assign(**{name: [scores[name] for scores in found] for name in found[0]})
+    scored["carries"] = scored["concept"]
+    write_table(scored, path)
+    at_zero = table["m1"] == 0
+    return float(table.loc[at_zero, "overall"].mean()), float(scored.loc[at_zero, "overall"].mean())
 
 
 def _side_effects(bench: Bench, artifact: Artifact, to: Path) -> None:
