@@ -34,6 +34,7 @@ from .style import BAND_ALPHA, HOLLOW, LINES, MISSED_LINE, REGION_COLOURS, REGIO
 FINE = 801
 LIFT, LIFT_MORE = 7.0, 4.0  # points from a diamond up to its interval, and further for the next one nearby
 MOST_LINES, QUALITY_STEP = 4, 0.075  # of a panel's notes on quality, and their distance in its height
+PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}  # behind words that curves may cross
 NEARBY = 0.1  # of the swept range: recommended m whose intervals are stacked
 
 
@@ -152,7 +153,7 @@ def write_quality(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kinds: Sequenc
         lines = [(f"R2 {low:.3f} to {high:.3f}", "0.3")]
     for k, (text, colour) in enumerate(lines):
         height = 0.98 - QUALITY_STEP * k
-        ax.text(0.02, height, text, transform=ax.transAxes, fontsize=5.5, color=colour, va="top", zorder=7)
+        ax.text(0.02, height, text, transform=ax.transAxes, fontsize=5.5, color=colour, va="top", zorder=7, bbox=PAPER)
 
 
 def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Shown) -> None:
