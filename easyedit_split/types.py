@@ -66,7 +66,10 @@ class BadRowError(DataError):
 
     def __init__(self, sentence: str, remedy: str = "drop_bad=True, on the command line --drop-bad") -> None:
         super().__init__(f"{sentence}; mend it, or drop bad rows ({remedy})")
-        self.sentence = sentence
+        self.sentence, self._remedy = sentence, remedy
+
+    def __reduce__(self) -> tuple[type[BadRowError], tuple[str, str]]:
+        return type(self), (self.sentence, self._remedy)  # as it was said, also from another process
 
     def with_remedy(self, remedy: str) -> BadRowError:
         """The same error with another remedy.

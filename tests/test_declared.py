@@ -18,7 +18,7 @@ DISTRIBUTIONS = {
 """Distributions that are not called as what they are imported by."""
 HOST = {"steer"}
 """EasyEdit2 itself, which the bridge finds in the user's clone."""
-OPTIONAL = {"scikit-learn", "gguf", "torchao", "openai", "vl-convert-python"}
+OPTIONAL = {"scikit-learn", "gguf", "torchao", "openai", "ray", "vl-convert-python"}
 """Imported inside a function that says what to install where it is missing."""
 BY_OTHERS: dict[str, str] = {}
 """Declared, and not imported by name."""

@@ -107,4 +107,12 @@ CollateralOption = Annotated[
 TextsOption = Annotated[
     int | None, typer.Option("--texts", help="Also generate answers to this many prompts at each m.")
 ]
+LauncherOption = Annotated[
+    str,
+    typer.Option(
+        "--launcher",
+        help=f"Who starts the processes: {_any_of('study.paper.launchers', 'launchers')} With ray they run on a Ray "
+        "cluster whose machines share --out: RAY_ADDRESS, else one that `ray start` started here, else this machine.",
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing --out.")]

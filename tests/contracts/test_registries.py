@@ -15,9 +15,10 @@ from easyedit_split.judges.base import JUDGES
 from easyedit_split.model.sites import FAMILIES
 from easyedit_split.registry import Registry, names_without_loading
 from easyedit_split.steering.forms.base import FORMS
+from easyedit_split.study.paper.launchers.base import LAUNCHERS
 from easyedit_split.training.objectives.base import OBJECTIVES
 
-REGISTRIES: tuple[Registry[Any], ...] = (FORMS, OBJECTIVES, FAMILIES, DATASETS, JUDGES, FORMATS)
+REGISTRIES: tuple[Registry[Any], ...] = (FORMS, OBJECTIVES, FAMILIES, DATASETS, JUDGES, FORMATS, LAUNCHERS)
 EVERY_REGISTRY = pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.kind)
 
 

@@ -12,15 +12,16 @@ from ...model.load_options import LoadOptions
 from ...steering.strength_grid import parse_strengths
 from ...study.paper.compose import study_plan
 from ...study.paper.estimate import speed_of, work_of
+from ...study.paper.launchers.base import LAUNCHERS, Launcher
 from ...study.paper.plan import StudyPlan
 from ...study.paper.study import benches_of, run_study
 from ...study.paper.work import missing
-from ...study.paper.workers import Opener, devices_for, one_thread
+from ...study.paper.workers import Opener, one_thread
 from ...types import ConfigError
 from ..console import ConsoleTeller, out, say_written
 from ..interrupts import keeping
 from ..loading import DEFAULTS, loads_model
-from ..options import MODEL_HELP, DropBadOption, SetOption
+from ..options import MODEL_HELP, DropBadOption, LauncherOption, SetOption
 from ..output_paths import hold
 
 EPILOG = """Example: easyedit-split paper --model testbed:gemma2 --model testbed:qwen2 --quick --out study
@@ -63,7 +64,8 @@ InstructionOption = Annotated[
 ]
 LongestOption = Annotated[int | None, typer.Option(help="Longest answer, in tokens. Default: the dataset's.")]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Number of processes. Default: one a GPU; on a CPU one a core, up to four.")
+    int | None,
+    typer.Option(help="Number of processes. Default: one a GPU; on a CPU one a core, up to four a machine."),
 ]
 
 
@@ -85,11 +87,13 @@ def command(  # noqa: DOC101, DOC103
         bool, typer.Option("--dry-run", help="Print the plan with estimated times; do nothing.")
     ] = False,
     workers: WorkersOption = None,
+    launcher: LauncherOption = "local",
     loading: LoadOptions = DEFAULTS,
 ) -> None:
     """Reproduce the paper's study: train, sweep, fit, choose m, generate and judge every form x objective, then
     tabulate (Tables 2, 3, 5, 6) and plot (Figures 2, 4, 5).
     """
+    starts = LAUNCHERS[launcher]()
     plan = study_plan(
         model,
         datasets or (),
@@ -103,15 +107,15 @@ def command(  # noqa: DOC101, DOC103
         settings={"drop_bad": drop_bad, "judge_url": judge_url},
     )
     if dry_run:
-        print_plan(to, plan, loading, workers)
+        print_plan(to, plan, loading, workers, starts)
         return
     hold(to)
     with keeping(lambda: f"interrupted: what is made stays in {to}; the same command goes on"):
-        run_study(to, plan, loading, ConsoleTeller(), workers=workers)
+        run_study(to, plan, loading, ConsoleTeller(), workers=workers, launch=starts.launch)
     say_written("study", to)
 
 
-def print_plan(to: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None) -> None:
+def print_plan(to: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None, launcher: Launcher) -> None:
     """Print what a study will make and about how long that takes, from trying each model on a few pairs.
 
     Args:
@@ -119,6 +123,7 @@ def print_plan(to: Path, plan: StudyPlan, loading: LoadOptions, workers: int | N
         plan: the plan.
         loading: ``--device`` and the like.
         workers: ``--workers``.
+        launcher: ``--launcher``.
     """
     shown = Table("model", "data", "runs", "items to make", "pairs: train", "test", "m", "about", box=None)
     total, left = 0.0, 0
@@ -132,7 +137,7 @@ def print_plan(to: Path, plan: StudyPlan, loading: LoadOptions, workers: int | N
             shown.add_row(bench.model_name, bench.data.label, *map(str, (len(runs), len(todo), *sizes)), span(seconds))
             total, left = total + seconds, left + sum(bool(missing(run)) for run in runs)
     out.print(shown)
-    count = len(devices_for(loading, workers, left))
+    count = launcher.count(loading, workers, left)
     out.print(f"{span(total)} of one process; {span(total / count)} of {count}, where each has a core or device")
 
 

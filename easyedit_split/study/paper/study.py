@@ -21,16 +21,17 @@ from ..teller import Teller
 from .bench import Bench, Opened, write_json
 from .estimate import TYPICAL, work_of
 from .figures import write_figures
+from .launchers.base import Launch
+from .launchers.local import Local
 from .layout import PLAN
 from .plan import Run, StudyPlan, runs_of
 from .readers import read_plan
 from .work import items_of, missing
-from .workers import Opener, Report, devices_for, make_here, make_in_processes
+from .workers import Opener
 from .write_tables import write_tables
 
 PERCENT = 100
 MAY_CHANGE = ("models", "datasets", "cells", "seeds")
-Launcher = Callable[[Path, StudyPlan, LoadOptions, int | None, Report], None]
 
 
 def run_study(
@@ -40,7 +41,7 @@ def run_study(
     tell: Teller,
     *,
     workers: int | None = None,
-    launch: Launcher | None = None,
+    launch: Launch | None = None,
 ) -> None:
     """Make everything of a plan that a folder does not hold yet, and write tables and figures.
 
@@ -49,8 +50,8 @@ def run_study(
         plan: what to make.
         loading: how models are loaded.
         tell: hears how far it is.
-        workers: processes; see ``workers.devices_for``.
-        launch: starts the processes; on this machine where None.
+        workers: how many processes at most; one a device where None.
+        launch: starts the processes; those of this machine where None.
 
     Raises:
         ConfigError: the folder holds a study of other settings.
@@ -68,7 +69,7 @@ def make_study(
     tell: Teller,
     *,
     workers: int | None = None,
-    launch: Launcher | None = None,
+    launch: Launch | None = None,
 ) -> None:
     """Make every run of a plan that a folder does not hold yet.
 
@@ -77,8 +78,8 @@ def make_study(
         plan: what to make.
         loading: how models are loaded.
         tell: hears how far it is.
-        workers: processes; see ``workers.devices_for``.
-        launch: starts the processes; on this machine where None.
+        workers: how many processes at most; one a device where None.
+        launch: starts the processes; those of this machine where None.
 
     Raises:
         ConfigError: the folder holds a study of other settings.
@@ -99,7 +100,7 @@ def make_study(
             done += weights[run, item]
             advance(round(PERCENT * done / total), PERCENT, f"% of the work; {run}: {item}")
 
-        (launch or launch_locally)(folder, plan, loading, workers, report)
+        (launch or Local().launch)(folder, plan, loading, workers, report)
 
 
 def weights_of(folder: Path, plan: StudyPlan) -> dict[tuple[str, str], float]:
@@ -132,24 +133,6 @@ def benches_of(
         for data in plan.datasets_of(model):
             members = [run for run in runs if (run.model, run.dataset) == (model, data.label)]
             yield Bench(members[0].paths.group, plan, model, data, open_model or Opener(LoadOptions())), members
-
-
-def launch_locally(folder: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None, report: Report) -> None:
-    """Make a study's missing runs on this machine, in one process a device.
-
-    Args:
-        folder: the study's.
-        plan: its plan.
-        loading: how models are loaded.
-        workers: processes; see ``workers.devices_for``.
-        report: hears of every item.
-    """
-    left = sum(bool(missing(run)) for run in runs_of(folder, plan))
-    devices = devices_for(loading, workers, left)
-    if len(devices) == 1:
-        make_here(folder, plan, devices[0], report)
-    else:
-        make_in_processes(folder, plan, devices, report)
 
 
 def keep_plan(folder: Path, plan: StudyPlan) -> None:

@@ -5,12 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,40 +25,15 @@ from easyedit_split.study.paper.readers import (
     read_texts_over_m,
 )
 from easyedit_split.study.paper.splits import study_pairs
-from easyedit_split.study.paper.study import make_study, run_study
 from easyedit_split.study.paper.work import items_of, missing
-from easyedit_split.study.paper.workers import RunQueue, devices_for
 from easyedit_split.sweep_table import read_sweep
 from easyedit_split.types import ConfigError
 
-from .tiny_study import ASKED, DIFF_MEAN, SIZES, SPLIT, VANILLA, contents, tiny_plan, write_pairs
+from .launched import items_in, started
+from .tiny_study import ASKED, DIFF_MEAN, SIZES, SPLIT, VANILLA, Made, contents, make, tiny_plan, write_pairs
 
-ON_CPU = LoadOptions(device="cpu")
 KILLS = int(os.environ.get("EASYEDIT_SPLIT_KILLS", "4"))
 """Random moments at which a study is killed."""
-
-
-class Silent:
-    def say(self, text: str) -> None: ...
-
-    @contextmanager
-    def bar(self, label: str) -> Iterator[Any]:
-        yield lambda done, total, note="": None
-
-
-def make(folder: Path, plan: StudyPlan, **settings: Any) -> None:
-    make_study(folder, plan, ON_CPU, Silent(), workers=1, **settings)
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, StudyPlan]:
-    here = tmp_path_factory.mktemp("study")
-    plan = tiny_plan(here)
-    run_study(here / "out", plan, ON_CPU, Silent(), workers=1)
-    return here / "out", plan
-
-
-Made = tuple[Path, StudyPlan]
 
 
 def run_named(made: Made, name: str) -> Run:
@@ -148,7 +118,7 @@ def test_stopped_after_every_item_it_ends_in_the_same_bytes(made: Made, tmp_path
     make(tmp_path / "whole", plan)
 
     def stopping(folder: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None, report: Any) -> None:
-        from easyedit_split.study.paper.workers import make_here
+        from easyedit_split.study.paper.launchers.local import make_here
 
         def stop(run: str, item: str) -> None:
             raise Stop
@@ -221,76 +191,21 @@ def test_a_run_that_diverges_says_why_and_the_others_go_on(tmp_path: Path) -> No
     assert "not trained" in note
 
 
-def test_a_process_stays_with_a_model_and_dataset(tmp_path: Path) -> None:
-    plan = tiny_plan(tmp_path)
-    other = replace(plan.datasets[0], label="other")
-    runs = list(runs_of(tmp_path, replace(plan, datasets=(plan.datasets[0], other))))
-    queue = RunQueue(runs)
-    first = queue.next_for(None, [None, None])
-    assert first is not None
-    one = (first.model, first.dataset)
-    second = queue.next_for(None, [one, None])
-    assert second is not None
-    assert second.dataset != first.dataset
-    rest = [queue.next_for(one, [one, (second.model, second.dataset)]) for _ in range(len(queue))]
-    assert [run.dataset for run in rest if run] == ["pairs"] * 3 + ["other"] * 3
-    assert queue.next_for(one, [one]) is None
-
-
-def test_devices_follow_the_users_word() -> None:
-    assert devices_for(ON_CPU, 3, 10) == [ON_CPU] * 3
-    assert devices_for(ON_CPU, None, 1) == [ON_CPU]
-    assert devices_for(ON_CPU, 8, 2) == [ON_CPU] * 2
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-from tests.study.paper.test_study import ON_CPU, Silent
-from tests.study.paper.tiny_study import tiny_plan
-from easyedit_split.study.paper.splits import study_pairs
-from easyedit_split.study.paper.study import make_study
-if __name__ == "__main__":
-    here = Path(sys.argv[1])
-    make_study(here / sys.argv[2], tiny_plan(here), ON_CPU, Silent(), workers=int(sys.argv[3]))
-"""
-
-
-def start(here: Path, name: str, workers: int) -> subprocess.Popen[bytes]:
-    root = Path(__file__).parents[3]
-    (here / "make.py").write_text(SCRIPT, "utf-8")
-    command = [sys.executable, str(here / "make.py"), str(here), name, str(workers)]
-    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, env=environment, cwd=here, start_new_session=True)
-
-
 @pytest.mark.long
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
     make(tmp_path / "whole", tiny_plan(tmp_path))
     log, rng, kills = tmp_path / "killed" / "log.jsonl", random.Random(5), 0
     while kills < KILLS:
-        process = start(tmp_path, "killed", 1)
-        enough = items_in(log) + rng.randint(0, 20 // KILLS)  # then it is somewhere in the next one
-        while process.poll() is None and items_in(log) < enough:
-            time.sleep(0.01)
-        time.sleep(0.2 * rng.random())
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        with started(tmp_path, "killed", 1) as process:
+            enough = items_in(log) + rng.randint(0, 20 // KILLS)  # then it is somewhere in the next one
+            while process.poll() is None and items_in(log) < enough:
+                time.sleep(0.01)
+            time.sleep(0.2 * rng.random())
+            if process.poll() is not None:
+                break
         kills += 1
     assert kills == KILLS
-    assert start(tmp_path, "killed", 1).wait() == 0
+    with started(tmp_path, "killed", 1) as process:
+        process.communicate()
+    assert process.returncode == 0
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-
-
-def items_in(log: Path) -> int:
-    return len(log.read_text("utf-8").splitlines()) if log.is_file() else 0
-
-
-@pytest.mark.long
-def test_two_processes_make_the_same_bytes(tmp_path: Path) -> None:
-    plan = tiny_plan(tmp_path)
-    make(tmp_path / "one", plan)
-    assert start(tmp_path, "two", 2).wait() == 0
-    assert contents(tmp_path / "two") == contents(tmp_path / "one")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from easyedit_split.model.load_options import LoadOptions
 from easyedit_split.study.paper.plan import PlannedData, StudyCell, StudyPlan
+from easyedit_split.study.paper.study import make_study
 
 from ...small import saved_model
 
@@ -13,6 +18,9 @@ VANILLA = StudyCell("", "vanilla", seeded=False)
 ASKED = StudyCell("", "prompt", seeded=False)
 DIFF_MEAN = StudyCell("vector", "diff_mean", seeded=False)
 SPLIT = StudyCell("lora", "split")
+ON_CPU = LoadOptions(device="cpu")
+Made = tuple[Path, StudyPlan]
+"""A study's folder and plan."""
 SIZES = {"train": 9, "dev": 6, "test": 6}
 
 
@@ -51,6 +59,21 @@ def tiny_plan(folder: Path, cells: tuple[StudyCell, ...] = (VANILLA, ASKED, DIFF
         neutral=2,
         overrides=("layers=[1]",),
     )
+
+
+class Silent:
+    """Hears how far a study is, and keeps it to itself."""
+
+    def say(self, text: str) -> None: ...
+
+    @contextmanager
+    def bar(self, label: str) -> Iterator[Any]:
+        yield lambda done, total, note="": None
+
+
+def make(folder: Path, plan: StudyPlan, **settings: Any) -> None:
+    """Make a study in this process, without its tables."""
+    make_study(folder, plan, ON_CPU, Silent(), workers=1, **settings)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
