@@ -56,6 +56,7 @@ def test_a_run_makes_tables_and_is_not_made_twice(here: Path) -> None:
     [
         (("--cells", "vector-spilt"), "split"),
         (("--judge", "nobody"), "nobody"),
+        (("--launcher", "rya"), "did you mean 'ray'"),
         (("--instruction", "nothing"), "DATASET=SENTENCE"),
         (("--seeds", "0"), "at least 1"),
     ],

@@ -22,7 +22,7 @@ from .bench import Bench, Opened, write_json
 from .estimate import TYPICAL, work_of
 from .figures import write_figures
 from .launchers.base import Launch
-from .launchers.local import Local
+from .launchers.local import OnThisMachine
 from .layout import PLAN
 from .plan import Run, StudyPlan, runs_of
 from .readers import read_plan
@@ -100,7 +100,7 @@ def make_study(
             done += weights[run, item]
             advance(round(PERCENT * done / total), PERCENT, f"% of the work; {run}: {item}")
 
-        (launch or Local().launch)(folder, plan, loading, workers, report)
+        (launch or OnThisMachine().launch)(folder, plan, loading, workers, report)
 
 
 def weights_of(folder: Path, plan: StudyPlan) -> dict[tuple[str, str], float]:

@@ -11,7 +11,7 @@ import pytest
 
 from easyedit_split.model.load_options import LoadOptions
 from easyedit_split.study.paper.launchers.base import LAUNCHERS, Launcher, Report
-from easyedit_split.study.paper.launchers.local import Local
+from easyedit_split.study.paper.launchers.local import OnThisMachine
 from easyedit_split.study.paper.plan import StudyPlan, runs_of
 from easyedit_split.study.paper.run_queue import RunQueue
 from easyedit_split.study.paper.work import items_of
@@ -65,7 +65,7 @@ def test_an_error_of_a_worker_is_one_sentence(name: str, tmp_path: Path, environ
     assert re.fullmatch(r"error: \S+identity\.json: the model or its pairs are not what they were \(.+\): .+\n", errors)
 
 
-class Wrong(Local):
+class Wrong(OnThisMachine):
     """Right in everything but what a subclass spoils."""
 
     def launch(self, folder: Path, plan: StudyPlan, loading: LoadOptions, workers: int | None, report: Report) -> None:
@@ -120,5 +120,5 @@ def test_a_process_stays_with_a_model_and_dataset(tmp_path: Path) -> None:
 
 
 def test_devices_follow_the_users_word() -> None:
-    local = Local()
+    local = OnThisMachine()
     assert [local.count(ON_CPU, *asked) for asked in ((3, 10), (None, 1), (8, 2), (2, 0))] == [3, 1, 2, 1]

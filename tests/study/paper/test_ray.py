@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,11 @@ def test_a_device_that_ray_cannot_give_is_refused(
         room(LoadOptions(device=device), machines)
 
 
-def test_without_ray_the_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: None)
+@pytest.mark.parametrize("found", [None, ModuleSpec("ray", None)], ids=["nothing", "a folder of that name"])
+def test_without_ray_the_sentence_says_how_to_install_it(
+    found: ModuleSpec | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launcher.importlib.util, "find_spec", lambda name: found)
     with pytest.raises(ConfigError, match=r"pip install 'easyedit-split\[ray\]'"):
         OnRay()
 
@@ -85,7 +89,8 @@ def test_a_running_cluster_is_joined_as_ray_does(tmp_path: Path, monkeypatch: py
 
 def test_where_ray_keeps_its_address_is_where_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     utils = pytest.importorskip("ray._common.utils")
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name in ("RAY_ADDRESS", "RAY_TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("TMPDIR", "RAY_TMPDIR"):
         monkeypatch.setenv(name, str(tmp_path / name))
         place = Path(utils.get_ray_address_file(None))

@@ -24,7 +24,7 @@ from .base import LAUNCHERS, Report
 
 
 @LAUNCHERS.register("local")
-class Local:
+class OnThisMachine:
     """Starts one process a device of this machine."""
 
     name: ClassVar[str] = "local"

@@ -53,7 +53,8 @@ class OnRay:
     name: ClassVar[str] = "ray"
 
     def __init__(self) -> None:
-        if importlib.util.find_spec("ray") is None:
+        found = importlib.util.find_spec("ray")
+        if found is None or found.origin is None:  # a folder of that name has no origin
             raise ConfigError("the launcher ray needs Ray: pip install 'easyedit-split[ray]'")
 
     def count(self, loading: LoadOptions, workers: int | None, runs: int) -> int:
