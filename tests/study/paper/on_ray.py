@@ -19,7 +19,8 @@ LOOPBACK = ("0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 def own_ray() -> Iterator[dict[str, str]]:
     """Environment of a command that starts a Ray of its own; the folder's name is short, since sockets lie in it."""
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
-        environment = {"RAY_ADDRESS": "local", "RAY_TMPDIR": folder, "HOME": folder}
+        own = {"RAY_ADDRESS": "local", "RAY_TMPDIR": folder, "HOME": folder}
+        environment = {**own, "RAY_worker_niceness": "0"}  # else they wait for all else on the machine
         try:
             yield environment
         finally:
