@@ -16,7 +16,7 @@ from ..types import DataError
 from .fit.sweep_fit import SweepFit, transfer_r2
 
 FORMS = {"local_weight": "Weight", "lora": "LoRA", "vector": "Vector"}
-OBJECTIVES = {"diff_mean": "DiffMean", "sft": "SFT", "reps": "RePS", "split": "SPLIT"}
+OBJECTIVES = {"diff_mean": "DiffMean", "sft": "SFT", "reps": "RePS", "split": "SPLIT", "split_across": "SPLIT across m"}
 LABELS = ("Model", "Type", "Method")
 DATASETS = {"psychopathy": "PSY", "powerseeking": "PWR", "axbench": "AXB"}
 

@@ -24,6 +24,7 @@ from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .answers import LossPart, Side
 from .objectives.base import TrainedObjective
+from .reach import Reach
 from .run_config import RunConfig
 from .schedule import derive_seed, lr_factor, steps_in
 from .sides import DrawnBatch, Sides
@@ -95,7 +96,9 @@ class TrainingRun:
             intervention.parameters(), lr=run.train.lr, weight_decay=run.train.weight_decay
         )
         bare = _bare_losses(model, template, pairs, intervention, engine) if objective.needs_bare else None
-        self.sides = Sides(pairs, run, objective, self.noise, bare)
+        limit, largest = objective.reach, max(run.train.steering_factors)
+        reach = None if limit is None else Reach(limit, largest, model, pairs, intervention, template.pad_id)
+        self.sides = Sides(pairs, run, objective, self.noise, bare, reach)
         self.history: list[Step] = []
         self.good = LastGood(intervention)
         self._updated: DrawnStep | None = None

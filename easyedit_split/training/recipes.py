@@ -2,6 +2,8 @@
 
     code's defaults < methods/FORM < methods/OBJECTIVE < datasets/D < models/M < the user's file < --set key=value
 
+An objective that is a variant of another (``Objective.recipe``) takes the other's file and cases as well.
+
 A model without a file of its own takes models/untuned, whose learning rate and factors are in natural units.
 
 Within a file its sections come first, then those of its ``cases`` whose ``for`` fits, in order; what comes later wins.
@@ -23,7 +25,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..config import TokenConfig, TrainConfig, check_keys
 from ..registry import nearest
@@ -37,6 +39,7 @@ _PLACES = ("layers", "site", "placement", "positions", "skip_prefix")
 _SECTIONS = ("form", "objective", "train", "tokens")
 _FIELDS = {"form": "form_config", "objective": "objective_config", "train": "train", "tokens": "tokens"}
 _SELECTORS = ("form", "objective", "model", "dataset")
+_Names: TypeAlias = Mapping[str, tuple[str | None, ...]]
 UNTUNED = "untuned"
 """The file in ``hparams/models`` for every model without a file of its own."""
 
@@ -150,10 +153,12 @@ def compose(
     """
     FORMS[form], OBJECTIVES[objective]
     folder = hparams_folder()
-    names = {"form": form, "objective": objective, "model": model_recipe(model), "dataset": dataset_recipe(dataset)}
-    files = [folder / "methods" / f"{form}.yaml", folder / "methods" / f"{objective}.yaml"]
-    files += [folder / "datasets" / f"{names['dataset']}.yaml"] if names["dataset"] else []
-    files += [folder / "models" / f"{names['model'] or UNTUNED}.yaml"]
+    objectives = tuple(name for name in (OBJECTIVES[objective].recipe, objective) if name)
+    of_data, of_model = dataset_recipe(dataset), model_recipe(model)
+    names = {"form": (form,), "objective": objectives, "model": (of_model,), "dataset": (of_data,)}
+    files = [folder / "methods" / f"{name}.yaml" for name in (form, *objectives)]
+    files += [folder / "datasets" / f"{of_data}.yaml"] if of_data else []
+    files += [folder / "models" / f"{of_model or UNTUNED}.yaml"]
     composer = _Composer(names, {"form": form, "objective": objective})
     for file in files:
         if file.is_file():
@@ -201,11 +206,11 @@ class _Composer:
     """Merges settings in order of precedence and records where each came from.
 
     Args:
-        names: the selectors: form, objective, model and dataset.
+        names: what selectors may name of the run: its form, objectives, model and dataset.
         chosen: the files chosen by them.
     """
 
-    def __init__(self, names: Mapping[str, str | None], chosen: Mapping[str, str]) -> None:
+    def __init__(self, names: _Names, chosen: Mapping[str, str]) -> None:
         self.names = names
         self.settings: dict[str, Any] = dict(chosen)
         self.origins: dict[str, str] = {}
@@ -261,7 +266,7 @@ def _cases(cases: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield place, case
 
 
-def _fits(selector: Any, names: Mapping[str, str | None], where: str) -> bool:
+def _fits(selector: Any, names: _Names, where: str) -> bool:
     """Whether a ``for`` selector matches the run; every name in it must be known."""
     if not isinstance(selector, Mapping) or not selector:
         raise ConfigError(f"{where}: wanted a mapping with any of {', '.join(_SELECTORS)}")
@@ -279,4 +284,4 @@ def _fits(selector: Any, names: Mapping[str, str | None], where: str) -> bool:
         for value in values:
             if value not in known[key]:
                 raise ConfigError(f"{where}.{key}: unknown {key} {value!r}{nearest(str(value), known[key])}")
-    return all(names[key] in values for key, values in selector.items())
+    return all(any(name in values for name in names[key]) for key, values in selector.items())

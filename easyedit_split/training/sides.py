@@ -2,8 +2,9 @@
 
     +m   own = positive, other = negative          -m (``directions: both``)   own = negative, other = positive
 
-One m per pair and step is drawn from ``steering_factors`` and shared by both answers (apart where the objective says
-so); under dropout each element of dy is 0 with probability p and else scaled by 1 / (1 - p).
+One m per pair and step is drawn from ``steering_factors``, which an objective may keep within its reach, and shared by
+both answers (apart where the objective says so); under dropout each element of dy is 0 with probability p and else
+scaled by 1 / (1 - p).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..text.encode_pairs import EncodedPair
 from .answers import LossPart, Side
 from .dropout import Dropout
 from .objectives.base import AnswerLosses, TrainedObjective, TrainingDelta
+from .reach import Reach
 from .run_config import RunConfig
 
 
@@ -47,6 +49,7 @@ class Sides:
         objective: its objective.
         noise: source of dropout, on the model's device.
         bare: the bare model's losses ``[n]`` of all positive and negative answers, where the objective needs them.
+        reach: keeps the factors within the objective's reach, where it has one.
     """
 
     def __init__(
@@ -56,8 +59,10 @@ class Sides:
         objective: TrainedObjective,
         noise: torch.Generator,
         bare: Mapping[str, Tensor] | None,
+        reach: Reach | None = None,
     ) -> None:
         self.pairs, self.run, self.objective, self.noise, self.bare = pairs, run, objective, noise, bare
+        self.reach = reach
         self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
         self.dropout = Dropout(run.train.dropout, noise) if run.train.dropout else None
 
@@ -68,7 +73,8 @@ class Sides:
             batch: which pairs.
             generator: of the run's draws.
         """
-        values = torch.tensor(self.run.train.steering_factors, dtype=torch.float64)
+        scale = self.reach.scale() if self.reach is not None else 1.0
+        values = scale * torch.tensor(self.run.train.steering_factors, dtype=torch.float64)
 
         def draw() -> Tensor:
             return values[torch.randint(len(values), (len(batch),), generator=generator)]

@@ -160,7 +160,15 @@ def test_a_full_disk_does_not_end_the_run(here: World, tmp_path: Path, caplog: p
 
 RUNS = (
     RUN,
-    run_config("vector", "split", epochs=2, dropout=0.2, directions="both", steering_factors=(0.5, 1.0)),
+    run_config(  # its factors depend on its parameters
+        "vector",
+        "split_across",
+        epochs=2,
+        dropout=0.2,
+        directions="both",
+        steering_factors=(0.5, 1.0),
+        objective_config={"reach": 0.01},
+    ),
     run_config("vector", "diff_mean"),
     run_config("lora", "split", epochs=1, layers=(0, 1)),  # cannot share launches
 )

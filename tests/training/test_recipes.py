@@ -56,6 +56,19 @@ cases:
     assert run.form_config == {"rank": 8}
 
 
+def test_a_variant_takes_the_recipes_of_its_objective_and_its_own(tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("cases:\n  - for: {objective: [split_across]}\n    objective: {kappa: 3}\n")
+    where = {"model": "google/gemma-2-9b-it", "dataset": "psychopathy", "config": config}
+    for form in ("vector", "lora", "local_weight"):
+        split, across = (compose(form, name, **where).run_config() for name in ("split", "split_across"))
+        assert across.train == split.train
+        assert across.objective_config == {**split.objective_config, "kappa": 3.0}
+    assert compose("lora", "split_across", **where).origins["objective.theta"] == "hparams/methods/split.yaml"
+    plain = compose("lora", "sft", **where)
+    assert "objective.theta" not in plain.origins, "control: no variant of split"
+
+
 def test_a_model_is_recognised_by_id_folder_or_name() -> None:
     for model in ("google/gemma-2-9b-it", "/models/gemma-2-9b-it/", "gemma-2-9b-it"):
         assert model_recipe(model) == "gemma-2-9b-it"

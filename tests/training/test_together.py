@@ -33,6 +33,7 @@ RUNS = (
     run_config("lora", "split", objective_config={"compat": "easyedit2"}, dropout=0.1),
     run_config("vector", "diff_mean"),
     run_config("vector", "sft", positions="answer", placement="block_output"),
+    run_config("vector", "split_across", objective_config={"reach": 0.01}),
     run_config("lora", "split", layers=(0, 1)),  # several layers: cannot share
 )
 
@@ -81,8 +82,9 @@ def test_each_gets_what_it_gets_alone(family: str, double: None, calls: list[int
         assert farthest(result.intervention, wanted) <= 1e-9
         assert len(history) == len(result.history)
         for a, b in zip(result.history, history, strict=True):
-            assert a.loss == pytest.approx(b.loss, abs=1e-9)
-            assert dataclasses.replace(a, loss=0.0, grad_norm=0.0) == dataclasses.replace(b, loss=0.0, grad_norm=0.0)
+            assert (a.loss, a.m) == pytest.approx((b.loss, b.m), abs=1e-9)
+            nearly: dict[str, Any] = {"loss": 0.0, "grad_norm": 0.0, "m": 0.0}  # m within reach follows from parameters
+            assert dataclasses.replace(a, **nearly) == dataclasses.replace(b, **nearly)
         assert all(parameter.grad is None for parameter in result.intervention.parameters())
 
 

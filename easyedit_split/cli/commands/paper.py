@@ -45,8 +45,8 @@ DatasetsOption = Annotated[
 CellsOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="FORM-OBJECTIVE, vanilla, prompt, ablations (SPLIT taken apart), or a YAML file of cells; repeat the "
-        "option. Default: all."
+        help="FORM-OBJECTIVE, vanilla, prompt, ablations (SPLIT taken apart), across (SPLIT across m), or a YAML file "
+        "of cells; repeat the option. Default: the paper's."
     ),
 ]
 JudgesOption = Annotated[

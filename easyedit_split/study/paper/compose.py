@@ -68,8 +68,8 @@ def study_plan(
         datasets: as ``load_dataset`` takes them; see the module where empty.
         seeds: how many, from 0.
         quick: a shorter study.
-        cells: ``FORM-OBJECTIVE``, ``vanilla`` or ``prompt``, a YAML file of cells, or ``ablations``; see the module
-            where empty.
+        cells: ``FORM-OBJECTIVE``, ``vanilla`` or ``prompt``, a YAML file of cells, or the name of one in
+            ``hparams/studies``; see the module where empty.
         judges: that replace the datasets' own.
         instructions: sentences of the ``prompt`` baseline, by dataset.
         max_new_tokens: longest answer; each dataset's own where None.

@@ -56,6 +56,7 @@ class Objective(ABC):
         closed_form: fitted by ``fit`` from activations, without training.
         needs_other: whether the answer against the direction is scored in training.
         needs_bare: whether the bare model's losses of both answers are needed.
+        recipe: another objective whose recipes it is trained by too, of which it is a variant; None for its own alone.
     """
 
     name: ClassVar[str]
@@ -64,6 +65,7 @@ class Objective(ABC):
     closed_form: ClassVar[bool] = False
     needs_other: ClassVar[bool] = True
     needs_bare: ClassVar[bool] = False
+    recipe: ClassVar[str | None] = None
 
     def __init__(self, config: Any) -> None:
         self.config = config
@@ -80,6 +82,11 @@ class Objective(ABC):
         Otherwise ``side_loss`` is given whole batches.
         """
         return False
+
+    @property
+    def reach(self) -> float | None:
+        """Largest relative change r = |m dh| / |h| to train at, which limits a run's factors; None for no limit."""
+        return None
 
     def minus_delta(self, form: type[Any], site: str) -> TrainingDelta | None:
         """The update to add in the -m direction instead of the form's own; None for the form's own at -m.

@@ -73,6 +73,18 @@ def test_the_shipped_ablations_change_one_thing_each_and_compose(tmp_path: Path)
     assert len({repr(run) for run in runs.values()}) == len(runs)
 
 
+def test_the_shipped_cells_across_m_change_one_thing_each_and_compose(tmp_path: Path) -> None:
+    plan = study_plan([TESTBED], ["testbed:power"], cells=["across"])
+    bench = Bench(tmp_path, plan, TESTBED, plan.datasets[0], lambda name: (None, None))
+    runs = {cell.name: bench.run_config(cell, 0) for cell in plan.cells}
+    for form in ("vector", "lora", "local_weight"):
+        whole, split = runs[f"{form}-split_across"], runs[f"{form}-split"]
+        assert (whole.objective_config, whole.train) == (split.objective_config, split.train)
+        for label, changed in (("near", {"kappa": 0.0}), ("valid", {"reach": None}), ("half", {"reach": 0.5})):
+            assert runs[f"{form}-{label}"].objective_config == {**whole.objective_config, **changed}
+    assert "split_across" not in {cell.objective for cell in study_plan([TESTBED]).cells}
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
