@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from easyedit_split.analysis.r2_tables import FORMS, OBJECTIVES
+
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "docs" / "data" / "study"
 FIGURE = ROOT / "docs" / "figures" / "study.png"
@@ -55,6 +57,7 @@ def verdict_table(folder: Path = KEPT) -> str:
     table = pd.read_csv(folder / "verdicts.csv")
     names = {"cost": "Equal", "form": "Form", "method": "Method", "ahead": "Ahead", "behind": "Behind"}
     names["undecided"] = "Undecided"
+    table = table.assign(form=table["form"].map(FORMS), method=table["method"].map(OBJECTIVES))
     rows = [[str(row[name]) for name in names] for _, row in table.iterrows()]
     return _markdown(list(names.values()), rows)
 
@@ -117,7 +120,10 @@ def keep(study: Path) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
     for name in TABLES:
         shutil.copyfile(study / "tables" / f"{name}.csv", KEPT / f"{name}.csv")
-    shutil.copyfile(study / "plan.json", KEPT / "plan.json")
+    plan = json.loads((study / "plan.json").read_text("utf-8"))
+    for data in plan["datasets"]:
+        data["name"] = data["label"]  # where its files lie is nobody's business
+    (KEPT / "plan.json").write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
     shutil.copyfile(study / "figures" / DRAWN, FIGURE)
     SUMS.write_text(json.dumps(sums(), indent=1) + "\n", "utf-8")
 

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 import typer
 
 import easyedit_split
-from benchmarks import effect_table, engine_tables, interop
+from benchmarks import effect_table, engine_tables, interop, study_docs
 from easyedit_split.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -171,6 +172,23 @@ def test_the_round_trips_are_those_of_the_measured_file() -> None:
     assert set(cells[~cells.refused.isna()].format) == {"merged"}
     other = cells.assign(difference=cells.difference + 1)
     assert interop.with_table(page, interop.table_of(other)) != page
+
+
+@pytest.mark.parametrize("page", study_docs.PAGES, ids=lambda path: path.name)
+def test_the_studys_tables_are_those_of_the_kept_study(page: Path, tmp_path: Path) -> None:
+    text, blocks = page.read_text("utf-8"), {name: study_docs.BLOCKS[name]() for name in study_docs.PAGES[page]}
+    assert study_docs.with_blocks(text, blocks) == text, "python benchmarks/study_docs.py --write"
+    for name in study_docs.TABLES:
+        shutil.copyfile(study_docs.KEPT / f"{name}.csv", tmp_path / f"{name}.csv")
+    table = pd.read_csv(tmp_path / "table2.csv")
+    table.assign(mean=table["mean"] + 1).to_csv(tmp_path / "table2.csv", index=False)
+    assert study_docs.with_blocks(text, blocks | {"R2": study_docs.r2_table(tmp_path)}) != text
+
+
+def test_the_studys_figure_and_tables_are_of_one_study() -> None:
+    known = json.loads(study_docs.SUMS.read_text("utf-8"))
+    assert study_docs.sums() == known, "python benchmarks/study_docs.py --keep STUDY"
+    assert {study_docs.FIGURE.name, "plan.json", "table3.csv"} <= set(known)
 
 
 def test_the_release_is_named_alike_everywhere() -> None:
