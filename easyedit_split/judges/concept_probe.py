@@ -60,7 +60,6 @@ def concept_probe(
         positive: answers with the concept, one for each pair.
         negative: answers without it, of the same pairs.
         without: other texts without it.
-
     """
     n = len(positive)
     h = np.array([reading.h for reading in (*positive, *negative, *without)])
