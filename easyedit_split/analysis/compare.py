@@ -30,7 +30,7 @@ class ModelScore:
         n_params: free parameters.
         r2: coefficient of determination on the fitted points.
         held_out_r2: the same on points left out (cross-validation); NaN where the fit of a fold did not converge, or
-            leaves a side without points.
+            leaves a side without points, or nothing was cross-validated.
         rmse: root mean squared error, nats.
         aic: Akaike information criterion; lower is better.
         bic: Bayesian information criterion; lower is better.
@@ -46,7 +46,7 @@ class ModelScore:
 
 
 def compare_models(
-    m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, *, folds: int = FOLDS
+    m: Float[FloatArray, " n"], y: Float[FloatArray, " n"], kind: Kind, *, folds: int | None = FOLDS
 ) -> list[ModelScore]:
     """Fit the paper's curve and the alternative models to one curve, best BIC first.
 
@@ -54,18 +54,17 @@ def compare_models(
         m: swept m.
         y: log-odds, nats.
         kind: ``preference`` or ``utility``.
-        folds: of the cross-validation.
+        folds: of the cross-validation; None for none, in a fifth of the time.
 
     Raises:
         DataError: the points cannot be fitted, or too few are left when a fold is taken out.
         ConfigError: fewer than two folds.
     """
-    if folds < 2:
+    if folds is not None and folds < 2:
         raise ConfigError(f"folds is {folds}; held-out points need at least 2.")
     problem = curve_problem(m, y, kind)
     m, y = problem.m, problem.y
-    left = len(m) - -(-len(m) // folds)
-    if left < problem.n_params:
+    if folds is not None and (left := len(m) - -(-len(m) // folds)) < problem.n_params:
         raise DataError(
             f"{len(m)} points in {folds} folds leave {left} to fit {problem.n_params} parameters; "
             "sweep more values of m or ask for more folds."
@@ -83,7 +82,7 @@ def compare_models(
         predicted = fitted.curve(m)
         sse = float(weights @ np.square(y - predicted))
         aic, bic = information_criteria(sse, len(m), fitted.n_params, problem.span)
-        held_out = _held_out(m, y, kind, name, folds)
+        held_out = float("nan") if folds is None else _held_out(m, y, kind, name, folds)
         rmse = float(np.sqrt(sse / len(m)))
         scores.append(ModelScore(name, fitted.n_params, r_squared(y, predicted, weights), held_out, rmse, aic, bic))
     return sorted(scores, key=lambda score: score.bic)

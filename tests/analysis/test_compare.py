@@ -75,6 +75,26 @@ def test_too_few_points_or_folds(m: FloatArray, folds: int, error: type[Exceptio
         compare_models(m, preference_curve(m, PREF), "preference", folds=folds)
 
 
+def test_without_folds_nothing_else_changes() -> None:
+    y = TRUE["gaussian decay"] + 0.1 * np.random.default_rng(3).normal(size=len(M))
+    full, quick = (compare_models(M, y, "preference", folds=folds) for folds in (5, None))
+    assert [(s.name, s.r2, s.bic) for s in quick] == [(s.name, s.r2, s.bic) for s in full]
+    assert all(np.isnan(s.held_out_r2) for s in quick)
+    assert any(np.isfinite(s.held_out_r2) for s in full), "control"
+
+
+STEEP = 5.684293810616795 * np.array(
+    [-1, -0.5, -0.25, -0.125, -0.0625, -0.03125, 0, 0.03125, 0.0625, 0.125, 0.17592, 0.25, 0.5, 1]
+)
+JUMPS = np.array([-25.3, -27.9, -22.2, -24.6, -16.6, -5.6, 7.1, 19.2, 28.4, 29.7, 26.8, 23.0, 18.8, 34.8])
+
+
+def test_a_curve_that_leaves_a_rival_without_curvature_is_compared() -> None:
+    """SPLIT's vector on a chat model, on a coarse grid: one search runs to where its decay no longer moves a point."""
+    scores = compare_models(STEEP, JUMPS, "preference")
+    assert {"rational quadratic (paper)", "exponential decay"} <= {score.name for score in scores}
+
+
 def test_a_switch_explains_a_flat_start() -> None:
     """Pairs that turn at their own m: flat to m = 4, steep, flat again; one line times a decay cannot follow."""
     y = switched(M)

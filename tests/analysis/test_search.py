@@ -157,6 +157,21 @@ def test_steps_do_not_cross_a_wall_and_still_descend() -> None:
     assert sliding_step(H, g, damping, theta, box, (normals, nowhere))[0][100:] == pytest.approx(free[100:], rel=1e-6)
 
 
+@pytest.mark.parametrize("curvature", [0.0, 5e-324, 1e-305, 1e-160, 1.0])
+@pytest.mark.parametrize("damping", [1e-12, 1e12])
+def test_a_flat_problem_takes_finite_steps(curvature: float, damping: float) -> None:
+    """One coordinate held at its bound, the other with any curvature, none at all too; another problem beside it."""
+    H = np.array([np.diag([1.0, curvature]), np.eye(2)])
+    g, theta = np.array([[-1.0, curvature], [0.0, 1.0]]), np.array([[-1.0, 0.0], [0.0, 0.0]])
+    box, some = (np.full(2, -1.0), np.full(2, 1.0)), np.full(2, damping)
+    step, _ = bounded_step(H, g, some, theta, box)
+    assert np.isfinite(step).all()
+    assert step[0, 0] == 0
+    assert step[1, 1] == pytest.approx(1 / (1 + damping)), "control: the other problem's step is its own"
+    walls = np.zeros((2, 1, 2)), np.zeros((2, 1), dtype=bool)
+    assert np.isfinite(sliding_step(H, g, some, theta, box, walls)[0]).all()
+
+
 def test_a_search_started_on_a_border_leaves_it() -> None:
     decay = RationalQuadratic(M / 20, 20, True)
     far = np.array([[1.0, -9.0, 0.0, -9.0, 0.0]])

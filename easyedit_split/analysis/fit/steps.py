@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from ...types import FloatArray
 
 CROSSED = 1e-10  # of the step's length
+FLAT = 1e-200  # a Hessian below it is taken for this: no curvature at all must leave the damped one invertible
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -85,7 +86,7 @@ def sliding_step(
 def _sizes(H: FloatArray) -> FloatArray:
     """Diagonal of H, with no entry below 1e-12 of the largest, ``[S q]``."""
     diagonal = np.einsum("sqq->sq", H)
-    return np.asarray(np.maximum(diagonal, 1e-12 * np.maximum(diagonal.max(axis=1, keepdims=True), 1e-300)))
+    return np.asarray(np.maximum(diagonal, 1e-12 * np.maximum(diagonal.max(axis=1, keepdims=True), FLAT)))
 
 
 def _with_box(

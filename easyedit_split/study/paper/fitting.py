@@ -40,13 +40,10 @@ def compare_run(run: Run) -> None:
     for kind in KINDS:
         try:
             table = curve.table(kind)
-            scores = compare_models(table.m, table.mean, kind)
+            scores = compare_models(table.m, table.mean, kind, folds=None)
         except (DataError, FitError):
             continue  # why there is none stands among the fits
-        records += [
-            RivalRecord(kind, score.name, _number(score.r2), _number(score.bic), _number(score.held_out_r2))
-            for score in scores
-        ]
+        records += [RivalRecord(kind, score.name, _number(score.r2), _number(score.bic)) for score in scores]
     write_json(run.paths.rivals, plain_rows(records))
 
 

@@ -88,7 +88,8 @@ class StudyPlan:
             choose m, are swept at m >= 0 alone.
         train_pairs: pairs to train on, over all concepts, at least eight of each; all where None.
         seen: pairs that training goes over in a model without a recipe, repeats counted, at most.
-        sweep_pairs: train and test pairs of a sweep, over all concepts; all where None.
+        sweep_pairs: train and test pairs of a sweep, over all concepts; where None all test pairs, and as many train
+            pairs.
         dev_pairs: dev pairs of a sweep, over all concepts; all where None.
         prompts: test prompts that are answered and judged, over all concepts; all where None.
         judged_r: strengths r at which dev prompts are answered and judged, to find the best m.

@@ -64,14 +64,12 @@ class RivalRecord:
         curve: its name, see ``analysis.fit.rivals``.
         r2: coefficient of determination; None where it is not finite.
         bic: Bayesian information criterion, lower is better; None likewise.
-        held_out_r2: R2 on points left out in turn; None likewise.
     """
 
     kind: str
     curve: str
     r2: float | None
     bic: float | None
-    held_out_r2: float | None
 
 
 @dataclass(frozen=True, slots=True)

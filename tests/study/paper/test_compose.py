@@ -12,7 +12,7 @@ from easyedit_split.study.paper.compose import QUICK, study_plan
 from easyedit_split.study.paper.default_data import label_of, planned_data
 from easyedit_split.study.paper.estimate import TYPICAL, work_of
 from easyedit_split.study.paper.plan import StudyPlan, runs_of
-from easyedit_split.study.paper.splits import one_of_each, some
+from easyedit_split.study.paper.splits import one_of_each, some, study_pairs
 from easyedit_split.study.paper.study import weights_of
 from easyedit_split.study.paper.work import items_of
 from easyedit_split.types import ConfigError, DataError, SteeringError
@@ -46,6 +46,16 @@ def test_quick_is_less_of_everything() -> None:
         assert getattr(quick, name) < getattr(full, name)
     assert quick.sweep_pairs is not None
     assert full.sweep_pairs is None
+
+
+@pytest.mark.parametrize("name", ["power", "concepts"])
+def test_both_splits_are_swept_over_as_many_pairs(name: str) -> None:
+    for quick in (False, True):
+        plan = study_plan([TESTBED], [f"testbed:{name}"], quick=quick)
+        pairs = study_pairs(plan.datasets[0], plan)
+        assert len(pairs.sweep_train) == len(pairs.test)
+        assert set(pairs.sweep_train.pair_ids) <= set(pairs.train.pair_ids)
+    assert len(pairs.train) > len(pairs.sweep_train), "control: there is a limit"
 
 
 def test_cells_may_come_from_a_file_with_labels(tmp_path: Path) -> None:
@@ -168,8 +178,6 @@ def test_work_grows_with_pairs_and_m_and_weighs_every_item(tmp_path: Path) -> No
 
 
 def test_control_a_dataset_whose_concepts_differ_by_split_is_refused(tmp_path: Path) -> None:
-    from easyedit_split.study.paper.splits import study_pairs
-
     rows = [("train", "a"), ("train", "a"), ("test", "b")]
     lines = [
         f'{{"prompt": "Q{i}?", "positive": "Yes", "negative": "No", "split": "{s}", "concept": "{c}"}}'
