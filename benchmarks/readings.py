@@ -5,8 +5,8 @@
     python benchmarks/readings.py --score FILE...                                       joins scores and key: tables
     python benchmarks/readings.py --judge-again         judges the kept dev texts by the bare model as it judges today
 
-Each concept is a file of pairs in ``benchmarks/readings``: 32 train, 16 dev and 16 test, everyday questions with two
-answers that differ in it alone. A cell is a concept and one of DiffMean, SFT and SPLIT as a vector, SPLIT as LoRA and
+Each concept is one of the dataset ``manners``: 32 train, 16 dev and 16 test pairs, everyday questions with two answers
+that differ in it alone. A cell is a concept and one of DiffMean, SFT and SPLIT as a vector, SPLIT as LoRA and
 as local weight, trained on SmolLM2 with what ``steer`` takes for a model without a recipe (the layer that a scan
 chooses, both directions, strengths and learning rate in r), but over 2 epochs instead of 6, which takes a third of the
 time and, because the learning rate is given as how far all steps together may go, should steer about as far.
@@ -65,7 +65,7 @@ def make(args: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     network, tokenizer = load_model(MODEL)
-    benches = [Bench.open(HERE / f"{concept}.jsonl", network, tokenizer, args.out) for concept in args.concepts]
+    benches = [Bench.open(concept, network, tokenizer, args.out) for concept in args.concepts]
     for form, objective in FORMS:
         for bench in benches:
             if args.forms and f"{form}-{objective}" not in args.forms:
@@ -90,19 +90,21 @@ def judge_again() -> None:
     network, tokenizer = load_model(MODEL)
     for cell in json.loads(CELLS.read_text("utf-8")):
         path = EVIDENCE / f"{cell['concept']}-{cell['form']}-{cell['objective']}.texts.parquet"
-        before, after = judged_again(HERE, cell, path, network, tokenizer)
+        before, after = judged_again(cell, path, network, tokenizer)
         say(f"{path.name}: unsteered {before:.2f} of 2 before, {after:.2f} now")
 
 
 def sheets(out: Path) -> None:
     """Records and key of all cells, and sheets of the texts that stand on none yet; ``out`` may hold new cells only."""
+    from readings_pairs import pairs_of
+
     old = [row for path in sorted(HERE.glob("sheet-*.jsonl")) for row in read_lines(path)]
     texts = texts_before(read_lines(KEY) if KEY.is_file() else [], old)
     records = json.loads(CELLS.read_text("utf-8")) if CELLS.is_file() else []
     known = {cell_of(row) for row in texts} | {cell_of(row) for row in records}
     for concept in DEFINITIONS:
         done = sorted((out / concept).glob("*/cell.json"))
-        prompts = [row["prompt"] for row in read_lines(HERE / f"{concept}.jsonl") if row["split"] == "test"]
+        prompts = [str(pair.prompt) for pair in pairs_of(concept, "test")]
         bare_path = out / concept / "bare-test.json"
         bare = [text for text, _ in json.loads(bare_path.read_text("utf-8"))] if bare_path.is_file() else []
         for path in done:

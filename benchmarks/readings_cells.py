@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from readings_pairs import pairs_of
 
-from easyedit_split import Artifact, GenerateConfig, PairTable, Template, compose, load_dataset
+from easyedit_split import Artifact, GenerateConfig, PairTable, Template, compose
 from easyedit_split.analysis import Aim, JudgedTexts, SweepFit, curves_of, fit_sweep, recommend
 from easyedit_split.analysis.choose_m.result import Recommendation
 from easyedit_split.datasets.everyday import neutral_prompts
@@ -59,12 +60,12 @@ class Bench:
     folder: Path
 
     @classmethod
-    def open(cls, path: Path, network: Any, tokenizer: Any, out: Path) -> Bench:
-        """Of one file of pairs."""
-        pairs = {split: load_dataset(str(path), split=split) for split in ("train", "dev", "test")}
-        folder = out / path.stem
+    def open(cls, concept: str, network: Any, tokenizer: Any, out: Path) -> Bench:
+        """Of one concept by its name."""
+        pairs = {split: pairs_of(concept, split) for split in ("train", "dev", "test")}
+        folder = out / concept
         folder.mkdir(parents=True, exist_ok=True)
-        return cls(path.stem, network, tokenizer, pairs, folder)
+        return cls(concept, network, tokenizer, pairs, folder)
 
     @cached_property
     def layer(self) -> int:
@@ -214,20 +215,18 @@ def _judged(bench: Bench, artifact: Artifact, to: Path) -> pd.DataFrame:
 
 
 @lru_cache(maxsize=1)
-def _judge_of(network: Any, tokenizer: Any, file: Path, layer: int) -> tuple[SelfJudge, tuple[str, ...]]:
+def _judge_of(network: Any, tokenizer: Any, concept: str, layer: int) -> tuple[SelfJudge, tuple[str, ...]]:
     """The judge of one concept's pairs at a block, and the dev prompts."""
     tokens = compose("vector", "split", model=MODEL, overrides=[f"layers=[{layer}]"]).run_config().tokens
-    training, dev = (load_dataset(str(file), split=split) for split in ("train", "dev"))
+    training, dev = (pairs_of(concept, split) for split in ("train", "dev"))
     judge = SelfJudge.calibrated(network, Template(tokenizer, tokens), list(training), block=layer)
     return judge, tuple(str(pair.prompt) for pair in dev)
 
 
-def judged_again(
-    folder: Path, cell: Mapping[str, Any], path: Path, network: Any, tokenizer: Any
-) -> tuple[float, float]:
+def judged_again(cell: Mapping[str, Any], path: Path, network: Any, tokenizer: Any) -> tuple[float, float]:
     """Score a cell's kept dev texts by today's judge, in place; the unsteered texts' mean before and after."""
     table = pd.read_parquet(path)
-    judge, prompts = _judge_of(network, tokenizer, folder / f"{cell['concept']}.jsonl", cell["layer"])
+    judge, prompts = _judge_of(network, tokenizer, cell["concept"], cell["layer"])
     asked = [prompts[int(number)] for number in table["prompt"]]
     found = judge.judge_all(asked, table["text"].tolist(), cut=table["cut_off"].tolist())
     scored = table.assign(**{name: [scores[name] for scores in found] for name in found[0]})

@@ -6,40 +6,19 @@ answers of a pair are about the same thing, in sentences of about the same lengt
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import MappingProxyType
 
-from .base import DATASETS, Columns, Dataset, PairTable, Request
-from .named import read_named, refuse
-from .pairing import read_pairs
-from .splits import limited
-
-SHIPPED = Path(__file__).parent / "shipped"
+from .base import DATASETS
+from .in_package import SHIPPED, InPackage
 
 
 @DATASETS.register("everyday")
-class Everyday(Dataset):
-    """The everyday dataset: one file of this package, whose rows name their split."""
+class Everyday(InPackage):
+    """The everyday dataset: one concept, the mood."""
 
     name = "everyday"
-    origin = "this package (Apache-2.0)"
     files = MappingProxyType({"all": ("everyday.jsonl",)})
-    columns = Columns()
     instruction = "Answer as cheerfully as you can."
-
-    def load(self, request: Request) -> PairTable:
-        """The pairs of one split; train by default.
-
-        Args:
-            request: what is asked of the dataset.
-        """
-        refuse(Everyday, {"path": request.path, "columns": request.columns, "concept_id": request.concept_id})
-        split = request.split or "train"
-        table = read_named(Everyday, SHIPPED / self.files["all"][0])
-        rows = [number for number, row in enumerate(table.rows) if row["split"] == split]
-        items, dropped = read_pairs(table, self.columns, drop_bad=request.drop_bad, only=rows)
-        chosen = limited(items, request.limit, name=self.name, seed=request.seed)
-        return PairTable.of(self.name, chosen, table, split=split, dropped=dropped)
 
 
 def neutral_prompts(count: int | None = None) -> tuple[str, ...]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easyedit_split import load_dataset
 from tests.benchmark_files import benchmark
 
 SHEET, REPORT, MAIN = benchmark("readings_sheet"), benchmark("readings_report"), benchmark("readings")
+PAIRS = benchmark("readings_pairs")
 AT = ("half", "once", "twice")
 DEFINITIONS = {"a": "It is a.", "b": "It is b."}
 
@@ -159,17 +159,15 @@ def test_the_interval_of_a_paired_difference_covers_what_was_planted() -> None:
 
 
 @pytest.mark.parametrize("concept", list(MAIN.DEFINITIONS))
-def test_pairs_of_a_concept_are_as_many_as_promised_and_share_no_prompt(concept: str) -> None:
-    path = MAIN.HERE / f"{concept}.jsonl"
-    sizes = {"train": 32, "dev": 16, "test": 16}
-    parts = {split: load_dataset(str(path), split=split) for split in sizes}  # type: ignore[arg-type]
-    assert {split: len(part) for split, part in parts.items()} == sizes
-    prompts = [pair.prompt.lower() for part in parts.values() for pair in part]
-    assert len(set(prompts)) == 64
-    for part in parts.values():
-        for pair in part:
-            words = [len(answer.split()) for answer in (pair.positive, pair.negative)]
-            assert max(words) <= 1.6 * min(words), pair.prompt
+def test_the_prompts_that_were_read_are_test_prompts_of_the_concept(concept: str) -> None:
+    """The concepts are found by number in the shipped dataset: another number's prompts were never answered."""
+    table = PAIRS.pairs_of(concept, "test")
+    assert (table.name, table.concepts()) == (concept, (None,))
+    rows = [row for path in MAIN.HERE.glob("sheet-*.jsonl") for row in SHEET.read_lines(path)]
+    read = {row["prompt"] for row in rows if row["concept"] == concept}
+    assert read == {pair.prompt for pair in table[:10]}
+    others = [name for name in MAIN.DEFINITIONS if name != concept]
+    assert not any(read & {pair.prompt for pair in PAIRS.pairs_of(name, "test")} for name in others)
 
 
 def test_kept_cells_sheets_and_key_belong_together() -> None:

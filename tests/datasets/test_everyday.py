@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-import pytest
-
 from easyedit_split.datasets import load_dataset
 from easyedit_split.datasets.everyday import neutral_prompts
-from easyedit_split.types import DataError
 
 SIZES = {"train": 96, "dev": 16, "test": 32}
 SPLITS = {split: load_dataset("everyday", split=split).pairs for split in SIZES}
@@ -56,13 +53,6 @@ def test_the_mood_does_and_other_words_hardly() -> None:
         assert counts[0][word] >= 4 * counts[1][word]
     for word in ("the", "and", "you", "it", "is", "will", "my"):
         assert 1 / 2.5 < counts[0][word] / counts[1][word] < 2.5
-
-
-def test_no_path_or_columns_are_taken() -> None:
-    with pytest.raises(DataError, match="everyday takes no path"):
-        load_dataset("everyday:/somewhere")
-    with pytest.raises(DataError, match="everyday takes no columns"):
-        load_dataset("everyday", columns={"prompt": "q"})
 
 
 def test_neutral_prompts_are_64_questions_that_no_pair_asks() -> None:
