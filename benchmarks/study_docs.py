@@ -1,10 +1,10 @@
-"""Put the tables and the figure of a finished study of a real model into the README and docs/paper.md.
+"""Put the tables and figures of finished studies into the README and docs/paper.md.
 
-    python benchmarks/study_docs.py --keep STUDY     its tables into docs/data/study, its figure into docs/figures
-    python benchmarks/study_docs.py --write          the tables between the marks of the pages
+    python benchmarks/study_docs.py --keep STUDY --as NAME   its tables into docs/data/studies/NAME, its figure into docs/figures
+    python benchmarks/study_docs.py --write                  the tables between the marks of the pages
 
-STUDY is what ``easyedit-split paper --model smollm2 ... --out STUDY`` wrote. tests/test_docs.py holds the pages against
-the kept tables, and the figure against the study whose tables they are.
+STUDY is what ``easyedit-split paper ... --out STUDY`` wrote, NAME one of ``STUDIES``. tests/test_docs.py holds the pages
+against the kept tables, and each figure against the study whose tables they are.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -21,50 +23,138 @@ import pandas as pd
 from easyedit_split.analysis.r2_tables import FORMS, OBJECTIVES
 
 ROOT = Path(__file__).parents[1]
-KEPT = ROOT / "docs" / "data" / "study"
-FIGURE = ROOT / "docs" / "figures" / "study.png"
-SUMS = KEPT / "sha256.json"
-"""Digests of plan, tables and figure of one study: whoever changes one alone is found."""
-TABLES = ("table2", "table3", "table5", "table6", "verdicts")
-DRAWN = "figure-r-smollm2-everyday.png"
+FIGURES = ROOT / "docs" / "figures"
 R2 = {"table2": "train", "table5": "test", "table6": "train on test"}
+WHOLE = (*R2, "table3", "rivals", "verdicts", "iso-utility", "iso-kl")
+AT_COST = ("verdicts", "iso-utility", "iso-kl")
+BUDGETS = {"utility": (1, "a tenth of utility"), "kl": (0, "0.05 nats of KL")}
+"""Which of a cost's budgets a table of gains shows: its place among them, and what it is called."""
+CHOICES = {"m = 1": "m = 1", "best": "best", "recommended": "recommended"}
 
 
-def read(name: str, folder: Path = KEPT) -> pd.DataFrame:
-    """One of the kept tables."""
-    return pd.read_csv(folder / f"{name}.csv", keep_default_na=False, na_values={"mean": "", "sd": "", "rank": ""})
+@dataclass(frozen=True)
+class KeptStudy:
+    """A study whose tables stand in the pages.
+
+    Attributes:
+        name: of its folder in docs/data/studies.
+        tables: that are kept.
+        drawn: its figure that is kept, as ``studies-NAME.png``; none where empty.
+    """
+
+    name: str
+    tables: tuple[str, ...]
+    drawn: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Where its tables are kept."""
+        return ROOT / "docs" / "data" / "studies" / self.name
+
+    @property
+    def figure(self) -> Path:
+        """Its kept figure."""
+        return FIGURES / f"study-{self.name}.png"
+
+    def read(self, table: str) -> pd.DataFrame:
+        """One of its tables."""
+        path = self.folder / f"{table}.csv"
+        return pd.read_csv(path, keep_default_na=False, na_values={"mean": "", "sd": "", "rank": "", "vs_sd": ""})
+
+    def sums(self) -> dict[str, str]:
+        """Digests of plan, tables and figure: whoever changes one alone is found."""
+        files = [*sorted(self.folder.glob("*.csv")), self.folder / "plan.json", *([self.figure] if self.drawn else [])]
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    @property
+    def known_sums(self) -> Path:
+        """Where the digests are kept."""
+        return self.folder / "sha256.json"
+
+    def keep(self, study: Path) -> None:
+        """Copy what the pages show of a study, and its plan without the places of its files."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for table in self.tables:
+            shutil.copyfile(study / "tables" / f"{table}.csv", self.folder / f"{table}.csv")
+        plan = json.loads((study / "plan.json").read_text("utf-8"))
+        for data in plan["datasets"]:
+            data["name"] = data["label"]
+        (self.folder / "plan.json").write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
+        if self.drawn:
+            shutil.copyfile(study / "figures" / self.drawn, self.figure)
+        self.known_sums.write_text(json.dumps(self.sums(), indent=1) + "\n", "utf-8")
 
 
-def r2_table(folder: Path = KEPT) -> str:
+STUDIES = {
+    kept.name: kept
+    for kept in (
+        KeptStudy("smollm2", WHOLE, "figure-r-smollm2-everyday.png"),
+        KeptStudy("testbed", WHOLE, "figure-r-testbed-gemma2-power.png"),
+    )
+}
+
+
+def r2_table(kept: KeptStudy, model: str) -> str:
     """Tables 2, 5 and 6 in one: R2 of both curves, mean over datasets."""
     columns = {
-        f"{kind.lower()}, {said}": (read(name, folder), f"{kind} Avg")
+        f"{kind.lower()}, {said}": _column(kept.read(name), model, f"{kind} Avg")
         for kind in ("Preference", "Utility")
         for name, said in R2.items()
     }
-    return _table({heading: _column(table, column) for heading, (table, column) in columns.items()})
+    return _table(columns)
 
 
-def score_table(wanted: Callable[[str], bool], folder: Path = KEPT) -> str:
+def score_table(kept: KeptStudy, model: str, wanted: Callable[[str], bool] = bool) -> str:
     """Table 3: the scores whose name is wanted, at each chosen m; best in bold, second underlined."""
-    table = read("table3", folder)
+    table = kept.read("table3")
     names = [name for name in dict.fromkeys(table["column"]) if wanted(name.rpartition(", ")[0])]
-    return _table({name: _column(table, name) for name in names})
+    return _table({name: _column(table, model, name) for name in names})
 
 
-def verdict_table(folder: Path = KEPT) -> str:
+def verdict_table(kept: KeptStudy, model: str) -> str:
     """Preference at equal cost against SPLIT's of the same form: datasets and budgets ahead, behind, undecided."""
-    table = pd.read_csv(folder / "verdicts.csv")
+    table = pd.read_csv(kept.folder / "verdicts.csv")
+    table = table[table["model"] == model]
     names = {"cost": "Equal", "form": "Form", "method": "Method", "ahead": "Ahead", "behind": "Behind"}
     names["undecided"] = "Undecided"
-    table = table.assign(form=table["form"].map(FORMS), method=table["method"].map(OBJECTIVES))
+    table = table.assign(form=table["form"].replace(FORMS), method=table["method"].replace(OBJECTIVES))
     rows = [[str(row[name]) for name in names] for _, row in table.iterrows()]
     return _markdown(list(names.values()), rows)
 
 
-def _column(table: pd.DataFrame, name: str) -> dict[tuple[str, str], str]:
+def gain_table(kept: KeptStudy, model: str) -> str:
+    """Preference at one budget of each cost: SPLIT's, and how much more or less every other cell gains, in nats.
+
+    The interval is over pairs; behind it, of several seeds, the standard deviation over them. Bold: the interval leaves
+    out 0.
+    """
+    columns: dict[str, dict[tuple[str, str], str]] = {}
+    for cost, (place, said) in BUDGETS.items():
+        table = kept.read(f"iso-{cost}")
+        table = table[table["model"] == model]
+        for dataset in dict.fromkeys(table["dataset"]):
+            mine = table[table["dataset"] == dataset]
+            budgets = [value for value in sorted(mine["budget"].unique()) if value > 0]
+            chosen = mine[mine["budget"] == budgets[0 if cost == "utility" else place]]
+            columns[f"{dataset}, {said}"] = {
+                (FORMS.get(row["form"], row["form"]), OBJECTIVES.get(row["method"], row["method"])): _gain(row)
+                for _, row in chosen.iterrows()
+            }
+    return _table(columns)
+
+
+def _gain(row: pd.Series) -> str:
+    if row["method"] == "split":
+        return f"{float(row['pref']):.2f} nats"
+    low, high = float(row["vs_low"]), float(row["vs_high"])
+    text = f"{float(row['pref_vs_split']):+.2f} [{low:+.2f}, {high:+.2f}]"
+    text = f"**{text}**" if low > 0 or high < 0 else text
+    return text if pd.isna(row["vs_sd"]) else f"{text} sd {float(row['vs_sd']):.2f}"
+
+
+def _column(table: pd.DataFrame, model: str, name: str) -> dict[tuple[str, str], str]:
     """Entries of one column by form and method, marked."""
-    chosen = table[table["column"] == name]
+    chosen = table[(table["column"] == name) & (table["model"] == model)]
     return {(row.form, row.method): _entry(row.mean_, row.rank_) for row in chosen.rename(
         columns={"mean": "mean_", "rank": "rank_"}).itertuples()}  # fmt: skip
 
@@ -90,55 +180,49 @@ def _overall(name: str) -> bool:
     return name.endswith((" overall", "psychopathy accuracy"))
 
 
-BLOCKS: Mapping[str, Callable[[], str]] = {
-    "R2": r2_table,
-    "scores": lambda: score_table(_overall),
-    "all scores": lambda: score_table(lambda name: True),
-    "verdicts": verdict_table,
-}
-PAGES = {ROOT / "README.md": ("R2", "scores"), ROOT / "docs" / "paper.md": ("R2", "all scores", "verdicts")}
+def _blocks() -> dict[str, Callable[[], str]]:
+    """What makes each block of a page, by its name."""
+    found: dict[str, Callable[[], str]] = {}
+    for kept, model in (("smollm2", "smollm2"), ("testbed", "testbed:gemma2"), ("testbed", "testbed:qwen2")):
+        for name, make in (("R2", r2_table), ("all scores", score_table), ("verdicts", verdict_table)):
+            found[f"{model} {name}"] = partial(make, STUDIES[kept], model)
+    found["smollm2 scores"] = partial(score_table, STUDIES["smollm2"], "smollm2", _overall)
+    return found
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = _blocks()
+PAGES = (ROOT / "README.md", ROOT / "docs" / "paper.md")
+
+
+def mark(name: str, which: str) -> str:
+    """The line that begins or ends a block."""
+    return f"<!-- study {name}: {which} -->\n"
 
 
 def with_blocks(page: str, blocks: Mapping[str, str]) -> str:
-    """The page with each block between its marks."""
+    """The page with each block that it has between its marks."""
     for name, text in blocks.items():
-        begin, end = (f"<!-- study {name}: {which} -->\n" for which in ("begin", "end"))
-        before, rest = page.split(begin)
-        _, after = rest.split(end)
-        page = f"{before}{begin}{text}{end}{after}"
+        if mark(name, "begin") not in page:
+            continue
+        before, rest = page.split(mark(name, "begin"))
+        _, after = rest.split(mark(name, "end"))
+        page = f"{before}{mark(name, 'begin')}{text}{mark(name, 'end')}{after}"
     return page
-
-
-def sums() -> dict[str, str]:
-    """Digests of what is kept."""
-    files = [*sorted(KEPT.glob("*.csv")), KEPT / "plan.json", FIGURE]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def keep(study: Path) -> None:
-    """Copy what the pages show of a study, and its plan."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    for name in TABLES:
-        shutil.copyfile(study / "tables" / f"{name}.csv", KEPT / f"{name}.csv")
-    plan = json.loads((study / "plan.json").read_text("utf-8"))
-    for data in plan["datasets"]:
-        data["name"] = data["label"]  # where its files lie is nobody's business
-    (KEPT / "plan.json").write_text(json.dumps(plan, indent=1) + "\n", "utf-8")
-    shutil.copyfile(study / "figures" / DRAWN, FIGURE)
-    SUMS.write_text(json.dumps(sums(), indent=1) + "\n", "utf-8")
 
 
 def main() -> None:
     """Keep a study, write the pages, or print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, metavar="STUDY", help="folder of a finished study")
+    parser.add_argument("--as", dest="name", choices=STUDIES, help="which of the kept studies it is")
     parser.add_argument("--write", action="store_true", help="put the kept tables into the pages")
     given = parser.parse_args()
     if given.keep:
-        keep(given.keep)
+        STUDIES[given.name or "smollm2"].keep(given.keep)
     if given.write:
-        for path, names in PAGES.items():
-            path.write_text(with_blocks(path.read_text("utf-8"), {name: BLOCKS[name]() for name in names}), "utf-8")
+        blocks = {name: make() for name, make in BLOCKS.items()}
+        for path in PAGES:
+            path.write_text(with_blocks(path.read_text("utf-8"), blocks), "utf-8")
     if not given.keep and not given.write:
         print("\n".join(f"{name}\n\n{make()}" for name, make in BLOCKS.items()))
 

@@ -141,8 +141,10 @@ class Bench:
     def _recipe(self, cell: StudyCell, seed: int) -> Recipe:
         own: list[str] = []
         if model_recipe(self.model_name) is None:
-            each = len(self.pairs.train) // len(self.pairs.train.concepts())
-            epochs = min(epochs_for(each), max(1, self.plan.seen // each))
+            concepts, plan = len(self.pairs.train.concepts()), self.plan
+            each = len(self.pairs.train) // concepts
+            seen = plan.seen if concepts == 1 or plan.seen_each is None else plan.seen_each
+            epochs = min(epochs_for(each), max(1, seen // each))
             own = [f"train.epochs={epochs}", "train.directions=both"]
         overrides = [*own, *self.plan.overrides, *cell.overrides, f"train.seed={seed}"]
         return compose(cell.form, cell.objective, model=self.model_name, dataset=self.data.name, overrides=overrides)

@@ -35,6 +35,7 @@ QUICK: Mapping[str, Any] = {
     "m": "r:+-0.1:3.2:6",
     "train_pairs": 32,
     "seen": 96,
+    "seen_each": 32,
     "sweep_pairs": 24,
     "dev_pairs": 16,
     "prompts": 16,

@@ -5,14 +5,16 @@
 
 Preference is gained on the test pairs; scores are those of the judged dev answers, between judged m in a straight line.
 Behind each number stands how much less it is than SPLIT's of the same form, with the paired interval. Of several seeds
-the mean is shown, and of their bootstrap draws the mean of each.
+the mean is shown with the standard deviation over them; the interval is over pairs, of which every seed has the same.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,7 +35,7 @@ KL_BUDGETS = (0.05, 0.25)
 REFERENCE = "split"
 COLUMNS = (
     "model", "dataset", "cost", "budget", "form", "method", "seeds", "m", "r", "at_end",
-    "pref", "pref_low", "pref_high", "pref_vs_split", "vs_low", "vs_high",
+    "pref", "pref_low", "pref_high", "pref_sd", "pref_vs_split", "vs_low", "vs_high", "vs_sd",
 )  # fmt: skip
 
 
@@ -165,16 +167,24 @@ def _at(
             "pref": float(np.mean([one.gain for one in found])),
         }
         row |= dict(zip(("pref_low", "pref_high"), _ends(samples), strict=True))
+        gains = {cell.run.seed: one.gain for cell, one in zip(members, found, strict=True)}
+        row["pref_sd"] = _spread(list(gains.values()))
         if rivals and method != REFERENCE:
             difference = samples - _mean_samples(equal, rivals)
-            others = float(np.mean([equal.of(cell.run.name).gain for cell in rivals]))
-            row["pref_vs_split"] = row["pref"] - others
+            others = {cell.run.seed: equal.of(cell.run.name).gain for cell in rivals}
+            row["pref_vs_split"] = row["pref"] - fmean(others.values())
             row |= dict(zip(("vs_low", "vs_high"), _ends(difference), strict=True))
+            row["vs_sd"] = _spread([gains[seed] - others[seed] for seed in gains if seed in others])
         yield row | _scores(members, [one.m for one in found], data)
 
 
 def _mean_samples(equal: EqualCost, members: list[_Cell]) -> FloatArray:
     return np.asarray(np.mean([equal.samples(cell.run.name) for cell in members], axis=0), dtype=np.float64)
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation over seeds; NaN of fewer than two."""
+    return stdev(values) if len(values) > 1 else math.nan
 
 
 def _ends(samples: FloatArray) -> tuple[float, float]:

@@ -87,7 +87,8 @@ class StudyPlan:
         m: grid of the sweeps, see ``steering.strength_grid``; m = 0 and m = 1 are always among them. Dev pairs, which
             choose m, are swept at m >= 0 alone.
         train_pairs: pairs to train on, over all concepts, at least eight of each; all where None.
-        seen: pairs that training goes over in a model without a recipe, repeats counted, at most.
+        seen: pairs that training of the only concept goes over in a model without a recipe, repeats counted, at most.
+        seen_each: the same for each of several concepts; as many where None.
         sweep_pairs: train and test pairs of a sweep, over all concepts; where None all test pairs, and as many train
             pairs.
         dev_pairs: dev pairs of a sweep, over all concepts; all where None.
@@ -111,6 +112,7 @@ class StudyPlan:
     m: str = "r:+-0.05:4:20"
     train_pairs: int | None = None
     seen: int = 192
+    seen_each: int | None = None
     sweep_pairs: int | None = None
     dev_pairs: int | None = None
     prompts: int | None = None

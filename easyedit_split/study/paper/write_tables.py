@@ -28,7 +28,9 @@ AT_COST = {
     "r": ("r",),
     "Sweep ends first": ("at_end",),
     "Preference gained (nats)": ("pref", "pref_low", "pref_high"),
+    "sd over seeds": ("pref_sd",),
     "Minus SPLIT's": ("pref_vs_split", "vs_low", "vs_high"),
+    "its sd": ("vs_sd",),
 }
 VERDICTS = {
     "Model": ("model",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,27 @@ def test_work_grows_with_pairs_and_m_and_weighs_every_item(tmp_path: Path) -> No
         a, b = work_of(bench(full), trained, item), work_of(bench(quick), trained, item)
         assert TYPICAL.seconds(a) >= TYPICAL.seconds(b) > 0
     assert work_of(bench(full), trained, items_of(trained)[3]).scored == 64 * 42
+
+
+@pytest.mark.parametrize(("concepts", "each", "epochs"), [(1, None, 12), (1, 32, 12), (2, 32, 4), (2, None, 12)])
+def test_each_of_several_concepts_is_trained_for_less(
+    tmp_path: Path, concepts: int, each: int | None, epochs: int
+) -> None:
+    rows = [
+        {"prompt": f"Q{c} {split} {i}?", "positive": "Yes", "negative": "No", "split": split, "concept": f"c{c}"}
+        for c in range(concepts)
+        for split, count in (("train", 8), ("test", 2))
+        for i in range(count)
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    plan = study_plan(["a-model"], [str(path)], cells=["vector-split"], settings={"seen": 96, "seen_each": each})
+
+    def refuse(name: str) -> tuple[object, object]:
+        raise AssertionError(name)
+
+    bench = Bench(tmp_path, plan, "a-model", plan.datasets[0], refuse)
+    assert bench.train_config(plan.cells[0], 0).epochs == epochs
 
 
 def test_control_a_dataset_whose_concepts_differ_by_split_is_refused(tmp_path: Path) -> None:
