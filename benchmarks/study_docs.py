@@ -1,10 +1,10 @@
 """Put the tables and figures of finished studies into the README and docs/paper.md.
 
-    python benchmarks/study_docs.py --keep STUDY --as NAME   its tables into docs/data/studies/NAME, its figure into docs/figures
+    python benchmarks/study_docs.py --keep STUDY --as NAME   its tables and its figure into docs
     python benchmarks/study_docs.py --write                  the tables between the marks of the pages
 
-STUDY is what ``easyedit-split paper ... --out STUDY`` wrote, NAME one of ``STUDIES``. tests/test_docs.py holds the pages
-against the kept tables, and each figure against the study whose tables they are.
+STUDY is what ``easyedit-split paper ... --out STUDY`` wrote, NAME one of ``STUDIES``. tests/test_docs.py holds the
+pages against the kept tables, and each figure against the study whose tables they are.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ JudgesOption = Annotated[
     list[str] | None,
     typer.Option(
         help="Judge of all texts, the first of several choosing m: self, testbed, accuracy, openai:MODEL; repeat the "
-        "option. Default: each dataset's own."
+        "option. With none, texts are neither written nor judged: preference and utility alone. Default: each "
+        "dataset's own."
     ),
 ]
 JudgeUrlOption = Annotated[

@@ -109,7 +109,10 @@ def _settings(plan: StudyPlan) -> tuple[tuple[str, str], ...]:
     plain = asdict(plan)
     versions = plain.pop("versions")
     plain["cells"] = [cell.name for cell in plan.cells]
-    datasets = [f"{data.label} ({data.name}; judged by {', '.join(data.judges)})" for data in plan.datasets]
+    datasets = [
+        f"{data.label} ({data.name}; judged by {', '.join(data.judges) or 'nothing: no texts'})"
+        for data in plan.datasets
+    ]
     plain["datasets"] = datasets
     rows = [(name.replace("_", " "), _shown(value)) for name, value in plain.items()]
     return (*rows, *((f"version of {name}", str(value)) for name, value in versions.items()))

@@ -24,7 +24,7 @@ from ...strict_yaml import read_yaml
 from ...training.objectives.base import OBJECTIVES
 from ...training.recipes import hparams_folder
 from ...types import ConfigError, DataError
-from .default_data import TESTBED, planned_data
+from .default_data import NO_JUDGE, TESTBED, planned_data
 from .plan import BASELINES, StudyCell, StudyPlan
 
 TABLE_FORMS = ("local_weight", "lora", "vector")
@@ -83,8 +83,10 @@ def study_plan(
     """
     if seeds < 1:
         raise ConfigError(f"--seeds {seeds}: give at least 1")
+    if NO_JUDGE in judges and len(judges) > 1:
+        raise ConfigError(f"--judge {NO_JUDGE} leaves out all texts: give it alone")
     for judge in judges:
-        learns(judge)  # an unknown one is an error before anything is made
+        _ = judge == NO_JUDGE or learns(judge)  # an unknown one is an error before anything is made
     names = list(datasets) or _usual_data(models)
     found = tuple(planned_data(name, judges, instructions, max_new_tokens) for name in names)
     _check_instructions(instructions or {}, [(data.name, data.label) for data in found])

@@ -20,6 +20,8 @@ TESTBED_SCORES = {
     "reviews": ("polarity", "overall"),
     "concepts": ("concept", "overall"),
 }
+NO_JUDGE = "none"
+"""In the place of a judge: texts are neither written nor judged."""
 TOKENS = {"testbed": 40, "psychopathy": 8}
 """Longest answers, in tokens, that differ from the usual 64."""
 
@@ -34,7 +36,7 @@ def planned_data(
 
     Args:
         name: as ``load_dataset`` takes it.
-        judges: that replace its own.
+        judges: that replace its own; ``none`` alone for no texts.
         instructions: sentences of the ``prompt`` baseline by label or name, which replace its own.
         max_new_tokens: longest answer; its own where None.
 
@@ -48,11 +50,12 @@ def planned_data(
     else:
         kind = DATASETS[label] if label in DATASETS else DATASETS["local"]
         own, scores, instruction, longest = (kind.judge,), kind.scores, kind.instruction, TOKENS.get(label, 64)
+    judged = tuple(judges) != (NO_JUDGE,)
     return PlannedData(
         name,
         label,
-        tuple(judges) or own,
-        scores,
+        (tuple(judges) or own) if judged else (),
+        scores if judged else (),
         next(iter(given.values()), instruction),
         longest if max_new_tokens is None else max_new_tokens,
     )

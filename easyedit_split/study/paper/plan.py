@@ -56,7 +56,8 @@ class PlannedData:
     Attributes:
         name: as ``load_dataset`` takes it, e.g. ``testbed:power`` or ``powerseeking:data``.
         label: name in tables and paths, e.g. ``powerseeking``.
-        judges: what judges its texts, the first one choosing m; a registered judge, or ``openai:MODEL``.
+        judges: what judges its texts, the first one choosing m; a registered judge, or ``openai:MODEL``. Where there is
+            none, no text is written and no m chosen: preference and utility alone.
         scores: scores that Table 3 shows, of those that the judge gives; the last of them is what "best" m maximises.
         instruction: the sentence of the ``prompt`` baseline, ``{concept}`` standing for a pair's concept; empty for no
             such baseline.
@@ -71,8 +72,7 @@ class PlannedData:
     max_new_tokens: int = 64
 
     def __post_init__(self) -> None:
-        require(bool(self.judges), f"{self.name}: no judge is named")
-        require(bool(self.scores), f"{self.name}: no score is named")
+        require(bool(self.scores) or not self.judges, f"{self.name}: no score is named")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,7 @@ class Run:
         cell: form and objective, or a baseline.
         seed: of training.
         paths: its files.
+        judged: whether texts are written and judged.
     """
 
     model: str
@@ -169,6 +170,7 @@ class Run:
     cell: StudyCell
     seed: int
     paths: RunPaths
+    judged: bool = True
 
     @property
     def name(self) -> str:
@@ -193,7 +195,7 @@ def runs_of(folder: Path, plan: StudyPlan) -> Iterator[Run]:
                     ):
                         continue
                     place = folder / RUNS / models[model] / datasets[data.label] / cell.name / f"seed-{seed}"
-                    yield Run(model, data.label, cell, seed, RunPaths(place))
+                    yield Run(model, data.label, cell, seed, RunPaths(place), bool(data.judges))
 
 
 def _in_testbed(name: str) -> bool:

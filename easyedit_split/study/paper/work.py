@@ -4,6 +4,7 @@
                 judge, texts
     baseline    sweep test, generate, judge
 
+Where nothing judges, those that are there for texts alone are left out; dev pairs choose the m of texts.
 An item is done when its file is there; each file appears whole. So a study that was stopped loses at most the item in
 hand, and goes on with the first that is missing.
 """
@@ -40,11 +41,13 @@ class WorkItem:
         name: in messages and in the log.
         make: makes its file.
         files: any of which says that it is made.
+        for_texts: whether it is there for written texts alone.
     """
 
     name: str
     make: Make
     files: Callable[[Run], tuple[Path, ...]]
+    for_texts: bool = False
 
     def made(self, run: Run) -> bool:
         """Whether a run's file of this item is there.
@@ -75,7 +78,7 @@ def _sweep(split: SweepSplit) -> WorkItem:
     def make(bench: Bench, run: Run) -> None:
         sweep_run(bench, run, split)
 
-    return WorkItem(f"sweep {split}", make, lambda run: (run.paths.sweep(split),))
+    return WorkItem(f"sweep {split}", make, lambda run: (run.paths.sweep(split),), for_texts=split == "dev")
 
 
 TRAINED = (
@@ -84,17 +87,17 @@ TRAINED = (
     WorkItem("fit", _fit, lambda run: (run.paths.fits,)),
     WorkItem("rivals", _compare, lambda run: (run.paths.rivals,)),
     WorkItem("side effects", measure_side_effects, lambda run: (run.paths.collateral,)),
-    WorkItem("judge dev", judge_dev, lambda run: (run.paths.judged_dev,)),
-    WorkItem("choose", choose_run, lambda run: (run.paths.chosen,)),
-    WorkItem("generate", generate_run, _last_generated),
-    WorkItem("judge", judge_run, lambda run: (run.paths.judged,)),
-    WorkItem("texts", texts_over_m, lambda run: (run.paths.texts,)),
+    WorkItem("judge dev", judge_dev, lambda run: (run.paths.judged_dev,), for_texts=True),
+    WorkItem("choose", choose_run, lambda run: (run.paths.chosen,), for_texts=True),
+    WorkItem("generate", generate_run, _last_generated, for_texts=True),
+    WorkItem("judge", judge_run, lambda run: (run.paths.judged,), for_texts=True),
+    WorkItem("texts", texts_over_m, lambda run: (run.paths.texts,), for_texts=True),
 )
 """Items of a run that trains."""
 BASELINES = (
     WorkItem("sweep test", sweep_baseline, lambda run: (run.paths.sweep("test"),)),
-    WorkItem("generate", generate_baseline, lambda run: (run.paths.generated(BASELINE),)),
-    WorkItem("judge", judge_run, lambda run: (run.paths.judged,)),
+    WorkItem("generate", generate_baseline, lambda run: (run.paths.generated(BASELINE),), for_texts=True),
+    WorkItem("judge", judge_run, lambda run: (run.paths.judged,), for_texts=True),
 )
 """Items of a baseline."""
 
@@ -105,7 +108,8 @@ def items_of(run: Run) -> tuple[WorkItem, ...]:
     Args:
         run: which run.
     """
-    return BASELINES if run.cell.baseline else TRAINED
+    every = BASELINES if run.cell.baseline else TRAINED
+    return tuple(item for item in every if run.judged or not item.for_texts)
 
 
 def missing(run: Run) -> tuple[WorkItem, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from easyedit_split.model.load_options import LoadOptions
+from easyedit_split.study.page.of_study import study_contents
 from easyedit_split.study.paper.layout import STRENGTHS, SWEEP_SPLITS
 from easyedit_split.study.paper.plan import Run, StudyPlan, runs_of
 from easyedit_split.study.paper.r2_entries import r2_entries
@@ -26,6 +27,7 @@ from easyedit_split.study.paper.readers import (
 )
 from easyedit_split.study.paper.splits import study_pairs
 from easyedit_split.study.paper.work import items_of, missing
+from easyedit_split.study.paper.write_tables import write_tables
 from easyedit_split.sweep_table import read_sweep
 from easyedit_split.types import ConfigError
 
@@ -209,3 +211,21 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> N
         process.communicate()
     assert process.returncode == 0
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_without_a_judge_no_text_is_written_and_the_rest_is_the_same(made: Made, tmp_path: Path) -> None:
+    plan = replace(made[1], datasets=(replace(made[1].datasets[0], judges=(), scores=()),))
+    make(tmp_path, plan)
+    write_tables(tmp_path, plan)
+    runs = list(runs_of(tmp_path, plan))
+    assert not any(missing(run) for run in runs)
+    assert not any("text" in item.name or "judge" in item.name for run in runs for item in items_of(run))
+    plain, judged = contents(tmp_path / "runs"), contents(made[0] / "runs")
+    lacking = {Path(name).name for name in judged.keys() - plain.keys()}
+    assert plain.keys() <= judged.keys()
+    assert {"judged.parquet", "judged-dev.parquet", "chosen.json", "texts.json", "sweep-dev.parquet"} <= lacking
+    assert all(judged[name] == content for name, content in plain.items())
+    tables = {path.stem for path in (tmp_path / "tables").iterdir()}
+    assert {"table2", "table6", "iso-utility", "iso-kl"} <= tables
+    assert "table3" not in tables
+    assert "nothing: no texts" in str(study_contents(tmp_path).settings)
