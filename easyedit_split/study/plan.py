@@ -89,7 +89,13 @@ def epochs_for(pairs: int) -> int:
 
 
 def data_for(
-    data: str, plan: SteerPlan, *, seed: int = 0, columns: dict[str, str] | None = None, drop_bad: bool = False
+    data: str,
+    plan: SteerPlan,
+    *,
+    seed: int = 0,
+    columns: dict[str, str] | None = None,
+    concept_id: int | None = None,
+    drop_bad: bool = False,
 ) -> SteerData:
     """Splits of a dataset or file; of a file that declares none, a random quarter is held out.
 
@@ -100,23 +106,26 @@ def data_for(
         plan: says how many pairs.
         seed: of the split.
         columns: names of the columns of a file of one's own.
+        concept_id: one concept of a dataset with several.
         drop_bad: leave out bad rows and name them, instead of raising.
 
     Raises:
         DataError: no such data, a bad row, several concepts, or fewer than four pairs.
     """
     if default_split_of(data, "train") is None:
-        table = load_dataset(data, columns=columns, drop_bad=drop_bad)
+        table = load_dataset(data, columns=columns, concept_id=concept_id, drop_bad=drop_bad)
         _require_one_concept(data, table)
         whole = split_file(table, seed)
         found = SteerData(_first(whole.training, plan.train_pairs), whole.dev, _first(whole.test, plan.test_pairs))
     else:
         sizes = {"train": plan.train_pairs, "test": plan.test_pairs}
         parts = {
-            split: load_dataset(data, split=split, seed=seed, columns=columns, limit=limit, drop_bad=drop_bad)
+            split: load_dataset(
+                data, split=split, seed=seed, columns=columns, limit=limit, concept_id=concept_id, drop_bad=drop_bad
+            )
             for split, limit in sizes.items()
         }
-        dev = _dev(data, seed, columns, drop_bad)
+        dev = _dev(data, seed, columns, concept_id, drop_bad)
         found = SteerData(parts["train"], None if dev is None else _first(dev, plan.test_pairs), parts["test"])
     _require_one_concept(data, found.training)
     return found
@@ -125,13 +134,18 @@ def data_for(
 def _require_one_concept(data: str, table: PairTable) -> None:
     concepts = table.concepts()
     if len(concepts) > 1:
-        raise DataError(f"{data}: holds {len(concepts)} concepts, and one can be steered towards: choose its rows")
+        raise DataError(
+            f"{data}: holds {len(concepts)} concepts, and one can be steered towards: name it with --concept-id N, or "
+            "give its rows alone"
+        )
 
 
-def _dev(data: str, seed: int, columns: dict[str, str] | None, drop_bad: bool) -> PairTable | None:
+def _dev(
+    data: str, seed: int, columns: dict[str, str] | None, concept_id: int | None, drop_bad: bool
+) -> PairTable | None:
     """The dev split of a dataset that has one; a bad row in it is an error, as in any other split."""
     try:
-        return load_dataset(data, split="dev", seed=seed, columns=columns, drop_bad=drop_bad)
+        return load_dataset(data, split="dev", seed=seed, columns=columns, concept_id=concept_id, drop_bad=drop_bad)
     except DataError as error:
         if ", row " in str(error):
             raise

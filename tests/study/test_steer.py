@@ -284,3 +284,14 @@ def test_too_few_pairs_and_several_concepts_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("pairs", "epochs"), [(8, 24), (96, 2), (192, 1), (500, 1)])
 def test_few_pairs_are_gone_over_more_often(pairs: int, epochs: int) -> None:
     assert epochs_for(pairs) == epochs
+
+
+def test_one_of_several_concepts_is_chosen_by_number() -> None:
+    with pytest.raises(DataError, match=r"holds 10 concepts.*--concept-id"):
+        data_for("manners", PLAN)
+    pirate, grumpy = (data_for("manners", PLAN, concept_id=number) for number in (0, 4))
+    for data in (pirate, grumpy):
+        parts = [part for part in (data.training, data.dev, data.test) if part is not None]
+        assert len(parts) == 3
+        assert len({concept for part in parts for concept in part.concepts()}) == 1
+    assert pirate.training.concepts() != grumpy.training.concepts()

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from ...registry import nearest
-from ...study.plan import SteerPlan
+from ...study.plan import SteerPlan, data_for
 from ...types import ConfigError
 from ..console import say
 from ..options import OverwriteOption
@@ -67,4 +67,4 @@ def command(  # noqa: DOC101, DOC103
         raise ConfigError(f"--model {model}: there is no such demo{nearest(model, tuple(TOURS))}")
     tour = TOURS[model]
     say(f"runs `easyedit-split steer --model {tour.model} --data {tour.data}`, a few minutes", "dim")
-    run_plan(tour.model, tour.data, tour.plan, to, overwrite=overwrite)
+    run_plan(tour.model, data_for(tour.data, tour.plan), tour.plan, to, overwrite=overwrite)

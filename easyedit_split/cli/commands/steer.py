@@ -23,6 +23,7 @@ from ..layers import AUTO, parse_layers, print_scan
 from ..loading import DEFAULTS, loads_model
 from ..options import (
     ColumnsOption,
+    ConceptIdOption,
     DataOption,
     DropBadOption,
     ModelOption,
@@ -34,6 +35,8 @@ from ..rescue import write_or_rescue
 from ..summary import print_summary
 
 EPILOG = """Example: easyedit-split steer --model smollm2 --data everyday --out cheerful
+
+Example: easyedit-split steer --model smollm2 --data manners --concept-id 0 --out pirate
 
 Example: easyedit-split steer --model smollm2 --data pairs.jsonl --objective all --out compared"""
 ALL = "all"
@@ -75,6 +78,7 @@ def command(  # noqa: DOC101, DOC103
     max_new_tokens: Annotated[int, typer.Option(help="Longest answer, in tokens.")] = 40,
     split_seed: SplitSeedOption = 0,
     columns: ColumnsOption = None,
+    concept_id: ConceptIdOption = None,
     drop_bad: DropBadOption = False,
     loading: LoadOptions = DEFAULTS,
     checkpoint_every: CheckpointOption = "5m",
@@ -97,17 +101,17 @@ def command(  # noqa: DOC101, DOC103
         texts=texts,
         max_new_tokens=max_new_tokens,
     )
-    run_plan(model, data, plan, to, split_seed, parse_columns(columns), drop_bad, loading, checkpoint_every, overwrite)
+    pairs = data_for(
+        data, plan, seed=split_seed, columns=parse_columns(columns), concept_id=concept_id, drop_bad=drop_bad
+    )
+    run_plan(model, pairs, plan, to, loading, checkpoint_every, overwrite)
 
 
 def run_plan(
     model: str,
-    data: str,
+    pairs: SteerData,
     plan: SteerPlan,
     to: Path,
-    split_seed: int = 0,
-    columns: dict[str, str] | None = None,
-    drop_bad: bool = False,
     loading: LoadOptions = DEFAULTS,
     every: str = "5m",
     overwrite: bool = False,
@@ -116,12 +120,9 @@ def run_plan(
 
     Args:
         model: ``--model``.
-        data: ``--data``.
+        pairs: what to train on, choose by and score.
         plan: what to do.
         to: folder to write.
-        split_seed: ``--split-seed``.
-        columns: ``--columns``, read.
-        drop_bad: ``--drop-bad``.
         loading: how the model is loaded.
         every: ``--checkpoint-every``.
         overwrite: ``--overwrite``.
@@ -130,7 +131,6 @@ def run_plan(
     check_folder(to / ARTIFACT, overwrite)
     for name in FILES:
         check_file(to / name, overwrite)
-    pairs = data_for(data, plan, seed=split_seed, columns=columns, drop_bad=drop_bad)
     say_pairs(pairs.training, pairs.test)
     network, tokenizer = open_model(model, loading)
     known = {**_identity(plan, pairs), **model_identity(network, tokenizer, model)}
