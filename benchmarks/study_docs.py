@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,9 +28,8 @@ FIGURES = ROOT / "docs" / "figures"
 R2 = {"table2": "train", "table5": "test", "table6": "train on test"}
 WHOLE = (*R2, "table3", "rivals", "verdicts", "iso-utility", "iso-kl")
 AT_COST = ("verdicts", "iso-utility", "iso-kl")
-BUDGETS = {"utility": (1, "a tenth of utility"), "kl": (0, "0.05 nats of KL")}
-"""Which of a cost's budgets a table of gains shows: its place among them, and what it is called."""
-CHOICES = {"m = 1": "m = 1", "best": "best", "recommended": "recommended"}
+SMALLEST = {"utility": "a tenth of utility", "kl": "0.05 nats of KL"}
+"""What the smallest budget of each cost above none is called."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,11 @@ STUDIES = {
     for kept in (
         KeptStudy("smollm2", WHOLE, "figure-r-smollm2-everyday.png"),
         KeptStudy("testbed", WHOLE, "figure-r-testbed-gemma2-power.png"),
+        KeptStudy("manners", WHOLE, "figure-r-smollm2-manners.png"),
+        KeptStudy("axbench", WHOLE, "figure-r-smollm2-axbench.png"),
+        KeptStudy("ablations-testbed", (*AT_COST, "table3")),
+        KeptStudy("ablations-smollm2", AT_COST),
+        KeptStudy("across", (*AT_COST, "table3")),
     )
 }
 
@@ -123,19 +128,18 @@ def verdict_table(kept: KeptStudy, model: str) -> str:
 
 
 def gain_table(kept: KeptStudy, model: str) -> str:
-    """Preference at one budget of each cost: SPLIT's, and how much more or less every other cell gains, in nats.
+    """Preference at the smallest budget of each cost: SPLIT's, and how many nats more or less every other cell gains.
 
     The interval is over pairs; behind it, of several seeds, the standard deviation over them. Bold: the interval leaves
     out 0.
     """
     columns: dict[str, dict[tuple[str, str], str]] = {}
-    for cost, (place, said) in BUDGETS.items():
+    for cost, said in SMALLEST.items():
         table = kept.read(f"iso-{cost}")
         table = table[table["model"] == model]
         for dataset in dict.fromkeys(table["dataset"]):
             mine = table[table["dataset"] == dataset]
-            budgets = [value for value in sorted(mine["budget"].unique()) if value > 0]
-            chosen = mine[mine["budget"] == budgets[0 if cost == "utility" else place]]
+            chosen = mine[mine["budget"] == mine["budget"][mine["budget"] > 0].min()]
             columns[f"{dataset}, {said}"] = {
                 (FORMS.get(row["form"], row["form"]), OBJECTIVES.get(row["method"], row["method"])): _gain(row)
                 for _, row in chosen.iterrows()
@@ -180,23 +184,36 @@ def _overall(name: str) -> bool:
     return name.endswith((" overall", "psychopathy accuracy"))
 
 
-def _blocks() -> dict[str, Callable[[], str]]:
-    """What makes each block of a page, by its name."""
-    found: dict[str, Callable[[], str]] = {}
-    for kept, model in (("smollm2", "smollm2"), ("testbed", "testbed:gemma2"), ("testbed", "testbed:qwen2")):
-        for name, make in (("R2", r2_table), ("all scores", score_table), ("verdicts", verdict_table)):
-            found[f"{model} {name}"] = partial(make, STUDIES[kept], model)
-    found["smollm2 scores"] = partial(score_table, STUDIES["smollm2"], "smollm2", _overall)
-    return found
-
-
-BLOCKS: Mapping[str, Callable[[], str]] = _blocks()
+Block = Callable[[KeptStudy, str], str]
+STUDY_BLOCKS: Mapping[str, Block] = {"R2": r2_table, "all scores": score_table, "verdicts": verdict_table}
+SHOWN: tuple[tuple[str, str, Mapping[str, Block]], ...] = (
+    ("smollm2", "smollm2", {**STUDY_BLOCKS, "scores": partial(score_table, wanted=_overall)}),
+    ("testbed", "testbed:gemma2", STUDY_BLOCKS),
+    ("testbed", "testbed:qwen2", STUDY_BLOCKS),
+    ("manners", "smollm2", STUDY_BLOCKS),
+    ("axbench", "smollm2", STUDY_BLOCKS),
+    ("ablations-testbed", "testbed:gemma2", {"gains": gain_table}),
+    ("ablations-smollm2", "smollm2", {"gains": gain_table}),
+    ("across", "testbed:gemma2", {"gains": gain_table}),
+    ("across", "testbed:qwen2", {"gains": gain_table}),
+)
+"""Kept study, model, and what a block of a page may show of them: ``<!-- study NAME MODEL WHAT: begin -->``."""
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    f"{name} {model} {what}": partial(make, STUDIES[name], model)
+    for name, model, blocks in SHOWN
+    for what, make in blocks.items()
+}
 PAGES = (ROOT / "README.md", ROOT / "docs" / "paper.md")
 
 
 def mark(name: str, which: str) -> str:
     """The line that begins or ends a block."""
     return f"<!-- study {name}: {which} -->\n"
+
+
+def named(page: str) -> list[str]:
+    """The blocks that a page has."""
+    return re.findall(r"<!-- study (.+): begin -->", page)
 
 
 def with_blocks(page: str, blocks: Mapping[str, str]) -> str:
@@ -220,9 +237,9 @@ def main() -> None:
     if given.keep:
         STUDIES[given.name or "smollm2"].keep(given.keep)
     if given.write:
-        blocks = {name: make() for name, make in BLOCKS.items()}
         for path in PAGES:
-            path.write_text(with_blocks(path.read_text("utf-8"), blocks), "utf-8")
+            text = path.read_text("utf-8")
+            path.write_text(with_blocks(text, {name: BLOCKS[name]() for name in named(text)}), "utf-8")
     if not given.keep and not given.write:
         print("\n".join(f"{name}\n\n{make()}" for name, make in BLOCKS.items()))
 

@@ -176,7 +176,7 @@ def test_the_round_trips_are_those_of_the_measured_file() -> None:
 @pytest.mark.parametrize("page", study_docs.PAGES, ids=lambda path: path.name)
 def test_the_studies_tables_are_those_of_the_kept_studies(page: Path) -> None:
     text = page.read_text("utf-8")
-    named = set(re.findall(r"<!-- study (.+): begin -->", text))
+    named = set(study_docs.named(text))
     assert named
     assert named <= set(study_docs.BLOCKS)
     blocks = {name: study_docs.BLOCKS[name]() for name in named}
