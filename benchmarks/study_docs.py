@@ -22,13 +22,18 @@ from pathlib import Path
 import pandas as pd
 
 from easyedit_split.analysis.r2_tables import FORMS, OBJECTIVES
+from easyedit_split.study.paper.iso_entries import KL_BUDGETS, UTILITY_SHARES
 
 ROOT = Path(__file__).parents[1]
+KEPT = ROOT / "docs" / "data" / "studies"
 FIGURES = ROOT / "docs" / "figures"
 R2 = {"table2": "train", "table5": "test", "table6": "train on test"}
 WHOLE = (*R2, "table3", "rivals", "verdicts", "iso-utility", "iso-kl")
 AT_COST = ("verdicts", "iso-utility", "iso-kl")
-SMALLEST = {"utility": "a tenth of utility", "kl": "0.05 nats of KL"}
+SMALLEST = {
+    "utility": f"{min(share for share in UTILITY_SHARES if share):.0%} of utility",
+    "kl": f"{min(KL_BUDGETS)} nats of KL",
+}
 """What the smallest budget of each cost above none is called."""
 
 
@@ -37,19 +42,21 @@ class KeptStudy:
     """A study whose tables stand in the pages.
 
     Attributes:
-        name: of its folder in docs/data/studies.
+        name: of its folder.
         tables: that are kept.
-        drawn: its figure that is kept, as ``studies-NAME.png``; none where empty.
+        drawn: its figure that is kept, as ``study-NAME.png``; none where empty.
+        root: where the folders of kept studies lie.
     """
 
     name: str
     tables: tuple[str, ...]
     drawn: str = ""
+    root: Path = KEPT
 
     @property
     def folder(self) -> Path:
         """Where its tables are kept."""
-        return ROOT / "docs" / "data" / "studies" / self.name
+        return self.root / self.name
 
     @property
     def figure(self) -> Path:
@@ -58,8 +65,7 @@ class KeptStudy:
 
     def read(self, table: str) -> pd.DataFrame:
         """One of its tables."""
-        path = self.folder / f"{table}.csv"
-        return pd.read_csv(path, keep_default_na=False, na_values={"mean": "", "sd": "", "rank": "", "vs_sd": ""})
+        return pd.read_csv(self.folder / f"{table}.csv", keep_default_na=False, na_values=[""])
 
     def sums(self) -> dict[str, str]:
         """Digests of plan, tables and figure: whoever changes one alone is found."""
@@ -90,11 +96,7 @@ STUDIES = {
     for kept in (
         KeptStudy("smollm2", WHOLE, "figure-r-smollm2-everyday.png"),
         KeptStudy("testbed", WHOLE, "figure-r-testbed-gemma2-power.png"),
-        KeptStudy("manners", WHOLE, "figure-r-smollm2-manners.png"),
-        KeptStudy("axbench", WHOLE, "figure-r-smollm2-axbench.png"),
         KeptStudy("ablations-testbed", (*AT_COST, "table3")),
-        KeptStudy("ablations-smollm2", AT_COST),
-        KeptStudy("across", (*AT_COST, "table3")),
     )
 }
 
@@ -109,7 +111,7 @@ def r2_table(kept: KeptStudy, model: str) -> str:
     return _table(columns)
 
 
-def score_table(kept: KeptStudy, model: str, wanted: Callable[[str], bool] = bool) -> str:
+def score_table(kept: KeptStudy, model: str, wanted: Callable[[str], bool]) -> str:
     """Table 3: the scores whose name is wanted, at each chosen m; best in bold, second underlined."""
     table = kept.read("table3")
     names = [name for name in dict.fromkeys(table["column"]) if wanted(name.rpartition(", ")[0])]
@@ -118,7 +120,7 @@ def score_table(kept: KeptStudy, model: str, wanted: Callable[[str], bool] = boo
 
 def verdict_table(kept: KeptStudy, model: str) -> str:
     """Preference at equal cost against SPLIT's of the same form: datasets and budgets ahead, behind, undecided."""
-    table = pd.read_csv(kept.folder / "verdicts.csv")
+    table = kept.read("verdicts")
     table = table[table["model"] == model]
     names = {"cost": "Equal", "form": "Form", "method": "Method", "ahead": "Ahead", "behind": "Behind"}
     names["undecided"] = "Undecided"
@@ -148,12 +150,12 @@ def gain_table(kept: KeptStudy, model: str) -> str:
 
 
 def _gain(row: pd.Series) -> str:
-    if row["method"] == "split":
-        return f"{float(row['pref']):.2f} nats"
-    low, high = float(row["vs_low"]), float(row["vs_high"])
-    text = f"{float(row['pref_vs_split']):+.2f} [{low:+.2f}, {high:+.2f}]"
+    if pd.isna(row["pref_vs_split"]):
+        return f"{row['pref']:.2f} nats"
+    low, high = row["vs_low"], row["vs_high"]
+    text = f"{row['pref_vs_split']:+.2f} [{low:+.2f}, {high:+.2f}]"
     text = f"**{text}**" if low > 0 or high < 0 else text
-    return text if pd.isna(row["vs_sd"]) else f"{text} sd {float(row['vs_sd']):.2f}"
+    return text if pd.isna(row["vs_sd"]) else f"{text} sd {row['vs_sd']:.2f}"
 
 
 def _column(table: pd.DataFrame, model: str, name: str) -> dict[tuple[str, str], str]:
@@ -181,21 +183,20 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _overall(name: str) -> bool:
-    return name.endswith((" overall", "psychopathy accuracy"))
+    return name.endswith((" overall", " accuracy"))
 
 
 Block = Callable[[KeptStudy, str], str]
-STUDY_BLOCKS: Mapping[str, Block] = {"R2": r2_table, "all scores": score_table, "verdicts": verdict_table}
+STUDY_BLOCKS: Mapping[str, Block] = {
+    "R2": r2_table,
+    "scores": partial(score_table, wanted=_overall),
+    "verdicts": verdict_table,
+}
 SHOWN: tuple[tuple[str, str, Mapping[str, Block]], ...] = (
-    ("smollm2", "smollm2", {**STUDY_BLOCKS, "scores": partial(score_table, wanted=_overall)}),
+    ("smollm2", "smollm2", STUDY_BLOCKS),
     ("testbed", "testbed:gemma2", STUDY_BLOCKS),
     ("testbed", "testbed:qwen2", STUDY_BLOCKS),
-    ("manners", "smollm2", STUDY_BLOCKS),
-    ("axbench", "smollm2", STUDY_BLOCKS),
-    ("ablations-testbed", "testbed:gemma2", {"gains": gain_table}),
-    ("ablations-smollm2", "smollm2", {"gains": gain_table}),
-    ("across", "testbed:gemma2", {"gains": gain_table}),
-    ("across", "testbed:qwen2", {"gains": gain_table}),
+    ("ablations-testbed", "testbed:gemma2", {"gains": gain_table, "overall": partial(score_table, wanted=_overall)}),
 )
 """Kept study, model, and what a block of a page may show of them: ``<!-- study NAME MODEL WHAT: begin -->``."""
 BLOCKS: Mapping[str, Callable[[], str]] = {
@@ -234,8 +235,10 @@ def main() -> None:
     parser.add_argument("--as", dest="name", choices=STUDIES, help="which of the kept studies it is")
     parser.add_argument("--write", action="store_true", help="put the kept tables into the pages")
     given = parser.parse_args()
+    if bool(given.keep) != bool(given.name):
+        parser.error("--keep STUDY and --as NAME go together: which study is it?")
     if given.keep:
-        STUDIES[given.name or "smollm2"].keep(given.keep)
+        STUDIES[given.name].keep(given.keep)
     if given.write:
         for path in PAGES:
             text = path.read_text("utf-8")

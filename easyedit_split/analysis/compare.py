@@ -54,7 +54,7 @@ def compare_models(
         m: swept m.
         y: log-odds, nats.
         kind: ``preference`` or ``utility``.
-        folds: of the cross-validation; None for none, in a fifth of the time.
+        folds: of the cross-validation; None for none, without the refits.
 
     Raises:
         DataError: the points cannot be fitted, or too few are left when a fold is taken out.

@@ -16,7 +16,10 @@ from jaxtyping import Bool, Float
 from ...types import FloatArray
 
 CROSSED = 1e-10  # of the step's length
-FLAT = 1e-200  # a Hessian below it is taken for this: no curvature at all must leave the damped one invertible
+FLAT = 1e-200
+"""Least scale of a Hessian: times 1e-12 (``_sizes``) and the least damping, 1e-12, it must stay above 1e-308, or a
+problem without curvature has no damping either and its step no solution.
+"""
 
 BoolArray = npt.NDArray[np.bool_]
 

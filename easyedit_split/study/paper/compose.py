@@ -86,7 +86,8 @@ def study_plan(
     if NO_JUDGE in judges and len(judges) > 1:
         raise ConfigError(f"--judge {NO_JUDGE} leaves out all texts: give it alone")
     for judge in judges:
-        _ = judge == NO_JUDGE or learns(judge)  # an unknown one is an error before anything is made
+        if judge != NO_JUDGE:
+            learns(judge)  # an unknown one is an error before anything is made
     names = list(datasets) or _usual_data(models)
     found = tuple(planned_data(name, judges, instructions, max_new_tokens) for name in names)
     _check_instructions(instructions or {}, [(data.name, data.label) for data in found])

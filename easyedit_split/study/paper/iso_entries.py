@@ -167,15 +167,29 @@ def _at(
             "pref": float(np.mean([one.gain for one in found])),
         }
         row |= dict(zip(("pref_low", "pref_high"), _ends(samples), strict=True))
-        gains = {cell.run.seed: one.gain for cell, one in zip(members, found, strict=True)}
-        row["pref_sd"] = _spread(list(gains.values()))
+        row["pref_sd"] = _spread([one.gain for one in found])
         if rivals and method != REFERENCE:
-            difference = samples - _mean_samples(equal, rivals)
-            others = {cell.run.seed: equal.of(cell.run.name).gain for cell in rivals}
-            row["pref_vs_split"] = row["pref"] - fmean(others.values())
-            row |= dict(zip(("vs_low", "vs_high"), _ends(difference), strict=True))
-            row["vs_sd"] = _spread([gains[seed] - others[seed] for seed in gains if seed in others])
+            row |= _versus(equal, members, rivals)
         yield row | _scores(members, [one.m for one in found], data)
+
+
+def _versus(equal: EqualCost, members: list[_Cell], rivals: list[_Cell]) -> dict[str, float]:
+    """How much more a method gains than SPLIT: seed by seed where both have several, else mean against mean.
+
+    A seed that one of them lacks, because its training failed, is left out of both.
+    """
+    common = {cell.run.seed for cell in members} & {cell.run.seed for cell in rivals}
+    if len(members) > 1 and len(rivals) > 1 and common:
+        members, rivals = ([cell for cell in cells if cell.run.seed in common] for cells in (members, rivals))
+    gains, others = ({cell.run.seed: equal.of(cell.run.name).gain for cell in cells} for cells in (members, rivals))
+    low, high = _ends(_mean_samples(equal, members) - _mean_samples(equal, rivals))
+    spread = _spread([gains[seed] - others[seed] for seed in gains if seed in others])
+    return {
+        "pref_vs_split": fmean(gains.values()) - fmean(others.values()),
+        "vs_low": low,
+        "vs_high": high,
+        "vs_sd": spread,
+    }
 
 
 def _mean_samples(equal: EqualCost, members: list[_Cell]) -> FloatArray:

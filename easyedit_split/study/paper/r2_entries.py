@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from statistics import fmean
 
@@ -60,6 +61,7 @@ def rival_entries(folder: Path, plan: StudyPlan) -> StudyTable:
         plan: its plan.
     """
     found: dict[tuple[RowKey, str], list[float]] = {}
+    compared: Counter[tuple[str, str]] = Counter()
     for run in runs_of(folder, plan):
         if not run.paths.rivals.is_file():
             continue
@@ -67,11 +69,17 @@ def rival_entries(folder: Path, plan: StudyPlan) -> StudyTable:
         for kind in KINDS:
             mine = [record for record in records if record.kind == kind]
             best = min((record.bic for record in mine if record.bic is not None), default=None)
+            column = _column(kind, run.dataset)
+            compared[run.model, column] += bool(mine)
             for record in mine:
-                row, column = (run.model, NO_FORM, record.curve), _column(kind, run.dataset)
+                row = (run.model, NO_FORM, record.curve)
                 if record.r2 is not None:
                     found.setdefault((row, f"{column}, R2"), []).append(record.r2)
                 found.setdefault((row, f"{column}, best"), []).append(float(record.bic == best))
+    for (model, column), cells in compared.items():
+        for (row, name), values in found.items():
+            if (row[0], name) == (model, f"{column}, best"):  # a curve that could not be fitted is not the best one
+                values += [0.0] * (cells - len(values))
     labels = [data.label for data in plan.datasets]
     columns = [f"{_column(kind, label)}, {what}" for kind in KINDS for label in labels for what in ("R2", "best")]
     rows = sorted(dict.fromkeys(row for row, _ in found), key=lambda row: (plan.models.index(row[0]), row[2]))

@@ -57,3 +57,20 @@ def test_seeds_are_averaged_and_their_spread_is_shown(seeds: tuple[Path, StudyPl
         assert row["vs_sd"] == pytest.approx(stdev(apart), abs=1e-12)
         gained += row["vs_sd"] > 0
     assert gained, "control: some budget is met at a strength that gains"
+
+
+def test_a_seed_that_one_of_two_lacks_is_left_out_of_their_difference(seeds: tuple[Path, StudyPlan]) -> None:
+    folder, plan = seeds
+    plan = replace(plan, seeds=(0, 1, 2))
+    lacking = next(r for r in runs_of(folder, plan) if (r.cell.objective, r.seed) == ("sft", 1))
+    for run in runs_of(folder, plan):  # a third seed, so that two are left in common
+        if run.seed == 2:
+            source = next(r for r in runs_of(folder, plan) if (r.cell, r.seed) == (run.cell, 0))
+            shutil.copytree(source.paths.folder, run.paths.folder)
+    lacking.paths.sweep("test").unlink()
+    table = iso_table(folder, plan, "utility").query("method == 'sft'")
+    alone = iso_table(folder, replace(plan, seeds=(0,)), "utility").query("method == 'sft'")
+    assert (table["seeds"] == 2).all()
+    assert table["pref_vs_split"].to_numpy() == pytest.approx(alone["pref_vs_split"].to_numpy(), abs=1e-12)
+    assert table["vs_sd"].to_numpy() == pytest.approx(0, abs=1e-12)
+    assert (alone["pref_vs_split"] != 0).any(), "control"
