@@ -97,6 +97,7 @@ STUDIES = {
         KeptStudy("smollm2", WHOLE, "figure-r-smollm2-everyday.png"),
         KeptStudy("testbed", WHOLE, "figure-r-testbed-gemma2-power.png"),
         KeptStudy("ablations-testbed", (*AT_COST, "table3")),
+        KeptStudy("across", (*AT_COST, "table3")),
     )
 }
 
@@ -192,11 +193,18 @@ STUDY_BLOCKS: Mapping[str, Block] = {
     "scores": partial(score_table, wanted=_overall),
     "verdicts": verdict_table,
 }
+GAIN_BLOCKS: Mapping[str, Block] = {
+    "gains": gain_table,
+    "scores": partial(score_table, wanted=_overall),
+    "verdicts": verdict_table,
+}
 SHOWN: tuple[tuple[str, str, Mapping[str, Block]], ...] = (
     ("smollm2", "smollm2", STUDY_BLOCKS),
     ("testbed", "testbed:gemma2", STUDY_BLOCKS),
     ("testbed", "testbed:qwen2", STUDY_BLOCKS),
-    ("ablations-testbed", "testbed:gemma2", {"gains": gain_table, "overall": partial(score_table, wanted=_overall)}),
+    ("ablations-testbed", "testbed:gemma2", GAIN_BLOCKS),
+    ("across", "testbed:gemma2", GAIN_BLOCKS),
+    ("across", "testbed:qwen2", GAIN_BLOCKS),
 )
 """Kept study, model, and what a block of a page may show of them: ``<!-- study NAME MODEL WHAT: begin -->``."""
 BLOCKS: Mapping[str, Callable[[], str]] = {
