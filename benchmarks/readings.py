@@ -6,7 +6,8 @@
     python benchmarks/readings.py --judge-again         judges the kept dev texts by the bare model as it judges today
 
 Each concept is one of the dataset ``manners``: 32 train, 16 dev and 16 test pairs, everyday questions with two answers
-that differ in it alone. A cell is a concept and one of DiffMean, SFT and SPLIT as a vector, SPLIT as LoRA and
+that differ in it, and not in it alone where they are warmly polite: those without are curt, many of them rude, and
+often of opposite content. A cell is a concept and one of DiffMean, SFT and SPLIT as a vector, SPLIT as LoRA and
 as local weight, trained on SmolLM2 with what ``steer`` takes for a model without a recipe (the layer that a scan
 chooses, both directions, strengths and learning rate in r), but over 2 epochs instead of 6, which takes a third of the
 time and, because the learning rate is given as how far all steps together may go, should steer about as far.

@@ -1,4 +1,9 @@
-"""The pairs of ``readings.py``: four concepts of the dataset ``manners``, under the names that its cells have."""
+"""The pairs of ``readings.py``: four concepts of the dataset ``manners``, under the names that its cells have.
+
+Since the readings, the prompt of one training pair ("How do I cook broccoli?", then "How do I boil an egg?") and of one
+dev pair ("How are you getting to the coast?", then "What is the best way to travel?") were changed; so was one answer
+of a test pair, which no cell uses. The prompts that were read are as they were.
+"""
 
 from __future__ import annotations
 

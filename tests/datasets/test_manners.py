@@ -1,4 +1,4 @@
-"""The ten manners that ship with the package: as many pairs as they say, answers that differ in the manner alone."""
+"""The ten manners that ship with the package: as many pairs as they say, whose words tell the manner."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from easyedit_split.datasets import DATASETS, load_dataset
+from easyedit_split.datasets.everyday import neutral_prompts
 from easyedit_split.datasets.in_package import InPackage
 from easyedit_split.types import DataError, Pair
 
@@ -24,8 +25,6 @@ CONCEPTS = (
 )  # fmt: skip
 LONGER = "with thanks"
 """Its answers with thanks are longer than those without, by a fifth on average."""
-ASKED_TWICE = {"What is the best way to travel?"}
-"""Asked in two splits, of two concepts; no other prompt is."""
 
 
 def of(concept: str, pairs: list[Pair] = EVERY) -> list[Pair]:
@@ -55,7 +54,12 @@ def test_no_prompt_is_asked_twice_within_a_concept_and_none_leaks_into_another_s
             splits[pair.prompt].add(split)
     for concept in CONCEPTS:
         assert len({str(pair.prompt).lower() for pair in of(concept)}) == sum(SIZES.values())
-    assert {prompt for prompt, found in splits.items() if len(found) > 1} == ASKED_TWICE
+    assert not {prompt for prompt, found in splits.items() if len(found) > 1}
+
+
+def test_no_prompt_is_a_neutral_one() -> None:
+    prompts = {pair.prompt for pair in EVERY}
+    assert not prompts & set(neutral_prompts())
 
 
 def test_no_answer_is_given_twice() -> None:
