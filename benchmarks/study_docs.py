@@ -96,6 +96,7 @@ STUDIES = {
     for kept in (
         KeptStudy("smollm2", WHOLE, "figure-r-smollm2-everyday.png"),
         KeptStudy("testbed", WHOLE, "figure-r-testbed-gemma2-power.png"),
+        KeptStudy("manners", WHOLE, "figure-r-smollm2-manners.png"),
         KeptStudy("ablations-testbed", (*AT_COST, "table3")),
         KeptStudy("ablations-smollm2", AT_COST),
         KeptStudy("across", (*AT_COST, "table3")),
@@ -203,6 +204,7 @@ SHOWN: tuple[tuple[str, str, Mapping[str, Block]], ...] = (
     ("smollm2", "smollm2", STUDY_BLOCKS),
     ("testbed", "testbed:gemma2", STUDY_BLOCKS),
     ("testbed", "testbed:qwen2", STUDY_BLOCKS),
+    ("manners", "smollm2", STUDY_BLOCKS),
     ("ablations-testbed", "testbed:gemma2", GAIN_BLOCKS),
     ("ablations-smollm2", "smollm2", {"gains": gain_table, "verdicts": verdict_table}),
     ("across", "testbed:gemma2", GAIN_BLOCKS),
