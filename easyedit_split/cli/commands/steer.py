@@ -28,6 +28,7 @@ from ..options import (
     DropBadOption,
     ModelOption,
     OverwriteOption,
+    SetOption,
     SplitSeedOption,
 )
 from ..output_paths import check_file, check_folder
@@ -59,9 +60,7 @@ def command(  # noqa: DOC101, DOC103
     refine: Annotated[
         bool, typer.Option("--refine", help="Then refine the grid where the wanted answers are likeliest.")
     ] = False,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting of training, e.g. --set train.epochs=4.")
-    ] = None,
+    settings: SetOption = None,
     train_pairs: Annotated[int | None, typer.Option(help="Largest number of training pairs. Default: all.")] = None,
     test_pairs: Annotated[int, typer.Option(help="Largest number of held-out pairs to score.")] = 32,
     max_kl: Annotated[

@@ -83,11 +83,7 @@ def study_plan(
     """
     if seeds < 1:
         raise ConfigError(f"--seeds {seeds}: give at least 1")
-    if NO_JUDGE in judges and len(judges) > 1:
-        raise ConfigError(f"--judge {NO_JUDGE} leaves out all texts: give it alone")
-    for judge in judges:
-        if judge != NO_JUDGE:
-            learns(judge)  # an unknown one is an error before anything is made
+    _check_judges(judges)
     names = list(datasets) or _usual_data(models)
     found = tuple(planned_data(name, judges, instructions, max_new_tokens) for name in names)
     _check_instructions(instructions or {}, [(data.name, data.label) for data in found])
@@ -110,6 +106,15 @@ def study_plan(
         if not plan.datasets_of(model):
             raise ConfigError(f"no dataset is for {model}: testbed: models take testbed: datasets, others take others")
     return plan
+
+
+def _check_judges(judges: Sequence[str]) -> None:
+    """An unknown judge is an error before anything is made."""
+    if NO_JUDGE in judges and len(judges) > 1:
+        raise ConfigError(f"--judge {NO_JUDGE} leaves out all texts: give it alone")
+    for judge in judges:
+        if judge != NO_JUDGE:
+            learns(judge)
 
 
 def _check_instructions(given: Mapping[str, str], known: Sequence[tuple[str, str]]) -> None:
