@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..config import require
-from ..datasets.base import PairTable
+from ..datasets.base import DATASETS, PairTable
 from ..datasets.load import default_split_of, load_dataset
 from ..types import DataError
 
@@ -134,10 +134,9 @@ def data_for(
 def _require_one_concept(data: str, table: PairTable) -> None:
     concepts = table.concepts()
     if len(concepts) > 1:
-        raise DataError(
-            f"{data}: holds {len(concepts)} concepts, and one can be steered towards: name it with --concept-id N, or "
-            "give its rows alone"
-        )
+        numbered = data.partition(":")[0] in (*DATASETS, "testbed")
+        how = "name it with --concept-id N" if numbered else "give a file of its rows alone"
+        raise DataError(f"{data}: holds {len(concepts)} concepts, and one can be steered towards: {how}")
 
 
 def _dev(

@@ -277,8 +277,9 @@ def test_too_few_pairs_and_several_concepts_are_refused(tmp_path: Path) -> None:
     file.write_text(
         "".join(json.dumps({**json.loads(row), "concept": "ab"[i % 2]}) + "\n" for i, row in enumerate(lines))
     )
-    with pytest.raises(DataError, match="2 concepts"):
+    with pytest.raises(DataError, match=r"2 concepts.*a file of its rows alone") as refused:
         data_for(str(file), PLAN)
+    assert "--concept-id" not in str(refused.value), "a file's concepts have no numbers"
 
 
 @pytest.mark.parametrize(("pairs", "epochs"), [(8, 24), (96, 2), (192, 1), (500, 1)])

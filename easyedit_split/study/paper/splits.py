@@ -69,7 +69,7 @@ def study_pairs(data: PlannedData, plan: StudyPlan) -> StudyPairs:
     trained = some(train, plan.train_pairs, FEWEST_TRAINED)
     return StudyPairs(
         train=trained,
-        sweep_train=some(trained, plan.sweep_pairs or len(test)),
+        sweep_train=some(trained, len(test) if plan.sweep_pairs is None else plan.sweep_pairs),
         dev=some(chosen, plan.dev_pairs),
         judged_dev=some(chosen, plan.judged_prompts),
         test=some(test, plan.sweep_pairs),
