@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -30,17 +30,35 @@ def weights_digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     Args:
         tensors: names and values.
     """
-    each = sorted(_tensor_digest(part) for _, whole in tensors for part in _plain_parts(whole))
+    parts = [part for _, whole in tensors for part in _plain_parts(whole)]
+    sums = [_tensor_sums(part) for part in parts]
+    each = sorted(_tensor_digest(part, read) for part, read in zip(parts, _read_at_once(sums), strict=True))
     return hashlib.sha256(b"".join(each)).hexdigest()
 
 
-def _tensor_digest(tensor: Tensor) -> bytes:
+def _tensor_digest(tensor: Tensor, sums: Tensor) -> bytes:
     digest = hashlib.sha256(f"{tuple(tensor.shape)} {tensor.dtype} ".encode())
-    if tensor.device.type != "meta" and tensor.numel():
-        bits = tensor.detach().contiguous().view(_WORDS[tensor.element_size()])
-        for sums in _sums(bits.reshape(-1, tensor.shape[-1] if tensor.ndim else 1)):
-            digest.update(sums.cpu().numpy().tobytes())
+    digest.update(sums.numpy().tobytes())
     return digest.digest()
+
+
+def _tensor_sums(tensor: Tensor) -> Tensor:
+    """Sums of a tensor's bits by column, then by row, on its device; nothing where it has no values."""
+    if tensor.device.type == "meta" or not tensor.numel():
+        return torch.empty(0, dtype=torch.int64)
+    bits = tensor.detach().contiguous().view(_WORDS[tensor.element_size()])
+    return torch.cat(_sums(bits.reshape(-1, tensor.shape[-1] if tensor.ndim else 1)))
+
+
+def _read_at_once(values: Sequence[Tensor]) -> list[Tensor]:
+    """Tensors on the CPU, by one read of each device."""
+    read: list[Tensor] = list(values)
+    for device in {value.device for value in values}:
+        places = [place for place, value in enumerate(values) if value.device == device]
+        joined = torch.cat([values[place] for place in places]).cpu()
+        for place, value in zip(places, torch.split(joined, [len(values[place]) for place in places]), strict=True):
+            read[place] = value
+    return read
 
 
 def _plain_parts(tensor: Tensor) -> Iterator[Tensor]:

@@ -21,7 +21,7 @@ from ..model.hooks import device_of, frozen, full_precision_head
 from ..steering.attach import attach
 from ..steering.generate import GenerateConfig, greedy_rows
 from ..steering.intervention import Intervention
-from ..text.batching import Batch, collate
+from ..text.batching import Batch, Row, collate
 from ..text.prompt_tokens import Template
 from ..types import ConfigError
 from .score import layout_of
@@ -41,6 +41,7 @@ def collateral(
     m: Sequence[float | tuple[float, float]],
     *,
     tokens: int = TOKENS,
+    bare: Sequence[Row] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
     """KL divergence and changed greedy answers of an intervention at each m, on neutral prompts.
@@ -52,6 +53,7 @@ def collateral(
         intervention: what is attached.
         m: floats, or ``(m1, m2)``.
         tokens: longest bare answer, in tokens.
+        bare: the bare model's answers from ``bare_answers``, where they are made already.
         progress: called after each batch of prompts with (prompts done, prompts in all).
 
     Returns:
@@ -64,25 +66,40 @@ def collateral(
     """
     if not m:
         raise ConfigError("there is no m to measure side effects at: name at least one")
-    rows = greedy_rows(model, template, prompts, GenerateConfig(max_new_tokens=tokens))
+    rows = bare_answers(model, template, prompts, tokens) if bare is None else bare
     found: list[dict[str, Any]] = []
     with frozen(model):
         for start in range(0, len(rows), _ROWS):
             chosen = list(range(len(rows)))[start : start + _ROWS]
             batch = collate([rows[i] for i in chosen], pad_id=template.pad_id).to(device_of(model))
-            bare = _log_probabilities(model, batch)
+            before = _log_probabilities(model, batch)
             for value in m:
                 m1, m2 = value if isinstance(value, tuple) else (value, value)
                 with attach(model, intervention, (m1, m2), layout=layout_of(batch)):
                     steered = _log_probabilities(model, batch)
-                for i, (before, after) in zip(chosen, zip(bare, steered, strict=True), strict=True):
-                    kl, changed = _compare(before, after)
-                    values = (float(m1), float(m2), i, kl, len(before), changed)
+                for i, p, p_m in zip(chosen, before, steered, strict=True):
+                    kl, changed = _compare(p, p_m)
+                    values = (float(m1), float(m2), i, kl, len(p), changed)
                     found.append(dict(zip(COLUMNS, values, strict=True)))
             if progress is not None:
                 progress(chosen[-1] + 1, len(rows))
     table = pd.DataFrame(found, columns=list(COLUMNS))
     return table.sort_values(["m1", "m2", "prompt"], kind="stable").reset_index(drop=True)
+
+
+def bare_answers(model: nn.Module, template: Template, prompts: Sequence[str], tokens: int = TOKENS) -> list[Row]:
+    """The unsteered model's greedy answers to neutral prompts, along which ``collateral`` measures.
+
+    Args:
+        model: the bare model.
+        template: turns prompts into ids.
+        prompts: neutral ones.
+        tokens: longest answer, in tokens.
+
+    Raises:
+        DataError: no prompts, or one that is empty or cannot be encoded (named).
+    """
+    return greedy_rows(model, template, prompts, GenerateConfig(max_new_tokens=tokens))
 
 
 def collateral_means(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from ..model.hooks import device_of, frozen, site_values
 from ..model.sites import Site
-from ..steering.intervention import Intervention
+from ..steering.intervention import Intervention, InterventionConfig
 from ..steering.strength_grid import NaturalUnit
-from ..text.batching import collate
+from ..text.batching import Row, collate
 from ..text.encode_pairs import EncodedPair
 from ..text.positions import position_mask
+from .engine.library import remembered
 from .score import answer_rows, layout_of
 
 ROWS = 16
@@ -81,10 +82,30 @@ def steered_values(
     intervention.onto(model)
     chosen = answer_rows(pairs)
     chosen = [chosen[i * len(chosen) // min(rows, len(chosen))] for i in range(min(rows, len(chosen)))]
-    config = intervention.config
-    parts: dict[Site, list[tuple[Tensor, Tensor]]] = {site: [] for site in intervention.sites}
+    config, sites = intervention.config, tuple(intervention.sites)
+    texts = tuple((row.prompt, row.answer, row.prefix_length) for row in chosen)
+    key = ("steered values", texts, sites, config.positions, config.skip_prefix)
+    return remembered(model, key, lambda: _Collected(_collected(model, chosen, sites, config, pad_id))).by_site
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """Values by site, as they are remembered."""
+
+    by_site: dict[Site, SteeredValues]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the inputs and norms, in bytes."""
+        return sum(seen.x.nbytes + seen.h.nbytes for seen in self.by_site.values())
+
+
+def _collected(
+    model: nn.Module, rows: Sequence[Row], sites: Sequence[Site], config: InterventionConfig, pad_id: int
+) -> dict[Site, SteeredValues]:
+    parts: dict[Site, list[tuple[Tensor, Tensor]]] = {site: [] for site in sites}
     with frozen(model):
-        for row in chosen:
+        for row in rows:
             batch = collate([row], pad_id=pad_id).to(device_of(model))
             mask = position_mask(config.positions, config.skip_prefix, layout_of(batch))
             with site_values(model, list(parts)) as values:

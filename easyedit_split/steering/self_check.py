@@ -209,7 +209,7 @@ def output_error(model: nn.Module, site: Site) -> float:
                 model, "vector", [site.block], site=site.name, placement=placement, skip_prefix=False
             )
             drawn = torch.randn(hidden_size(model), generator=torch.Generator().manual_seed(0))
-            size = bare.norm(dim=-1).median()
+            size = float(bare.norm(dim=-1).median())
             for parameter in probe.parameters():
                 parameter.copy_(drawn / drawn.norm() * size)
             with hooked(model, Attachment(probe, 1.0)), activations(model, [end]) as steered:

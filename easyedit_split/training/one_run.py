@@ -179,6 +179,8 @@ class TrainingRun:
             group["lr"] = lr
         try:
             self.optimizer.step()
+        except torch.OutOfMemoryError:  # says nothing of the run
+            raise
         except RuntimeError as error:  # a factor of the update too large for the parameters' dtype
             raise self._stopped("update", f"impossible ({error})", drawn.pairs) from error
         self._updated = drawn

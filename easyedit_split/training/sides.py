@@ -65,6 +65,10 @@ class Sides:
         self.reach = reach
         self.minus_delta = run.minus_delta() if run.train.directions == "both" else None
         self.dropout = Dropout(run.train.dropout, noise) if run.train.dropout else None
+        self._P = torch.tensor([len(pair.prompt) for pair in pairs])
+        self._T = {
+            name: torch.tensor([len(getattr(pair, name)) for pair in pairs]) for name in ("positive", "negative")
+        }
 
     def draw(self, batch: list[int], generator: torch.Generator) -> DrawnBatch:
         """Sample the strengths of a batch.
@@ -113,8 +117,7 @@ class Sides:
         return Side(drawn.pairs, names if both else names[:1], sign * m, delta or _training_delta, self.dropout)
 
     def _answer(self, name: str, chosen: list[int], L: Tensor) -> AnswerLosses:
-        T = torch.tensor([len(getattr(self.pairs[i], name)) for i in chosen], device=L.device)
-        P = torch.tensor([len(self.pairs[i].prompt) for i in chosen], device=L.device)
+        T, P = torch.stack([self._T[name][chosen], self._P[chosen]]).to(L.device)  # one copy to the device
         return AnswerLosses(L, T, P)
 
 

@@ -29,7 +29,7 @@ from .decoder import arguments_of
 from .entry import HIDDEN, Entry, before_all, entering_hidden
 from .head import losses_of_logits, token_losses
 from .kept_keys import KeptKeys
-from .launch import Inputs, Launch, Strengths, batched, inputs_of
+from .launch import FLOPS_OF_A_LAUNCH, Inputs, Launch, Strengths, batched, inputs_of
 from .library import Library
 from .packing import Cost, Member, Scored, pack
 from .stand_ins import standing_in
@@ -117,10 +117,11 @@ class Engine:
         packed = pack(prepared.texts.trie, prepared.scored, units, cost)
         packed.sort(key=lambda row: -len(row.node))
         together = max(1, min(len(strengths), self.launch_tokens // len(packed[0].node)))
+        spare = 0.0 if self.anatomy.device.type == "cpu" else FLOPS_OF_A_LAUNCH / max(prepared.cost.per_token, 1.0)
         launches: list[Launch] = []
         for first in range(0, len(strengths), together):
             repeats = tuple(strengths[first : first + together])
-            parts = batched([len(row.node) for row in packed], self.launch_tokens // len(repeats))
+            parts = batched([len(row.node) for row in packed], self.launch_tokens // len(repeats), spare=spare)
             launches += [Launch(tuple(packed[part]), repeats) for part in parts]
         return launches
 

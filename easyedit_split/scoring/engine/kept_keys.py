@@ -88,7 +88,9 @@ class Keeper(DynamicCache):  # type: ignore[misc]
 
     def __init__(self, blocks: dict[int, tuple[Tensor, Tensor]], places: Tensor, rows: int) -> None:
         super().__init__()
-        self._blocks, self._places, self._rows = blocks, places, rows
+        self._blocks, self._rows, self._length = blocks, rows, int(places.shape[1])
+        devices = {kept.device for kept, _ in blocks.values()}
+        self._places = {device: places.to(device) for device in devices}  # once, not in every block
 
     def get_seq_length(self, *args: Any, **kwargs: Any) -> int:
         """Number of cached keys that come before the call's own.
@@ -97,7 +99,7 @@ class Keeper(DynamicCache):  # type: ignore[misc]
             *args: the decoder's own, unused.
             **kwargs: the decoder's own, unused.
         """
-        return int(self._places.shape[1])
+        return self._length
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -115,8 +117,7 @@ class Keeper(DynamicCache):  # type: ignore[misc]
         return self._with(keys, key_states), self._with(values, value_states)
 
     def _with(self, kept: Tensor, made: Tensor) -> Tensor:
-        places = self._places.to(kept.device)
-        before = kept[places].transpose(1, 2).to(made.device)  # [1 or r, n_kv, k, h]
+        before = kept[self._places[kept.device]].transpose(1, 2).to(made.device)  # [1 or r, n_kv, k, h]
         repeats = self._rows if len(before) == 1 else self._rows // len(before)
         shape = (repeats, -1, -1, -1) if len(before) == 1 else None
         whole = before.expand(*shape) if shape else before.repeat(repeats, 1, 1, 1)

@@ -58,22 +58,25 @@ class Launch:
 
 MOST_PADDING = 0.05
 """Share of a launch that may be padding: a further launch costs less than running more of it."""
+FLOPS_OF_A_LAUNCH = 5e11
+"""What a GPU computes while a further launch is prepared, some 10 ms: so much padding is no loss there."""
 
 
-def batched(widths: Sequence[int], most: int, padding: float = MOST_PADDING) -> list[slice]:
+def batched(widths: Sequence[int], most: int, padding: float = MOST_PADDING, spare: float = 0) -> list[slice]:
     """Which rows share a launch: neighbours of like width, as many as it may hold; padding stays a small share of it.
 
     Args:
         widths: tokens of each row, the widest first.
         most: tokens of a launch, padding included; a single row may have more.
         padding: share of a launch that may be padding.
+        spare: tokens of a launch that may be padding in any case.
     """
     parts: list[slice] = []
     first = real = 0
     for place, width in enumerate(widths):
         padded = (place - first + 1) * widths[first]
         real += width
-        if place > first and (padded > most or padded - real > padding * padded):
+        if place > first and (padded > most or padded - real > max(spare, padding * padded)):
             parts.append(slice(first, place))
             first, real = place, width
     return [*parts, slice(first, len(widths))] if widths else []

@@ -10,23 +10,26 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import TypeVar, cast
 
 from torch import nn
 
 from ...steering.intervention import InterventionConfig
 from .anatomy import Anatomy
-from .budget import Shelf
+from .budget import Shelf, Sized
 from .capture import keys_of, rows_of_bare, run_bare
 from .config import EngineConfig
 from .entry import Entry
 from .fingerprint import model_digest
 from .kept_keys import KeptKeys
 from .packing import Cost, Scored
+from .refusal import EngineRefused
 from .states import Plan, States
 from .texts import Texts, scored_texts
 
 _SHELVES: weakref.WeakKeyDictionary[nn.Module, Shelf] = weakref.WeakKeyDictionary()
+_Kept = TypeVar("_Kept", bound=Sized)
 _OVERHEAD_TOKENS = 16
 """A row as such costs about as much as so many tokens: small matrix products wait for their weights."""
 
@@ -38,6 +41,33 @@ def forget(model: nn.Module) -> None:
         model: a Hugging Face causal LM.
     """
     _SHELVES.pop(model, None)
+
+
+def remembered(model: nn.Module, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
+    """A value that depends on the bare model and ``key`` alone, computed once while the model stays as it is.
+
+    Where the engine refuses the model, as under another library's hooks, it is computed anew.
+
+    Args:
+        model: a Hugging Face causal LM.
+        key: texts and settings.
+        make: computes the value.
+    """
+    config = EngineConfig()
+    try:
+        anatomy = Anatomy(model)
+        anatomy.check_hooks()
+    except EngineRefused:
+        return make()
+    library = Library(anatomy, config)
+    whole = ("remembered", library.digest(), key)
+    held = library.shelf.get(whole)
+    if held is None:
+        held = make()
+        place = library.shelf.room(held.nbytes, anatomy.device, config.budget)
+        if place == anatomy.device:
+            library.shelf.put(whole, held, place)
+    return cast(_Kept, held)
 
 
 class Library:

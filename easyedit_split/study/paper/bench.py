@@ -23,10 +23,13 @@ from ...files.reading import listed
 from ...files.tables import json_value
 from ...model.describe import describe
 from ...model.digests import model_digests
+from ...model.hooks import device_of
 from ...model.sites import blocks_of
+from ...scoring.collateral import bare_answers
 from ...scoring.engine.config import EngineConfig
 from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import write_whole
+from ...text.batching import Row
 from ...text.prompt_tokens import Template, tokenizer_hash
 from ...training.layer_scan import best_layer, scan_pairs
 from ...training.recipes import Recipe, compose, model_recipe
@@ -60,6 +63,7 @@ class Bench:
         self.folder, self.plan, self.model_name, self.data = folder, plan, model_name, data
         self._open = open_model
         self._bare: dict[tuple[str, ...], list[Generated]] = {}
+        self._bare_neutral: dict[tuple[str, ...], list[Row]] = {}
         self.kept: dict[Any, Any] = {}
         """What items share while the process lives, such as calibrated judges."""
 
@@ -192,7 +196,13 @@ class Bench:
     @property
     def engine(self) -> EngineConfig:
         """How pairs are scored: several rows at a time by the testbed's models, which are small enough for that."""
-        return EngineConfig(launch_tokens=SMALL_LAUNCH if self.model_name.startswith(TESTBED) else None)
+        small = self.model_name.startswith(TESTBED) and device_of(self.model).type == "cpu"
+        return EngineConfig(launch_tokens=SMALL_LAUNCH if small else None)
+
+    @property
+    def stacked(self) -> bool | None:
+        """Whether the concepts of a run share launches in training, see ``train_together``."""
+        return True if self.engine.launch_tokens else None
 
     @property
     def config(self) -> GenerateConfig:
@@ -209,6 +219,17 @@ class Bench:
         if key not in self._bare:
             self._bare[key] = generate_texts(self.model, self.template, list(key), config=self.config)
         return self._bare[key]
+
+    def bare_neutral(self, prompts: Sequence[str]) -> list[Row]:
+        """The unsteered answers to neutral prompts, as ids, written once while the process lives.
+
+        Args:
+            prompts: of ``neutral``.
+        """
+        key = tuple(prompts)
+        if key not in self._bare_neutral:
+            self._bare_neutral[key] = bare_answers(self.model, self.template, key)
+        return self._bare_neutral[key]
 
     @cached_property
     def neutral(self) -> tuple[str, ...]:

@@ -130,7 +130,9 @@ def measure_side_effects(bench: Bench, run: Run) -> None:
     parts, concepts = [], artifact.concepts[: len(bench.neutral)]
     for place, concept in enumerate(concepts):
         prompts = bench.neutral[place :: len(concepts)]
-        table = collateral(bench.model, bench.template, prompts, artifact[concept], points)
+        table = collateral(
+            bench.model, bench.template, prompts, artifact[concept], points, bare=bench.bare_neutral(prompts)
+        )
         parts.append(table.assign(prompt=table["prompt"] * len(concepts) + place))
     joined = pd.concat(parts).sort_values(["m1", "m2", "prompt"], kind="stable").reset_index(drop=True)
     write_table(joined, run.paths.collateral)

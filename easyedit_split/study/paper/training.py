@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...training.train_pairs import RunStopped, train_artifact
+from ...training.train_pairs import RunStopped, train_artifacts
 from .bench import Bench, write_json
 from .plan import Run
 from .records import Failure, plain_rows
@@ -21,7 +21,15 @@ def train_run(bench: Bench, run: Run) -> None:
     """
     settings = bench.run_config(run.cell, run.seed)
     try:
-        artifact = train_artifact(bench.model, bench.tokenizer, bench.pairs.train, settings, model_name=run.model)
+        (artifact,) = train_artifacts(
+            bench.model,
+            bench.tokenizer,
+            bench.pairs.train,
+            [settings],
+            model_name=run.model,
+            engine=bench.engine,
+            stacked=bench.stacked,
+        )
     except RunStopped as stop:
         fail(run, str(stop))
         return

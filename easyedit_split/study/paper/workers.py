@@ -1,6 +1,6 @@
 """What every process that makes a study's runs does, whoever started it: load a model, keep it, make item after item.
 
-What is made does not depend on who makes it: on a CPU every process computes with one thread, however many there are.
+What is made does not depend on who makes it: every process computes with one thread of the CPU, however many there are.
 """
 
 from __future__ import annotations
@@ -82,15 +82,15 @@ class Maker:
 
 @contextmanager
 def one_thread(loading: LoadOptions) -> Iterator[None]:
-    """One thread for matrix products while models run on a CPU, so that sums are added in one order.
+    """One thread for matrix products on the CPU: sums are added in one order, and processes leave each other room.
 
     Args:
-        loading: says on which device.
+        loading: says on which device; one that may spread a model over CPU and GPU keeps all threads.
     """
     import torch
 
     before = torch.get_num_threads()
-    if loading.device == "cpu" or (loading.device is None and not torch.cuda.is_available()):
+    if loading.device != "auto":
         torch.set_num_threads(1)
     try:
         yield
