@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from easyedit_split.scoring.collateral import COLUMNS, collateral, collateral_means
+from easyedit_split.scoring.collateral import COLUMNS, bare_answers, collateral, collateral_means
 from easyedit_split.steering.attach import attach
 from easyedit_split.steering.generate import GenerateConfig, generate_texts, greedy_rows
 from easyedit_split.types import ConfigError, DataError
@@ -75,3 +75,12 @@ def test_bad_requests_are_one_sentence() -> None:
         collateral(here.model, here.template, PROMPTS, made(here), ())
     with pytest.raises(DataError, match="no prompts"):
         collateral(here.model, here.template, (), made(here), (1.0,))
+
+
+def test_answers_made_before_give_the_same_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = world()
+    wanted = collateral(here.model, here.template, PROMPTS, made(here), (0.0, 0.4), tokens=6)
+    known = bare_answers(here.model, here.template, PROMPTS, 6)
+    monkeypatch.setattr("easyedit_split.scoring.collateral.greedy_rows", None)  # not made again
+    found = collateral(here.model, here.template, PROMPTS, made(here), (0.0, 0.4), bare=known)
+    assert found.equals(wanted)

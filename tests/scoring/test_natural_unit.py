@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 import torch
 
 from easyedit_split.model.hooks import site_values
 from easyedit_split.model.sites import Site
-from easyedit_split.scoring.natural_unit import natural_unit
+from easyedit_split.scoring.natural_unit import natural_unit, steered_values
 from easyedit_split.scoring.score import answer_rows
 from easyedit_split.steering.attach import attach
 from easyedit_split.text.batching import collate
@@ -105,3 +109,51 @@ def test_h_is_the_stream_for_maps_that_write_into_it_and_else_the_maps_own_outpu
     assert torch.equal(h_up, here.model.model.layers[1].mlp.up_proj(x_up))
     assert x_down.shape[-1] == h_up.shape[-1]
     assert not here.model.model.layers[1]._forward_hooks
+
+
+def test_the_model_is_read_once_for_the_same_texts_and_sites() -> None:
+    here = world("llama")
+    calls: list[int] = []
+    with counting(here, calls):
+        first, second = (steered_values(here.model, here.rows, made(here)) for _ in range(2))
+    read = len(calls)
+    assert first is second
+    assert read == 2 * len(here.rows)
+    for pairs, intervention in (
+        (here.rows[:3], made(here)),
+        (here.rows, made(here, positions="answer")),
+        (here.rows, made(here, layers=(0,))),
+    ):
+        with counting(here, calls):
+            assert steered_values(here.model, pairs, intervention) is not first
+        assert len(calls) > read
+        read = len(calls)
+
+
+def test_control_it_is_read_again_after_an_edit_and_under_hooks_of_others() -> None:
+    here = world("llama")
+    before = natural_unit(here.model, here.rows, made(here))
+    weight = here.model.model.layers[0].mlp.down_proj.weight
+    weight.data.mul_(3)  # which torch does not count
+    assert natural_unit(here.model, here.rows, made(here)).h != before.h
+    weight.data.div_(3)
+    assert natural_unit(here.model, here.rows, made(here)).h == pytest.approx(before.h, rel=1e-12)
+    handle = here.model.model.layers[0].register_forward_hook(lambda module, args, output: doubled(output))
+    assert natural_unit(here.model, here.rows, made(here)).h > 1.2 * before.h
+    handle.remove()
+    assert natural_unit(here.model, here.rows, made(here)).h == pytest.approx(before.h, rel=1e-12)
+
+
+def doubled(output: Any) -> Any:
+    """A block's output times two."""
+    return (2 * output[0], *output[1:]) if isinstance(output, tuple) else 2 * output
+
+
+@contextmanager
+def counting(here: World, calls: list[int]) -> Iterator[None]:
+    """Count the calls of the model, by a hook that is on the head and so hides nothing from the engine."""
+    handle = here.model.lm_head.register_forward_hook(lambda *args: calls.append(1))
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -99,6 +99,15 @@ def test_an_update_that_the_optimizer_cannot_make_stops_the_run() -> None:
     assert not parameters(caught.value.intervention)[0].any()
 
 
+def test_an_update_without_memory_is_an_error_and_no_verdict_on_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(self: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        trained(world(), run_config(batch_size=ALL))
+
+
 def test_an_update_to_infinity_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     here, states, real = world(), states_before_steps(monkeypatch), torch.optim.AdamW.step
 
