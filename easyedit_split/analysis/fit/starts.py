@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise, product
+from itertools import chain, pairwise, product, starmap
 
 import numpy as np
 from jaxtyping import Float
@@ -61,8 +61,10 @@ def half_widths(decay: RationalQuadratic) -> tuple[float, ...]:
     return (*(float(w) for w in finer), *HALF_WIDTHS)
 
 
-def _log_rate(width: float, p: float) -> float:
-    return float(np.log(p * np.expm1(np.log(2.0) / p) / width**2))
+@lru_cache(maxsize=1024)
+def _coordinates(width: float, p: float) -> tuple[float, float]:
+    """Free coordinates of one side's shape: the logs of its rate and of p."""
+    return float(np.log(p * np.expm1(np.log(2.0) / p) / width**2)), float(np.log(p))
 
 
 def _spanned(two_sided: bool, widths: tuple[float, ...]) -> list[tuple[float, float, tuple[Shape, ...]]]:
@@ -113,9 +115,7 @@ def _lattice(x: bytes, n_left: int, two_sided: bool, with_alpha: bool) -> Lattic
     widths = half_widths(decay)
     parts = _spanned(two_sided, widths), _placed(decay, widths)
     candidates = [(*shape, placed) for placed, part in enumerate(parts) for shape in part]
-    theta = np.array(
-        [[t, *(v for w, p in sides for v in (_log_rate(w, p), np.log(p)))] for t, _, sides, _ in candidates]
-    )
+    theta = np.array([[t, *chain.from_iterable(starmap(_coordinates, sides))] for t, _, sides, _ in candidates])
     sigma = np.array([sigma for _, sigma, _, _ in candidates])
     number: dict[tuple[float, ...], int] = {}
     labels = [(np.sign(t), sigma, placed, *(w for w, _ in sides)) for t, sigma, sides, placed in candidates]

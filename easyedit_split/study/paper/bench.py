@@ -150,6 +150,9 @@ class Bench:
             seen = plan.seen if concepts == 1 or plan.seen_each is None else plan.seen_each
             epochs = min(epochs_for(each), max(1, seen // each))
             own = [f"train.epochs={epochs}", "train.directions=both"]
+        elif self.plan.epochs is not None:
+            usual = compose(cell.form, cell.objective, model=self.model_name, dataset=self.data.name)
+            own = [f"train.epochs={min(self.plan.epochs, usual.run_config().train.epochs)}"]
         overrides = [*own, *self.plan.overrides, *cell.overrides, f"train.seed={seed}"]
         return compose(cell.form, cell.objective, model=self.model_name, dataset=self.data.name, overrides=overrides)
 

@@ -2,7 +2,7 @@
 
 cells      vanilla, prompt, and every objective that can train a form, for each of the three forms
 datasets   of testbed models persona, power and concepts; of others those of the paper whose files are there, everyday
---quick    fewer pairs, m and texts: minutes on the testbed, an hour on a small chat model
+--quick    fewer pairs, m and texts: minutes on the testbed, hours on two cores for a small chat model
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ QUICK: Mapping[str, Any] = {
     "neutral": 8,
 }
 """What ``--quick`` replaces."""
+QUICK_TESTBED: Mapping[str, Any] = {**QUICK, "epochs": 2, "sweep_pairs": 16}
+"""The same where all models are the testbed's: half of their recipes' epochs as well, and two thirds of the pairs."""
 FULL: Mapping[str, Any] = {"dev_pairs": 32, "calibration": 64}
 
 
@@ -87,7 +89,9 @@ def study_plan(
     names = list(datasets) or _usual_data(models)
     found = tuple(planned_data(name, judges, instructions, max_new_tokens) for name in names)
     _check_instructions(instructions or {}, [(data.name, data.label) for data in found])
-    values = {**(QUICK if quick else FULL), **(settings or {})}
+    testbed = all(model.startswith(TESTBED) for model in models)
+    usual = (QUICK_TESTBED if testbed else QUICK) if quick else FULL
+    values = {**usual, **(settings or {})}
     plan = build(
         StudyPlan,
         {

@@ -7,12 +7,13 @@ Over m the paper's axis, on which each form and objective has a scale of its own
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from ...analysis import SweepCurve, fit_sweep
+from ...analysis import CurveFit, SweepFit, fit_sweep
 from ...analysis.figures.plots import Drawn, plot_sweep, save_figure
 from ...steering.concept_folders import folder_names
 from ...storage import write_whole
@@ -48,27 +49,47 @@ def write_figures(folder: Path, plan: StudyPlan) -> tuple[Path, ...]:
             if not curves:
                 continue
             ending, title = f"{models[model]}-{labels[data.label]}", f"{model}, {data.label}"
-            in_r = [over_r(curve) for curve in curves if curve.r_per_m]
-            written.append(_save(_drawn(curves, title), folder, f"figure-m-{ending}"))
+            fits = fit_sweep(curves, keep_going=True)
+            in_r = [over_r(fit) for fit in fits if fit.curve.r_per_m]
+            written.append(_save(_drawn(fits, title), folder, f"figure-m-{ending}"))
             if in_r:
                 written.append(_save(_in_r(_drawn(in_r, title)), folder, f"figure-r-{ending}"))
     return tuple(written)
 
 
-def over_r(curve: SweepCurve) -> SweepCurve:
-    """A curve over r instead of m.
+def over_r(fitted: SweepFit) -> SweepFit:
+    """A curve and its fits over r instead of m: the same values, in another unit.
 
     Args:
-        curve: one whose r at m = 1 is known.
+        fitted: of a curve whose r at m = 1 is known.
     """
+    curve = fitted.curve
     unit = curve.r_per_m or 1.0
     preference = replace(curve.preference, m=curve.preference.m * unit)
     utility = None if curve.utility is None else replace(curve.utility, m=curve.utility.m * unit)
-    return replace(curve, preference=preference, utility=utility, r_per_m=None)
+    curve = replace(curve, preference=preference, utility=utility, r_per_m=None)
+    return replace(
+        fitted, curve=curve, preference=_rescaled(fitted.preference, unit), utility=_rescaled(fitted.utility, unit)
+    )
 
 
-def _drawn(curves: list[SweepCurve], title: str) -> Figure:
-    return plot_sweep([Drawn(fit) for fit in fit_sweep(curves, keep_going=True)], title=title, shade=False)
+def _rescaled(fit: CurveFit | None, unit: float) -> CurveFit | None:
+    if fit is None:
+        return None
+    of = fit.params
+    params = replace(
+        of,
+        alpha=of.alpha / unit,
+        m_plus=of.m_plus * unit,
+        m_minus=of.m_minus * unit,
+        L_plus=of.L_plus * unit**2,
+        L_minus=of.L_minus * unit**2,
+    )
+    return replace(fit, params=params, m=fit.m * unit)
+
+
+def _drawn(fits: Sequence[SweepFit], title: str) -> Figure:
+    return plot_sweep([Drawn(fit) for fit in fits], title=title, shade=False)
 
 
 def _in_r(figure: Figure) -> Figure:

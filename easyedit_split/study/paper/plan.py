@@ -89,6 +89,7 @@ class StudyPlan:
         train_pairs: pairs to train on, over all concepts, at least eight of each; all where None.
         seen: pairs that training of the only concept goes over in a model without a recipe, repeats counted, at most.
         seen_each: the same for each of several concepts; as many where None.
+        epochs: of a model's recipe, at most; as many as it has where None.
         sweep_pairs: train and test pairs of a sweep, over all concepts; where None all test pairs, and as many train
             pairs.
         dev_pairs: dev pairs of a sweep, over all concepts; all where None.
@@ -113,6 +114,7 @@ class StudyPlan:
     train_pairs: int | None = None
     seen: int = 192
     seen_each: int | None = None
+    epochs: int | None = None
     sweep_pairs: int | None = None
     dev_pairs: int | None = None
     prompts: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,20 @@ def test_quick_is_less_of_everything() -> None:
         assert getattr(quick, name) < getattr(full, name)
     assert quick.sweep_pairs is not None
     assert full.sweep_pairs is None
+
+
+@pytest.mark.parametrize(("quick", "epochs"), [(True, 2), (False, 4)])
+def test_quick_trains_the_testbed_for_half_its_epochs_and_other_models_as_ever(
+    quick: bool, epochs: int, tmp_path: Path
+) -> None:
+    def opened(name: str) -> tuple[Any, Any]:
+        raise AssertionError("no model is needed to say it")
+
+    plan = study_plan([TESTBED], ["testbed:power"], quick=quick)
+    bench = Bench(tmp_path, plan, TESTBED, plan.datasets[0], opened)
+    trained = [bench.run_config(cell, 0).train.epochs for cell in plan.cells if cell.seeded]
+    assert set(trained) == {epochs}
+    assert study_plan([TESTBED, "smollm2"], quick=quick).epochs is None
 
 
 @pytest.mark.parametrize("name", ["power", "concepts"])
