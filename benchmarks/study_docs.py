@@ -95,9 +95,10 @@ STUDIES = {
     kept.name: kept
     for kept in (
         KeptStudy("smollm2", WHOLE, "figure-r-smollm2-everyday.png"),
+        KeptStudy("smollm2-gpu", WHOLE),
         KeptStudy("testbed", WHOLE, "figure-r-testbed-gemma2-power.png"),
         KeptStudy("manners", WHOLE, "figure-r-smollm2-manners.png"),
-        KeptStudy("axbench", (*R2, *AT_COST)),
+        KeptStudy("axbench", (*R2, "rivals", *AT_COST)),
         KeptStudy("ablations-testbed", (*AT_COST, "table3")),
         KeptStudy("ablations-smollm2", AT_COST),
         KeptStudy("across", (*AT_COST, "table3")),
@@ -153,6 +154,46 @@ def gain_table(kept: KeptStudy, model: str) -> str:
     return _table(columns)
 
 
+def agreement_table(kept: KeptStudy, model: str, other: KeptStudy) -> str:
+    """How far the numbers of two studies of the same cells lie apart: median, 95 % of them, all."""
+    keys = {name: ["column", "form", "method"] for name in (*R2, "table3")} | {
+        name: ["dataset", "budget", "form", "method"] for name in ("iso-utility", "iso-kl")
+    }
+    shown = {
+        "R2 (tables 2, 5, 6)": [(name, "mean") for name in R2],
+        "Judged scores, 0 to 2 (table 3)": [("table3", "mean")],
+        "Preference at equal utility, nats": [("iso-utility", "pref")],
+        "Preference at equal KL, nats": [("iso-kl", "pref")],
+    }
+    rows = []
+    for said, parts in shown.items():
+        pairs = [(kept.read(name), other.read(name), keys[name], value) for name, value in parts]
+        apart = pd.concat([_apart(mine, its, model, *rest) for mine, its, *rest in pairs])
+        numbers = [f"{apart.quantile(share):.3f}" for share in (0.5, 0.95, 1.0)]
+        lacking = f", {apart.isna().sum()} in one alone" if apart.isna().any() else ""
+        rows.append([said + lacking, str(len(apart)), *numbers])
+    verdicts = [study.read("verdicts") for study in (kept, other)]
+    columns = ["cost", "form", "method", "ahead", "behind", "undecided"]
+    mine, its = (table[table["model"] == model][columns].reset_index(drop=True) for table in verdicts)
+    same = int((mine == its).all(axis=1).sum())
+    rows.append([f"Rows of verdicts: {same} equal", str(len(mine)), "", "", ""])
+    return _markdown(["Method", "Numbers", "Median difference", "95 % within", "Largest"], rows).replace(
+        "| Method |", "| What |", 1
+    )
+
+
+def _apart(a: pd.DataFrame, b: pd.DataFrame, model: str, keys: list[str], value: str) -> pd.Series:
+    """Absolute differences of one column of two tables, row by row; percentages are no scores and are left out."""
+    if "column" in keys:
+        a, b = (table[~table["column"].str.contains("accuracy")] for table in (a, b))
+    mine, its = (table[table["model"] == model].fillna({"form": ""}) for table in (a, b))
+    if "budget" in keys:  # nats of the bare model's utility, which rounding moves: the first, second and third of each
+        mine, its = (t.assign(budget=t.groupby("dataset")["budget"].rank("dense")) for t in (mine, its))
+    joined = mine.merge(its, on=keys, how="outer", suffixes=("_a", "_b"), validate="one_to_one")
+    apart: pd.Series = (joined[f"{value}_a"] - joined[f"{value}_b"]).abs()
+    return apart  # NaN where one of them has no such number
+
+
 def _gain(row: pd.Series) -> str:
     if pd.isna(row["pref_vs_split"]):
         return f"{row['pref']:.2f} nats"
@@ -203,10 +244,11 @@ GAIN_BLOCKS: Mapping[str, Block] = {
 }
 SHOWN: tuple[tuple[str, str, Mapping[str, Block]], ...] = (
     ("smollm2", "smollm2", STUDY_BLOCKS),
+    ("smollm2-gpu", "smollm2", {"agreement": partial(agreement_table, other=STUDIES["smollm2"])}),
     ("testbed", "testbed:gemma2", STUDY_BLOCKS),
     ("testbed", "testbed:qwen2", STUDY_BLOCKS),
     ("manners", "smollm2", STUDY_BLOCKS),
-    ("axbench", "smollm2", {"R2": r2_table, "gains": gain_table}),
+    ("axbench", "smollm2", {"R2": r2_table, "gains": gain_table, "verdicts": verdict_table}),
     ("ablations-testbed", "testbed:gemma2", GAIN_BLOCKS),
     ("ablations-smollm2", "smollm2", {"gains": gain_table, "verdicts": verdict_table}),
     ("across", "testbed:gemma2", GAIN_BLOCKS),

@@ -116,6 +116,41 @@ def test_a_first_batch_that_differs(caplog: pytest.LogCaptureFixture, monkeypatc
     falls_back(tiny_model("qwen2"), caplog, "on its first texts the losses differ from the reference scorer's by 0.001")
 
 
+def repeating(monkeypatch: pytest.MonkeyPatch, more: float = 0.0) -> None:
+    """Make the plain scorer give a text the same loss in any batch, as the kernels of some CPUs do."""
+    real = check._plain
+    monkeypatch.setattr(
+        check,
+        "_plain",
+        lambda engine, rows, *args: torch.cat([real(engine, [row], *args) for row in rows]) + more,
+    )
+
+
+@pytest.mark.parametrize("form", ["vector", "lora", "local_weight"])
+def test_in_half_precision_rounding_is_measured_where_the_plain_scorer_repeats(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeating(monkeypatch)
+    for dtype, noisy in ((torch.bfloat16, True), (torch.float32, False)):
+        model, data = tiny_model("qwen2", dtype), pairs(6)
+        intervention = made(model, form, (1,))
+        with frozen(model):
+            engine = Engine(model)
+            prepared = engine.prepare(read_texts(answer_rows(data)), intervention.config)
+            found = check.compare(engine, prepared, intervention, check._chosen(prepared))
+        assert found.agrees
+        assert (found.spread > 0) is noisy
+
+
+def test_control_in_half_precision_a_difference_above_rounding_is_refused(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repeating(monkeypatch, more=1.0)
+    model, data = tiny_model("qwen2", torch.bfloat16), pairs(6)
+    assert PairScorer.ready(model, data, made(model, "vector", (1,))) is None
+    assert "the losses differ from the reference scorer's by" in caplog.text
+
+
 def test_a_head_with_a_scale_of_its_own_makes_its_own_logits() -> None:
     model, data = tiny_model("llama"), shared_pairs()
     head = model.lm_head
