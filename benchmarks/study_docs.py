@@ -30,10 +30,8 @@ FIGURES = ROOT / "docs" / "figures"
 R2 = {"table2": "train", "table5": "test", "table6": "train on test"}
 WHOLE = (*R2, "table3", "rivals", "verdicts", "iso-utility", "iso-kl")
 AT_COST = ("verdicts", "iso-utility", "iso-kl")
-SMALLEST = {
-    "utility": f"{min(share for share in UTILITY_SHARES if share):.0%} of utility",
-    "kl": f"{min(KL_BUDGETS)} nats of KL",
-}
+LEAST = min(share for share in UTILITY_SHARES if share)
+SMALLEST = {"utility": f"{LEAST:.0%} of utility", "kl": f"{min(KL_BUDGETS)} nats of KL"}
 """What the smallest budget of each cost above none is called."""
 
 
@@ -154,44 +152,38 @@ def gain_table(kept: KeptStudy, model: str) -> str:
     return _table(columns)
 
 
+COMPARED = {
+    "R2 (tables 2, 5, 6)": ("mean", tuple(R2), ["column", "form", "method"]),
+    "Judged scores, 0 to 2 (table 3)": ("mean", ("table3",), ["column", "form", "method"]),
+    "Preference at equal utility, nats": ("pref", ("iso-utility",), ["dataset", "budget", "form", "method"]),
+    "Preference at equal KL, nats": ("pref", ("iso-kl",), ["dataset", "budget", "form", "method"]),
+}
+"""What two studies are compared in: the column, the tables that have it, and what names a row."""
+
+
 def agreement_table(kept: KeptStudy, model: str, other: KeptStudy) -> str:
     """How far the numbers of two studies of the same cells lie apart: median, 95 % of them, all."""
-    keys = {name: ["column", "form", "method"] for name in (*R2, "table3")} | {
-        name: ["dataset", "budget", "form", "method"] for name in ("iso-utility", "iso-kl")
-    }
-    shown = {
-        "R2 (tables 2, 5, 6)": [(name, "mean") for name in R2],
-        "Judged scores, 0 to 2 (table 3)": [("table3", "mean")],
-        "Preference at equal utility, nats": [("iso-utility", "pref")],
-        "Preference at equal KL, nats": [("iso-kl", "pref")],
-    }
     rows = []
-    for said, parts in shown.items():
-        pairs = [(kept.read(name), other.read(name), keys[name], value) for name, value in parts]
-        apart = pd.concat([_apart(mine, its, model, *rest) for mine, its, *rest in pairs])
+    for said, (value, names, keys) in COMPARED.items():
+        apart = pd.concat([_apart(kept.read(name), other.read(name), model, keys, value) for name in names])
         numbers = [f"{apart.quantile(share):.3f}" for share in (0.5, 0.95, 1.0)]
         lacking = f", {apart.isna().sum()} in one alone" if apart.isna().any() else ""
         rows.append([said + lacking, str(len(apart)), *numbers])
-    verdicts = [study.read("verdicts") for study in (kept, other)]
-    columns = ["cost", "form", "method", "ahead", "behind", "undecided"]
-    mine, its = (table[table["model"] == model][columns].reset_index(drop=True) for table in verdicts)
-    same = int((mine == its).all(axis=1).sum())
-    rows.append([f"Rows of verdicts: {same} equal", str(len(mine)), "", "", ""])
-    return _markdown(["Method", "Numbers", "Median difference", "95 % within", "Largest"], rows).replace(
-        "| Method |", "| What |", 1
-    )
+    verdicts = [study.read("verdicts").drop(columns="model") for study in (kept, other)]
+    same = (verdicts[0] == verdicts[1]).all(axis=1).sum()
+    rows.append([f"Rows of verdicts: {same} equal", str(len(verdicts[0])), "", "", ""])
+    return _markdown(["What", "Numbers", "Median difference", "95 % within", "Largest"], rows)
 
 
 def _apart(a: pd.DataFrame, b: pd.DataFrame, model: str, keys: list[str], value: str) -> pd.Series:
-    """Absolute differences of one column of two tables, row by row; percentages are no scores and are left out."""
+    """Absolute differences of one column row by row, percentages left out; NaN where one table lacks the row."""
+    a, b = (table[table["model"] == model].fillna({"form": ""}) for table in (a, b))
     if "column" in keys:
         a, b = (table[~table["column"].str.contains("accuracy")] for table in (a, b))
-    mine, its = (table[table["model"] == model].fillna({"form": ""}) for table in (a, b))
-    if "budget" in keys:  # nats of the bare model's utility, which rounding moves: the first, second and third of each
-        mine, its = (t.assign(budget=t.groupby("dataset")["budget"].rank("dense")) for t in (mine, its))
-    joined = mine.merge(its, on=keys, how="outer", suffixes=("_a", "_b"), validate="one_to_one")
-    apart: pd.Series = (joined[f"{value}_a"] - joined[f"{value}_b"]).abs()
-    return apart  # NaN where one of them has no such number
+    else:  # nats, which rounding moves: the first, second and third budget of each dataset
+        a, b = (table.assign(budget=table.groupby("dataset")["budget"].rank("dense")) for table in (a, b))
+    joined = a.merge(b, on=keys, how="outer", suffixes=("_a", "_b"), validate="one_to_one")
+    return pd.Series((joined[f"{value}_a"] - joined[f"{value}_b"]).abs())
 
 
 def _gain(row: pd.Series) -> str:
@@ -223,7 +215,7 @@ def _table(columns: Mapping[str, Mapping[tuple[str, str], str]]) -> str:
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    ruled = "|".join("-:" if name not in ("Form", "Method", "Equal") else "-" for name in head)
+    ruled = "|".join("-:" if name not in ("Form", "Method", "Equal", "What") else "-" for name in head)
     return "\n".join([f"| {' | '.join(head)} |", f"|{ruled}|", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
