@@ -3,14 +3,18 @@
     python benchmarks/half_precision.py [--model smollm2] [--data everyday] [--data manners] [--pairs 8] [--layer 15]
                                         [--dtype bfloat16]
 
-The weights are the half-precision ones in both; losses of answers under the probe of the acceptance test
-(``scoring/engine/check.py``), nats. Markdown.
+The weights are the half-precision ones in both. Root mean squares over answers of what either scorer's losses differ
+from fp32's under the probe of the acceptance test (``scoring/engine/check.py``); then that test on three of the texts:
+what it allows, by how much the engine differs from the reference scorer, and by how much one does whose kept keys are
+all the first token's. Nats an answer; Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,7 +23,8 @@ from easyedit_split import Template, load_dataset, load_model
 from easyedit_split.config import TokenConfig
 from easyedit_split.model.hooks import device_of, frozen
 from easyedit_split.scoring.encode_table import encode_table
-from easyedit_split.scoring.engine.check import compare, probe_delta
+from easyedit_split.scoring.engine import check
+from easyedit_split.scoring.engine.check import probe_delta
 from easyedit_split.scoring.engine.engine import Engine
 from easyedit_split.scoring.engine.packing import Member
 from easyedit_split.scoring.engine.texts import read_texts
@@ -28,7 +33,7 @@ from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
 
 SITES = {"vector": "residual", "local_weight": "mlp.down_proj"}
-HEAD = ("data", "form", "longest answer", "reference - fp32", "engine - fp32", "accepted")
+HEAD = ("data", "form", "longest answer", "reference - fp32", "engine - fp32", "allowed", "engine", "with wrong keys")
 
 
 def plain(model: torch.nn.Module, rows: Sequence[Row], intervention: Intervention, length: float) -> Tensor:
@@ -51,11 +56,17 @@ def measured(low: torch.nn.Module, high: torch.nn.Module, rows: list[Row], inter
         for launch in launches:
             for part, losses in engine.run(prepared, launch, intervention, probe_delta(length)):
                 fast[[member.text for member in part.members]] = losses.cpu()
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt) + len(rows[i].answer))
-        found = compare(engine, prepared, intervention, [*order[:2], order[-1]])
         slow = plain(low, rows, intervention, length)
-    apart = [f"{float((losses - wanted).square().mean().sqrt()):.3f}" for losses in (slow, fast)]
-    return [*apart, f"{'yes' if found.agrees else 'no'}: {found.difference:.3f} of {found.allowed:.3f}"]
+        chosen = check._chosen(prepared)
+        right = check.compare(engine, prepared, intervention, chosen)
+        tried = [right]
+        if prepared.keys is not None:  # a local weight steers the opening as well, so that none are kept
+            keys = copy.copy(prepared.keys)
+            keys.place = torch.zeros_like(keys.place)
+            tried.append(check.compare(engine, replace(prepared, keys=keys), intervention, chosen))
+    numbers = [float((losses - wanted).square().mean().sqrt()) for losses in (slow, fast)]
+    verdicts = [f"{found.difference:.2f}, {'accepted' if found.agrees else 'refused'}" for found in tried]
+    return [*(f"{number:.2f}" for number in numbers), f"{right.allowed:.2f}", *verdicts, *["-"] * (2 - len(verdicts))]
 
 
 def main() -> None:
@@ -72,7 +83,7 @@ def main() -> None:
     high, _ = load_model(args.model, dtype="float32")
     high.load_state_dict({name: value.float() for name, value in low.state_dict().items()})
     template = Template(tokenizer, TokenConfig())
-    print(f"| {' | '.join(HEAD)} |\n|-|-|-:|-:|-:|-|")
+    print(f"| {' | '.join(HEAD)} |\n|-|-|-:|-:|-:|-:|-|-|")
     for data in args.data or ["everyday", "manners"]:
         encoded = encode_table(load_dataset(data, split="test", limit=args.pairs), template, low)
         rows = answer_rows(encoded.rows)

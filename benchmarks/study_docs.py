@@ -97,6 +97,7 @@ STUDIES = {
         KeptStudy("testbed", WHOLE, "figure-r-testbed-gemma2-power.png"),
         KeptStudy("manners", WHOLE, "figure-r-smollm2-manners.png"),
         KeptStudy("axbench", (*R2, "rivals", *AT_COST)),
+        KeptStudy("everyday", (*R2, "rivals", *AT_COST), "figure-r-smollm2-everyday.png"),
         KeptStudy("ablations-testbed", (*AT_COST, "table3")),
         KeptStudy("ablations-smollm2", AT_COST),
         KeptStudy("across", (*AT_COST, "table3")),
@@ -125,8 +126,7 @@ def verdict_table(kept: KeptStudy, model: str) -> str:
     """Preference at equal cost against SPLIT's of the same form: datasets and budgets ahead, behind, undecided."""
     table = kept.read("verdicts")
     table = table[table["model"] == model]
-    names = {"cost": "Equal", "form": "Form", "method": "Method", "ahead": "Ahead", "behind": "Behind"}
-    names["undecided"] = "Undecided"
+    names = {"cost": "Equal"} | {name: name.capitalize() for name in ("form", "method", "ahead", "behind", "undecided")}
     table = table.assign(form=table["form"].replace(FORMS), method=table["method"].replace(OBJECTIVES))
     rows = [[str(row[name]) for name in names] for _, row in table.iterrows()]
     return _markdown(list(names.values()), rows)
@@ -162,28 +162,30 @@ COMPARED = {
 
 
 def agreement_table(kept: KeptStudy, model: str, other: KeptStudy) -> str:
-    """How far the numbers of two studies of the same cells lie apart: median, 95 % of them, all."""
+    """How far the numbers of two studies of the same cells lie apart: median, 95 % of them, all; and equal verdicts."""
     rows = []
     for said, (value, names, keys) in COMPARED.items():
-        apart = pd.concat([_apart(kept.read(name), other.read(name), model, keys, value) for name in names])
-        numbers = [f"{apart.quantile(share):.3f}" for share in (0.5, 0.95, 1.0)]
-        lacking = f", {apart.isna().sum()} in one alone" if apart.isna().any() else ""
-        rows.append([said + lacking, str(len(apart)), *numbers])
-    verdicts = [study.read("verdicts").drop(columns="model") for study in (kept, other)]
-    same = (verdicts[0] == verdicts[1]).all(axis=1).sum()
-    rows.append([f"Rows of verdicts: {same} equal", str(len(verdicts[0])), "", "", ""])
+        both = pd.concat([_beside(kept.read(name), other.read(name), model, keys, [value]) for name in names])
+        mine, its = (both[f"{value}{of}"] for of in ("_a", "_b"))
+        alone = int((mine.isna() ^ its.isna()).sum())
+        numbers = [f"{(mine - its).abs().quantile(share):.3f}" for share in (0.5, 0.95, 1.0)]
+        rows.append([f"{said}, {alone} in one alone" if alone else said, str(len(both)), *numbers])
+    tables, ends = [(study.read("iso-utility"), study.read("iso-kl")) for study in (kept, other)], ["vs_low", "vs_high"]
+    both = pd.concat([_beside(*pair, model, keys, ends) for pair in zip(*tables, strict=True)]).dropna()
+    mine, its = (1 * (both[f"vs_low{of}"] > 0) - 1 * (both[f"vs_high{of}"] < 0) for of in ("_a", "_b"))
+    rows.append([f"Against SPLIT ahead, behind or undecided: {(mine == its).sum()} equal", str(len(both)), "", "", ""])
     return _markdown(["What", "Numbers", "Median difference", "95 % within", "Largest"], rows)
 
 
-def _apart(a: pd.DataFrame, b: pd.DataFrame, model: str, keys: list[str], value: str) -> pd.Series:
-    """Absolute differences of one column row by row, percentages left out; NaN where one table lacks the row."""
-    a, b = (table[table["model"] == model].fillna({"form": ""}) for table in (a, b))
+def _beside(a: pd.DataFrame, b: pd.DataFrame, model: str, keys: list[str], values: list[str]) -> pd.DataFrame:
+    """Columns of two tables row by row, ``_a`` and ``_b``; neither means over datasets nor percentages."""
+    a, b = (table[table["model"] == model] for table in (a, b))
     if "column" in keys:
-        a, b = (table[~table["column"].str.contains("accuracy")] for table in (a, b))
-    else:  # nats, which rounding moves: the first, second and third budget of each dataset
+        a, b = (table[~table["column"].str.contains("accuracy| Avg")] for table in (a, b))
+    else:  # nats, which rounding moves: the first, second and third of each dataset
         a, b = (table.assign(budget=table.groupby("dataset")["budget"].rank("dense")) for table in (a, b))
-    joined = a.merge(b, on=keys, how="outer", suffixes=("_a", "_b"), validate="one_to_one")
-    return pd.Series((joined[f"{value}_a"] - joined[f"{value}_b"]).abs())
+    mine, its = (table[[*keys, *values]] for table in (a, b))
+    return mine.merge(its, on=keys, how="outer", suffixes=("_a", "_b"), validate="one_to_one")
 
 
 def _gain(row: pd.Series) -> str:
@@ -231,16 +233,17 @@ STUDY_BLOCKS: Mapping[str, Block] = {
 }
 GAIN_BLOCKS: Mapping[str, Block] = {
     "gains": gain_table,
-    "scores": partial(score_table, wanted=_overall),
-    "verdicts": verdict_table,
+    **{name: STUDY_BLOCKS[name] for name in ("scores", "verdicts")},
 }
+TEXTLESS: Mapping[str, Block] = {"R2": r2_table, "gains": gain_table, "verdicts": verdict_table}
 SHOWN: tuple[tuple[str, str, Mapping[str, Block]], ...] = (
     ("smollm2", "smollm2", STUDY_BLOCKS),
     ("smollm2-gpu", "smollm2", {"agreement": partial(agreement_table, other=STUDIES["smollm2"])}),
     ("testbed", "testbed:gemma2", STUDY_BLOCKS),
     ("testbed", "testbed:qwen2", STUDY_BLOCKS),
     ("manners", "smollm2", STUDY_BLOCKS),
-    ("axbench", "smollm2", {"R2": r2_table, "gains": gain_table, "verdicts": verdict_table}),
+    ("axbench", "smollm2", TEXTLESS),
+    ("everyday", "smollm2", TEXTLESS),
     ("ablations-testbed", "testbed:gemma2", GAIN_BLOCKS),
     ("ablations-smollm2", "smollm2", {"gains": gain_table, "verdicts": verdict_table}),
     ("across", "testbed:gemma2", GAIN_BLOCKS),

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..config import require
 from ..model.hooks import device_of, frozen, full_precision_head
 from ..steering.attach import attach
 from ..steering.generate import GenerateConfig, greedy_rows
@@ -53,7 +54,8 @@ def collateral(
         intervention: what is attached.
         m: floats, or ``(m1, m2)``.
         tokens: longest bare answer, in tokens.
-        bare: the bare model's answers from ``bare_answers``, where they are made already.
+        bare: the bare model's answers to these prompts from ``bare_answers``, where they are made already; ``tokens``
+            plays no part then.
         progress: called after each batch of prompts with (prompts done, prompts in all).
 
     Returns:
@@ -67,6 +69,7 @@ def collateral(
     if not m:
         raise ConfigError("there is no m to measure side effects at: name at least one")
     rows = bare_answers(model, template, prompts, tokens) if bare is None else bare
+    require(len(rows) == len(prompts), f"{len(rows)} bare answers for {len(prompts)} prompts: give each prompt its own")
     found: list[dict[str, Any]] = []
     with frozen(model):
         for start in range(0, len(rows), _ROWS):

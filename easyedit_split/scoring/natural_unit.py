@@ -29,6 +29,8 @@ from .score import answer_rows, layout_of
 
 ROWS = 16
 """Answers that are looked at: the median over their hundreds of tokens hardly moves with more."""
+MOST_REMEMBERED = 4
+"""Sites whose values are kept for the next call on the same texts; a scan of all blocks needs its own once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,19 @@ def steered_values(
     chosen = [chosen[i * len(chosen) // min(rows, len(chosen))] for i in range(min(rows, len(chosen)))]
     config, sites = intervention.config, tuple(intervention.sites)
     texts = tuple((row.prompt, row.answer, row.prefix_length) for row in chosen)
+    if len(sites) > MOST_REMEMBERED:
+        return _collected(model, chosen, sites, config, pad_id)
     key = ("steered values", texts, sites, config.positions, config.skip_prefix)
-    return remembered(model, key, lambda: _Collected(_collected(model, chosen, sites, config, pad_id))).by_site
+    return dict(remembered(model, key, lambda: _Collected(_collected(model, chosen, sites, config, pad_id))).by_site)
 
 
 @dataclass(frozen=True, slots=True)
 class _Collected:
-    """Values by site, as they are remembered."""
+    """Values by site, as they are remembered.
+
+    Attributes:
+        by_site: of ``steered_values``.
+    """
 
     by_site: dict[Site, SteeredValues]
 

@@ -90,11 +90,16 @@ def train_artifact(
             interventions[concept] = stop.intervention
             history[concept] = [dataclasses.asdict(step) for step in stop.history]
             raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
-    asked = [row for row in encoded.rows if row.prompt]
-    if len(asked) == len(encoded.rows):  # answers alone (``style: easyedit2``) have no place to measure it
-        unit = measured_unit(model, asked, Artifact(interventions), template.pad_id)
-        record[UNIT_KEY] = dataclasses.asdict(unit)
-    return Artifact(interventions, record, history)
+    return Artifact(interventions, record | _unit(model, encoded.rows, interventions, template.pad_id), history)
+
+
+def _unit(
+    model: nn.Module, rows: Sequence[EncodedPair], interventions: dict[str, Intervention], pad_id: int
+) -> dict[str, Any]:
+    """What m = 1 is worth, for the record; nothing of answers alone (``style: easyedit2``), where no place tells it."""
+    if not all(row.prompt for row in rows):
+        return {}
+    return {UNIT_KEY: dataclasses.asdict(measured_unit(model, rows, Artifact(interventions), pad_id))}
 
 
 def _trained(
@@ -175,8 +180,8 @@ def train_artifacts(
         history = {concept: [dataclasses.asdict(step) for step in r.history] for concept, r in mine.items()}
         for stop in (result.stopped for result in mine.values() if result.stopped is not None):
             raise RunStopped(stop, Artifact(interventions, {**record, "stopped": str(stop)}, history)) from stop
-        unit = measured_unit(model, rows, Artifact(interventions), cells[0].template.pad_id)
-        found.append(Artifact(interventions, {**record, UNIT_KEY: dataclasses.asdict(unit)}, history))
+        unit = _unit(model, rows, interventions, cells[0].template.pad_id)
+        found.append(Artifact(interventions, record | unit, history))
     return tuple(found)
 
 

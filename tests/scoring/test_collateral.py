@@ -84,3 +84,5 @@ def test_answers_made_before_give_the_same_table(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("easyedit_split.scoring.collateral.greedy_rows", None)  # not made again
     found = collateral(here.model, here.template, PROMPTS, made(here), (0.0, 0.4), bare=known)
     assert found.equals(wanted)
+    with pytest.raises(ConfigError, match="3 bare answers for 4 prompts"):
+        collateral(here.model, here.template, PROMPTS, made(here), (0.4,), bare=known[:3])

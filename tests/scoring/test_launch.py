@@ -23,8 +23,8 @@ def test_every_row_is_in_one_launch_and_none_is_too_large() -> None:
 
 
 def test_padding_is_a_share_of_a_launch_or_the_tokens_that_are_spared() -> None:
-    few, many = batched(WIDTHS, 4096), batched(WIDTHS, 4096, spare=500.0)
-    assert len(many) < len(few)
-    assert all(padding(part) <= 0.05 * (part.stop - part.start) * WIDTHS[part.start] for part in few)
-    assert all(padding(part) <= 500 for part in many)
-    assert max(padding(part) for part in many) > max(padding(part) for part in few)
+    narrow, wide = batched(WIDTHS, 4096), batched(WIDTHS, 4096, spare=500.0)
+    assert len(wide) < len(narrow)
+    assert all(padding(part) <= 0.05 * (part.stop - part.start) * WIDTHS[part.start] for part in narrow)
+    assert all(padding(part) <= 500 for part in wide)
+    assert max(padding(part) for part in wide) > max(padding(part) for part in narrow)

@@ -5,8 +5,8 @@
 
 In half precision the plain scorer differs from itself by tenths of a nat an answer, which is why its own spread is the
 measure. Where its kernels repeat whatever the batch, it is what one more rounding of the hidden state does: noise as
-large as rounding's, eps / sqrt(12) of the state, added where the probe acts. That engine and plain scorer lie equally
-far from fp32 shows ``benchmarks/half_precision.py``.
+large as rounding's, eps / sqrt(12) of the state, added where the probe acts. ``benchmarks/half_precision.py`` shows
+that engine and plain scorer lie equally far from fp32.
 
 The change that is applied for this is a probe of its own, not the intervention's (which is zero when training starts):
 a fixed direction whose length follows the site's input, a tenth of the hidden state long. It goes through the same
@@ -86,7 +86,7 @@ def _wave(width: int, like: Tensor) -> Tensor:
 
 
 def _erratic(x: Tensor, width: int) -> Tensor:
-    """Directions ``[... width]`` of about length 1, another for each token."""
+    """Directions ``[... width]`` of about length 1, another for each token: sines of large numbers, which jump."""
     place = torch.arange(width, device=x.device, dtype=x.dtype)
     return torch.sin(1e4 * torch.sin(1.0 + place) + 1e3 * x.sum(-1, keepdim=True)) * math.sqrt(2 / width)
 

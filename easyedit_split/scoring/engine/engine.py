@@ -117,11 +117,12 @@ class Engine:
         packed = pack(prepared.texts.trie, prepared.scored, units, cost)
         packed.sort(key=lambda row: -len(row.node))
         together = max(1, min(len(strengths), self.launch_tokens // len(packed[0].node)))
-        spare = 0.0 if self.anatomy.device.type == "cpu" else FLOPS_OF_A_LAUNCH / max(prepared.cost.per_token, 1.0)
-        launches: list[Launch] = []
+        on_gpu = self.anatomy.device.type == "cuda"
+        spare = FLOPS_OF_A_LAUNCH / max(prepared.cost.per_token, 1.0) if on_gpu else 0.0
+        widths, launches = [len(row.node) for row in packed], list[Launch]()
         for first in range(0, len(strengths), together):
             repeats = tuple(strengths[first : first + together])
-            parts = batched([len(row.node) for row in packed], self.launch_tokens // len(repeats), spare=spare)
+            parts = batched(widths, self.launch_tokens // len(repeats), spare=spare / len(repeats))
             launches += [Launch(tuple(packed[part]), repeats) for part in parts]
         return launches
 

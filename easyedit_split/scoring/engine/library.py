@@ -2,6 +2,7 @@
 
     key of states   weights, configuration, dtype, attention, versions, device type | token ids | block, tensors | plan
     key of keys     the same with all weights, and how many leading tokens of each text are constant
+    other values    all weights, device | whatever else they depend on: ``remembered``
 
 It lives as long as the model does, whoever asks: sweeps, training, closed forms, bare losses, activations.
 """
@@ -46,7 +47,8 @@ def forget(model: nn.Module) -> None:
 def remembered(model: nn.Module, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
     """A value that depends on the bare model and ``key`` alone, computed once while the model stays as it is.
 
-    Where the engine refuses the model, as under another library's hooks, it is computed anew.
+    It is computed anew where the digest of the weights may not tell all: where the engine refuses the model, and where
+    a part of it has hooks, a replaced ``forward`` or adapters, which a flag switches off.
 
     Args:
         model: a Hugging Face causal LM.
@@ -59,8 +61,10 @@ def remembered(model: nn.Module, key: Hashable, make: Callable[[], _Kept]) -> _K
         anatomy.check_hooks()
     except EngineRefused:
         return make()
+    if any(_is_changed(module) for module in anatomy.decoder.modules()):
+        return make()
     library = Library(anatomy, config)
-    whole = ("remembered", library.digest(), key)
+    whole = ("remembered", library.digest(), str(anatomy.device), key)
     held = library.shelf.get(whole)
     if held is None:
         held = make()
@@ -68,6 +72,12 @@ def remembered(model: nn.Module, key: Hashable, make: Callable[[], _Kept]) -> _K
         if place == anatomy.device:
             library.shelf.put(whole, held, place)
     return cast(_Kept, held)
+
+
+def _is_changed(module: nn.Module) -> bool:
+    """Whether a module may compute something that its weights do not tell."""
+    hooks = module._forward_hooks or module._forward_pre_hooks
+    return bool(hooks) or "forward" in vars(module) or hasattr(module, "_disable_adapters")
 
 
 class Library:

@@ -198,13 +198,15 @@ class Bench:
 
     @property
     def engine(self) -> EngineConfig:
-        """How pairs are scored: several rows at a time by the testbed's models, which are small enough for that."""
+        """How pairs are scored: several rows at a time by the testbed's small models on a CPU."""
         small = self.model_name.startswith(TESTBED) and device_of(self.model).type == "cpu"
         return EngineConfig(launch_tokens=SMALL_LAUNCH if small else None)
 
     @property
     def stacked(self) -> bool | None:
-        """Whether the concepts of a run share launches in training, see ``train_together``."""
+        """Whether the concepts of a run share launches in training: the testbed's do on a CPU; None leaves it to
+        ``train_together``, which shares them on a GPU.
+        """
         return True if self.engine.launch_tokens else None
 
     @property

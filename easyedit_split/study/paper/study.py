@@ -153,6 +153,11 @@ def keep_plan(folder: Path, plan: StudyPlan) -> None:
         others += tuple(f"dataset {data.label}" for data in plan.datasets if same.get(data.label, data) != data)
         named = {cell.name: cell for cell in known.cells}
         others += tuple(f"cell {cell.name}" for cell in plan.cells if named.get(cell.name, cell) != cell)
+        if any(name.startswith("versions") for name in others):
+            raise ConfigError(
+                f"{folder} holds a study that other versions began ({listed(others)}; now {_versions(plan)}, then "
+                f"{_versions(known)}): go on with those, or choose another --out"
+            )
         if others:
             raise ConfigError(
                 f"{folder} holds a study of other settings ({listed(others)}): repeat its command, or choose another "
@@ -162,6 +167,10 @@ def keep_plan(folder: Path, plan: StudyPlan) -> None:
         raise ConfigError(f"{folder} holds something that is not a study: choose another --out")
     if not path.is_file() or read_plan(folder) != plan:
         write_json(path, asdict(plan))
+
+
+def _versions(plan: StudyPlan) -> str:
+    return ", ".join(f"{name} {version}" for name, version in plan.versions.items())
 
 
 def _fixed(plan: StudyPlan) -> dict[str, object]:

@@ -26,6 +26,7 @@ from easyedit_split.study.paper.readers import (
     read_texts_over_m,
 )
 from easyedit_split.study.paper.splits import study_pairs
+from easyedit_split.study.paper.study import keep_plan
 from easyedit_split.study.paper.work import items_of, missing
 from easyedit_split.study.paper.write_tables import write_tables
 from easyedit_split.sweep_table import read_sweep
@@ -149,6 +150,15 @@ def test_cells_may_be_added_and_what_is_there_stays(tmp_path: Path) -> None:
     changed = replace(DIFF_MEAN, overrides=("tokens.score_end=false",))
     with pytest.raises(ConfigError, match="cell vector-diff_mean"):
         make(tmp_path / "out", replace(plan, cells=(changed,)))
+
+
+def test_a_study_of_other_versions_is_refused_by_their_names(tmp_path: Path) -> None:
+    plan = replace(tiny_plan(tmp_path, (VANILLA,)), versions={"easyedit_split": "0.2.0"})
+    keep_plan(tmp_path / "out", plan)
+    keep_plan(tmp_path / "out", plan)  # control: the same goes on
+    said = r"other versions began \(versions.easyedit_split; now easyedit_split 0.3, then easyedit_split 0.2.0\)"
+    with pytest.raises(ConfigError, match=said):
+        keep_plan(tmp_path / "out", replace(plan, versions={"easyedit_split": "0.3"}))
 
 
 def test_other_pairs_under_the_same_name_are_refused(tmp_path: Path) -> None:
