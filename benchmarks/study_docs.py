@@ -221,14 +221,10 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([f"| {' | '.join(head)} |", f"|{ruled}|", *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
-def _overall(name: str) -> bool:
-    return name.endswith((" overall", " accuracy"))
-
-
 Block = Callable[[KeptStudy, str], str]
 STUDY_BLOCKS: Mapping[str, Block] = {
     "R2": r2_table,
-    "scores": partial(score_table, wanted=_overall),
+    "scores": partial(score_table, wanted=lambda name: name.endswith((" overall", " accuracy"))),
     "verdicts": verdict_table,
 }
 GAIN_BLOCKS: Mapping[str, Block] = {
