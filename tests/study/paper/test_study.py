@@ -206,21 +206,24 @@ def test_a_run_that_diverges_says_why_and_the_others_go_on(tmp_path: Path) -> No
 @pytest.mark.long
 def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
     make(tmp_path / "whole", tiny_plan(tmp_path))
-    log, rng, kills = tmp_path / "killed" / "log.jsonl", random.Random(5), 0
+    rng, kills, studies = random.Random(5), 0, ["killed-0"]
     while kills < KILLS:
-        with started(tmp_path, "killed", 1) as process:
-            enough = items_in(log) + rng.randint(0, 20 // KILLS)  # then it is somewhere in the next one
+        log = tmp_path / studies[-1] / "log.jsonl"
+        with started(tmp_path, studies[-1], 1) as process:
+            enough = items_in(log) + rng.randint(0, max(1, 20 // KILLS))  # then it is somewhere in the next one
             while process.poll() is None and items_in(log) < enough:
                 time.sleep(0.01)
             time.sleep(0.2 * rng.random())
-            if process.poll() is not None:
-                break
-        kills += 1
-    assert kills == KILLS
-    with started(tmp_path, "killed", 1) as process:
+            killed = process.poll() is None
+        kills += killed
+        if not killed:  # it was quicker: the rest of the kills are another's
+            studies.append(f"killed-{len(studies)}")
+    with started(tmp_path, studies[-1], 1) as process:
         process.communicate()
     assert process.returncode == 0
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+    assert kills == KILLS
+    for study in studies:
+        assert contents(tmp_path / study) == contents(tmp_path / "whole"), study
 
 
 def test_without_a_judge_no_text_is_written_and_the_rest_is_the_same(made: Made, tmp_path: Path) -> None:
