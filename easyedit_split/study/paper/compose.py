@@ -117,8 +117,12 @@ def _check_judges(judges: Sequence[str]) -> None:
     if NO_JUDGE in judges and len(judges) > 1:
         raise ConfigError(f"--judge {NO_JUDGE} leaves out all texts: give it alone")
     for judge in judges:
-        if judge != NO_JUDGE:
+        if judge == NO_JUDGE:
+            continue
+        try:
             learns(judge)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; or {NO_JUDGE}, for no texts at all") from None
 
 
 def _check_instructions(given: Mapping[str, str], known: Sequence[tuple[str, str]]) -> None:
