@@ -217,6 +217,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> N
             killed = process.poll() is None
         kills += killed
         if not killed:  # it was quicker: the rest of the kills are another's
+            assert process.returncode == 0
             studies.append(f"killed-{len(studies)}")
     with started(tmp_path, studies[-1], 1) as process:
         process.communicate()
