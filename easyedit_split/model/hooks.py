@@ -46,11 +46,11 @@ def activations(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
         module = block if site.name == RESIDUAL else find_linear(model, site)
 
         def keep(module: nn.Module, args: Any, output: Any, site: Site = site, rows: slice | None = rows) -> None:
-            found[site] = _first(output) if rows is None else _first(output)[..., rows]
+            found[site] = first_output(output) if rows is None else first_output(output)[..., rows]
 
         def by_row(module: nn.Module, args: Any, output: Any, site: Site = site) -> None:
             if site in found:
-                found[site] = as_rows(found[site], *_first(output).shape[:2])
+                found[site] = as_rows(found[site], *first_output(output).shape[:2])
 
         handles.append(module.register_forward_hook(keep))
         if module is not block:
@@ -84,11 +84,11 @@ def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
             rows = split_rows(site.name)[1]
 
             def read(module: nn.Module, args: Any, output: Any, site: Site = site, rows: slice | None = rows) -> None:
-                x = _first(output) if site.name == RESIDUAL else args[0]
-                read_here[site] = x, _first(output) if rows is None else _first(output)[..., rows]
+                x = first_output(output) if site.name == RESIDUAL else args[0]
+                read_here[site] = x, first_output(output) if rows is None else first_output(output)[..., rows]
 
             def keep(module: nn.Module, args: Any, output: Any, site: Site = site, wide: bool = wide) -> None:
-                h = _first(output)
+                h = first_output(output)
                 x, own = (as_rows(tokens, *h.shape[:2]) for tokens in read_here[site])
                 found[site] = x, h if wide else own
 
@@ -97,7 +97,12 @@ def site_values(model: nn.Module, sites: Sequence[Site]) -> Iterator[dict[Site, 
         yield found
 
 
-def _first(output: Any) -> Tensor:
+def first_output(output: Any) -> Tensor:
+    """The hidden state that a block or linear map gives: its output, or the first of several.
+
+    Args:
+        output: what the module returned.
+    """
     hidden = output[0] if isinstance(output, tuple) else output
     assert isinstance(hidden, Tensor)
     return hidden

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from ..model.hooks import first_output
 from ..model.linear_map import linear_map
 from ..model.sites import RESIDUAL, Site, blocks_of, called_modules, widths
 from ..types import ConfigError
@@ -40,12 +41,6 @@ def _nonzero(m1: Factor, m2: Factor, mask: Tensor) -> Tensor:
         return mask
     nonzero = torch.stack([value != 0 for value in for_rows]).any(0)
     return mask & (nonzero[:, None] if nonzero.ndim == 1 else nonzero)
-
-
-def _hidden(output: Any) -> Tensor:
-    hidden = output[0] if isinstance(output, tuple) else output
-    assert isinstance(hidden, Tensor)
-    return hidden
 
 
 class _SiteHooks:
@@ -81,13 +76,13 @@ class _SiteHooks:
 
     def block_output(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         # placement block_output: add at the block's output
-        x, self.x = (_hidden(output), None) if self.site.name == RESIDUAL else (self.x, None)
+        x, self.x = (first_output(output), None) if self.site.name == RESIDUAL else (self.x, None)
         if x is None:
             raise ConfigError(f"{self.site.key} did not run in its block, so its update cannot be computed")
         return self._changed(x, output)
 
     def _changed(self, x: Tensor, output: Any) -> Any:
-        given = _hidden(output)
+        given = first_output(output)
         x, whole = (self.attachment.by_row(tokens) for tokens in (x, given))
         mask, seen = self.attachment.masks(whole)
         self.tally.calls += 1

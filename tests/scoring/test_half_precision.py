@@ -29,17 +29,17 @@ def repeating(monkeypatch: pytest.MonkeyPatch, more: float = 0.0) -> None:
     )
 
 
-@pytest.mark.parametrize("form", ["vector", "lora", "local_weight"])
+@pytest.mark.parametrize("form", ["vector", "lora", "local_weight", None])
 def test_in_half_precision_rounding_is_measured_where_the_plain_scorer_repeats(
-    form: str, monkeypatch: pytest.MonkeyPatch
+    form: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repeating(monkeypatch)
     for dtype, noisy in ((torch.bfloat16, True), (torch.float32, False)):
         model, data = tiny_model("qwen2", dtype), pairs(6)
-        intervention = made(model, form, (1,))
+        intervention = made(model, form, (1,)) if form else None
         with frozen(model):
             engine = Engine(model)
-            prepared = engine.prepare(read_texts(answer_rows(data)), intervention.config)
+            prepared = engine.prepare(read_texts(answer_rows(data)), intervention.config if intervention else None)
             found = check.compare(engine, prepared, intervention, check._chosen(prepared))
         assert found.agrees
         assert (found.spread > 0) is noisy

@@ -4,9 +4,9 @@
     e = 1e-5 in float64, 5e-5 in fp32, 2 eps in half precision
 
 In half precision the plain scorer differs from itself by tenths of a nat an answer, which is why its own spread is the
-measure. Where its kernels repeat whatever the batch, it is what one more rounding of the hidden state does: noise as
-large as rounding's, eps / sqrt(12) of the state, added where the probe acts. ``benchmarks/half_precision.py`` shows
-that engine and plain scorer lie equally far from fp32.
+measure. Kernels may repeat whatever the batch, so it is also what one more rounding of the hidden state behind each
+block does: noise as large as rounding's, eps / sqrt(12) of the state (``rounded_once_more``).
+``benchmarks/half_precision.py`` shows that engine and plain scorer lie equally far from fp32.
 
 The change that is applied for this is a probe of its own, not the intervention's (which is zero when training starts):
 a fixed direction whose length follows the site's input, a tenth of the hidden state long. It goes through the same
@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...files.reading import reason_of
-from ...model.sites import is_registered
+from ...model.hooks import first_output
+from ...model.sites import blocks_of, is_registered
 from ...steering.attach import Delta
 from ...steering.forms.base import Factor, Form, Strength, factors
 from ...steering.intervention import Intervention
@@ -58,12 +60,11 @@ class Comparison:
         return math.isfinite(self.difference) and self.difference <= self.allowed
 
 
-def probe_delta(length: float, noise: float = 0.0) -> Delta:
+def probe_delta(length: float) -> Delta:
     """A fixed test perturbation that depends on the site's input and on no trained parameter.
 
     Args:
         length: of the change at m = 1, in the unit of the hidden state.
-        noise: length of a further change that is as good as random, in the same unit.
     """
 
     def change(form: Form, x: Tensor, m: Strength) -> Tensor:
@@ -71,10 +72,7 @@ def probe_delta(length: float, noise: float = 0.0) -> Delta:
         x = x.to(wide)
         feature, direction = _wave(form.d_in, x), _wave(form.d_out, x)
         share = 1 + 0.5 * (x @ feature) / x.norm(dim=-1).clamp(min=1e-6)
-        dy = (share * length)[..., None] * direction
-        if noise:
-            dy = dy + noise * _erratic(x, form.d_out)
-        return _scaled(factors(m)[0], dy)
+        return _scaled(factors(m)[0], (share * length)[..., None] * direction)
 
     return change
 
@@ -85,10 +83,28 @@ def _wave(width: int, like: Tensor) -> Tensor:
     return unit
 
 
-def _erratic(x: Tensor, width: int) -> Tensor:
-    """Directions ``[... width]`` of about length 1, another for each token: sines of large numbers, which jump."""
-    place = torch.arange(width, device=x.device, dtype=x.dtype)
-    return torch.sin(1e4 * torch.sin(1.0 + place) + 1e3 * x.sum(-1, keepdim=True)) * math.sqrt(2 / width)
+@contextmanager
+def rounded_once_more(model: nn.Module) -> Iterator[None]:
+    """Add noise as large as rounding's to the hidden state behind each block while inside; the same at each call.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
+    with ExitStack() as stack:
+        for block in blocks_of(model):
+            stack.callback(block.register_forward_hook(_rounded).remove)
+        yield
+
+
+def _rounded(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    h = first_output(output)
+    wide = h.float()
+    place = torch.arange(h.shape[-1], device=h.device, dtype=wide.dtype)
+    # sines of large numbers jump: a direction of about length 1, another for each token
+    erratic = torch.sin(1e4 * torch.sin(1.0 + place) + 1e3 * wide.sum(-1, keepdim=True)) * math.sqrt(2 / h.shape[-1])
+    length = wide.norm(dim=-1, keepdim=True) * torch.finfo(h.dtype).eps / math.sqrt(12)
+    new = (wide + length * erratic).to(h.dtype)
+    return (new, *output[1:]) if isinstance(output, tuple) else new
 
 
 def _scaled(m: Factor, dy: Tensor) -> Tensor:
@@ -110,16 +126,16 @@ def compare(engine: Engine, prepared: Prepared, intervention: Intervention | Non
     """
     rows = [prepared.texts.rows[i] for i in chosen]
     m = 1.0 if any(prepared.scored[i].steered.any() for i in chosen) else 0.0
-    norm, dtype = engine.typical_norm(prepared), engine.anatomy.dtype
-    delta = probe_delta(0.1 * norm)
+    dtype = engine.anatomy.dtype
+    delta = probe_delta(0.1 * engine.typical_norm(prepared))
     (launch, *more) = engine.launches(prepared, [[Member(i) for i in chosen]], [[(m, m)]])
     assert not more
     fast = engine.losses(prepared, launch, intervention, delta).cpu()
     one = torch.cat([_plain(engine, [row], intervention, m, delta) for row in rows])
     others = [_plain(engine, rows, intervention, m, delta)]
     if dtype.itemsize == 2:
-        rounded = probe_delta(0.1 * norm, norm * torch.finfo(dtype).eps / math.sqrt(12))
-        others.append(torch.cat([_plain(engine, [row], intervention, m, rounded) for row in rows]))
+        with rounded_once_more(engine.model):
+            others.append(torch.cat([_plain(engine, [row], intervention, m, delta) for row in rows]))
     rounding = math.sqrt(max(len(row.answer) for row in rows)) * _rounding(dtype)
     spread = max(float((one - other).abs().max()) for other in others)
     return Comparison(float((fast - one).abs().max()), spread, 4 * spread + rounding)
