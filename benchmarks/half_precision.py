@@ -4,9 +4,9 @@
                                         [--dtype bfloat16]
 
 The weights are the half-precision ones in both. Root mean squares over answers of what either scorer's losses differ
-from fp32's under the probe of the acceptance test (``scoring/engine/check.py``); then that test on three of the texts:
-what it allows, by how much the engine differs from the reference scorer, and by how much one does whose kept keys are
-all the first token's. Nats an answer; Markdown.
+from fp32's, of the bare model and under the probe of the acceptance test (``scoring/engine/check.py``); then that test
+on three of the texts: what it allows, by how much the engine differs from the reference scorer, and by how much one
+does whose kept keys are all the first token's. Nats an answer; Markdown.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from easyedit_split.scoring.score import answer_rows, row_losses
 from easyedit_split.steering.intervention import Intervention
 from easyedit_split.text.batching import Row, collate
 
-SITES = {"vector": "residual", "local_weight": "mlp.down_proj"}
+SITES = {"bare": None, "vector": "residual", "local_weight": "mlp.down_proj"}
 HEAD = ("data", "form", "longest answer", "reference - fp32", "engine - fp32", "allowed", "engine", "with wrong keys")
 
 
-def plain(model: torch.nn.Module, rows: Sequence[Row], intervention: Intervention, length: float) -> Tensor:
+def plain(model: torch.nn.Module, rows: Sequence[Row], intervention: Intervention | None, length: float) -> Tensor:
     """Losses of the reference scorer, one row at a time."""
     delta, device = probe_delta(length), device_of(model)
     batches = [collate([row], pad_id=0).to(device) for row in rows]
@@ -44,14 +44,17 @@ def plain(model: torch.nn.Module, rows: Sequence[Row], intervention: Interventio
 
 
 @torch.no_grad()
-def measured(low: torch.nn.Module, high: torch.nn.Module, rows: list[Row], intervention: Intervention) -> list[str]:
+def measured(
+    low: torch.nn.Module, high: torch.nn.Module, rows: list[Row], intervention: Intervention | None
+) -> list[str]:
     """Root mean squares of both scorers' differences from fp32, and the acceptance test of these texts."""
     with frozen(low), frozen(high):
         engine = Engine(low)
-        prepared = engine.prepare(read_texts(rows), intervention.config)
+        prepared = engine.prepare(read_texts(rows), intervention.config if intervention else None)
         length = 0.1 * engine.typical_norm(prepared)
         wanted = plain(high, rows, intervention, length)
-        launches = engine.launches(prepared, [[Member(i)] for i in range(len(rows))], [((1.0, 1.0),)])
+        m = float(intervention is not None)
+        launches = engine.launches(prepared, [[Member(i)] for i in range(len(rows))], [((m, m),)])
         fast = torch.empty_like(wanted)
         for launch in launches:
             for part, losses in engine.run(prepared, launch, intervention, probe_delta(length)):
@@ -88,14 +91,18 @@ def main() -> None:
         encoded = encode_table(load_dataset(data, split="test", limit=args.pairs), template, low)
         rows = answer_rows(encoded.rows)
         for form, site in SITES.items():
-            intervention = Intervention.create(
-                low,
-                form,
-                [args.layer],
-                site=site,
-                prefix_ids=template.prefix_ids,
-                bos_id=template.bos_id,
-                openings=template.openings,
+            intervention = (
+                None
+                if site is None
+                else Intervention.create(
+                    low,
+                    form,
+                    [args.layer],
+                    site=site,
+                    prefix_ids=template.prefix_ids,
+                    bos_id=template.bos_id,
+                    openings=template.openings,
+                )
             )
             longest = max(len(row.answer) for row in rows)
             print(f"| {' | '.join([data, form, str(longest), *measured(low, high, rows, intervention)])} |", flush=True)

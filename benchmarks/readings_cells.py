@@ -25,6 +25,7 @@ from easyedit_split import Artifact, GenerateConfig, PairTable, Template, compos
 from easyedit_split.analysis import Aim, JudgedTexts, SweepFit, curves_of, fit_sweep, recommend
 from easyedit_split.analysis.choose_m.result import Recommendation
 from easyedit_split.datasets.everyday import neutral_prompts
+from easyedit_split.judges.bare_reading import BareReader
 from easyedit_split.judges.self import SelfJudge, cut_off
 from easyedit_split.scoring.collateral import collateral
 from easyedit_split.scoring.sweep_pairs import sweep_pairs
@@ -100,7 +101,7 @@ class Bench:
     def judge(self, template: Template) -> SelfJudge:
         """As ``judge_texts`` calibrates it; the same for all cells, which share pairs, layer and template."""
         if "judge" not in self._judges:
-            made = SelfJudge.calibrated(self.network, template, list(self.pairs["train"]), block=self.layer)
+            made = SelfJudge.calibrated(BareReader(self.network, template, self.layer), self.pairs["train"])
             self._judges["judge"] = made
             (self.folder / PROBE).write_text(json.dumps(made.accuracy), "utf-8")
         return self._judges["judge"]
@@ -219,7 +220,7 @@ def _judge_of(network: Any, tokenizer: Any, concept: str, layer: int) -> tuple[S
     """The judge of one concept's pairs at a block, and the dev prompts."""
     tokens = compose("vector", "split", model=MODEL, overrides=[f"layers=[{layer}]"]).run_config().tokens
     training, dev = (pairs_of(concept, split) for split in ("train", "dev"))
-    judge = SelfJudge.calibrated(network, Template(tokenizer, tokens), list(training), block=layer)
+    judge = SelfJudge.calibrated(BareReader(network, Template(tokenizer, tokens), layer), training)
     return judge, tuple(str(pair.prompt) for pair in dev)
 
 

@@ -162,10 +162,22 @@ def clear_leftovers(path: Path) -> None:
     Args:
         path: the result.
     """
-    pattern = re.compile(rf"\.{re.escape(path.stem)}\.[0-9a-f]{{{_HEX}}}\.new{re.escape(path.suffix)}")
+    _clear(path.parent, rf"\.{re.escape(path.stem)}\.[0-9a-f]{{{_HEX}}}\.new{re.escape(path.suffix)}")
+
+
+def clear_all_leftovers(folder: Path) -> None:
+    """Remove what killed writers of any file in a folder left; only for who alone writes there.
+
+    Args:
+        folder: the folder; not those inside it.
+    """
+    _clear(folder, rf"\..+\.[0-9a-f]{{{_HEX}}}\.new(\.[^.]+)?")
+
+
+def _clear(folder: Path, pattern: str) -> None:
     with suppress(OSError):
-        for left in path.parent.iterdir():
-            if pattern.fullmatch(left.name):
+        for left in folder.iterdir():
+            if re.fullmatch(pattern, left.name):
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
 

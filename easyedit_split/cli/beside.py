@@ -15,7 +15,8 @@ from rich.text import Text
 
 from ..datasets.base import PairTable
 from ..datasets.everyday import neutral_prompts
-from ..judges.judge_texts import Learnt, judge_written
+from ..judges.calibrations import Calibrations
+from ..judges.judge_texts import judge_written
 from ..scoring.collateral import collateral, collateral_means
 from ..steering.artifact import Artifact
 from ..steering.sweep_texts import sweep_texts
@@ -124,7 +125,7 @@ def judge_texts_of(
     artifact: Artifact,
     to: Path,
     judging: JudgeOptions,
-    learnt: Learnt | None = None,
+    calibrations: Calibrations | None = None,
 ) -> pd.DataFrame:
     """Have texts judged, and write their scores to a table that ``recommend --texts`` reads.
 
@@ -134,7 +135,7 @@ def judge_texts_of(
         artifact: what wrote them.
         to: file to write.
         judging: who judges.
-        learnt: what a judge that learns is calibrated with.
+        calibrations: of a judge that learns, for each concept.
 
     Raises:
         DataError: a pair that the judge does not know, or too few to learn from.
@@ -157,7 +158,7 @@ def judge_texts_of(
     )
     with bar("judging") as advance:
         judged, _ = judge_written(
-            rows, answered, judge=judging.name, service=judging.service(), learnt=learnt, progress=advance
+            rows, answered, judge=judging.name, service=judging.service(), calibrations=calibrations, progress=advance
         )
     judged = judged.drop(columns="cut_off")  # these texts do not say whether the model ended them
     write_table(judged, to)

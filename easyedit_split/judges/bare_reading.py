@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +25,8 @@ from ..text.prompt_tokens import Template
 from ..types import FloatArray
 
 ROWS = 32  # at a time
+_Asked: TypeAlias = tuple[str, tuple[int, ...]]
+"""A prompt and an answer's token ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,14 @@ class BareReader:
         model: the bare model.
         template: how its tokenizer writes a prompt and its answer.
         block: whose output is averaged.
+        again: prompts with answers that are asked for more than once: read together the first time, and kept.
     """
 
-    def __init__(self, model: nn.Module, template: Template, block: int) -> None:
+    def __init__(self, model: nn.Module, template: Template, block: int, again: Sequence[tuple[str, str]] = ()) -> None:
         self.model = model
         self.template = template
         self.site = Site.parse(f"{block}.residual")
+        self._again = dict.fromkeys((prompt, self.ids(answer)) for prompt, answer in again)
 
     def ids(self, text: str) -> tuple[int, ...]:
         """The text's tokens without the end of turn; none where it is empty.
@@ -70,7 +76,6 @@ class BareReader:
         ids, end = tuple(self.template.answer(text, written=True)), tuple(self.template.end_ids)
         return ids[: -len(end)] if end and ids[-len(end) :] == end else ids
 
-    @torch.no_grad()
     def read(self, prompts: Sequence[str], answers: Sequence[tuple[int, ...]]) -> list[BareReading]:
         """Compute log-likelihood and mean hidden state of answers after their prompts.
 
@@ -81,7 +86,18 @@ class BareReader:
         Raises:
             DataError: a prompt cannot be encoded.
         """
-        rows = self._rows(prompts, answers)
+        asked = list(zip(prompts, answers, strict=True))
+        known = {} if self._again.keys().isdisjoint(asked) else self._known
+        found = iter(self._read([pair for pair in asked if pair not in known]))
+        return [known[pair] if pair in known else next(found) for pair in asked]
+
+    @cached_property
+    def _known(self) -> dict[_Asked, BareReading]:
+        return dict(zip(self._again, self._read(list(self._again)), strict=True))
+
+    @torch.no_grad()
+    def _read(self, asked: Sequence[_Asked]) -> list[BareReading]:
+        rows = self._rows(*zip(*asked, strict=True)) if asked else []
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].prompt) + len(rows[i].answer))
         found: dict[int, BareReading] = {}
         with frozen(self.model), activations(self.model, [self.site]) as outputs, full_precision_head(self.model):

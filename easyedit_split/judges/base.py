@@ -1,15 +1,17 @@
 """Interface of judges: a class with a ``name`` and ``judge(prompt, answer, pair) -> {score name: value}``.
 
 A judge that must learn something first, from the bare model or from training pairs, has a class method ``prepared``
-that takes a ``Calibration``; one that asks a model elsewhere has a class method ``asking`` that takes a ``Service``,
-and is written ``name:MODEL``; another is made without arguments. A new judge is one file of this folder with
-``@JUDGES.register("name")``; a third party's is an entry point of the group ``easyedit_split.judges``.
+that takes a ``Calibration``; if it is a ``Recalls`` as well, a study calibrates it once and keeps what it has learnt.
+One that asks a model elsewhere has a class method ``asking`` that takes a ``Service``, and is written ``name:MODEL``;
+another is made without arguments. A new judge is one file of this folder with ``@JUDGES.register("name")``; a third
+party's is an entry point of the group ``easyedit_split.judges``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -18,6 +20,7 @@ from torch import nn
 from ..registry import Registry
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, Pair
+from .bare_reading import BareReader
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Calibration:
         pairs: training pairs of the concept.
         block: index of the block where the intervention acts.
         against: ``(prompt, answer)`` of other concepts.
+        shared: reads texts at that block for the judges of all concepts; None where there is no other.
     """
 
     model: nn.Module
@@ -37,6 +41,12 @@ class Calibration:
     pairs: Sequence[Pair]
     block: int
     against: Sequence[tuple[str, str]] = ()
+    shared: BareReader | None = None
+
+    @cached_property
+    def reader(self) -> BareReader:
+        """Reads texts at that block."""
+        return self.shared or BareReader(self.model, self.template, self.block)
 
 
 AXBENCH = ("concept", "instruction", "fluency")
@@ -106,6 +116,26 @@ class JudgesTogether(Protocol):
             answers: what the model wrote.
             pairs: the two reference answers of each.
             cut: whether each answer is cut off where the unsteered model's is not; empty where nobody knows.
+        """
+
+
+@runtime_checkable
+class Recalls(Protocol):
+    """A judge that learns, and can be made from what another of its kind has learnt."""
+
+    def learnt(self) -> dict[str, Any]:
+        """What it has learnt, as plain JSON values; floats keep every digit there."""
+
+    @classmethod
+    def recalled(cls, calibration: Calibration, learnt: Mapping[str, Any]) -> Judge:
+        """The judge that has learnt this, bit for bit.
+
+        Args:
+            calibration: that it was learnt from; nothing is computed from it.
+            learnt: as ``learnt`` returned it.
+
+        Raises:
+            LookupError, TypeError, ValueError: these are no such values.
         """
 
 

@@ -12,9 +12,11 @@ takes their manner for the concept. What is asked is how far a text goes beyond 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from scipy.special import expit
 
 from ..steering.generate import GenerateConfig, generate_texts
 from ..types import FloatArray, IntArray
@@ -24,6 +26,40 @@ T = TypeVar("T")
 FOLDS, STRENGTH = 4, 0.1
 OWN, OWN_TOKENS = 8, 40
 """Texts that the unsteered model writes for the probe, and their longest length."""
+
+
+@dataclass(frozen=True)
+class ConceptProbe:
+    """A fitted probe: P(concept | h) = sigmoid(weights (h - mean) / scale + bias).
+
+    Attributes:
+        mean: ``[d]`` of the activations it was fitted on.
+        scale: ``[d]`` their standard deviations, 1 where they are all the same.
+        weights: ``[d]``
+        bias: added to it.
+
+    Raises:
+        ValueError: arrays of different shapes.
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    weights: FloatArray
+    bias: float
+
+    def __post_init__(self) -> None:
+        shapes = {array.shape for array in (self.mean, self.scale, self.weights)}
+        if len(shapes) > 1:
+            raise ValueError(f"mean, scale and weights of different shapes: {shapes}")
+
+    def probability(self, h: FloatArray) -> FloatArray:
+        """P(concept) ``[n]``.
+
+        Args:
+            h: ``[n d]`` mean activations.
+        """
+        found: FloatArray = expit((h - self.mean) / self.scale @ self.weights + self.bias)
+        return found
 
 
 def spaced(items: Sequence[T], most: int) -> list[T]:
@@ -53,7 +89,7 @@ def own_texts(reader: BareReader, prompts: Sequence[str]) -> list[BareReading]:
 
 def concept_probe(
     positive: Sequence[BareReading], negative: Sequence[BareReading], without: Sequence[BareReading]
-) -> tuple[Any, float]:
+) -> tuple[ConceptProbe, float]:
     """Fit the probe, and its cross-validated balanced accuracy.
 
     Args:
@@ -68,7 +104,7 @@ def concept_probe(
     return fitted_probe(h, wanted, groups)
 
 
-def fitted_probe(h: FloatArray, wanted: IntArray, groups: IntArray) -> tuple[Any, float]:
+def fitted_probe(h: FloatArray, wanted: IntArray, groups: IntArray) -> tuple[ConceptProbe, float]:
     """Logistic regression on standardised activations, and its cross-validated balanced accuracy, grouped by pair.
 
     Args:
@@ -85,4 +121,6 @@ def fitted_probe(h: FloatArray, wanted: IntArray, groups: IntArray) -> tuple[Any
     accuracy = cross_val_score(
         probe, h, wanted, groups=groups, cv=GroupKFold(FOLDS), scoring="balanced_accuracy"
     ).mean()
-    return probe.fit(h, wanted), float(accuracy)
+    scaler, regression = (step for _, step in probe.fit(h, wanted).steps)
+    fitted = ConceptProbe(scaler.mean_, scaler.scale_, regression.coef_[0], float(regression.intercept_[0]))
+    return fitted, float(accuracy)

@@ -11,7 +11,6 @@ that are written already are scored by ``judge_written``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 from torch import nn
@@ -21,40 +20,12 @@ from ..steering.artifact import Artifact
 from ..steering.generate import GenerateConfig, Generated, generate_texts
 from ..text.prompt_tokens import Template
 from ..types import ConfigError, Pair
-from .base import Calibration, Service, learns, prepared_judge, scores_of
+from .base import Service, learns, prepared_judge, scores_of
+from .calibrations import Calibrations
 from .self import cut_off
 from .steps import Steps
 
-AGAINST = 64  # answers of other concepts that a probe is held against, at most
 TEXT_COLUMNS = ("m1", "prompt", "question", "concept", "text", "cut_off")
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """What a judge that learns is calibrated with, of every concept.
-
-    Attributes:
-        model: the bare model.
-        template: how its tokenizer writes a prompt and its answer.
-        block: index of the block where the intervention acts.
-        training: pairs of all concepts.
-    """
-
-    model: nn.Module
-    template: Template
-    block: int
-    training: Sequence[Pair]
-
-    def of(self, concept: str | None) -> Calibration:
-        """The calibration of one concept.
-
-        Args:
-            concept: of the texts to be judged.
-        """
-        pairs = [pair for pair in self.training if pair.concept == concept]
-        others = [(pair.prompt, pair.positive) for pair in self.training if pair.concept != concept]
-        against = others[:: max(1, len(others) // AGAINST)]
-        return Calibration(self.model, self.template, pairs, self.block, against)
 
 
 def judge_texts(
@@ -109,10 +80,10 @@ def judge_texts(
             for text, broken in zip(texts, _cut(texts), strict=True)
         ]
     block = max(Site.parse(key).block for key in artifact.config.sites)
-    learnt = Learnt(model, template, block, training) if learns(judge) else None
+    calibrations = Calibrations(model, template, block, training) if learns(judge) else None
     table = pd.DataFrame(written, columns=list(TEXT_COLUMNS))
     pairs = [held_out[place] for place in table["prompt"]]
-    return judge_written(table, pairs, judge=judge, service=service, learnt=learnt, progress=steps.inside)
+    return judge_written(table, pairs, judge=judge, service=service, calibrations=calibrations, progress=steps.inside)
 
 
 def judge_written(
@@ -121,7 +92,7 @@ def judge_written(
     *,
     judge: str = "self",
     service: Service | None = None,
-    learnt: Learnt | None = None,
+    calibrations: Calibrations | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Score texts that are written already.
@@ -131,7 +102,7 @@ def judge_written(
         pairs: the pair that each one answers.
         judge: a registered judge, ``name:MODEL`` for one that asks a model elsewhere.
         service: where such a judge finds it.
-        learnt: what a judge that learns is calibrated with; None for another.
+        calibrations: of a judge that learns, for each concept; None for another.
         progress: called with (texts judged, texts in all).
 
     Returns:
@@ -150,7 +121,7 @@ def judge_written(
         members = [row for row in written if row[3] == concept]
         asked = [pair for row, pair in named if row[3] == concept]
         answers = [str(text) for *_, text, _ in members]
-        told = None if learnt is None else learnt.of(str(concept) or None)
+        told = None if calibrations is None else calibrations.of(str(concept) or None)
         scorer = prepared_judge(judge, told, steps.heard_by(service or Service(), len(members)))
         if (share := getattr(scorer, "accuracy", None)) is not None:
             accuracy[str(concept) or "default"] = float(share)

@@ -19,17 +19,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import nn
 
-from ..text.prompt_tokens import Template
 from ..types import DataError, FloatArray, Pair
 from .bare_reading import BareReader, BareReading
 from .base import JUDGES, Calibration
-from .concept_probe import concept_probe, own_texts, spaced
+from .concept_probe import ConceptProbe, concept_probe, own_texts, spaced
 
 SEED = 0
 FEWEST, MOST = 8, 32
@@ -63,7 +61,7 @@ class SelfJudge:
 
     Args:
         reader: the bare model.
-        probe: P(concept) from mean activations, with ``predict_proba`` as scikit-learn has it.
+        probe: of the concept.
         scales: of fluency and relevance.
         prompts: training prompts, which texts are read after besides their own.
         accuracy: share of held-out training answers that the probe tells apart, both kinds counting alike.
@@ -71,27 +69,21 @@ class SelfJudge:
 
     name: ClassVar[str] = "self"
 
-    def __init__(self, reader: BareReader, probe: Any, scales: Scales, prompts: Sequence[str], accuracy: float) -> None:
+    def __init__(
+        self, reader: BareReader, probe: ConceptProbe, scales: Scales, prompts: Sequence[str], accuracy: float
+    ) -> None:
         self.reader, self.probe, self.scales = reader, probe, scales
         self.prompts, self.accuracy = tuple(dict.fromkeys(prompts)), accuracy
 
     @classmethod
     def calibrated(
-        cls,
-        model: nn.Module,
-        template: Template,
-        pairs: Sequence[Pair],
-        *,
-        block: int,
-        against: Sequence[tuple[str, str]] = (),
+        cls, reader: BareReader, pairs: Sequence[Pair], against: Sequence[tuple[str, str]] = ()
     ) -> SelfJudge:
         """A judge calibrated on the training pairs of one concept.
 
         Args:
-            model: the bare model.
-            template: how its tokenizer writes a prompt and its answer.
+            reader: the bare model; where the intervention acts is a good choice for the block whose output it averages.
             pairs: training pairs, at least eight.
-            block: whose output the probe reads; where the intervention acts is a good choice.
             against: ``(prompt, answer)`` of other concepts, which the probe is to tell from this one as well.
 
         Raises:
@@ -99,7 +91,7 @@ class SelfJudge:
         """
         if len(pairs) < FEWEST:
             raise DataError(f"{len(pairs)} pairs are too few to train a probe on; the self judge needs {FEWEST}")
-        reader, pairs = BareReader(model, template, block), spaced(pairs, MOST)
+        pairs = spaced(pairs, MOST)
         prompts = [pair.prompt for pair in pairs]
         positive, negative = (
             reader.read(prompts, [reader.ids(getattr(pair, side)) for pair in pairs])
@@ -118,8 +110,29 @@ class SelfJudge:
         Args:
             calibration: of one concept.
         """
-        found = calibration
-        return cls.calibrated(found.model, found.template, found.pairs, block=found.block, against=found.against)
+        return cls.calibrated(calibration.reader, calibration.pairs, calibration.against)
+
+    def learnt(self) -> dict[str, Any]:
+        """Probe, scales and accuracy, as plain JSON values."""
+        probe = {name: np.asarray(value).tolist() for name, value in asdict(self.probe).items()}
+        return {"probe": probe, "scales": asdict(self.scales), "accuracy": self.accuracy}
+
+    @classmethod
+    def recalled(cls, calibration: Calibration, learnt: Mapping[str, Any]) -> SelfJudge:
+        """The judge that has learnt this.
+
+        Args:
+            calibration: that it was learnt from.
+            learnt: as ``learnt`` returned it.
+
+        Raises:
+            LookupError, TypeError, ValueError: these are no such values.
+        """
+        known = learnt["probe"]
+        mean, scale, weights = (np.asarray(known[name], dtype=np.float64) for name in ("mean", "scale", "weights"))
+        probe = ConceptProbe(mean, scale, weights, float(known["bias"]))
+        prompts = [pair.prompt for pair in spaced(calibration.pairs, MOST)]
+        return cls(calibration.reader, probe, Scales(**learnt["scales"]), prompts, float(learnt["accuracy"]))
 
     def judge(self, prompt: str, answer: str, pair: Pair) -> Mapping[str, float]:
         """Score one answer.
@@ -153,7 +166,7 @@ class SelfJudge:
             return found
         asked, texts = [prompts[i] for i in said], [ids[i] for i in said]
         readings = self.reader.read(asked, texts)
-        concept = self.probe.predict_proba(np.array([reading.h for reading in readings]))[:, 1]
+        concept = self.probe.probability(np.array([reading.h for reading in readings]))
         pmi = mutual_information(self.reader, asked, texts, readings, self.prompts) if self._relevance_told else None
         for k, i in enumerate(said):
             most = CUT if cut and cut[i] else 2.0

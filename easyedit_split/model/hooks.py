@@ -1,13 +1,14 @@
-"""Hooks that read a model's activations, and two that correct its precision; the hooks that steer are in ``attach``.
+"""Hooks that read a model's activations, and those about its precision; the hooks that steer are in ``attach``.
 
 ``activations`` collects a site's output, ``full_precision_head`` lets a half-precision model's own head compute its
-logits in fp32, ``finite_masks`` keeps a float64 model's masks from overflowing. All restore the model on leaving, also
-after an exception.
+logits in fp32, ``finite_masks`` keeps a float64 model's masks from overflowing, ``rounded_once_more`` shows what
+rounding does. All restore the model on leaving, also after an exception.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -186,6 +187,30 @@ def finite_masks(model: nn.Module) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def rounded_once_more(model: nn.Module) -> Iterator[None]:
+    """Add noise as large as rounding's to the hidden state behind each block while inside; the same at each call.
+
+    Args:
+        model: a Hugging Face causal LM.
+    """
+    with ExitStack() as stack:
+        for block in blocks_of(model):
+            stack.callback(block.register_forward_hook(_rounded).remove)
+        yield
+
+
+def _rounded(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+    h = first_output(output)
+    wide = h.float()
+    place = torch.arange(h.shape[-1], device=h.device, dtype=wide.dtype)
+    # sines of large numbers jump: a direction of about length 1, another for each token
+    erratic = torch.sin(1e4 * torch.sin(1.0 + place) + 1e3 * wide.sum(-1, keepdim=True)) * math.sqrt(2 / h.shape[-1])
+    length = wide.norm(dim=-1, keepdim=True) * torch.finfo(h.dtype).eps / math.sqrt(12)
+    new = (wide + length * erratic).to(h.dtype)
+    return (new, *output[1:]) if isinstance(output, tuple) else new
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def judge() -> SelfJudge:
     """Of the testbed's power seeking, on 24 training pairs."""
     model, tokenizer = load_model("testbed:qwen2")
     pairs = load_dataset("testbed:power", split="train").pairs[:24]
-    return SelfJudge.calibrated(model, Template(tokenizer, TokenConfig()), pairs, block=1)
+    return SelfJudge.calibrated(BareReader(model, Template(tokenizer, TokenConfig()), 1), pairs)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_the_probes_accuracy_is_held_out() -> None:
     noise = rng.normal(size=(40, 60))
     wanted, groups = np.repeat([1, 0], 20), np.tile(np.arange(20), 2)
     assert fitted_probe(noise, wanted, groups)[1] < 0.75, "nothing to tell apart, though a probe fits it"
-    assert (fitted_probe(noise, wanted, groups)[0].predict(noise) == wanted).mean() > 0.95, "control"
+    assert ((fitted_probe(noise, wanted, groups)[0].probability(noise) > 0.5) == wanted).mean() > 0.95, "control"
     assert fitted_probe(noise + 2 * wanted[:, None], wanted, groups)[1] == 1.0
 
 
@@ -139,7 +139,7 @@ def test_the_models_own_manner_is_no_concept() -> None:
         unsteered, steered = (np.array([r.h for r in drawn(rng, 100, c, 4)]) for c in (2, 5))
         (knows, accuracy), (control, _) = (concept_probe(positive, negative, texts) for texts in (own, []))
         assert accuracy > 0.8
-        told.append([probe.predict_proba(h)[:, 1].mean() for probe in (knows, control) for h in (unsteered, steered)])
+        told.append([probe.probability(h).mean() for probe in (knows, control) for h in (unsteered, steered)])
     knows_unsteered, knows_steered, control_unsteered, _ = np.mean(told, axis=0)
     assert knows_unsteered < 0.45
     assert knows_steered > knows_unsteered + 0.2
@@ -161,4 +161,4 @@ def test_items_are_spaced_evenly() -> None:
 def test_too_few_pairs_are_refused(judge: SelfJudge) -> None:
     pairs = load_dataset("testbed:power", split="train").pairs[:7]
     with pytest.raises(DataError, match="7 pairs are too few"):
-        SelfJudge.calibrated(judge.reader.model, judge.reader.template, pairs, block=1)
+        SelfJudge.calibrated(judge.reader, pairs)

@@ -15,7 +15,8 @@ from rich.table import Table
 from ...analysis.agreement import agreement, read_grades
 from ...config import parse_grid
 from ...judges.base import asks, learns
-from ...judges.judge_texts import Learnt, judge_texts, judge_written
+from ...judges.calibrations import Calibrations
+from ...judges.judge_texts import judge_texts, judge_written
 from ...model.load_options import LoadOptions
 from ...model.sites import Site
 from ...steering.artifact import Artifact
@@ -110,8 +111,8 @@ def command(  # noqa: DOC101, DOC103
     with bar("judging") as advance:
         told: dict[str, Any] = {"judge": judge, "service": service, "progress": advance}
         if written is not None:
-            learnt = None if writer is None else writer.learnt(training)
-            table, accuracy = judge_written(*written, learnt=learnt, **told)
+            calibrations = None if writer is None else writer.calibrations(training)
+            table, accuracy = judge_written(*written, calibrations=calibrations, **told)
         else:
             assert writer is not None
             asked = (writer.network, writer.template, writer.artifact, training, pairs or (), points)
@@ -174,10 +175,10 @@ class _Writer:
         check_artifact(artifact, network, tokenizer, model)
         return cls(network, Template(tokenizer, artifact.tokens), artifact)
 
-    def learnt(self, training: tuple[Pair, ...]) -> Learnt:  # noqa: DOC101, DOC103
+    def calibrations(self, training: tuple[Pair, ...]) -> Calibrations:  # noqa: DOC101, DOC103
         """What a judge that learns is calibrated with: the block is the last steered one."""
         block = max(Site.parse(key).block for key in self.artifact.config.sites)
-        return Learnt(self.network, self.template, block, training)
+        return Calibrations(self.network, self.template, block, training)
 
 
 def _say_accuracy(accuracy: Mapping[str, float]) -> None:

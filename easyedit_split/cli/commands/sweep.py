@@ -14,7 +14,7 @@ from ...analysis.grow import decay_report, next_points
 from ...datasets.base import PairTable
 from ...files.journal import Journal
 from ...judges.base import learns
-from ...judges.judge_texts import Learnt
+from ...judges.calibrations import Calibrations
 from ...model.load_options import LoadOptions
 from ...model.sites import Site
 from ...scoring.crew import crew_here
@@ -207,12 +207,12 @@ def _judged(
     """Have the texts judged, where a judge is named; one that learns gets the train split's pairs."""
     if judging.judge is None:
         return
-    learnt = None
+    calibrations = None
     if learns(judging.judge):
         pairs = open_data(data, "train", "train", split_seed, columns, concept_id, drop_bad).pairs
         block = max(Site.parse(key).block for key in artifact.config.sites)
-        learnt = Learnt(network, Template(tokenizer, artifact.tokens), block, pairs)
-    judge_texts_of(texts, table, artifact, beside(to, JUDGED), judging, learnt)
+        calibrations = Calibrations(network, Template(tokenizer, artifact.tokens), block, pairs)
+    judge_texts_of(texts, table, artifact, beside(to, JUDGED), judging, calibrations)
 
 
 def _side_files(to: Path, collateral: bool, texts: int | None) -> list[Path]:

@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...files.reading import reason_of
-from ...model.hooks import first_output
-from ...model.sites import blocks_of, is_registered
+from ...model.hooks import rounded_once_more
+from ...model.sites import is_registered
 from ...steering.attach import Delta
 from ...steering.forms.base import Factor, Form, Strength, factors
 from ...steering.intervention import Intervention
@@ -81,30 +80,6 @@ def _wave(width: int, like: Tensor) -> Tensor:
     wave = torch.sin(1.0 + 2.0 * torch.arange(width, device=like.device, dtype=like.dtype))
     unit: Tensor = wave / wave.norm()
     return unit
-
-
-@contextmanager
-def rounded_once_more(model: nn.Module) -> Iterator[None]:
-    """Add noise as large as rounding's to the hidden state behind each block while inside; the same at each call.
-
-    Args:
-        model: a Hugging Face causal LM.
-    """
-    with ExitStack() as stack:
-        for block in blocks_of(model):
-            stack.callback(block.register_forward_hook(_rounded).remove)
-        yield
-
-
-def _rounded(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-    h = first_output(output)
-    wide = h.float()
-    place = torch.arange(h.shape[-1], device=h.device, dtype=wide.dtype)
-    # sines of large numbers jump: a direction of about length 1, another for each token
-    erratic = torch.sin(1e4 * torch.sin(1.0 + place) + 1e3 * wide.sum(-1, keepdim=True)) * math.sqrt(2 / h.shape[-1])
-    length = wide.norm(dim=-1, keepdim=True) * torch.finfo(h.dtype).eps / math.sqrt(12)
-    new = (wide + length * erratic).to(h.dtype)
-    return (new, *output[1:]) if isinstance(output, tuple) else new
 
 
 def _scaled(m: Factor, dy: Tensor) -> Tensor:

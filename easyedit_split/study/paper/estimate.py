@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 
 from ...judges.base import learns
+from ...judges.self import MOST
 from ...model.hooks import device_of
 from ...scoring.encode_table import encode_table
 from ...scoring.engine.scorer import scores_over_m
@@ -28,6 +29,8 @@ TRAINED = 3
 """What a step costs, in scores of its pairs: forwards, and backwards about twice that."""
 JUDGED = 2
 """What a learning judge takes for a text that it reads after four prompts, in times that writing the text takes."""
+LEARNT = 5
+"""What it takes to learn from a pair: both answers after four prompts, and once shuffled; in the same unit."""
 TRIED_PAIRS, TRIED_PROMPTS, TRIED_TOKENS = 4, 16, 16
 """As many prompts as a study answers at once: one at a time, a token takes several times as long."""
 OVERHEAD = 0.3
@@ -85,6 +88,7 @@ def work_of(bench: Bench, run: Run, item: WorkItem) -> Work:
     positive, few = (grid + 1) // 2, len(plan.judged_r) + 2
     judged = JUDGED if any(learns(name) for name in bench.data.judges) else 0
     answers = 1 if run.cell.baseline else len(STRENGTHS)
+    learning = _learning(bench) if judged else 0
     if item.name == "train":
         if OBJECTIVES[run.cell.objective].closed_form:
             return Work(len(pairs.train))
@@ -95,12 +99,21 @@ def work_of(bench: Bench, run: Run, item: WorkItem) -> Work:
         "sweep dev": Work(len(pairs.dev) * positive),
         "sweep test": Work(len(pairs.test) * (1 if run.cell.baseline else grid)),
         "side effects": Work(plan.neutral * positive),
-        "judge dev": Work(0, (1 + judged) * len(pairs.judged_dev) * few * longest),
+        "judge dev": Work(0, (1 + judged) * len(pairs.judged_dev) * few * longest + learning),
         "generate": Work(0, answers * len(pairs.answered) * longest),
-        "judge": Work(0, judged * answers * len(pairs.answered) * longest),
+        "judge": Work(0, judged * answers * len(pairs.answered) * longest + learning),
         "texts": Work(0, len(pairs.shown) * grid * longest),
     }
     return known.get(item.name, Work(0))
+
+
+def _learning(bench: Bench) -> int:
+    """An item's share of the tokens that calibrating the judges is worth: whichever judges first does it for all."""
+    plan, train = bench.plan, bench.pairs.train
+    concepts = len(train.concepts())
+    pairs = concepts * min(MOST, plan.calibration, len(train) // concepts)
+    judging = sum(1 if cell.baseline else 2 * len(plan.seeds) for cell in plan.cells)
+    return LEARNT * pairs * bench.data.max_new_tokens // judging
 
 
 def speed_of(bench: Bench) -> Speed:

@@ -1,21 +1,25 @@
 """Items ``judge``: scores of generated answers, a row of ``layout.JUDGED_COLUMNS`` and scores for each answer.
 
 A judge that must learn first is calibrated once for each concept, on its training pairs, whichever run is judged; all
-runs of a dataset share the block that it reads.
+runs of a dataset share the block that it reads, and what it has learnt is kept beside them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import random
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ...judges.base import AXBENCH, Calibration, Judge, Service, learns, prepared_judge, scores_of
-from ...judges.judge_texts import AGAINST
+from ...judges.base import AXBENCH, Judge, Service, learns, scores_of
+from ...judges.calibrations import Calibrations, kept_judge
 from ...judges.self import cut_off
+from ...steering.concept_folders import folder_names
 from ...sweep_table import write_table
-from ...types import DataError, Pair
+from ...types import DataError
 from .answering import Answer
 from .bench import Bench
 from .layout import BASELINE, JUDGED_COLUMNS, SCORE, STRENGTHS
@@ -51,12 +55,19 @@ def judged(bench: Bench, judge: str, answers: Mapping[str, Sequence[Answer]]) ->
     """
     every = [(name, answer) for name, members in answers.items() for answer in members]
     scores: dict[_Text, Mapping[str, float]] = {}
-    for concept in dict.fromkeys(answer.pair.concept for _, answer in every):
+    for concept in _in_own_order({answer.pair.concept for _, answer in every}):
         own = {_text(answer): answer.pair for _, answer in every if answer.pair.concept == concept}
         prompts, texts, cut = [pair.prompt for pair in own.values()], [t.text for t in own], [t.broken for t in own]
         found = scores_of(_judge(bench, judge, concept), prompts, texts, list(own.values()), cut)
         scores |= zip(own, found, strict=True)
     return pd.DataFrame([_row(judge, name, answer, scores[_text(answer)]) for name, answer in every])
+
+
+def _in_own_order(concepts: Collection[str | None]) -> list[str | None]:
+    """Concepts in an order of this process's own: processes that begin together calibrate judges of different ones."""
+    ordered = sorted(concepts, key=str)
+    random.Random(os.getpid()).shuffle(ordered)
+    return ordered
 
 
 class _Text(NamedTuple):
@@ -83,10 +94,16 @@ def _judge(bench: Bench, name: str, concept: str | None) -> Judge:
     """A judge of one concept's answers, made once while the process lives."""
     key = ("judge", name, concept)
     if key not in bench.kept:
-        calibration = _calibration(bench, concept) if learns(name) else None
-        bench.kept[key] = prepared_judge(name, calibration, _service(bench))
+        calibration = _calibrations(bench).of(concept) if learns(name) else None
+        bench.kept[key] = kept_judge(name, calibration, _service(bench), _learnt_file(bench, name, concept))
     judge: Judge = bench.kept[key]
     return judge
+
+
+def _learnt_file(bench: Bench, name: str, concept: str | None) -> Path:
+    """Where a judge that learns keeps what it has learnt for one concept."""
+    folders = folder_names(concept or "" for concept in bench.pairs.train.concepts())
+    return bench.folder / f"judge-{name}-{folders.get(concept or '', '')}.json"
 
 
 def _service(bench: Bench) -> Service:
@@ -95,14 +112,13 @@ def _service(bench: Bench) -> Service:
     return Service(url=bench.plan.judge_url, scales=scales)
 
 
-def _calibration(bench: Bench, concept: str | None) -> Calibration:
-    limit = bench.plan.calibration
-    concepts = bench.pairs.train.concepts()
-    chosen = some(bench.pairs.train, limit * len(concepts))
-    mine: list[Pair] = [pair for pair in chosen if pair.concept == concept]
-    others = [(pair.prompt, pair.positive) for pair in chosen if pair.concept != concept]
-    against = others[:: max(1, len(others) // AGAINST)]
-    return Calibration(bench.model, bench.template, mine, bench.block, against)
+def _calibrations(bench: Bench) -> Calibrations:
+    if "calibrations" not in bench.kept:
+        pairs = bench.pairs.train
+        chosen = some(pairs, bench.plan.calibration * len(pairs.concepts())).pairs
+        bench.kept["calibrations"] = Calibrations(bench.model, bench.template, bench.block, chosen)
+    found: Calibrations = bench.kept["calibrations"]
+    return found
 
 
 def _read(bench: Bench, run: Run, strength: str) -> list[Answer]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from ...files.journal import differing
 from ...files.reading import listed
 from ...model.load_options import LoadOptions
+from ...storage import clear_all_leftovers
 from ...types import ConfigError
 from ..teller import Teller
 from .bench import Bench, Opened, write_json
@@ -86,6 +87,8 @@ def make_study(
     """
     keep_plan(folder, plan)
     runs = list(runs_of(folder, plan))
+    for group in {run.paths.group for run in runs}:
+        clear_all_leftovers(group)
     weights = weights_of(folder, plan)
     left = {(run.name, item.name) for run in runs for item in missing(run)}
     if len(left) < len(weights):

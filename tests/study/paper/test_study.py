@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from easyedit_split.judges.self import SelfJudge
 from easyedit_split.model.load_options import LoadOptions
 from easyedit_split.study.page.of_study import study_contents
 from easyedit_split.study.paper.layout import STRENGTHS, SWEEP_SPLITS
@@ -150,6 +151,21 @@ def test_cells_may_be_added_and_what_is_there_stays(tmp_path: Path) -> None:
     changed = replace(DIFF_MEAN, overrides=("tokens.score_end=false",))
     with pytest.raises(ConfigError, match="cell vector-diff_mean"):
         make(tmp_path / "out", replace(plan, cells=(changed,)))
+
+
+def test_what_a_judge_has_learnt_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = tiny_plan(tmp_path, (VANILLA, ASKED))
+    plan = replace(plan, datasets=(replace(plan.datasets[0], judges=("self",), scores=("concept",)),))
+    make(tmp_path / "whole", plan)
+    make(tmp_path / "parts", replace(plan, cells=(VANILLA,)))
+    (learnt,) = (tmp_path / "parts").rglob("judge-self-*.json")
+    monkeypatch.setattr(SelfJudge, "calibrated", None)
+    make(tmp_path / "parts", plan)
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    for path in (learnt, *(tmp_path / "parts").rglob("judged.parquet")):
+        path.unlink()
+    with pytest.raises(TypeError):  # control: now it must learn
+        make(tmp_path / "parts", plan)
 
 
 def test_a_study_of_other_versions_is_refused_by_their_names(tmp_path: Path) -> None:
