@@ -25,6 +25,8 @@ NO_KEY = "none"
 RETRIES = 8
 TIMEOUT = 180.0
 """Seconds that one reply may take."""
+LONGEST_REPLY = 1_000_000
+"""Characters: far above what any model says of a grade."""
 _RENAMED = {"max_tokens": "max_completion_tokens"}
 """Settings that some models take by another name; any other that they refuse is left to them."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 20.0
@@ -86,7 +88,7 @@ class ChatService:
         asking: which model, where and how.
 
     Raises:
-        ConfigError: the client is not installed, or no key is known for OpenAI's own server.
+        ConfigError: the client is not installed, no key is known for OpenAI's own server, or it is none.
         ServiceError: nothing listens at an address on this machine.
     """
 
@@ -97,6 +99,7 @@ class ChatService:
             raise ConfigError("the openai judge needs a client: pip install 'easyedit-split[judge-llm]'") from error
         self.asking = asking
         self._key = os.environ.get(KEY, "")
+        _check_key(self._key)
         own = asking.url or os.environ.get(URL)
         if not self._key and not own:
             raise ConfigError(
@@ -108,7 +111,11 @@ class ChatService:
             _check_listens(own)
         self._openai = openai
         self._client = openai.OpenAI(
-            api_key=self._key or NO_KEY, base_url=own, max_retries=asking.retries, timeout=asking.timeout
+            api_key=self._key or NO_KEY,
+            base_url=own,
+            max_retries=asking.retries,
+            timeout=asking.timeout,
+            http_client=openai.DefaultHttpxClient(follow_redirects=False),  # texts go where the user said
         )
         self._settings = asking.settings()
 
@@ -137,12 +144,21 @@ class ChatService:
             message = getattr(choices[0], "message", None) if isinstance(choices, list) and choices else None
             if message is not None:
                 content = getattr(message, "content", None)
-                return content if isinstance(content, str) else ""
+                return self._within(content) if isinstance(content, str) else ""
             if attempt < self.asking.retries:
                 time.sleep(min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt) * (0.75 + 0.25 * random.random()))
         raise ServiceError(
             f"the judge at {self.asking.address} answers with what is no chat completion: check that the address is "
             "that of its API (it ends with /v1)"
+        )
+
+    def _within(self, content: str) -> str:
+        """A reply, unless it is one that no judge gives: it would be kept, and sent back where it holds no grade."""
+        if len(content) <= LONGEST_REPLY:
+            return content
+        raise ServiceError(
+            f"the judge at {self.asking.address} answers with {len(content):,} characters, where at most "
+            f"{self.asking.max_tokens:,} tokens were asked for: check its server"
         )
 
     def _asked(self, messages: Sequence[dict[str, str]]) -> Any:
@@ -179,14 +195,23 @@ class ChatService:
         return f"the judge at {self.asking.address} {what} ({cut(text, 160)}): check --judge, --judge-url and {KEY}"
 
 
+def _check_key(key: str) -> None:
+    """Raise for a key that no header can carry; the client's own message would show it, as it escapes it."""
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigError(
+            f"{KEY} holds a sign that no key has (a line break, a space, a letter that is not ASCII): set it anew"
+        )
+
+
 def _check_url(url: str) -> None:
     """Raise for an address that is none, or that holds a password, which would stand in records."""
     try:
         parts = urlsplit(url)
-        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        fits = fits and url.isprintable() and " " not in url
         secret = parts.username is not None or parts.password is not None or bool(parts.query)
-    except ValueError:
-        fits = secret = False
+    except ValueError:  # nobody knows which part of it is which
+        fits, secret = False, "@" in url or "?" in url
     if secret:
         raise ConfigError(f"the judge's address holds a name, a password or a query: set {KEY} instead")
     if not fits:

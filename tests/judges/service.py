@@ -36,6 +36,18 @@ def raw(body: bytes, kind: str = "application/json") -> Fault:
     return lambda handler: _send(handler, 200, body, kind)
 
 
+def redirect(to: str) -> Fault:
+    """The client is sent elsewhere, with the question."""
+
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(307)
+        handler.send_header("Location", to)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return send
+
+
 def hang_up(handler: BaseHTTPRequestHandler) -> None:
     """The connection is closed without a word."""
     handler.close_connection = True

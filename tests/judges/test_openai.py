@@ -17,7 +17,7 @@ from easyedit_split.judges.chat_service import ServiceError
 from easyedit_split.text.conversation import Conversation
 from easyedit_split.types import ConfigError, Pair, SteeringError
 
-from .service import FakeService, hang_up, raw, reads, served, status
+from .service import FakeService, hang_up, raw, reads, redirect, served, status
 
 SECRET = "sk-very-secret-1234567890"
 PAIRS = tuple(Pair(f"How is day {k}?", f"Lovely day {k}!", f"A dull day {k}.") for k in range(6))
@@ -187,6 +187,33 @@ def test_the_key_is_sent_and_stands_nowhere_else(tmp_path: Path, caplog: pytest.
     assert all(SECRET not in file.read_text("utf-8") for file in files)
 
 
+@pytest.mark.parametrize("sign", ["\n", "\r\n", "é", " "])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", f"{SECRET}{sign}")
+    with served() as service, pytest.raises(ConfigError, match="a sign that no key has") as told:
+        judged(service, ["x"])
+    assert SECRET not in str(told.value)
+    assert not service.asked
+
+
+def test_texts_go_where_the_user_said_and_nowhere_else() -> None:
+    with served() as other, served(faults=[redirect(f"{other.url}/chat/completions")] * 3) as service:
+        with pytest.raises(ServiceError, match="answers 307"):
+            judged(service, [PAIRS[0].positive], at_once=1)
+        assert not other.asked
+        service.faults.clear()
+        assert judged(service, [PAIRS[0].positive])[0]["concept"] == 2.0, "control: without it all is well"
+
+
+def test_a_reply_that_no_judge_gives_is_not_kept(tmp_path: Path) -> None:
+    with served(answer=lambda messages: "blah " * 300_000) as service:
+        with pytest.raises(ServiceError, match=r"1,500,000 characters, where at most 1,024 tokens"):
+            judged(service, ["x"], at_once=1, cache=tmp_path / "kept")
+        service.answer = lambda messages: "blah " * 1000 + "\nScore: 1"
+        assert judged(service, ["x"], cache=tmp_path / "kept")[0]["fluency"] == 1.0, "control: thoughts may be long"
+    assert len(list((tmp_path / "kept").rglob("*.json"))) == 3
+
+
 def test_bad_settings_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(judge: str, **told: Any) -> str:
         with pytest.raises(SteeringError) as error:
@@ -199,6 +226,9 @@ def test_bad_settings_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "http://HOST:PORT/v1" in refused("openai:x", url="localhost:8000")
     assert "set OPENAI_API_KEY instead" in refused("openai:x", url=f"http://me:{SECRET}@localhost/v1")
     assert SECRET not in refused("openai:x", url=f"http://localhost/v1?key={SECRET}")
+    for wrong in ("localhost:99999", "localhost:port", "[::1", "local host", "localhost\n"):
+        assert "http://HOST:PORT/v1" in refused("openai:x", url=f"http://{wrong}/v1")
+        assert SECRET not in refused("openai:x", url=f"http://me:{SECRET}@{wrong}/v1")
     assert "cannot be reached" in refused("openai:x", url="http://127.0.0.1:9/v1")
     assert "asks no model" in refused("accuracy:x")
     monkeypatch.delenv("OPENAI_API_KEY")
