@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..sweep_curves import KINDS, CurveKey, Kind
 from ..types import DataError
+from .escaping import latex_cell, markdown_row
 from .fit.sweep_fit import SweepFit, transfer_r2
 
 FORMS = {"local_weight": "Weight", "lora": "LoRA", "vector": "Vector"}
@@ -121,9 +122,9 @@ def to_markdown(table: pd.DataFrame, decimals: int = 2) -> str:
         decimals: of every number.
     """
     numbers = table.columns[len(LABELS) :]
-    lines = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(LABELS) + "---:|" * len(numbers)]
+    lines = [markdown_row(map(str, table.columns)), "|" + "---|" * len(LABELS) + "---:|" * len(numbers)]
     for labels, values in _rows(table):
-        lines.append("| " + " | ".join([*labels, *(_cell(value, decimals) for value in values)]) + " |")
+        lines.append(markdown_row([*labels, *(_cell(value, decimals) for value in values)]))
     return "\n".join(lines) + "\n"
 
 
@@ -146,19 +147,19 @@ def to_latex(table: pd.DataFrame, decimals: int = 2) -> str:
     numbers = table.columns[len(LABELS) :]
     width = len(numbers) // 2
     kinds = " & ".join(rf"\multicolumn{{{width}}}{{c}}{{{kind.title()} $R^2 \uparrow$}}" for kind in KINDS)
-    names = " & ".join(_escape(column.split(" ", 1)[1]) for column in numbers)
+    names = " & ".join(latex_cell(column.split(" ", 1)[1]) for column in numbers)
     lines = [rf"\begin{{tabular}}{{ll{'c' * (2 * width)}}}", r"\toprule", rf" & & {kinds} \\"]
     lines += [rf"\cmidrule(lr){{3-{2 + width}}} \cmidrule(lr){{{3 + width}-{2 + 2 * width}}}"]
     lines += [rf"Type & Method & {names} \\"]
     model, form = "", ""
     for k, ((row_model, row_form, method), values) in enumerate(_rows(table)):
         if k == 0 or row_model != model:
-            title = rf"\multicolumn{{{2 + 2 * width}}}{{c}}{{\textit{{{_escape(row_model)}}}}} \\"
+            title = rf"\multicolumn{{{2 + 2 * width}}}{{c}}{{\textit{{{latex_cell(row_model)}}}}} \\"
             lines += [r"\midrule", title, r"\midrule"]
             form = ""
-        label = "" if row_form == form else _escape(row_form)
+        label = "" if row_form == form else latex_cell(row_form)
         model, form = row_model, row_form
-        lines.append(rf"{label} & {_escape(method)} & {' & '.join(_cell(v, decimals) for v in values)} \\")
+        lines.append(rf"{label} & {latex_cell(method)} & {' & '.join(_cell(v, decimals) for v in values)} \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -171,7 +172,3 @@ def _rows(table: pd.DataFrame) -> list[tuple[tuple[str, str, str], list[float]]]
 
 def _cell(value: float, decimals: int) -> str:
     return "-" if np.isnan(value) else f"{value:.{decimals}f}"
-
-
-def _escape(text: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in text)

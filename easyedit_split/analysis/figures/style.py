@@ -51,6 +51,7 @@ REGION_COLOURS: Mapping[str, str] = MappingProxyType(
 REGION_EDGE = "0.7"
 RC: Mapping[str, object] = MappingProxyType(
     {
+        "text.parse_math": False,  # a name with a $ is a name
         "font.size": 8,
         "axes.titlesize": 9,
         "axes.labelsize": 8,

@@ -86,13 +86,32 @@ def best_judged(table: pd.DataFrame, scores: Sequence[str], r_per_m: float) -> C
 
 
 def _recommended(run: Run, judged_dev: pd.DataFrame, per_m: float, on_test: bool) -> ChosenStrength:
-    overall = judged_dev.rename(columns={f"{SCORE}overall": "overall", "pair": "number"})
-    texts = None
-    if "overall" in overall.columns and overall["overall"].notna().all():
-        named = overall.assign(prompt=overall["concept"] + " " + overall["number"].astype(str))
-        texts = JudgedTexts.of(named[["m1", "prompt", "overall"]], str(run.paths.judged_dev))
+    texts, unread = graded_texts(judged_dev, str(run.paths.judged_dev))
     found: Recommendation = recommend(fitted(run.paths, "dev"), texts=texts)
-    reason = found.reason + ("; there is no dev split: the test pairs chose" if on_test else "")
+    reason = found.reason + unread + ("; there is no dev split: the test pairs chose" if on_test else "")
     if found.m is None:
         return ChosenStrength(RECOMMENDED, None, None, reason)
     return ChosenStrength(RECOMMENDED, found.m, per_m * found.m, reason)
+
+
+def graded_texts(table: pd.DataFrame, source: str) -> tuple[JudgedTexts | None, str]:
+    """Judged answers as ``recommend`` takes them, and what is said of those without a grade that can be read.
+
+    Args:
+        table: judged answers to dev prompts.
+        source: its file, for messages.
+
+    Returns:
+        None where the judge gives no overall score, or no prompt has one at every m; the words are empty where nothing
+        is left out.
+    """
+    column = f"{SCORE}overall"
+    if column not in table.columns:
+        return None, ""
+    named = table.assign(prompt=table["concept"] + " " + table["pair"].astype(str), overall=table[column])
+    whole = named["overall"].notna().groupby(named["prompt"]).all()
+    if not whole.any():
+        return None, f"; none of {len(whole)} dev prompts has a readable grade at every m: the pairs alone chose"
+    left_out = int((~whole).sum())
+    said = f"; {left_out} of {len(whole)} dev prompts lack a readable grade at some m and count nowhere"
+    return JudgedTexts.of(named[["m1", "prompt", "overall"]], source), said if left_out else ""

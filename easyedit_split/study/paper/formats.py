@@ -10,6 +10,7 @@ import csv
 import io
 import math
 
+from ...analysis.escaping import latex_cell, markdown_row
 from .entries import RowKey, StudyTable, TableEntry
 
 LABELS = ("Model", "Form", "Method")
@@ -40,12 +41,12 @@ def as_markdown(table: StudyTable) -> str:
         table: of a study.
     """
     lines = [f"**{table.title}**", ""]
-    lines += ["| " + " | ".join((*LABELS, *table.columns)) + " |"]
+    lines += [markdown_row((*LABELS, *table.columns))]
     lines += ["|" + "-|" * len(LABELS) + "-:|" * len(table.columns)]
     for row in table.rows:
-        cells = [_markdown(table, row, column) for column in table.columns]
-        lines.append("| " + " | ".join((*(part.replace("|", "\\|") for part in row), *cells)) + " |")
-    return "\n".join([*lines, *([""] if table.notes else []), *(f"- {note}" for note in table.notes)]) + "\n"
+        lines.append(markdown_row((*row, *(_markdown(table, row, column) for column in table.columns))))
+    notes = [f"- {' '.join(note.split())}" for note in table.notes]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
 def _markdown(table: StudyTable, row: RowKey, column: str) -> str:
@@ -64,7 +65,7 @@ def as_latex(table: StudyTable) -> str:
         table: of a study.
     """
     lines = [rf"\begin{{tabular}}{{lll{'c' * len(table.columns)}}}", r"\toprule"]
-    lines += [" & ".join((*LABELS, *map(_escape, table.columns))) + r" \\", r"\midrule"]
+    lines += [" & ".join((*LABELS, *map(latex_cell, table.columns))) + r" \\", r"\midrule"]
     before: RowKey = ("", "", "")
     for row in table.rows:
         if before[0] not in ("", row[0]):
@@ -75,7 +76,7 @@ def as_latex(table: StudyTable) -> str:
             row[2],
         )
         cells = [_latex(table, row, column) for column in table.columns]
-        lines.append(" & ".join((*map(_escape, shown), *cells)) + r" \\")
+        lines.append(" & ".join((*map(latex_cell, shown), *cells)) + r" \\")
         before = row
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -98,7 +99,3 @@ def _number(entry: TableEntry, decimals: int, sign: str) -> str:
 
 def _exact(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else repr(float(value))
-
-
-def _escape(text: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in text)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from ...analysis.escaping import latex_cell, markdown_row
+
 Shown = Mapping[str, Sequence[str]]
 """Heading to the columns that stand under it: a value, or a value with the two ends of its interval."""
 
@@ -29,10 +31,9 @@ def frame_markdown(table: pd.DataFrame, title: str, shown: Shown) -> str:
         title: one sentence.
         shown: headings and their columns.
     """
-    lines = [f"**{title}**", "", "| " + " | ".join(shown) + " |", "|" + "-|" * len(shown)]
-    lines += [
-        "| " + " | ".join(_cell(row, names) for names in shown.values()) + " |" for row in table.to_dict("records")
-    ]
+    lines = [f"**{title}**", "", markdown_row(shown), "|" + "-|" * len(shown)]
+    for row in table.to_dict("records"):
+        lines.append(markdown_row(_cell(row, names) for names in shown.values()))
     return "\n".join(lines) + "\n"
 
 
@@ -43,10 +44,10 @@ def frame_latex(table: pd.DataFrame, shown: Shown) -> str:
         table: any.
         shown: headings and their columns.
     """
-    lines = [rf"\begin{{tabular}}{{{'l' * len(shown)}}}", r"\toprule", " & ".join(map(_escape, shown)) + r" \\"]
+    lines = [rf"\begin{{tabular}}{{{'l' * len(shown)}}}", r"\toprule", " & ".join(map(latex_cell, shown)) + r" \\"]
     lines.append(r"\midrule")
     for row in table.to_dict("records"):
-        lines.append(" & ".join(_escape(_cell(row, names)) for names in shown.values()) + r" \\")
+        lines.append(" & ".join(latex_cell(_cell(row, names)) for names in shown.values()) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -61,7 +62,3 @@ def _said(value: object) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
     return "" if value is None else str(value)
-
-
-def _escape(text: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in text)

@@ -20,6 +20,7 @@ from .plan import PlannedData, Run, StudyPlan, runs_of
 from .readers import read_chosen, read_judged
 
 ACCURACY = "accuracy"
+BY_LOG_ODDS = f"{ACCURACY} by log-odds"
 SHOWN = {PUBLISHED: "m = 1", "best": "best", "recommended": "recommended"}
 """Columns' words for the three m."""
 Found = tuple[str, float]
@@ -35,20 +36,19 @@ def score_entries(folder: Path, plan: StudyPlan) -> StudyTable:
     """
     found: dict[tuple[RowKey, str], list[float]] = {}
     notes: list[str] = []
-    columns: dict[str, None] = {}
     for data in plan.datasets:
         for run in runs_of(folder, plan):
             if run.dataset != data.label or not run.paths.judged.is_file():
                 continue
             for column, value in run_scores(run, data):
-                columns.setdefault(column)
                 found.setdefault((row_key(run.model, run.cell), column), []).append(value)
-            notes += [] if run.cell.baseline else list(_without_m(run))
+            notes += [*([] if run.cell.baseline else _without_m(run)), *_unread(run, data)]
     entries = {
         (row, column): TableEntry(tuple(values), published(3, row, column.removesuffix(f", {SHOWN[PUBLISHED]}")))
         for (row, column), values in found.items()
     }
-    names = sorted(columns, key=lambda column: _rank(column, plan))
+    columns = {column for _, column in found}
+    names = [column for column in _columns(plan) if column in columns]
     rows = ordered((row for row, _ in found), plan.models)
     title = "Judged scores of the answers to the test prompts, at each chosen m (Table 3)"
     return StudyTable("table3", title, tuple(names), rows, entries, marked=True, notes=tuple(notes))
@@ -73,7 +73,7 @@ def run_scores(run: Run, data: PlannedData) -> Iterator[Found]:
                 yield f"{data.label} {name}, {SHOWN[strength]}", mean * (100 if name == ACCURACY else 1)
         if ACCURACY in data.scores and mean_score(rows, ACCURACY) is not None:
             share = 100 * accuracy_from_preferences(_preferences(run, float(rows["m1"].iloc[0])))
-            yield f"{data.label} {ACCURACY} by log-odds, {SHOWN[strength]}", share
+            yield f"{data.label} {BY_LOG_ODDS}, {SHOWN[strength]}", share
 
 
 def mean_score(rows: pd.DataFrame, name: str) -> float | None:
@@ -103,12 +103,19 @@ def _without_m(run: Run) -> Iterator[str]:
             yield f"{run.name}: {choice.name}: {choice.reason}"
 
 
-def _rank(column: str, plan: StudyPlan) -> tuple[int, ...]:
-    """Columns by dataset, then by score, then by m."""
-    name, _, shown = column.rpartition(", ")
-    for place, data in enumerate(plan.datasets):
-        if name.startswith(f"{data.label} "):
-            score = name.removeprefix(f"{data.label} ")
-            known = [*data.scores, f"{ACCURACY} by log-odds"]
-            return place, known.index(score), list(SHOWN.values()).index(shown)
-    raise AssertionError(column)
+def _unread(run: Run, data: PlannedData) -> Iterator[str]:
+    """How many answers the first judge gave no grade that can be read, by score."""
+    table = read_judged(run.paths.judged)
+    table = table[table["judge"] == data.judges[0]]
+    for name in data.scores:
+        column = f"{SCORE}{name}"
+        unread = int(table[column].isna().sum()) if column in table.columns else 0
+        if 0 < unread < len(table):  # of one that gives no such score, all
+            yield f"{run.name}: {unread} of {len(table)} answers have no readable {name} and count nowhere"
+
+
+def _columns(plan: StudyPlan) -> Iterator[str]:
+    """Every column that the table may have, by dataset, then by score, then by m."""
+    for data in plan.datasets:
+        for name in (*data.scores, BY_LOG_ODDS):
+            yield from (f"{data.label} {name}, {shown}" for shown in SHOWN.values())

@@ -13,7 +13,7 @@ from .entries import METHODS, StudyTable
 from .formats import as_csv, as_latex, as_markdown
 from .frames import Shown, frame_csv, frame_latex, frame_markdown
 from .iso_entries import COLUMNS, iso_table, verdict_table
-from .layout import TABLE_FOLDER
+from .layout import TABLE_FOLDER, TABLE_SUFFIXES, TABLES
 from .plan import StudyPlan
 from .r2_entries import r2_entries, rival_entries
 from .score_entries import score_entries
@@ -59,7 +59,7 @@ COSTS = {
 
 
 def write_tables(folder: Path, plan: StudyPlan) -> tuple[Path, ...]:
-    """Write every table that the runs of a study have numbers for.
+    """Write every table that the runs of a study have numbers for, and remove those that they have none for.
 
     Args:
         folder: the study's.
@@ -69,6 +69,11 @@ def write_tables(folder: Path, plan: StudyPlan) -> tuple[Path, ...]:
         The Markdown files.
     """
     texts = dict(_tables(folder, plan))
+    for name in TABLES:
+        for suffix in TABLE_SUFFIXES:
+            stale = (folder / TABLE_FOLDER / name).with_suffix(suffix)
+            if stale not in texts:  # of cells or data that the plan no longer has
+                stale.unlink(missing_ok=True)
     for path, text in texts.items():
         _write(path, text)
     return tuple(path for path in texts if path.suffix == ".md")

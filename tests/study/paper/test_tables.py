@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,6 +17,9 @@ from easyedit_split.study.paper.formats import as_csv, as_latex, as_markdown
 from easyedit_split.study.paper.frames import frame_latex, frame_markdown
 from easyedit_split.study.paper.iso_entries import verdict_table
 from easyedit_split.study.paper.plan import StudyCell
+from easyedit_split.study.paper.write_tables import write_tables
+
+from ..page.folder import study
 
 GEMMA = "google/gemma-2-9b-it"
 ROWS = tuple((GEMMA, "Vector", method) for method in ("SFT", "RePS", "SPLIT"))
@@ -119,3 +123,13 @@ def test_verdicts_count_intervals_and_nothing_at_no_cost() -> None:
     table = pd.DataFrame([{**known, "budget": budget, "vs_low": low, "vs_high": high} for budget, low, high in ends])
     (row,) = verdict_table([table]).to_dict("records")
     assert (row["ahead"], row["behind"], row["undecided"]) == (1, 1, 1)
+
+
+def test_a_table_of_what_the_plan_no_longer_has_goes(tmp_path: Path) -> None:
+    plan = study(tmp_path)
+    for name in ("agreement.md", "notes.md"):
+        (tmp_path / "tables" / name).write_text("old", "utf-8")
+    write_tables(tmp_path, plan)
+    names = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert "agreement.md" not in names, "one judge agrees with nobody"
+    assert {"table3.md", "table3.csv", "notes.md"} <= names, "control: what is of the plan, or the user's, stays"
