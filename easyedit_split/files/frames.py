@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,24 @@ def read_frame(path: Path, numbers: Sequence[str]) -> pd.DataFrame:
         raise DataError(f"{path}: not a readable {path.suffix[1:]} table ({cut(str(error), 120)}).") from error
     require_size(len(table), [*table.columns], path)
     return table
+
+
+def require_columns(table: pd.DataFrame, path: Path, names: Sequence[str] = (), numbers: Sequence[str] = ()) -> None:
+    """Raise unless a table has columns, and numbers or nothing in those that hold numbers.
+
+    Args:
+        table: as ``read_frame`` reads it.
+        path: its file, for messages.
+        names: columns of anything.
+        numbers: columns of numbers.
+
+    Raises:
+        DataError: a column is missing, or holds something else.
+    """
+    for name in (*names, *numbers):
+        if name not in table.columns:
+            raise DataError(f"{path}: column {name!r} is missing: make the file anew")
+    for name in numbers:
+        other = [value for value in table[name] if not (value is None or isinstance(value, Real))]
+        if other:
+            raise DataError(f"{path}: column {name!r} holds {shown(other[0])}, wanted numbers: make the file anew")

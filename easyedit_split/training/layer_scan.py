@@ -11,6 +11,7 @@ DiffMean, unlike what is trained there later, hardly raises it anywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch import nn
 
 from ..config import TokenConfig
 from ..datasets.base import PairTable
+from ..files.frames import read_frame, require_columns
 from ..log_odds import preference
 from ..model.sites import RESIDUAL, Site, blocks_of
 from ..scoring.encode_table import encode_table
@@ -29,13 +31,14 @@ from ..steering.forms.vector import Vector
 from ..steering.intervention import Intervention
 from ..text.encode_pairs import EncodedPair
 from ..text.prompt_tokens import Template
-from ..types import ConfigError
+from ..types import ConfigError, DataError
 from .closed_form import fit_closed_form
 from .objectives.diff_mean import DiffMean, DiffMeanConfig
 
 MOST_LAYERS = 8
 STRENGTHS = (0.05, 0.1, 0.2)
 TOLERANCE = 1.0  # nats
+SCAN_COLUMNS = ("layer", "r", "m", "gained", "wanted")
 PAIRS = 8
 """Number of held-out pairs that are scored."""
 DIRECTION_PAIRS = 32
@@ -159,10 +162,26 @@ def scan_layers(
         for r, m, found in zip(strengths, points, scores, strict=True):
             gained = preference(found.L_p, found.L_n) - preference(bare.L_p, bare.L_n)
             values = (layer, r, m, float(gained.mean()), float((bare.L_p - found.L_p).mean()))
-            rows.append(dict(zip(("layer", "r", "m", "gained", "wanted"), values, strict=True)))
+            rows.append(dict(zip(SCAN_COLUMNS, values, strict=True)))
             if progress is not None:
                 progress(len(rows), len(tried) * len(strengths))
     return pd.DataFrame(rows)
+
+
+def read_scan(path: Path) -> pd.DataFrame:
+    """A table of ``scan_layers`` that was kept.
+
+    Args:
+        path: the file.
+
+    Raises:
+        DataError: it cannot be read, or is no such table.
+    """
+    scan = read_frame(path, SCAN_COLUMNS)
+    require_columns(scan, path, numbers=SCAN_COLUMNS)
+    if scan.empty:
+        raise DataError(f"{path}: holds no rows: make the file anew")
+    return scan
 
 
 def best_layer(scan: pd.DataFrame) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...files.frames import read_frame
+from ...files.frames import read_frame, require_columns
 from ...steering.artifact import Artifact
 from ...sweep_table import read_sweep
 from ...types import DataError
@@ -83,6 +83,7 @@ def _written(folder: Path) -> tuple[Written, ...]:
     for name, prompt in ((TEXTS, "prompt"), (JUDGED, "question")):
         if (folder / name).is_file():
             table = read_frame(folder / name, ("m1",))
+            require_columns(table, folder / name, ("text",), ("m1",))
             if prompt in table.columns:
                 rows += [
                     ("", float(m), str(said), str(text))
@@ -96,6 +97,7 @@ def _tables(folder: Path) -> Iterator[PageTable]:
         if (folder / name).is_file():
             frame = read_frame(folder / name, NUMBERS)
             if name == "collateral.csv":
+                require_columns(frame, folder / name, numbers=("m1", "kl", "tokens"))
                 frame = frame.groupby("m1", as_index=False)[["kl", "tokens"]].sum()
                 frame = frame.assign(**{"KL (nats per token)": frame["kl"] / frame["tokens"]})
             cells = tuple(

@@ -13,14 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ...config import TokenConfig, TrainConfig
 from ...datasets.everyday import neutral_prompts
 from ...datasets.load import load_dataset
 from ...files.journal import Journal, differing
-from ...files.reading import listed
-from ...files.tables import json_value
+from ...files.reading import listed, read_bounded
+from ...files.tables import decoded, json_value
 from ...model.describe import describe
 from ...model.digests import model_digests
 from ...model.hooks import device_of
@@ -31,10 +29,10 @@ from ...steering.generate import GenerateConfig, Generated, generate_texts
 from ...storage import write_whole
 from ...text.batching import Row
 from ...text.prompt_tokens import Template, tokenizer_hash
-from ...training.layer_scan import best_layer, scan_pairs
+from ...training.layer_scan import best_layer, read_scan, scan_pairs
 from ...training.recipes import Recipe, compose, model_recipe
 from ...training.run_config import RunConfig
-from ...types import ConfigError
+from ...types import ConfigError, DataError
 from ..plan import epochs_for
 from .plan import PlannedData, Run, StudyCell, StudyPlan
 from .splits import StudyPairs, study_pairs
@@ -108,7 +106,7 @@ class Bench:
         path = self.folder / IDENTITY
         now = json.loads(json.dumps(self.identity))
         if path.is_file():
-            known = json_value(path.read_text("utf-8"), str(path))
+            known = json_value(decoded(read_bounded(path, DataError), path), str(path))
             if known != now:
                 raise ConfigError(
                     f"{path}: the model or its pairs are not what they were ({listed(differing(known, now))}): choose "
@@ -125,7 +123,7 @@ class Bench:
             held_out = None if self.pairs.dev_is_test else self.pairs.dev
             scan = scan_pairs(self.model, self.tokenizer, self.pairs.train, self.tokens, held_out=held_out)
             write_whole(path, lambda to: scan.to_csv(to, index=False))
-        return best_layer(pd.read_csv(path, float_precision="round_trip"))
+        return best_layer(read_scan(path))
 
     def run_config(self, cell: StudyCell, seed: int) -> RunConfig:
         """The training settings of a cell.

@@ -6,17 +6,19 @@ A run whose item is not made yet lacks that file: ask ``Path.is_file`` first.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from ...config import build
-from ...files.frames import read_frame
+from ...files.frames import read_frame, require_columns
 from ...files.reading import read_bounded, shown
 from ...files.tables import decoded, json_value
 from ...types import DataError
-from .layout import JUDGED_COLUMNS, PLAN, RunPaths
+from .layout import JUDGED_COLUMNS, PLAN, SCORE, RunPaths
 from .records import ChosenStrength, Failure, FitRecord, ResultRow, RivalRecord, StudyPlan, TextRow
+
+R = TypeVar("R")
 
 
 def read_plan(folder: Path) -> StudyPlan:
@@ -41,7 +43,7 @@ def read_fits(paths: RunPaths) -> tuple[FitRecord, ...]:
     Raises:
         DataError, ConfigError: the file cannot be read.
     """
-    return tuple(build(FitRecord, row, f"{paths.fits}") for row in _rows(paths.fits))
+    return _records(FitRecord, paths.fits)
 
 
 def read_rivals(paths: RunPaths) -> tuple[RivalRecord, ...]:
@@ -53,7 +55,7 @@ def read_rivals(paths: RunPaths) -> tuple[RivalRecord, ...]:
     Raises:
         DataError, ConfigError: the file cannot be read.
     """
-    return tuple(build(RivalRecord, row, f"{paths.rivals}") for row in _rows(paths.rivals))
+    return _records(RivalRecord, paths.rivals)
 
 
 def read_failure(paths: RunPaths) -> Failure:
@@ -77,7 +79,10 @@ def read_chosen(paths: RunPaths) -> tuple[ChosenStrength, ...]:
     Raises:
         DataError, ConfigError: the file cannot be read.
     """
-    return tuple(build(ChosenStrength, row, f"{paths.chosen}") for row in _rows(paths.chosen))
+    found = _records(ChosenStrength, paths.chosen)
+    if all(choice.m is None for choice in found):
+        raise DataError(f"{paths.chosen}: holds no m: delete the file and run the study again")
+    return found
 
 
 def read_results(paths: RunPaths, strength: str) -> tuple[ResultRow, ...]:
@@ -90,8 +95,7 @@ def read_results(paths: RunPaths, strength: str) -> tuple[ResultRow, ...]:
     Raises:
         DataError, ConfigError: the file cannot be read.
     """
-    path = paths.generated(strength)
-    return tuple(build(ResultRow, row, f"{path}") for row in _rows(path))
+    return _records(ResultRow, paths.generated(strength))
 
 
 def read_texts_over_m(paths: RunPaths) -> tuple[TextRow, ...]:
@@ -103,7 +107,7 @@ def read_texts_over_m(paths: RunPaths) -> tuple[TextRow, ...]:
     Raises:
         DataError, ConfigError: the file cannot be read.
     """
-    return tuple(build(TextRow, row, f"{paths.texts}") for row in _rows(paths.texts))
+    return _records(TextRow, paths.texts)
 
 
 def read_judged(path: Path) -> pd.DataFrame:
@@ -113,12 +117,11 @@ def read_judged(path: Path) -> pd.DataFrame:
         path: ``RunPaths.judged`` or ``judged_dev``.
 
     Raises:
-        DataError: the file cannot be read, or lacks a column.
+        DataError: the file cannot be read, lacks a column, or has a score that is no number.
     """
     table = read_frame(path, ())
-    for name in JUDGED_COLUMNS:
-        if name not in table.columns:
-            raise DataError(f"{path}: column {name!r} is missing: delete the file and run the study again")
+    scores = [name for name in table.columns if str(name).startswith(SCORE)]
+    require_columns(table, path, JUDGED_COLUMNS, ("m1", *scores))
     return table
 
 
@@ -128,8 +131,9 @@ def _json(path: Path) -> Any:
     return json_value(decoded(read_bounded(path, DataError), path), str(path))
 
 
-def _rows(path: Path) -> list[Any]:
+def _records(kind: type[R], path: Path) -> tuple[R, ...]:
+    """The rows of a file, each as a record."""
     rows = _json(path)
     if not isinstance(rows, list):
         raise DataError(f"{path}: holds {shown(rows)}, wanted a list of rows")
-    return rows
+    return tuple(build(kind, row, f"{path}, row {number}") for number, row in enumerate(rows))

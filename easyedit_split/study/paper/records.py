@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ...config import require
 from .plan import BASELINES, PROMPT, VANILLA, PlannedData, Run, StudyCell, StudyPlan, runs_of
 
 __all__ = [
@@ -118,6 +119,9 @@ class ResultRow:
     m: float = 0.0
     ended: bool = True
     orig_ended: bool = True
+
+    def __post_init__(self) -> None:
+        require(len(self.pred) == 1, f"pred holds {len(self.pred)} answers, wanted one")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from easyedit_split.study.page.of_steer import is_steer_folder, steer_contents
 from easyedit_split.study.plan import SteerData, SteerPlan
 from easyedit_split.study.report import write_result
 from easyedit_split.study.steer import SteerResult, steer
+from easyedit_split.types import DataError
 
 from ...small import PAIRS, world
 
@@ -71,3 +72,19 @@ def test_judged_texts_are_shown_too(result: SteerResult, tmp_path: Path) -> None
     pd.DataFrame(rows).to_csv(tmp_path / "judged.csv", index=False)
     best = next(run for run in steer_contents(tmp_path).runs if run.written)
     assert next(dict(text.texts) for text in best.written if text.prompt == "Asked?") == {0.0: "at 0.0", 0.5: "at 0.5"}
+
+
+def test_a_foreign_table_in_the_folder_is_one_sentence(result: SteerResult, tmp_path: Path) -> None:
+    write_result(result, tmp_path)
+    whole = {name: (tmp_path / name).read_bytes() for name in ("texts.json", "collateral.csv")}
+    for name, text, said in (
+        ("texts.json", '[{"prompt": "Q", "m1": 0}]', "column 'text' is missing"),
+        ("texts.json", '[{"prompt": "Q", "text": "A", "m1": "low"}]', "column 'm1' holds 'low', wanted numbers"),
+        ("collateral.csv", "m1,tokens\n1,2\n", "column 'kl' is missing"),
+        ("collateral.csv", "m1,kl,tokens\n1,much,2\n", "kl is 'much'"),
+    ):
+        (tmp_path / name).write_text(text, "utf-8")
+        with pytest.raises(DataError, match=rf"{name}.*{said}"):
+            steer_contents(tmp_path)
+        (tmp_path / name).write_bytes(whole[name])
+    assert steer_contents(tmp_path).runs  # control: as it was written

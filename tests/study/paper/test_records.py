@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -93,6 +93,31 @@ def test_judged_answers_read_back_and_need_their_columns(tmp_path: Path) -> None
     write_table(table.drop(columns="strength"), tmp_path / "lacks.parquet")
     with pytest.raises(DataError, match="'strength' is missing"):
         read_judged(tmp_path / "lacks.parquet")
+    for column in ("m1", "score_concept"):
+        write_table(table.astype({column: str}), tmp_path / "texts.parquet")
+        with pytest.raises(DataError, match=rf"texts\.parquet: column '{column}' holds '.+', wanted numbers"):
+            read_judged(tmp_path / "texts.parquet")
+
+
+def test_a_damaged_row_is_named(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path)
+    (tmp_path / "generated").mkdir()
+    good = ResultRow("Q?", ("no",), ("yes",), "yes", ("Q? yes",), 7)
+    paths.generated("best").write_text(json.dumps(plain_rows([good, replace(good, pair=8)])), "utf-8")
+    assert len(read_results(paths, "best")) == 2
+    rows = plain_rows([good, good])
+    for key, value, said in (
+        ("pred", [], "pred holds 0 answers"),
+        ("m", "four", "wanted float"),
+        ("m", 1e999, "finite"),
+    ):
+        paths.generated("best").write_text(json.dumps([rows[0], {**rows[1], key: value}]), "utf-8")
+        with pytest.raises(ConfigError, match=rf"best_results\.json, row 1.*{said}"):
+            read_results(paths, "best")
+    for chosen in ([], plain_rows([ChosenStrength("best", None, None, "-")])):
+        paths.chosen.write_text(json.dumps(chosen), "utf-8")
+        with pytest.raises(DataError, match=r"chosen\.json: holds no m"):
+            read_chosen(paths)
 
 
 def test_no_study_is_said_in_one_sentence(tmp_path: Path) -> None:
