@@ -1,4 +1,4 @@
-"""Ctrl-C says at once what is kept and how to go on, whatever the process is doing.
+"""Ctrl-C, and SIGTERM as clusters send it, say at once what is kept and how to go on, whatever the process is doing.
 
 A thread is woken by the signal itself, so the sentence comes also while Python waits for a long call. A program that is
 starting ends at once; a command has ``GRACE`` seconds to end, training until its step is done and saved. A second one
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 CODE = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 1.0
 """Seconds that a command has to end."""
 NOTHING = "interrupted: nothing was written"
@@ -45,7 +46,7 @@ def begin() -> None:
 
 
 def install() -> None:
-    """Watch for Ctrl-C from now on; the program is starting."""
+    """Watch for both signals from now on; the program is starting."""
     begin()
     _state.starting = True
     if threading.current_thread() is not threading.main_thread():
@@ -53,7 +54,8 @@ def install() -> None:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
-    signal.signal(signal.SIGINT, _stop)
+    for number in SIGNALS:
+        signal.signal(number, _stop)
     threading.Thread(target=_watch, args=(ours, theirs), name="interrupts", daemon=True).start()
 
 
@@ -71,7 +73,7 @@ def _stop(number: int, frame: object) -> None:
 
 def _watch(ours: socket.socket, theirs: socket.socket) -> None:
     while data := theirs.recv(1):
-        if data[0] != signal.SIGINT:
+        if data[0] not in SIGNALS:
             continue
         _state.count += 1
         tell()
@@ -130,7 +132,7 @@ def keeping(sentence: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def orderly() -> Iterator[Callable[[], bool]]:
-    """While a run stops by itself when asked: the first Ctrl-C asks, a second one stops it where it is.
+    """While a run stops by itself when asked: the first signal asks, a second one stops it where it is.
 
     Yields:
         Whether it was asked to stop.
@@ -145,10 +147,11 @@ def orderly() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
         return
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in SIGNALS}
     _state.orderly = True
     try:
         yield asked.is_set
     finally:
         _state.orderly = False
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

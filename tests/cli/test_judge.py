@@ -93,6 +93,24 @@ def test_a_language_model_judges_and_a_killed_run_goes_on(
     assert JudgedTexts.read(to).overall.shape == (3, 2)
 
 
+def test_ctrl_c_says_what_is_kept(
+    run: Run, graded: FakeService, model: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, written = write_rows(tmp_path / "pairs.jsonl", ROWS), tmp_path / "w.jsonl"
+    write_rows(written, [{"m1": 0, "prompt": 0, "text": "x"}])
+
+    def stop(*given: object, **settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("easyedit_split.cli.commands.judge.judge_written", stop)
+    line = ("judge", "--texts", written, "--data", data, "--out", tmp_path / "t.csv")
+    elsewhere = (*line, "--judge", "openai:g", "--judge-url", graded.url)
+    for asked, said in ((elsewhere, "verdicts given so far are kept"), ((*line, "--judge", "accuracy"), "nothing was")):
+        code, _, err = run(*asked)
+        assert code == 130
+        assert said in err
+
+
 def test_written_texts_are_judged_by_another_and_the_two_compared(
     run: Run, sentence: Sentence, graded: FakeService, model: Path, artifact: Path, tmp_path: Path
 ) -> None:

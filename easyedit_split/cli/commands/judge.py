@@ -26,6 +26,7 @@ from ...text.prompt_tokens import Template
 from ...types import ConfigError, Pair
 from ..console import bar, out, say, say_written
 from ..inputs import check_artifact, open_data, open_model
+from ..interrupts import NOTHING, keeping
 from ..judging import DEFAULTS as BY_ITSELF
 from ..judging import JudgeOptions, asks_judge
 from ..loading import DEFAULTS, loads_model
@@ -65,6 +66,7 @@ PromptsOption = Annotated[
 TOLD_APART = 0.8
 NOT_SCORES = ("m1", "prompt", "question", "concept", "text")
 PROMPTS = 16
+KEPT = "interrupted: the verdicts given so far are kept; run the same command again to go on"
 
 
 @loads_model
@@ -108,7 +110,7 @@ def command(  # noqa: DOC101, DOC103
     pairs = None if data is None else rows(split=split, default_split=known, limit=most).pairs
     written = None if texts is None else read_written(texts, pairs)
     writer = _Writer.opened(model, artifact, loading) if written is None or learns(judge) else None
-    with bar("judging") as advance:
+    with keeping(lambda: KEPT if asks(judge) else NOTHING), bar("judging") as advance:
         told: dict[str, Any] = {"judge": judge, "service": service, "progress": advance}
         if written is not None:
             calibrations = None if writer is None else writer.calibrations(training)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +21,7 @@ from easyedit_split.study.paper.plan import StudyPlan, runs_of
 from easyedit_split.study.paper.run_queue import RunQueue
 from easyedit_split.study.paper.work import items_of
 
-from .launched import started
+from .launched import ROOT, started
 from .tiny_study import ASKED, ON_CPU, VANILLA, Made, contents, make, tiny_plan, write_pairs
 
 EVERY_LAUNCHER = pytest.mark.parametrize("name", LAUNCHERS.names())
@@ -122,3 +127,50 @@ def test_a_process_stays_with_a_model_and_dataset(tmp_path: Path) -> None:
 def test_devices_follow_the_users_word() -> None:
     local = OnThisMachine()
     assert [local.count(ON_CPU, *asked) for asked in ((3, 10), (None, 1), (8, 2), (2, 0))] == [3, 1, 2, 1]
+
+
+FIRST = """
+import multiprocessing, os, signal, sys, time
+from easyedit_split.study.paper.launchers import local
+
+
+def work(watched):
+    if watched:
+        local.threading.Thread(target=local._end_with_the_first, daemon=True).start()
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+
+if __name__ == "__main__":
+    multiprocessing.get_context("spawn").Process(target=work, args=(sys.argv[1] == "watched",), daemon=True).start()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_process_does_not_outlive_the_first_one(tmp_path: Path, watched: bool) -> None:
+    """However that ends: in the middle of an item that takes hours, it would go on beside the same command."""
+    (tmp_path / "first.py").write_text(FIRST, "utf-8")
+    line = [sys.executable, "first.py", "watched" if watched else "left"]
+    with subprocess.Popen(
+        line, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout is not None
+        worker = int(first.stdout.readline())
+        first.kill()
+        first.wait()
+        until = time.monotonic() + (30 if watched else 1)
+        while lives(worker) and time.monotonic() < until:
+            time.sleep(0.05)
+        left = lives(worker)
+        if left:
+            os.kill(worker, signal.SIGKILL)
+    assert left == (not watched), "control: without the watch it is left"
+
+
+def lives(process: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
@@ -102,7 +103,7 @@ def make_in_processes(folder: Path, plan: StudyPlan, devices: Sequence[LoadOptio
     finally:
         for connection, worker in workers.items():
             connection.close()
-            worker.terminate()
+            worker.kill()
             worker.join()
 
 
@@ -131,7 +132,9 @@ def _answer(ready: Connection, workers: dict[Connection, BaseProcess], queue: Ru
 
 def _serve(connection: Connection, folder: Path, plan: StudyPlan, loading: LoadOptions) -> None:
     """The work of one process: ask for a run, make it, say each item, until there is none."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process says what is kept, and ends the others
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first process says what is kept, and ends the others
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_first, name="first process", daemon=True).start()
     try:
         with one_thread(loading):
             maker = Maker(folder, plan, Opener(loading))
@@ -140,7 +143,7 @@ def _serve(connection: Connection, folder: Path, plan: StudyPlan, loading: LoadO
                 for item in maker.make(run):
                     connection.send(("made", run.name, item))
                 connection.send(("ready",))
-    except (EOFError, BrokenPipeError):  # the first process is gone
+    except (EOFError, BrokenPipeError):  # the first process is gone, see below
         os._exit(1)
     except SteeringError as error:
         with suppress(OSError):
@@ -149,6 +152,14 @@ def _serve(connection: Connection, folder: Path, plan: StudyPlan, loading: LoadO
         traceback.print_exc()
         with suppress(OSError):
             connection.send(("failed", failure(error)))
+
+
+def _end_with_the_first() -> None:
+    """End this process in the middle of its item when the first one is gone: a run given again would meet it there."""
+    first = multiprocessing.parent_process()
+    assert first is not None
+    first.join()
+    os._exit(1)
 
 
 def devices_for(loading: LoadOptions, workers: int | None, runs: int) -> list[LoadOptions]:
