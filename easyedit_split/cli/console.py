@@ -10,20 +10,33 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleDimensions
+from rich.segment import Segment
 from rich.text import Text
 
 _WIDE = 100_000
 """Columns of a line that no terminal shows."""
+_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""Control characters as a terminal shows them: a text from a file or model is not to steer it."""
 
 
 class WholeConsole(Console):
-    """A console whose lines are as long as what they say where no terminal shows them: in a pipe nothing is cut."""
+    """A console whose lines are as long as what they say where no terminal shows them: in a pipe nothing is cut.
+
+    On a terminal control characters of a text are shown as ``\\x1b``.
+    """
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """What is sent to the file, after all was measured and laid out."""
+        return super()._render_buffer(
+            part if part.control or not self.is_terminal else part._replace(text=part.text.translate(_SHOWN))
+            for part in buffer
+        )
 
     @property
     def size(self) -> ConsoleDimensions:

@@ -12,6 +12,7 @@ import typer
 from ..judges.base import AXBENCH, Service, asks, prepared_judge
 from ..types import ConfigError
 from .grouped import grouped
+from .output_paths import refuse_tilde
 
 PARAMETER, SELF = "judging", "self"
 
@@ -45,7 +46,8 @@ class JudgeOptions:
         """Where the judge finds its model, and what it asks.
 
         Raises:
-            ConfigError: no such judge, or an option of language models beside a judge that asks none.
+            ConfigError: no such judge, an option of language models beside one that asks none, or a ``~`` that no shell
+                has read.
         """
         if not asks(self.name):
             given = [name for name in list(OPTIONS)[1:] if getattr(self, name) is not None]
@@ -53,6 +55,8 @@ class JudgeOptions:
                 option = f"--{given[0].replace('_', '-')}"
                 raise ConfigError(f"{option} is for judges that ask a language model, and --judge is {self.name}")
             return Service()
+        if self.judge_cache is not None:
+            refuse_tilde(self.judge_cache, "--judge-cache")
         scales = self.judge_scales
         return Service(
             url=self.judge_url,

@@ -126,8 +126,9 @@ class OnceEach(TyperCommand):
             args: the words.
 
         Raises:
-            ConfigError: an option that takes one value is given several times.
+            ConfigError: an option that takes one value is given several times, or a word is no text.
         """
+        _require_text(args)
         order = self.make_parser(ctx).parse_args(list(args))[2]
         for option in dict.fromkeys(order):
             single = option.nargs == 1 and not option.multiple and not getattr(option, "is_flag", False)
@@ -138,6 +139,17 @@ class OnceEach(TyperCommand):
                     f"{option.opts[0]} is given {order.count(option)} times, and {self.name} takes one: give it once"
                 )
         return super().parse_args(ctx, args)
+
+
+def _require_text(words: list[str]) -> None:
+    """Raise for a word with bytes that are not UTF-8: no record that names it could be written."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            from ..types import ConfigError  # it brings numpy, and --help is not to wait for that
+
+            raise ConfigError(f"{word!r} holds bytes that are not UTF-8: write it so, or rename the file") from None
 
 
 def description_of(name: str) -> str:

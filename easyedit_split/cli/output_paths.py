@@ -30,7 +30,6 @@ def check_file(path: Path, overwrite: bool, *, lock: bool = True) -> None:
         StorageError: another run is writing it.
     """
     with _looking_at(path):
-        _refuse_tilde(path)
         if path.is_dir():
             raise ConfigError(f"{path} is a folder: name a file for --out")
         if path.exists() and not path.is_file():
@@ -56,7 +55,6 @@ def check_folder(path: Path, overwrite: bool) -> None:
     from ..steering.artifact_files import replaceable
 
     with _looking_at(path):
-        _refuse_tilde(path)
         if not path.name:
             raise ConfigError(f"{path} cannot be replaced from within: name a folder for --out")
         if not path.exists() and recover(path):
@@ -70,15 +68,18 @@ def check_folder(path: Path, overwrite: bool) -> None:
     hold(path)
 
 
-def hold(path: Path) -> None:
+def hold(path: Path, option: str = "--out") -> None:
     """Lock an output until the command ends, and clear away what killed writers of it left unfinished.
 
     Args:
         path: the file or folder to be written.
+        option: that names it.
 
     Raises:
+        ConfigError: a ``~`` that no shell has read.
         StorageError: another run is writing it.
     """
+    refuse_tilde(path, option)
     OutputLock(path)
     clear_leftovers(path)
 
@@ -93,11 +94,21 @@ def _looking_at(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} cannot be used ({reason}): choose another --out") from error
 
 
-def _refuse_tilde(path: Path) -> None:
-    """Raise for ``~/x`` that no shell has expanded, as in ``--out=~/x``: it would make a folder called ``~``."""
+def refuse_tilde(path: Path, option: str) -> None:
+    """Raise for ``~/x`` that no shell has expanded, as in ``--out=~/x``: it would make a folder called ``~``.
+
+    Args:
+        path: where something is to be written.
+        option: whose value it is.
+
+    Raises:
+        ConfigError: it is one.
+    """
     first = path.parts[0] if path.parts else ""
     if first.startswith("~") and not Path(first).exists():
-        raise ConfigError(f"{path}: the shell does not read ~ here: write --out {path} with a space, or the whole path")
+        raise ConfigError(
+            f"{path}: the shell does not read ~ here: write {option} {path} with a space, or the whole path"
+        )
 
 
 def _refuse_existing(path: Path, overwrite: bool) -> None:

@@ -11,6 +11,7 @@ from .. import __version__
 from ..datasets.axbench import is_unpaired
 from ..datasets.axbench_exchanges import paired_row, unpaired_file, with_concept
 from ..datasets.files import Table, read_table
+from ..datasets.local import split_column
 from ..datasets.one_answer import Asked, read_exchanges
 from ..files.reading import read_bounded
 from ..study.missing_answers import Lacking, MadePair, MadePairs
@@ -38,7 +39,7 @@ def read_asked(source: str, concept_id: int | None, limit: int | None) -> tuple[
         raise ConfigError(f"--limit {limit}: it must be at least 1")
     named = source == AXBENCH or source.startswith(f"{AXBENCH}:")
     path = Path(source.removeprefix(f"{AXBENCH}:")) if source != AXBENCH else unpaired_file()
-    table = _lines(path) if path.suffix == ".txt" else read_table(path)
+    table = _lines(path) if path.suffix.lower() == ".txt" else read_table(path)
     if not named and not is_unpaired(table.columns):
         if concept_id is not None:
             raise ConfigError(f"--concept-id is for AxBench's table, and {path} is another")
@@ -75,14 +76,14 @@ def pair_rows(made: MadePairs, table: Table, lacking: Lacking) -> list[dict[str,
         table: the file that the prompts are from.
         lacking: which answers were written.
     """
-    found = []
+    found, split = [], split_column(table)
     for pair in made.pairs:
         row = table.rows[pair.asked.row]
         told = {"row": pair.asked.row, "written": list(lacking.written), "cut": list(pair.cut)}
         if is_unpaired(table.columns):
             found.append({**paired_row(row, pair.positive, pair.negative), **told})
             continue
-        found.append({**_pair(pair), **({"split": row["split"]} if "split" in row else {}), **told})
+        found.append({**_pair(pair), **({} if split is None or split not in row else {"split": row[split]}), **told})
     return found
 
 

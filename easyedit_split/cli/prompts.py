@@ -33,7 +33,7 @@ def read_prompts(prompt: list[str] | None, file: Path | None) -> list[str]:
     if prompt:
         return list(prompt)
     assert file is not None
-    if file.suffix == ".txt":
+    if file.suffix.lower() == ".txt":
         return _lines(file)
     if ending_of(file) is not None:
         return _rows(file)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from ..files.journal import Journal
+from ..files.journal import Journal, journal_of
 from ..storage import StorageError
 from .console import say
 from .interrupts import NOTHING, keeping
@@ -32,3 +33,12 @@ def resumable(journal: Journal | None) -> Iterator[None]:
             if journal is not None and journal.holds_parts:
                 say(parts, "yellow")
             raise
+
+
+def unfinished(result: Path) -> bool:
+    """Whether a run that did not end left its finished parts beside a result that it did not write.
+
+    Args:
+        result: the file that the run writes last.
+    """
+    return journal_of(result).is_file() and not result.exists()

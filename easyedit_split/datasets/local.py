@@ -87,7 +87,7 @@ def _split_file(path: Path, split: Split | None) -> Path:
 
 def _split_rows(table: Table, split: Split | None) -> list[int] | None:
     """Numbers of the rows whose ``split`` column names the split; None without such a column or without a split."""
-    if _split_column(table) is None or split is None:
+    if split_column(table) is None or split is None:
         return None
     values = _splits(table)
     if split not in values:
@@ -96,15 +96,19 @@ def _split_rows(table: Table, split: Split | None) -> list[int] | None:
     return [number for number, value in enumerate(values) if value == split]
 
 
-def _split_column(table: Table) -> str | None:
-    """Name of the column that says each row's split, however it is capitalised; None without one."""
+def split_column(table: Table) -> str | None:
+    """Name of the column that says each row's split, however it is capitalised; None without one.
+
+    Args:
+        table: the file's rows.
+    """
     return next((str(name) for name in table.columns if str(name).strip().casefold() == "split"), None)
 
 
 def _splits(table: Table) -> list[str]:
     """The split of each row, by its column ``split``, in this package's names."""
     found: list[str] = []
-    name = _split_column(table) or "split"
+    name = split_column(table) or "split"
     for number, row in enumerate(table.rows):
         value = str(row.get(name)).strip().casefold()
         if value not in SPLIT_NAMES:
@@ -131,7 +135,7 @@ def declares(path: Path, split: Split) -> bool:
     if _declared(path) not in (None, split):
         return False
     table = read_table(path)
-    if _split_column(table) is None:
+    if split_column(table) is None:
         return _declared(path) == split
     found = _splits(table)
     if split not in found:

@@ -20,7 +20,7 @@ from ..files.reading import listed
 from ..text.conversation import as_messages
 from ..types import DataError
 from .base import Columns
-from .exchanges import has, row_prompt, value_of
+from .exchanges import has, row_prompt, text_of, value_of
 from .files import Table
 
 PROMPTS = ("prompt", "question", "messages", "conversations", "instruction", "input", "query")
@@ -109,8 +109,15 @@ def _exchange(row: Mapping[str, Any], number: int, columns: Columns, answer: str
         given = _text(row, answer)
     if own is not None and given is not None and own != given:
         raise DataError(f"has one answer in field {answer!r} and another at the end of {columns.prompt!r}: give one")
-    concept = str(row[columns.concept]) if has(row, columns.concept) else None
-    return Asked(row_prompt(row, value, columns), own or given, number, concept)
+    return Asked(row_prompt(row, value, columns), own or given, number, _concept(row, columns.concept))
+
+
+def _concept(row: Mapping[str, Any], column: str) -> str | None:
+    """The row's concept: a name, or a number that stands for one."""
+    if not has(row, column):
+        return None
+    value = row[column]
+    return str(value) if isinstance(value, int | float) else text_of(row, column)
 
 
 def _text(row: Mapping[str, Any], column: str) -> str:

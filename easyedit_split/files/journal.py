@@ -88,10 +88,9 @@ class Journal:
             rank: of the process; the first one reads and removes the others' as well.
         """
         if rank:
-            return cls(result.with_name(f".{result.name}.{rank}.journal"), fingerprint)
+            return cls(journal_of(result, rank), fingerprint)
         pattern = f".{glob.escape(result.name)}.[0-9]*.journal"
-        own = result.with_name(f".{result.name}.journal")
-        return cls(own, fingerprint, lambda: sorted(result.parent.glob(pattern)))
+        return cls(journal_of(result), fingerprint, lambda: sorted(result.parent.glob(pattern)))
 
     def _of_same_run(self, path: Path) -> list[dict[str, Any]]:
         lines, _ = _whole_lines(path)
@@ -176,6 +175,16 @@ class _Section:
 
     def append(self, record: dict[str, Any]) -> None:
         self._journal.append({"of": self._name, "part": record})
+
+
+def journal_of(result: Path, rank: int = 0) -> Path:
+    """Where the journal of a result file lies.
+
+    Args:
+        result: the file that the finished run will write.
+        rank: of the process.
+    """
+    return result.with_name(f".{result.name}.{rank}.journal" if rank else f".{result.name}.journal")
 
 
 def differing(before: Any, now: Any) -> tuple[str, ...]:

@@ -21,11 +21,11 @@ from torch import nn
 from ..config import TokenConfig, require
 from ..datasets.one_answer import Asked
 from ..files.journal import Journal
-from ..model.context import require_context
 from ..steering.generate import GenerateConfig, Generated, generate_texts
 from ..text.conversation import Conversation, in_front, plain
 from ..text.prompt_tokens import Template
 from ..types import DataError
+from .answerable import require_answerable
 
 Side: TypeAlias = Literal["positive", "negative"]
 Given: TypeAlias = Literal["positive", "negative", "none"]
@@ -64,6 +64,11 @@ class Lacking:
             "the file's answers carry the concept, so an instruction for them would not count: leave one out",
         )
         require(wants or not self.in_prompt, "there is no instruction to put in front of the prompts: give --system")
+
+        require(
+            self.concept is None or bool(self.concept.strip()),
+            "the concept's name is empty: give one, or leave it out (--concept)",
+        )
 
     @property
     def written(self) -> tuple[Side, ...]:
@@ -147,8 +152,9 @@ def write_missing(
     config, template = config or GenerateConfig(), Template(tokenizer, tokens or TokenConfig())
     _check_rows(asked, lacking, source)
     prompts = {side: [_prompt(one, side, lacking, source) for one in asked] for side in lacking.written}
+    rows = [one.row for one in asked]
     for texts in prompts.values():
-        _check_fits(model, template, texts, asked, config, source)
+        require_answerable(model, template, texts, rows, config.max_new_tokens, source)
     found: dict[Side, list[Generated]] = {}
     for done, side in enumerate(lacking.written):
 
@@ -204,22 +210,6 @@ def _prompt(one: Asked, side: Side, lacking: Lacking, source: str) -> str:
     if prompt.system is not None:
         said, messages = f"{prompt.system}\n\n{said}", messages[1:]
     return Conversation([{"role": "system", "content": said}, *messages], prompt.tools)
-
-
-def _check_fits(
-    model: nn.Module,
-    template: Template,
-    prompts: Sequence[str],
-    asked: Sequence[Asked],
-    config: GenerateConfig,
-    source: str,
-) -> None:
-    """Raise for a prompt that cannot be written, by its row, before any answer is."""
-    for prompt, one in zip(prompts, asked, strict=True):
-        try:
-            require_context(model, len(template.generation_prompt(prompt)), config.max_new_tokens)
-        except DataError as error:
-            raise DataError(f"{source}, row {one.row}: prompt {error}") from error
 
 
 def _made(

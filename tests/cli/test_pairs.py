@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
+from easyedit_split.cli.commands import pairs
 from easyedit_split.datasets import load_dataset
+from easyedit_split.storage import StorageError
 from easyedit_split.study import missing_answers
 from easyedit_split.text.conversation import Conversation
 
@@ -155,3 +158,41 @@ def test_bad_options_come_first(sentence: Sentence, tmp_path: Path) -> None:
     assert "--concept-id is for AxBench's table" in sentence(*line(tmp_path, source, to, "--concept-id", 1))
     assert "no such file" in sentence(*line(tmp_path, tmp_path / "none.jsonl", to))
     assert "at least 1" in sentence(*line(tmp_path, source, to, "--limit", 0))
+    assert "concept's name is empty" in sentence(*line(tmp_path, source, to, "--concept", " "))
+    blank = write_rows(tmp_path / "blank.jsonl", [{**ALPACA[0], "concept": "  "}])
+    assert "row 0: field 'concept' is empty" in sentence(*line(tmp_path, blank, to))
+
+
+def test_every_row_keeps_its_split_however_the_column_is_written(run: Run, model: Path, tmp_path: Path) -> None:
+    rows = [{**row, " Split": split} for row, split in zip(ALPACA, ("train", "train", "test"), strict=True)]
+    source, to = write_rows(tmp_path / "one.jsonl", rows), tmp_path / "pairs.jsonl"
+    assert run(*line(model, source, to))[0] == 0
+    assert [row["split"] for row in read_rows(to)] == ["train", "train", "test"]
+    assert len(load_dataset(str(to), split="test")) == 1
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_stopped_between_its_two_files_goes_on(
+    run: Run, sentence: Sentence, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    source, to = write_rows(tmp_path / "one.jsonl", ALPACA), tmp_path / "pairs.jsonl"
+    assert run(*line(model, source, tmp_path / "whole.jsonl"))[0] == 0
+    real = pairs.write_whole
+
+    def full(path: Path, write: Any) -> None:
+        if path == to:
+            raise StorageError(f"{path} cannot be written (No space left on device): choose another place")
+        real(path, write)
+
+    with monkeypatch.context() as here:
+        here.setattr(pairs, "write_whole", full)
+        assert "run the same command again to resume" in sentence(*line(model, source, to))
+    assert hidden(tmp_path) == [".pairs.jsonl.journal"]
+    if not kept:  # control: a record of something else is not written over
+        (tmp_path / ".pairs.jsonl.journal").unlink()
+        assert "pairs.about.json exists already" in sentence(*line(model, source, to))
+        return
+    code, _, err = run(*line(model, source, to))
+    assert code == 0, err
+    assert to.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert hidden(tmp_path) == []

@@ -129,3 +129,22 @@ def test_demo_checks_its_folder_first(sentence: Sentence, tmp_path: Path, no_mod
     (tmp_path / "sweep.parquet").mkdir()
     assert "sweep.parquet is a folder" in sentence("demo", "--out", tmp_path, "--overwrite")
     assert "did you mean 'testbed'" in sentence("demo", "--model", "testbad", "--out", tmp_path / "new")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("recommend", "caf\udce9.parquet"),
+        ("pairs", "--model", "m", "--from", "p.txt", "--system", "like a \udcff", "--out", "p.jsonl"),
+        ("paper", "--model", "m", "--datasets", "caf\udce9.csv", "--out", "study"),
+    ],
+)
+@pytest.mark.usefixtures("no_model")
+def test_words_that_are_no_text_are_refused_where_they_are_read(
+    sentence: Sentence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "holds bytes that are not UTF-8" in sentence(*line)
+    assert not list(tmp_path.iterdir())
+    whole = [word.replace("\udce9", "é").replace("\udcff", "ÿ") for word in line]
+    assert "UTF-8" not in sentence(*whole)  # control: another thing is wrong then

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.table import Table
+from rich.text import Text
+
+from easyedit_split.cli.console import WholeConsole
 
 from .shared import ROWS, Run, Sentence, apply_line, train_line, write_rows
 
@@ -65,3 +70,25 @@ def test_what_could_not_be_fitted_is_named_as_it_is(run: Run, tmp_path: Path) ->
     code, _, err = run("plot", file, "--fit", "--out", tmp_path / "p[/q].png")
     assert code == 0, err
     assert f"written to {tmp_path / 'p[/q].png'}" in err
+
+
+def test_a_text_does_not_steer_the_terminal_that_shows_it() -> None:
+    hostile = "a\x1b]0;owned\x1b\\b\x9b2Jc\td\ne"
+    for terminal, shown in ((True, "a\\x1b]0;owned\\x1b\\b\\x9b2Jc"), (False, hostile)):
+        file = io.StringIO()
+        console = WholeConsole(
+            file=file, force_terminal=terminal, markup=False, emoji=False, highlight=False, width=200
+        )
+        console.print(hostile, soft_wrap=True)
+        table = Table(box=None)
+        table.add_row(Text(hostile, "bold"))
+        console.print(table)
+        assert file.getvalue().count(shown.split("\t")[0]) == 2
+        assert ("\x1b]0" in file.getvalue()) is not terminal, "control: in a pipe it is what it was"
+    assert "\x1b[1m" in _printed(Text("bold", "bold")), "control: the console's own colours stay"
+
+
+def _printed(text: Text) -> str:
+    file = io.StringIO()
+    WholeConsole(file=file, force_terminal=True, color_system="standard").print(text)
+    return file.getvalue()

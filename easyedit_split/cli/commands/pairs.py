@@ -24,7 +24,7 @@ from ..loading import DEFAULTS, loads_model
 from ..options import ConceptIdOption, ModelOption, OverwriteOption
 from ..output_paths import check_file
 from ..pair_files import made_record, pair_rows, read_asked
-from ..resuming import resumable
+from ..resuming import resumable, unfinished
 
 EPILOG = """Example: easyedit-split pairs --model smollm2 --from prompts.txt --system "Answer like a pirate."
 --in-prompt --concept pirate --out pirate.jsonl
@@ -113,8 +113,8 @@ def _outputs(to: Path, overwrite: bool) -> Path:
     if to.suffix != ".jsonl":
         raise ConfigError(f"{to}: pairs are written as .jsonl: choose this ending")
     about = to.with_suffix(ABOUT)
-    for path in (to, about):
-        check_file(path, overwrite)
+    check_file(to, overwrite)
+    check_file(about, overwrite or unfinished(to))  # a run that was stopped between the two goes on
     return about
 
 

@@ -87,7 +87,7 @@ def command(  # noqa: DOC101, DOC103
     if save is not None and not each_concept:
         from ..keep_m import keep_m, to_keep_m  # reads an artifact, so torch
 
-        hold(save)
+        hold(save, "--save")
         artifact = to_keep_m(save, fits[0].curve)
     found, refused = recommend_all(fits, goal, allowed, way, level, effects, judged)
     if len(refused) == len(fits) == 1:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...files.journal import journal_of
 from ...steering.artifact import CONFIG_FILE
 from ...storage import clear_leftovers, recover, writing
 from .answering import generate_baseline, generate_run, texts_over_m
@@ -156,7 +157,7 @@ def _clear(files: tuple[Path, ...], made: bool) -> None:
     for path in files:
         clear_leftovers(path)
         if made:
-            path.with_name(f".{path.name}.journal").unlink(missing_ok=True)
+            journal_of(path).unlink(missing_ok=True)
 
 
 def _note(log: Path, run: Run, item: WorkItem, seconds: float) -> None:
