@@ -1,10 +1,11 @@
 """Interface of judges: a class with a ``name`` and ``judge(prompt, answer, pair) -> {score name: value}``.
 
 A judge that must learn something first, from the bare model or from training pairs, has a class method ``prepared``
-that takes a ``Calibration``; if it is a ``Recalls`` as well, a study calibrates it once and keeps what it has learnt.
-One that asks a model elsewhere has a class method ``asking`` that takes a ``Service``, and is written ``name:MODEL``;
-another is made without arguments. A new judge is one file of this folder with ``@JUDGES.register("name")``; a third
-party's is an entry point of the group ``easyedit_split.judges``.
+that takes a ``Calibration``, and says in ``fewest`` how many pairs of a concept it needs; if it is a ``Recalls`` as
+well, a study calibrates it once and keeps what it has learnt. One that asks a model elsewhere has a class method
+``asking`` that takes a ``Service``, and is written ``name:MODEL``; another is made without arguments. A new judge is one
+file of this folder with ``@JUDGES.register("name")``; a third party's is an entry point of the group
+``easyedit_split.judges``.
 """
 
 from __future__ import annotations
@@ -149,6 +150,18 @@ def learns(judge: str) -> bool:
         ConfigError: no such judge.
     """
     return hasattr(_kind(judge)[0], "prepared")
+
+
+def fewest_pairs(judge: str) -> int:
+    """Training pairs of a concept that a judge needs, at least; 0 for one that learns nothing.
+
+    Args:
+        judge: of ``JUDGES``, or ``name:MODEL``.
+
+    Raises:
+        ConfigError: no such judge.
+    """
+    return int(getattr(_kind(judge)[0], "fewest", 0))
 
 
 def asks(judge: str) -> bool:

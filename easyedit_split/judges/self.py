@@ -68,6 +68,7 @@ class SelfJudge:
     """
 
     name: ClassVar[str] = "self"
+    fewest: ClassVar[int] = FEWEST
 
     def __init__(
         self, reader: BareReader, probe: ConceptProbe, scales: Scales, prompts: Sequence[str], accuracy: float

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ..config import require
 from ..datasets.base import DATASETS, PairTable
 from ..datasets.load import default_split_of, load_dataset
+from ..steering.strength_grid import parse_strengths
 from ..types import DataError
 
 PAIRS_SEEN = 192
@@ -58,10 +59,14 @@ class SteerPlan:
 
     def __post_init__(self) -> None:
         require(bool(self.objectives), "there is no objective to train: name at least one")
-        require(self.judged >= 0, f"judged is {self.judged}, must not be negative")
-        require(self.neutral >= 0, f"neutral is {self.neutral}, must not be negative")
+        for name in ("train_pairs", "test_pairs", "texts", "max_new_tokens"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{name} is {value}, must be at least 1")
+        for name in ("judged", "neutral"):
+            require(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, must not be negative")
         require(self.max_kl is None or self.neutral > 0, "max_kl needs neutral prompts to measure on: give neutral")
-        require(self.texts >= 1, f"texts is {self.texts}, must be at least 1")
+        require(self.max_kl is None or 0 <= self.max_kl < math.inf, f"max_kl is {self.max_kl}, must be a number from 0")
+        parse_strengths(self.m)
 
 
 @dataclass(frozen=True, slots=True)

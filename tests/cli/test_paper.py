@@ -59,6 +59,9 @@ def test_a_run_makes_tables_and_is_not_made_twice(here: Path) -> None:
         (("--launcher", "rya"), "did you mean 'ray'"),
         (("--instruction", "nothing"), "DATASET=SENTENCE"),
         (("--seeds", "0"), "at least 1"),
+        (("--instruction", "pairs=A", "--instruction", "pairs=B"), "given twice"),
+        (("--judge", "accuracy"), "judge accuracy is named twice"),
+        (("--judge-url", "http://localhost/v1"), "name one, --judge openai:MODEL"),
     ],
 )
 def test_what_is_impossible_is_one_sentence(here: Path, more: tuple[str, ...], said: str) -> None:
@@ -66,3 +69,19 @@ def test_what_is_impossible_is_one_sentence(here: Path, more: tuple[str, ...], s
     assert result.exit_code != 0
     assert said in str(result.exception) + result.output
     assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_no_process_makes_no_study(here: Path, more: tuple[str, ...]) -> None:
+    line = [word if word != "1" else "0" for word in command(here, *more)]
+    result = RUNNER.invoke(app, line)
+    assert result.exit_code != 0
+    assert "--workers 0: give at least 1" in str(result.exception)
+    assert not (here / "out").exists()
+
+
+def test_a_folder_that_the_shell_was_to_name_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(here)
+    result = RUNNER.invoke(app, [*command(here)[:-2], "--out=~/study"])
+    assert "the shell does not read ~ here: write --out ~/study" in str(result.exception)
+    assert not (here / "~").exists()

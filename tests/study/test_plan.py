@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easyedit_split import DataError, Pair
+from easyedit_split import ConfigError, DataError, Pair
 from easyedit_split.datasets.base import PairTable
 from easyedit_split.datasets.in_memory import as_pairs
 from easyedit_split.study.paper.compose import study_plan
@@ -54,6 +54,25 @@ def test_a_concept_with_too_few_pairs_is_named() -> None:
         split_file(table_of({"red": 8, "blue": 3}))
     with pytest.raises(DataError, match=r"3 pairs are too few"):
         split_file(table_of({None: 3}))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("train_pairs", 0),
+        ("test_pairs", -3),
+        ("max_new_tokens", 0),
+        ("texts", 0),
+        ("judged", -1),
+        ("max_kl", -0.1),
+        ("max_kl", float("nan")),
+        ("m", "r:nonsense"),
+    ],
+)
+def test_a_run_that_could_not_end_is_not_begun(setting: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{setting}.*{value}"):
+        SteerPlan(**{setting: value})  # type: ignore[arg-type]
+    assert SteerPlan(train_pairs=1, test_pairs=1, max_new_tokens=1, texts=1, judged=0, max_kl=0.0, m="-1:1:3").neutral
 
 
 def test_a_file_of_several_concepts_is_a_studys_dataset_but_not_one_to_steer_towards(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from ...model.load_options import LoadOptions
 from ...steering.strength_grid import parse_strengths
 from ...study.paper.compose import study_plan
 from ...study.paper.estimate import speed_of, work_of
-from ...study.paper.launchers.base import LAUNCHERS, Launcher
+from ...study.paper.launchers.base import LAUNCHERS, Launcher, require_workers
 from ...study.paper.plan import StudyPlan
 from ...study.paper.study import benches_of, run_study
 from ...study.paper.work import missing
@@ -126,6 +126,7 @@ def print_plan(to: Path, plan: StudyPlan, loading: LoadOptions, workers: int | N
         workers: ``--workers``.
         launcher: ``--launcher``.
     """
+    require_workers(workers)
     shown = Table("model", "data", "runs", "items to make", "pairs: train", "test", "m", "about", box=None)
     total, left = 0.0, 0
     opener = Opener(loading)
@@ -159,5 +160,7 @@ def _instructions(given: list[str]) -> dict[str, str]:
         name, equals, sentence = text.partition("=")
         if not equals or not name or not sentence.strip():
             raise ConfigError(f"--instruction {text}: write DATASET=SENTENCE")
+        if name in found:
+            raise ConfigError(f"--instruction {name}=...: given twice, and a dataset takes one sentence: give it once")
         found[name] = sentence
     return found

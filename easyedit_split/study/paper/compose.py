@@ -15,7 +15,8 @@ from typing import Any
 from ...config import build
 from ...datasets.base import DATASETS
 from ...datasets.named import locate
-from ...judges.base import learns
+from ...files.reading import first_double
+from ...judges.base import asks, learns
 from ...model.digests import versions
 from ...registry import nearest
 from ...steering.forms.base import FORMS
@@ -25,7 +26,8 @@ from ...training.objectives.base import OBJECTIVES
 from ...training.recipes import hparams_folder
 from ...types import ConfigError, DataError
 from .default_data import NO_JUDGE, TESTBED, planned_data
-from .plan import BASELINES, StudyCell, StudyPlan
+from .entries import row_key
+from .plan import BASELINES, PROMPT, StudyCell, StudyPlan
 
 TABLE_FORMS = ("local_weight", "lora", "vector")
 TABLE_OBJECTIVES = ("diff_mean", "sft", "reps", "split")
@@ -48,6 +50,7 @@ QUICK: Mapping[str, Any] = {
 """What ``--quick`` replaces."""
 QUICK_TESTBED: Mapping[str, Any] = {**QUICK, "epochs": 2, "sweep_pairs": 16}
 """The same where all models are the testbed's: half of their recipes' epochs as well, and two thirds of the pairs."""
+SEED = "train.seed"
 FULL: Mapping[str, Any] = {"dev_pairs": 32, "calibration": 64}
 
 
@@ -105,11 +108,22 @@ def study_plan(
         },
         "the study",
     )
-    parse_strengths(plan.m)
-    for model in plan.models:
-        if not plan.datasets_of(model):
-            raise ConfigError(f"no dataset is for {model}: testbed: models take testbed: datasets, others take others")
+    for check in (_check_data, _check_prompt, _check_seeds, _check_rows, _check_url):
+        check(plan)
     return plan
+
+
+def _check_data(plan: StudyPlan) -> None:
+    """A grid that cannot be read, or a model or dataset that would be left out, is an error."""
+    parse_strengths(plan.m)
+    rule = "testbed: models take testbed: datasets, others take others"
+    used = {model: plan.datasets_of(model) for model in plan.models}
+    for model, datasets in used.items():
+        if not datasets:
+            raise ConfigError(f"no dataset is for {model}: {rule}")
+    for data in plan.datasets:
+        if not any(data in datasets for datasets in used.values()):
+            raise ConfigError(f"no model is for {data.name}: {rule}")
 
 
 def _check_judges(judges: Sequence[str]) -> None:
@@ -123,6 +137,36 @@ def _check_judges(judges: Sequence[str]) -> None:
             learns(judge)
         except ConfigError as error:
             raise ConfigError(f"{error}; or {NO_JUDGE}, for no texts at all") from None
+
+
+def _check_prompt(plan: StudyPlan) -> None:
+    """A dataset of which no cell could be made is an error."""
+    for data in plan.datasets:
+        if not data.instruction and all(cell.objective == PROMPT for cell in plan.cells):
+            raise ConfigError(
+                f"{data.name} has no instruction for the cell {PROMPT}: give one (--instruction {data.label}=SENTENCE)"
+            )
+
+
+def _check_seeds(plan: StudyPlan) -> None:
+    """A seed that the study's own would replace is an error."""
+    for text in (*plan.overrides, *(text for cell in plan.cells for text in cell.overrides)):
+        if text.partition("=")[0].strip() == SEED:
+            raise ConfigError(f"{text}: runs are trained with the seeds 0, 1, ...: say how many (--seeds)")
+
+
+def _check_rows(plan: StudyPlan) -> None:
+    """Cells that tables or a file system without capitals could not tell apart are an error."""
+    twice = first_double(" x ".join(row_key("", cell)[1:]).casefold() for cell in plan.cells)
+    if twice is not None:
+        raise ConfigError(f"two cells would be called {twice} in tables: give one of them another label")
+
+
+def _check_url(plan: StudyPlan) -> None:
+    """An address that no judge would ask is an error."""
+    judges = [judge for data in plan.datasets for judge in data.judges]
+    if plan.judge_url is not None and not any(map(asks, judges)):
+        raise ConfigError("--judge-url is for judges that ask a language model: name one, --judge openai:MODEL")
 
 
 def _check_instructions(given: Mapping[str, str], known: Sequence[tuple[str, str]]) -> None:
@@ -188,6 +232,8 @@ def read_cells(path: Path) -> list[StudyCell]:
         raise ConfigError(f"{path}: wanted one key, cells, with a list of cells")
     found = []
     for number, item in enumerate(listed):
+        if isinstance(item, Mapping) and "seeded" in item:
+            raise ConfigError(f"{path}, cells[{number}]: seeded follows from the objective: leave it out")
         cell = build(StudyCell, item, f"{path}, cells[{number}]")
         plain = _cell(cell.form, cell.objective) if cell.form else _named(cell.objective)
         known = {field.name: getattr(cell, field.name) for field in fields(StudyCell)}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ...datasets.base import DATASETS
 from ...testbed.domains import DOMAINS
-from ...types import DataError
+from ...types import ConfigError, DataError
 from .records import PlannedData
 
 TESTBED = "testbed:"
@@ -41,10 +41,13 @@ def planned_data(
         max_new_tokens: longest answer; its own where None.
 
     Raises:
+        ConfigError: two sentences of one dataset.
         DataError: no dataset of the testbed is called so.
     """
     label = label_of(name)
     given = {key: value for key, value in (instructions or {}).items() if key in (label, name)}
+    if len(given) > 1:
+        raise ConfigError(f"--instruction: {label} and {name} are one dataset, which takes one sentence: give it once")
     if name.startswith(TESTBED):
         own, scores, instruction, longest = ("testbed",), *_testbed(label), TOKENS["testbed"]
     else:
@@ -72,7 +75,8 @@ def label_of(name: str) -> str:
     first, colon, _ = name.partition(":")
     if first in DATASETS and (colon or first == name):
         return first
-    return name.rstrip("/").rpartition("/")[2].partition(".")[0]
+    last = name.rstrip("/").rpartition("/")[2]
+    return last.strip(".").partition(".")[0] or last or name
 
 
 def _testbed(label: str) -> tuple[tuple[str, ...], str]:

@@ -95,7 +95,7 @@ def _judge(bench: Bench, name: str, concept: str | None) -> Judge:
     key = ("judge", name, concept)
     if key not in bench.kept:
         calibration = _calibrations(bench).of(concept) if learns(name) else None
-        bench.kept[key] = kept_judge(name, calibration, _service(bench), _learnt_file(bench, name, concept))
+        bench.kept[key] = kept_judge(name, calibration, service_of(bench), _learnt_file(bench, name, concept))
     judge: Judge = bench.kept[key]
     return judge
 
@@ -106,8 +106,12 @@ def _learnt_file(bench: Bench, name: str, concept: str | None) -> Path:
     return bench.folder / f"judge-{name}-{folders.get(concept or '', '')}.json"
 
 
-def _service(bench: Bench) -> Service:
-    """What a judge that asks a model elsewhere grades: AxBench's scales, and power where the dataset is about it."""
+def service_of(bench: Bench) -> Service:
+    """What a judge that asks a model elsewhere grades: AxBench's scales, and power where the dataset is about it.
+
+    Args:
+        bench: of the dataset.
+    """
     scales = ("power", *AXBENCH) if "power" in bench.data.scores else AXBENCH
     return Service(url=bench.plan.judge_url, scales=scales)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...config import require
+from ...files.reading import first_double, listed, shown
 from ...steering.concept_folders import folder_names
 from .layout import RUNS, RunPaths
 
 VANILLA, PROMPT = "vanilla", "prompt"
 BASELINES = (VANILLA, PROMPT)
+_NAME = re.compile(r"[^\W_]([\w .+-]{0,98}[\w+-])?")
+"""Of a cell: one folder in a path, whatever the file system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,17 @@ class StudyCell:
     overrides: tuple[str, ...] = ()
     label: str = ""
     seeded: bool = True
+
+    def __post_init__(self) -> None:
+        require(
+            _NAME.fullmatch(self.name) is not None,
+            f"a cell is called {shown(self.name)}, and so is its folder: give it a label of letters, digits, spaces "
+            "and any of . _ + -, 100 at most",
+        )
+        require(
+            bool(self.form) or not self.overrides,
+            f"{self.name} trains nothing, so overrides would not count: leave them out",
+        )
 
     @property
     def name(self) -> str:
@@ -73,6 +88,9 @@ class PlannedData:
 
     def __post_init__(self) -> None:
         require(bool(self.scores) or not self.judges, f"{self.name}: no score is named")
+        twice = first_double(self.judges)
+        require(twice is None, f"the judge {twice} is named twice: name it once")
+        require(self.max_new_tokens >= 1, f"--max-new-tokens {self.max_new_tokens}: give at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +148,15 @@ class StudyPlan:
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for what, names in (("model", self.models), ("dataset", [data.label for data in self.datasets])):
-            twice = [name for name in dict.fromkeys(names) if list(names).count(name) > 1]
-            require(not twice, f"{what} {', '.join(twice)} is named twice: name it once")
+        twice = first_double(self.models)
+        require(twice is None, f"model {twice} is named twice: name it once")
+        label = first_double(data.label for data in self.datasets)
+        alike = dict.fromkeys(data.name for data in self.datasets if data.label == label)
+        require(len(alike) != 1, f"dataset {listed(alike)} is named twice: name it once")
+        require(not alike, f"{listed(alike)} would all be called {label} in tables and folders: rename one of them")
         cells = [cell.name for cell in self.cells]
         require(len(set(cells)) == len(cells), f"two cells share a name among {', '.join(cells)}: give one a label")
+        require(bool(self.cells), "there are no cells: name at least one")
         require(bool(self.seeds), "there are no seeds: name at least one")
 
     def data(self, label: str) -> PlannedData:

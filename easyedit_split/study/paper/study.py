@@ -9,7 +9,7 @@ all other settings must be the same, since what is made depends on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from ...model.load_options import LoadOptions
 from ...storage import clear_all_leftovers
 from ...types import ConfigError
 from ..teller import Teller
+from .beforehand import check_beforehand
 from .bench import Bench, Opened, write_json
 from .estimate import TYPICAL, work_of
 from .figures import write_figures
-from .launchers.base import Launch
+from .launchers.base import Launch, require_workers
 from .launchers.local import OnThisMachine
 from .layout import PLAN
 from .plan import Run, StudyPlan, runs_of
@@ -83,13 +84,17 @@ def make_study(
         launch: starts the processes; those of this machine where None.
 
     Raises:
-        ConfigError: the folder holds a study of other settings.
+        ConfigError: the folder holds a study of other settings, or one is impossible.
+        DataError: the pairs are not what judges or cells need.
     """
+    require_workers(workers)
+    benches = list(benches_of(folder, plan))
+    check_beforehand(benches)
     keep_plan(folder, plan)
     runs = list(runs_of(folder, plan))
     for group in {run.paths.group for run in runs}:
         clear_all_leftovers(group)
-    weights = weights_of(folder, plan)
+    weights = weights_of(benches)
     left = {(run.name, item.name) for run in runs for item in missing(run)}
     if len(left) < len(weights):
         tell.say(f"{len(weights) - len(left)} of {len(weights)} items are there already")
@@ -106,16 +111,15 @@ def make_study(
         (launch or OnThisMachine().launch)(folder, plan, loading, workers, report)
 
 
-def weights_of(folder: Path, plan: StudyPlan) -> dict[tuple[str, str], float]:
+def weights_of(benches: Iterable[tuple[Bench, list[Run]]]) -> dict[tuple[str, str], float]:
     """How much each item of a study weighs, by names of run and item, in seconds of a small model.
 
     Args:
-        folder: the study's.
-        plan: its plan.
+        benches: of the study, with their runs.
     """
     return {
         (run.name, item.name): TYPICAL.seconds(work_of(bench, run, item))
-        for bench, runs in benches_of(folder, plan)
+        for bench, runs in benches
         for run in runs
         for item in items_of(run)
     }

@@ -19,7 +19,8 @@ from ...steering.artifact import Artifact
 from ...steering.strength_grid import parse_strengths
 from ...sweep_table import write_table
 from ...text.conversation import in_front
-from ...types import Pair
+from ...types import DataError, Pair
+from ..missing_answers import CONCEPT
 from .bench import Bench
 from .layout import SweepSplit
 from .plan import PROMPT, Run
@@ -108,12 +109,21 @@ def instructed(bench: Bench, table: PairTable) -> PairTable:
     Args:
         bench: has the instruction.
         table: pairs.
+
+    Raises:
+        DataError: the instruction names the concept of a pair that has none.
     """
+    bare = [row for row, pair in zip(table.rows, table.pairs, strict=True) if pair.concept is None]
+    if CONCEPT in bench.data.instruction and bare:
+        raise DataError(
+            f"{table.source}, row {bare[0]}: has no concept, and the instruction names it as {CONCEPT}: write it out "
+            f"(--instruction {bench.data.label}=SENTENCE)"
+        )
     return replace(table, pairs=tuple(_instructed(pair, bench.data.instruction) for pair in table.pairs))
 
 
 def _instructed(pair: Pair, instruction: str) -> Pair:
-    return replace(pair, prompt=in_front(instruction.replace("{concept}", pair.concept or ""), pair.prompt))
+    return replace(pair, prompt=in_front(instruction.replace(CONCEPT, pair.concept or ""), pair.prompt))
 
 
 def measure_side_effects(bench: Bench, run: Run) -> None:

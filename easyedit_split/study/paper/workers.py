@@ -12,10 +12,11 @@ from pathlib import Path
 
 from ...model.load_options import LoadOptions
 from ...types import SteeringError
+from .beforehand import check_rows
 from .bench import Bench, Opened
 from .layout import LOG
 from .plan import Run, StudyPlan
-from .work import make_missing
+from .work import make_missing, missing
 
 MOST_ON_CPU = 4
 """Processes on a machine's CPU, unless the user says otherwise: each holds a model of its own."""
@@ -73,9 +74,13 @@ class Maker:
         Yields:
             The name of each item, when it is made.
         """
+        if not missing(run):
+            return
         if self._bench is None or (self._bench.model_name, self._bench.data.label) != (run.model, run.dataset):
             self._bench = None
-            self._bench = Bench(run.paths.group, self.plan, run.model, self.plan.data(run.dataset), self.open_model)
+            bench = Bench(run.paths.group, self.plan, run.model, self.plan.data(run.dataset), self.open_model)
+            check_rows(bench)
+            self._bench = bench
         for _, item in make_missing(self._bench, [run], self.folder / LOG):
             yield item.name
 

@@ -15,7 +15,7 @@ from easyedit_split.study.paper.default_data import label_of, planned_data
 from easyedit_split.study.paper.estimate import TYPICAL, work_of
 from easyedit_split.study.paper.plan import StudyPlan, runs_of
 from easyedit_split.study.paper.splits import one_of_each, some, study_pairs
-from easyedit_split.study.paper.study import weights_of
+from easyedit_split.study.paper.study import benches_of, weights_of
 from easyedit_split.study.paper.work import items_of
 from easyedit_split.types import ConfigError, DataError, SteeringError
 
@@ -120,9 +120,15 @@ def test_the_shipped_cells_across_m_change_one_thing_each_and_compose(tmp_path: 
         ({"judges": ["none", "self"]}, "give it alone"),
         ({"seeds": 0}, "at least 1"),
         ({"datasets": ["everyday"]}, "no dataset is for testbed:gemma2"),
+        ({"datasets": ["testbed:power", "mine.csv"]}, "no model is for mine.csv"),
         ({"datasets": ["testbed:powr"]}, "testbed:power"),
         ({"datasets": ["testbed:power", "testbed:power"]}, "named twice"),
         ({"instructions": {"powr": "x"}}, "powr"),
+        ({"instructions": {"power": "x", "testbed:power": "y"}, "datasets": ["testbed:power"]}, "give it once"),
+        ({"judges": ["accuracy", "accuracy"]}, "judge accuracy is named twice"),
+        ({"overrides": ["train.lr=1", " train.seed = 7"]}, r"train\.seed = 7: .*--seeds"),
+        ({"settings": {"judge_url": "http://localhost/v1"}}, "name one, --judge openai:MODEL"),
+        ({"max_new_tokens": 0}, "--max-new-tokens 0: give at least 1"),
         ({"settings": {"m": "5"}, "cells": ["vanilla", "vanilla"]}, "share a name"),
         ({"settings": {"m": "r:nonsense"}}, "not a grid"),
         ({"settings": {"pairs": 3}}, "'pairs'"),
@@ -134,6 +140,45 @@ def test_what_is_impossible_is_said(settings: dict[str, object], said: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ("- {form: vector, objective: split, label: ../../x}", r"'vector-../../x'.*a label of letters"),
+        ("- {form: vector, objective: split, label: 'a/b'}", "'vector-a/b'"),
+        (
+            "- {form: vector, objective: split}\n- {form: vector, objective: split, label: SPLIT}",
+            "vector x split in tables",
+        ),
+        (
+            "- {form: vector, objective: diff_mean, label: sft}\n- {form: vector, objective: sft, label: SFT}",
+            "vector x sft",
+        ),
+        ("- !!python/object/apply:os.abort []", "could not determine a constructor"),
+        ("- {form: '', objective: vanilla, overrides: [train.lr=1]}", "trains nothing"),
+        ("- {form: vector, objective: split, overrides: [train.seed=7]}", "--seeds"),
+        ("- {form: vector, objective: split, seeded: false}", "seeded follows from the objective"),
+        ("[]", "there are no cells"),
+    ],
+)
+def test_cells_that_no_folder_or_table_could_hold_are_refused(tmp_path: Path, cells: str, said: str) -> None:
+    file = tmp_path / "cells.yaml"
+    file.write_text(f"cells:\n{cells}\n" if cells != "[]" else "cells: []\n", "utf-8")
+    with pytest.raises(ConfigError, match=said):
+        study_plan([TESTBED], ["testbed:power"], cells=[str(file)])
+
+
+def test_a_dataset_of_which_no_cell_could_be_made_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"--instruction mine=SENTENCE"):
+        study_plan(["a-model"], ["mine.jsonl"], cells=["prompt"])
+    assert study_plan(["a-model"], ["mine.jsonl"], cells=["prompt"], instructions={"mine": "Be kind."}).cells
+
+
+def test_two_files_of_one_name_are_told_apart_or_refused() -> None:
+    with pytest.raises(ConfigError, match=r"a/pairs\.v1\.csv, pairs\.v2\.csv would all be called pairs"):
+        study_plan(["a-model"], ["a/pairs.v1.csv", "other.csv", "pairs.v2.csv"])
+    assert len(study_plan(["a-model"], ["a/pairs.csv", "others.csv"]).datasets) == 2
+
+
+@pytest.mark.parametrize(
     ("name", "label"),
     [
         ("testbed:power", "power"),
@@ -141,6 +186,8 @@ def test_what_is_impossible_is_said(settings: dict[str, object], said: str) -> N
         ("powerseeking:some/folder", "powerseeking"),
         ("my/pairs.v2.jsonl", "pairs"),
         ("my/folder/", "folder"),
+        ("my/.hidden.jsonl", "hidden"),
+        ("..", ".."),
     ],
 )
 def test_labels_are_short(name: str, label: str) -> None:
@@ -185,7 +232,7 @@ def test_work_grows_with_pairs_and_m_and_weighs_every_item(tmp_path: Path) -> No
 
     full, quick = (study_plan([TESTBED], ["testbed:power"], quick=quick) for quick in (False, True))
     runs = list(runs_of(tmp_path, full))
-    weights = weights_of(tmp_path, full)
+    weights = weights_of(benches_of(tmp_path, full))
     assert set(weights) == {(run.name, item.name) for run in runs for item in items_of(run)}
     trained = next(run for run in runs if run.cell.name == "vector-split")
     for item in items_of(trained):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
+from ....config import require
 from ....model.load_options import LoadOptions
 from ....registry import Registry
 from ..plan import StudyPlan
@@ -48,6 +49,18 @@ class Launcher(Protocol):
         Raises:
             SteeringError: what stopped one of the processes; the others are ended.
         """
+
+
+def require_workers(workers: int | None) -> None:
+    """Raise for a number of processes that could make nothing.
+
+    Args:
+        workers: how many the user wants; as many as the launcher thinks right where None.
+
+    Raises:
+        ConfigError: fewer than one.
+    """
+    require(workers is None or workers >= 1, f"--workers {workers}: give at least 1")
 
 
 LAUNCHERS: Registry[type[Launcher]] = Registry(
