@@ -3,8 +3,8 @@
 A judge that must learn something first, from the bare model or from training pairs, has a class method ``prepared``
 that takes a ``Calibration``, and says in ``fewest`` how many pairs of a concept it needs; if it is a ``Recalls`` as
 well, a study calibrates it once and keeps what it has learnt. One that asks a model elsewhere has a class method
-``asking`` that takes a ``Service``, and is written ``name:MODEL``; another is made without arguments. A new judge is one
-file of this folder with ``@JUDGES.register("name")``; a third party's is an entry point of the group
+``asking`` that takes a ``Service``, and is written ``name:MODEL``; another is made without arguments. A new judge is
+one file of this folder with ``@JUDGES.register("name")``; a third party's is an entry point of the group
 ``easyedit_split.judges``.
 """
 
