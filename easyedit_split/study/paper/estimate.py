@@ -27,10 +27,12 @@ from .work import WorkItem
 
 TRAINED = 3
 """What a step costs, in scores of its pairs: forwards, and backwards about twice that."""
-JUDGED = 2
-"""What a learning judge takes for a text that it reads after four prompts, in times that writing the text takes."""
+JUDGED = 1
+"""What a learning judge takes for a text that it reads after four prompts, in times that writing the longest takes."""
 LEARNT = 5
-"""What it takes to learn from a pair: both answers after four prompts, and once shuffled; in the same unit."""
+"""What it takes to learn from a pair: both answers after four prompts, and once shuffled; in the same unit, since
+training answers are whole.
+"""
 TRIED_PAIRS, TRIED_PROMPTS, TRIED_TOKENS = 4, 16, 16
 """As many prompts as a study answers at once: one at a time, a token takes several times as long."""
 OVERHEAD = 0.3
