@@ -12,10 +12,12 @@ import pytest
 import typer
 
 from easyedit_split.cli import main as cli
+from easyedit_split.cli.commands import sweep
 from easyedit_split.cli.console import set_up_logging
 from easyedit_split.cli.lazy import COMMANDS
 from easyedit_split.easyedit import commands as bridge
 from easyedit_split.easyedit.host import startup
+from easyedit_split.scoring import sweep_pairs
 from easyedit_split.steering.artifact import Artifact
 from easyedit_split.sweep_table import read_sweep
 
@@ -221,3 +223,35 @@ def test_a_log_line_in_a_pipe_is_one_line(capsys: pytest.CaptureFixture[str]) ->
     text = "a long line, " * 30 + "[/b] :smile:"
     logging.getLogger("easyedit_split.anything").warning(text)
     assert capsys.readouterr().err == f"WARNING  {text}\n"
+
+
+@pytest.mark.parametrize("stopped_at", ["measure_collateral", "write_texts"])
+def test_a_sweep_stopped_at_its_side_files_goes_on(
+    stopped_at: str, run: Run, model: Path, data: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to, names = tmp_path / "s.csv", ("s.csv", "s.collateral.csv", "s.texts.json")
+    line = ("sweep", "--model", model, "--data", data, "--intervention", artifact, "--m", "-1:1:3")
+    line = (*line, "--collateral", "--texts", 1, "--out", to)
+    assert run(*line)[0] == 0
+    whole = [(tmp_path / name).read_bytes() for name in names]
+    for name in names:
+        (tmp_path / name).unlink()
+
+    def stop(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sweep, stopped_at, stop)
+        code, _, err = run(*line)
+    assert code == 130
+    assert "run the same command again to resume" in err
+    assert not to.exists(), "the table is written last"
+    scored: list[object] = []
+    real = sweep_pairs.scores_over_m
+    monkeypatch.setattr(sweep_pairs, "scores_over_m", lambda *args, **more: scored.append(args) or real(*args, **more))
+    assert run(*line)[0] == 0
+    assert not scored, "nothing is scored again"
+    assert [(tmp_path / name).read_bytes() for name in names] == whole
+    assert "exists already" in run(*line)[2], "control"
+    to.unlink()
+    assert "s.collateral.csv exists already" in run(*line)[2], "control: not of a run that was stopped"

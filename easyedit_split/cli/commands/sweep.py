@@ -24,7 +24,7 @@ from ...steering.strength_grid import AUTO, parse_strengths
 from ...sweep_curves import check_aggregate, curves_of
 from ...sweep_table import check_suffix, finite_points, write_table
 from ...text.prompt_tokens import Template
-from ...types import ConfigError
+from ...types import ConfigError, DataError
 from ..beside import COLLATERAL, JUDGED, TEXTS, beside, judge_texts_of, measure_collateral, write_texts
 from ..console import bar, say, say_written, speak
 from ..engine_options import CacheOption, EngineOption, engine_config
@@ -55,7 +55,7 @@ from ..options import (
     TextsOption,
 )
 from ..output_paths import check_file
-from ..resuming import resumable
+from ..resuming import resumable, unfinished
 from ..summary import print_summary
 
 EPILOG = """Example: easyedit-split sweep --model testbed:gemma2 --data testbed:power --intervention power-vector
@@ -124,9 +124,12 @@ def command(  # noqa: DOC101, DOC103
             engine=how,
         )
     if crew.rank == 0:
-        _write(result, means, to, journal)
         judge = partial(_judged, data, split_seed, columns, concept_id, drop_bad, judging)
-        _write_beside(network, tokenizer, artifact, table, result, to, judge, collateral=collateral, texts=texts)
+        with resumable(journal):  # the table last: while it is missing, the same command goes on
+            _write_beside(network, tokenizer, artifact, table, result, to, judge, collateral=collateral, texts=texts)
+            write_table(result, to)
+        journal.finish()
+        _tell(result, means, to)
 
 
 def _check_outputs(
@@ -137,8 +140,9 @@ def _check_outputs(
         raise ConfigError("--judge NAME scores the texts of --texts N: give both, or neither")
     check_suffix(to)
     judged = [beside(to, JUDGED)] if judging.judge is not None else []
-    for path in (to, *_side_files(to, collateral, texts), *judged):
-        check_file(path, overwrite, lock=lock)
+    check_file(to, overwrite, lock=lock)
+    for path in (*_side_files(to, collateral, texts), *judged):
+        check_file(path, overwrite or unfinished(to), lock=lock)
     if judged and lock:
         judging.check()
 
@@ -151,11 +155,8 @@ def _identity(
     return {**made_by, **model_identity(network, tokenizer, model), **pairs_identity(table)}
 
 
-def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal) -> None:
-    """Write the table; print its means over pairs, the loss of utility, and its path."""
-    with resumable(journal):
-        write_table(table, to)
-    journal.finish()
+def _tell(table: pd.DataFrame, aggregate: str, to: Path) -> None:
+    """Print a written table's means over pairs, the loss of utility, and its path."""
     known = finite_points(table, to.name)
     print_summary(known, aggregate=aggregate)
     for curve in curves_of(known):
@@ -175,8 +176,10 @@ def _write_beside(
     collateral: bool,
     texts: int | None,
 ) -> None:
-    """Measure and write the requested additions, side effects and texts, at every m of the table."""
-    swept = [float(value) for value in finite_points(scored, str(to))["m1"].unique()] if collateral or texts else []
+    """Measure and write the requested additions, side effects and texts, at every m whose losses are finite."""
+    swept = _finite_m(scored, str(to)) if collateral or texts else []
+    if not swept:
+        return
     if collateral:
         measure_collateral(network, tokenizer, artifact, swept, beside(to, COLLATERAL))
     if texts is not None:
@@ -188,6 +191,14 @@ def _write_beside(
             write_texts(network, tokenizer, artifact, table, swept, beside(to, TEXTS), texts),
             to,
         )
+
+
+def _finite_m(scored: pd.DataFrame, source: str) -> list[float]:
+    """None where losses are finite at no m, which is an error once the table is written."""
+    try:
+        return [float(value) for value in finite_points(scored, source)["m1"].unique()]
+    except DataError:
+        return []
 
 
 def _judged(
