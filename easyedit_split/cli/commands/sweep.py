@@ -125,11 +125,8 @@ def command(  # noqa: DOC101, DOC103
         )
     if crew.rank == 0:
         judge = partial(_judged, data, split_seed, columns, concept_id, drop_bad, judging)
-        with resumable(journal):  # the table last: while it is missing, the same command goes on
-            _write_beside(network, tokenizer, artifact, table, result, to, judge, collateral=collateral, texts=texts)
-            write_table(result, to)
-        journal.finish()
-        _tell(result, means, to)
+        loaded = (network, tokenizer, artifact, table, result, to, judge)
+        _write(result, means, to, journal, partial(_write_beside, *loaded, collateral=collateral, texts=texts))
 
 
 def _check_outputs(
@@ -155,8 +152,15 @@ def _identity(
     return {**made_by, **model_identity(network, tokenizer, model), **pairs_identity(table)}
 
 
-def _tell(table: pd.DataFrame, aggregate: str, to: Path) -> None:
-    """Print a written table's means over pairs, the loss of utility, and its path."""
+def _write(table: pd.DataFrame, aggregate: str, to: Path, journal: Journal, beside_it: Callable[[], None]) -> None:
+    """Write side files and table; print its means over pairs, the loss of utility, and its path.
+
+    The table is the last: while it is missing, the same command goes on.
+    """
+    with resumable(journal):
+        beside_it()
+        write_table(table, to)
+    journal.finish()
     known = finite_points(table, to.name)
     print_summary(known, aggregate=aggregate)
     for curve in curves_of(known):
