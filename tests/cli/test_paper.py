@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,20 @@ def test_a_folder_that_the_shell_was_to_name_is_refused(here: Path, monkeypatch:
     result = RUNNER.invoke(app, [*command(here)[:-2], "--out=~/study"])
     assert "the shell does not read ~ here: write --out ~/study" in str(result.exception)
     assert not (here / "~").exists()
+
+
+def test_a_dry_run_refuses_what_the_run_would(here: Path) -> None:
+    made = RUNNER.invoke(app, command(here))
+    assert made.exit_code == 0, made.output
+    other = RUNNER.invoke(app, command(here, "--drop-bad", "--dry-run"))
+    assert "holds a study of other settings (drop_bad)" in str(other.exception)
+    assert RUNNER.invoke(app, command(here, "--dry-run")).exit_code == 0, "control"
+    pairs = here / "pairs.jsonl"
+    long = json.dumps({"prompt": "word " * 5000, "positive": "Yes", "negative": "No", "split": "test"})
+    pairs.write_text(pairs.read_text("utf-8") + long + "\n", "utf-8")
+    for more in ((), ("--dry-run",)):
+        line = [*command(here, *more)]
+        line[line.index("--out") + 1] = str(here / "new")
+        result = RUNNER.invoke(app, line)
+        assert "pairs.jsonl, row 21" in str(result.exception) + result.output
+    assert not list((here / "new").rglob("*.parquet"))

@@ -10,11 +10,12 @@ from rich.table import Table
 
 from ...model.load_options import LoadOptions
 from ...steering.strength_grid import parse_strengths
+from ...study.paper.beforehand import check_beforehand, check_rows
 from ...study.paper.compose import study_plan
 from ...study.paper.estimate import speed_of, work_of
 from ...study.paper.launchers.base import LAUNCHERS, Launcher, require_workers
 from ...study.paper.plan import StudyPlan
-from ...study.paper.study import benches_of, run_study
+from ...study.paper.study import benches_of, check_plan, run_study
 from ...study.paper.work import missing
 from ...study.paper.workers import Opener, one_thread
 from ...types import ConfigError
@@ -125,16 +126,23 @@ def print_plan(to: Path, plan: StudyPlan, loading: LoadOptions, workers: int | N
         loading: ``--device`` and the like.
         workers: ``--workers``.
         launcher: ``--launcher``.
+
+    Raises:
+        ConfigError: the study would be refused.
+        DataError: its pairs would be.
     """
     require_workers(workers)
+    check_plan(to, plan)
     shown = Table("model", "data", "runs", "items to make", "pairs: train", "test", "m", "about", box=None)
     total, left = 0.0, 0
     opener = Opener(loading)
+    check_beforehand(benches_of(to, plan, opener))
     with one_thread(loading):
         for bench, runs in benches_of(to, plan, opener):
+            check_rows(bench)
             speed = speed_of(bench)
             todo = [(run, item) for run in runs for item in missing(run)]
-            seconds = sum(speed.seconds(work_of(bench, run, item)) for run, item in todo)
+            seconds = sum((speed.seconds(work_of(bench, run, item)) for run, item in todo), 0.0)
             sizes = (len(bench.pairs.train), len(bench.pairs.test), len(parse_strengths(plan.m).values) + 1)
             shown.add_row(bench.model_name, bench.data.label, *map(str, (len(runs), len(todo), *sizes)), span(seconds))
             total, left = total + seconds, left + sum(bool(missing(run)) for run in runs)

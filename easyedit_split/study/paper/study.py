@@ -152,6 +152,22 @@ def keep_plan(folder: Path, plan: StudyPlan) -> None:
     Raises:
         ConfigError: it is, or something else is.
     """
+    check_plan(folder, plan)
+    path = folder / PLAN
+    if not path.is_file() or read_plan(folder) != plan:
+        write_json(path, asdict(plan))
+
+
+def check_plan(folder: Path, plan: StudyPlan) -> None:
+    """Raise for a folder that holds a study of other settings, or something else.
+
+    Args:
+        folder: the study's.
+        plan: what it is to hold.
+
+    Raises:
+        ConfigError: it does.
+    """
     path = folder / PLAN
     if path.is_file():
         known = read_plan(folder)
@@ -172,8 +188,6 @@ def keep_plan(folder: Path, plan: StudyPlan) -> None:
             )
     elif folder.exists() and (not folder.is_dir() or any(p.name[0] != "." for p in folder.iterdir())):
         raise ConfigError(f"{folder} holds something that is not a study: choose another --out")
-    if not path.is_file() or read_plan(folder) != plan:
-        write_json(path, asdict(plan))
 
 
 def _versions(plan: StudyPlan) -> str:
