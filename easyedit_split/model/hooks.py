@@ -103,9 +103,13 @@ def first_output(output: Any) -> Tensor:
 
     Args:
         output: what the module returned.
+
+    Raises:
+        TypeError: it is neither a tensor nor a tuple that begins with one.
     """
-    hidden = output[0] if isinstance(output, tuple) else output
-    assert isinstance(hidden, Tensor)
+    hidden = output[0] if isinstance(output, tuple) and output else output
+    if not isinstance(hidden, Tensor):
+        raise TypeError(f"a module returned {type(hidden).__name__}, where a hidden state was looked for")
     return hidden
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from easyedit_split.model.hooks import frozen
+from easyedit_split.model import hooks
+from easyedit_split.model.hooks import first_output, frozen
 from easyedit_split.scoring.engine import check, launch
 from easyedit_split.scoring.engine.engine import Engine
 from easyedit_split.scoring.engine.kept_keys import KeptKeys
@@ -75,3 +76,14 @@ def test_control_in_half_precision_a_wrong_engine_is_refused(fault: str, monkeyp
         prepared = engine.prepare(read_texts(answer_rows(data)), intervention.config)
         found = check.compare(engine, prepared, intervention, check._chosen(prepared))
     assert not found.agrees
+
+
+@pytest.mark.parametrize("output", [[torch.zeros(1)], (None,), (), None])
+def test_a_block_that_returns_no_hidden_state_leaves_the_texts_to_the_plain_scorer(
+    output: object, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pairs(6)
+    assert PairScorer.ready(tiny_model("qwen2", torch.bfloat16), data, None) is not None, "control"
+    monkeypatch.setattr(hooks, "_rounded", lambda *_: first_output(output))
+    assert PairScorer.ready(tiny_model("qwen2", torch.bfloat16), data, None) is None
+    assert "where a hidden state was looked for" in caplog.text
