@@ -24,7 +24,7 @@ from ..storage import write_whole
 from ..text.prompt_tokens import Template
 from ..types import DataError, Pair
 from .bare_reading import BareReader
-from .base import JUDGES, Calibration, Judge, Recalls, Service, learns, prepared_judge
+from .base import JUDGES, Calibration, Judge, Recalls, prepared_judge
 from .concept_probe import spaced
 
 AGAINST = 64
@@ -74,29 +74,28 @@ class Calibrations:
         return BareReader(self.model, self.template, self.block, again)
 
 
-def kept_judge(judge: str, calibration: Calibration | None, service: Service | None, path: Path) -> Judge:
-    """A judge ready to judge; what it has learnt is read from its file, or written there.
+def kept_judge(judge: str, calibration: Calibration, path: Path) -> Judge:
+    """A judge that learns, ready to judge; what it has learnt is read from its file, or written there.
 
     Args:
-        judge: of ``JUDGES``; ``name:MODEL`` for one that asks a model elsewhere.
-        calibration: as in ``prepared_judge``.
-        service: as in ``prepared_judge``.
-        path: the file; a judge that learns nothing, or cannot say what, has none.
+        judge: of ``JUDGES``.
+        calibration: what it learns from.
+        path: the file; a judge that cannot say what it has learnt has none.
 
     Raises:
-        ConfigError: as in ``prepared_judge``.
+        ConfigError: no such judge.
         DataError: too little to learn from, or the file holds something else.
     """
-    kind = JUDGES[judge] if learns(judge) else None
-    if kind is None or calibration is None or not issubclass(kind, Recalls):
-        return prepared_judge(judge, calibration, service)
+    kind = JUDGES[judge]
+    if not issubclass(kind, Recalls):
+        return prepared_judge(judge, calibration)
     if path.is_file():
         value = json_value(decoded(read_bounded(path, DataError), path), str(path))
         try:
             return kind.recalled(calibration, value)
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{path}: does not hold what the judge {judge} has learnt: delete it") from error
-    made = prepared_judge(judge, calibration, service)
+    made = prepared_judge(judge, calibration)
     assert isinstance(made, Recalls)
     text = json.dumps(made.learnt(), indent=1, allow_nan=False) + "\n"
     write_whole(path, lambda to: _write(to, text))

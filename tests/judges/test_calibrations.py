@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from easyedit_split.judges.bare_reading import BareReader
-from easyedit_split.judges.base import JUDGES, Calibration, Service, prepared_judge, scores_of
+from easyedit_split.judges.base import JUDGES, Calibration, prepared_judge, scores_of
 from easyedit_split.judges.calibrations import AGAINST, Calibrations, kept_judge
 from easyedit_split.judges.self import SelfJudge
 from easyedit_split.types import DataError, Pair
@@ -94,7 +94,7 @@ def test_what_was_learnt_is_kept_bit_for_bit(tmp_path: Path, rows_read: Counter[
     for _ in range(2):
         calibration = calibrations({"lead": 9, "rule": 8}).of("lead")
         rows_read.clear()
-        judge = kept_judge("self", calibration, None, tmp_path / "judge.json")
+        judge = kept_judge("self", calibration, tmp_path / "judge.json")
         found.append((sum(rows_read.values()) > 0, scores_of(judge, PROMPTS, texts, [])))
     (first, made), (again, recalled) = found
     assert len({tuple(scores.values()) for scores in made}) > 5, "control: scores that tell texts apart"
@@ -123,17 +123,17 @@ def test_a_file_of_something_else_is_refused_by_name(
     calibration, known = learnt
     path = tmp_path / "judge.json"
     path.write_text(json.dumps(known), "utf-8")
-    assert kept_judge("self", calibration, None, path).name == "self", "control"
+    assert kept_judge("self", calibration, path).name == "self", "control"
     edit(held := json.loads(path.read_text("utf-8")))
     path.write_text(json.dumps(held), "utf-8")
     with pytest.raises(DataError, match=r"judge\.json: does not hold what the judge self has learnt: delete it"):
-        kept_judge("self", calibration, None, path)
+        kept_judge("self", calibration, path)
     path.write_text("[", "utf-8")
     with pytest.raises(DataError, match=r"judge\.json: not valid JSON"):
-        kept_judge("self", calibration, None, path)
+        kept_judge("self", calibration, path)
 
 
-def test_a_judge_that_learns_nothing_or_does_not_say_what_has_no_file(
+def test_a_judge_that_does_not_say_what_it_has_learnt_has_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Silent:
@@ -148,6 +148,5 @@ def test_a_judge_that_learns_nothing_or_does_not_say_what_has_no_file(
 
     monkeypatch.setitem(JUDGES._entries, "silent", Silent)
     path = tmp_path / "judge.json"
-    assert kept_judge("silent", calibrations({"lead": 8}).of("lead"), None, path).name == "silent"
-    assert kept_judge("accuracy", None, Service(), path).name == "accuracy"
+    assert kept_judge("silent", calibrations({"lead": 8}).of("lead"), path).name == "silent"
     assert not path.exists()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ...judges.base import AXBENCH, Judge, Service, learns, scores_of
+from ...judges.base import AXBENCH, Judge, Service, learns, prepared_judge, scores_of
 from ...judges.calibrations import Calibrations, kept_judge
 from ...judges.self import cut_off
 from ...steering.concept_folders import folder_names
@@ -94,16 +94,21 @@ def _judge(bench: Bench, name: str, concept: str | None) -> Judge:
     """A judge of one concept's answers, made once while the process lives."""
     key = ("judge", name, concept)
     if key not in bench.kept:
-        calibration = _calibrations(bench).of(concept) if learns(name) else None
-        bench.kept[key] = kept_judge(name, calibration, service_of(bench), _learnt_file(bench, name, concept))
+        if learns(name):
+            calibration, path = _calibrations(bench).of(concept), _learnt_file(bench, name, concept)
+            bench.kept[key] = kept_judge(name, calibration, path)
+        else:
+            bench.kept[key] = prepared_judge(name, service=service_of(bench))
     judge: Judge = bench.kept[key]
     return judge
 
 
 def _learnt_file(bench: Bench, name: str, concept: str | None) -> Path:
     """Where a judge that learns keeps what it has learnt for one concept."""
-    folders = folder_names(concept or "" for concept in bench.pairs.train.concepts())
-    return bench.folder / f"judge-{name}-{folders.get(concept or '', '')}.json"
+    if concept is None:
+        return bench.folder / f"judge-{name}.json"
+    folders = folder_names(known for known in bench.pairs.train.concepts() if known is not None)
+    return bench.folder / f"judge-{name}-{folders[concept]}.json"
 
 
 def service_of(bench: Bench) -> Service:

@@ -24,7 +24,7 @@
 
 Beside the runs of a model and dataset lie ``identity.json``, digests of the weights and pairs that they are of,
 ``layers.csv``, the scan that chose the block where no recipe names one, and ``judge-NAME-CONCEPT.json``, what a judge
-has learnt from the training pairs.
+has learnt from the training pairs (``judge-NAME.json`` where they name no concept).
 
 Each file appears whole when its item is complete and depends on the plan alone, neither on time nor on machine. The two
 baselines, ``vanilla`` and ``prompt``, have no artifact, no m and no fits: a sweep of the test pairs at m = 0,
