@@ -16,6 +16,7 @@ import re
 import shutil
 import stat
 import sys
+import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from pathlib import Path
 from .types import SteeringError
 
 _HEX = 12
+_ANY = rf"[0-9a-f]{{{_HEX}}}"
 _AT_FDCWD, _EXCHANGE = -100, 2
 _UNABLE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 
@@ -147,7 +149,7 @@ def recover(folder: Path) -> bool:
     """
     if not folder.name or folder.exists() or not folder.parent.is_dir():
         return False
-    pattern = re.compile(rf"\.{re.escape(folder.name)}\.[0-9a-f]{{{_HEX}}}\.old")
+    pattern = re.compile(rf"\.{re.escape(folder.name)}\.{_ANY}\.old")
     with writing(folder):
         found = [path for path in folder.parent.iterdir() if pattern.fullmatch(path.name)]
         if not found:
@@ -156,28 +158,37 @@ def recover(folder: Path) -> bool:
     return True
 
 
-def clear_leftovers(path: Path) -> None:
-    """Remove the unfinished files and folders that killed writers of ``path`` left; only for who holds its lock.
+def clear_leftovers(path: Path, ranks: bool = False) -> None:
+    """Remove what killed writers of ``path`` left unfinished; only for who holds its lock.
+
+    That is unfinished files and folders of the result itself, unfinished ones of what is kept beside it under
+    ``.NAME.journal`` or ``.NAME.checkpoint``, and an older folder whose place the result has taken.
 
     Args:
         path: the result.
+        ranks: also of ``NAME.RANK``, which further processes of the run wrote.
     """
-    _clear(path.parent, rf"\.{re.escape(path.stem)}\.[0-9a-f]{{{_HEX}}}\.new{re.escape(path.suffix)}")
+    whole, stem, suffix = map(re.escape, (path.name, path.stem, path.suffix))
+    rank = r"(\.[0-9]+)?" if ranks else ""
+    _clear(path.parent, rf"\.{stem}{rank}\.{_ANY}\.new{suffix}|\.\.{whole}\.{_ANY}\.new\.[^.]+")
+    if path.exists():
+        _clear(path.parent, rf"\.{whole}\.{_ANY}\.old")
 
 
-def clear_all_leftovers(folder: Path) -> None:
-    """Remove what killed writers of any file in a folder left; only for who alone writes there.
+def clear_all_leftovers(folder: Path, older: float = 0.0) -> None:
+    """Remove what killed writers of any file in a folder left unfinished.
 
     Args:
-        folder: the folder; not those inside it.
+        folder: the folder, not those inside it; the caller is the only one who writes there, or says how old.
+        older: only what was last written to so many seconds ago, where others may be writing.
     """
-    _clear(folder, rf"\..+\.[0-9a-f]{{{_HEX}}}\.new(\.[^.]+)?")
+    _clear(folder, rf"\..+\.{_ANY}\.new(\.[^.]+)?", older)
 
 
-def _clear(folder: Path, pattern: str) -> None:
+def _clear(folder: Path, pattern: str, older: float = 0.0) -> None:
     with suppress(OSError):
         for left in folder.iterdir():
-            if re.fullmatch(pattern, left.name):
+            if re.fullmatch(pattern, left.name) and (not older or time.time() - left.lstat().st_mtime > older):
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
 
 

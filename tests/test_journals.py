@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from easyedit_split.files.journal import Journal
-from easyedit_split.storage import StorageError
+from easyedit_split.files.journal import Journal, journal_of
+from easyedit_split.storage import StorageError, unused
 
 KEY = {"model": "tiny", "m": [1.0, 0.1]}
 
@@ -183,3 +183,15 @@ def test_a_full_disk_leaves_the_parts_before_it(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "fsync", real)
     begun.append({"part": 1})
     assert [record["part"] for record in journal(tmp_path).records] == [0, 1]
+
+
+def test_what_killed_writers_of_journals_left_goes_with_the_finished_run(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    for rank in (0, 1, 12):  # of processes that this run does not have
+        unused(journal_of(table, rank)).write_text("half", "utf-8")
+    (foreign := unused(journal_of(tmp_path / "other.csv"))).write_text("half", "utf-8")
+    begun = journal(tmp_path)
+    begun.append({"part": 0})
+    assert sum(name.endswith(".new.journal") for name in names(tmp_path)) == 3, "its own is cleared when it begins"
+    begun.finish()
+    assert names(tmp_path) == [foreign.name]

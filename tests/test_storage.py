@@ -190,9 +190,33 @@ def test_a_kill_between_the_two_renames_is_mended(tmp_path: Path, monkeypatch: p
 
 def test_leftovers_of_killed_writers_are_cleared_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "table.csv"
-    left = storage.unused(target)
-    left.write_text("half")
-    for name in ("table.csv", ".table.csv.journal", ".other.0123456789ab.new.csv", ".table.notes.csv"):
-        (tmp_path / name).write_text("keep")
+    beside = (target, *(tmp_path / f".table.csv.{kind}" for kind in ("journal", "checkpoint")))
+    for path in beside:
+        storage.unused(path).write_text("half")
+    of_a_rank = storage.unused(tmp_path / ".table.csv.1.journal")  # another process may be writing it
+    foreign = (storage.unused(tmp_path / ".table.csv.gz.journal"), storage.unused(tmp_path / "other.csv"))
+    kept = (target, tmp_path / ".table.csv.journal", tmp_path / ".table.notes.csv", of_a_rank, *foreign)
+    for path in kept:
+        path.write_text("keep")
     storage.clear_leftovers(target)
-    assert names(tmp_path) == [".other.0123456789ab.new.csv", ".table.csv.journal", ".table.notes.csv", "table.csv"]
+    assert names(tmp_path) == sorted(path.name for path in kept)
+
+
+def test_an_old_folder_is_cleared_once_its_place_is_taken(tmp_path: Path) -> None:
+    (old := tmp_path / ".result.0123456789ab.old").mkdir()
+    storage.clear_leftovers(tmp_path / "result")
+    assert old.is_dir()  # it may be the only one
+    (tmp_path / "result").mkdir()
+    storage.clear_leftovers(tmp_path / "result")
+    assert names(tmp_path) == ["result"]
+
+
+def test_where_others_write_only_what_is_old_is_cleared(tmp_path: Path) -> None:
+    old, new = storage.unused(tmp_path / "old"), storage.unused(tmp_path / "new")
+    for path in (old, new):
+        path.mkdir()
+    os.utime(old, (0, 0))
+    storage.clear_all_leftovers(tmp_path, older=60.0)
+    assert names(tmp_path) == [new.name]
+    storage.clear_all_leftovers(tmp_path)
+    assert names(tmp_path) == []

@@ -35,10 +35,11 @@ def resumable(journal: Journal | None) -> Iterator[None]:
             raise
 
 
-def unfinished(result: Path) -> bool:
+def unfinished(result: Path, last: Path | None = None) -> bool:
     """Whether a run that did not end left its finished parts beside a result that it did not write.
 
     Args:
-        result: the file that the run writes last.
+        result: the file or folder that has the journal.
+        last: what the run writes last; the result itself where None.
     """
-    return journal_of(result).is_file() and not result.exists()
+    return journal_of(result).is_file() and not (last or result).exists()

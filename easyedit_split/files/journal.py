@@ -21,7 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from ..storage import StorageError, write_whole, writing
+from ..storage import StorageError, clear_leftovers, write_whole, writing
 from .reading import listed, read_bounded
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ class Journal:
         for line in (self._fingerprint, *self.records):
             added, self._check = _line(line, self._check)
             text += added
+        clear_leftovers(self.path)
         write_whole(self.path, lambda to: _write_text(to, text))
         self._begun = True
 
@@ -159,6 +160,7 @@ class Journal:
         for path in paths:
             with writing(path):
                 path.unlink(missing_ok=True)
+        clear_leftovers(self.path, ranks=True)
 
 
 class _Section:

@@ -22,13 +22,14 @@ from typing import Any
 import torch
 
 from ..files.reading import reason_of
-from ..storage import new_folder
+from ..storage import clear_all_leftovers, new_folder
 from ..types import ConfigError
 
 logger = logging.getLogger(__name__)
 
 CACHE_VARIABLE = "EASYEDIT_SPLIT_CACHE"
 SUFFIX = ".gguf"
+_DAY = 86400.0
 _LAYOUT = 1  # of the folder that is kept: a change of it makes new folders and leaves older ones alone
 
 
@@ -64,6 +65,7 @@ def converted(file: Path) -> Path:
         if importlib.util.find_spec("gguf") is None:
             raise ConfigError(f"{file}: reading a GGUF file needs the package gguf: pip install gguf")
         logger.info("reading %s for the first time: its weights will be kept in %s", file.name, folder)
+        clear_all_leftovers(folder.parent, older=_DAY)
         with new_folder(folder) as place:
             _convert(file, place)
     return folder

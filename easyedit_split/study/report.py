@@ -40,6 +40,8 @@ FILES = (
     "texts.json",
 )  # fmt: skip
 ARTIFACT = "artifact"
+LAST = "report.md"
+"""Of all files, the one that is written last."""
 _POINTS = 11  # of a sweep that the page shows
 
 
@@ -91,7 +93,7 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
         path.write_text(page, "utf-8")
 
     write_whole(folder / "curves.png", draw)
-    write_whole(folder / "report.md", write)
+    write_whole(folder / LAST, write)
 
 
 def usage(result: SteerResult, folder: Path) -> tuple[str, str]:

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ..files.journal import differing, free_name
 from ..files.reading import listed, read_bounded
 from ..steering.intervention import Intervention
-from ..storage import StorageError, write_whole, writing
+from ..storage import StorageError, clear_leftovers, write_whole, writing
 from .one_run import TrainingRun
 from .stopping import Step
 
@@ -96,6 +96,7 @@ class Checkpoints:
         """
         self._fingerprint = json.loads(json.dumps(fingerprint))
         self._since = time.monotonic()
+        clear_leftovers(self.path)
         found = _read(self.path)
         if found is None:
             return
@@ -214,6 +215,7 @@ class Checkpoints:
         """Remove the file: the result is in place."""
         with writing(self.path):
             self.path.unlink(missing_ok=True)
+        clear_leftovers(self.path)
 
     def _due(self) -> bool:
         steps, seconds = self.every.steps, self.every.seconds

@@ -12,7 +12,7 @@ from rich.text import Text
 from ...datasets.base import PairTable
 from ...model.load_options import LoadOptions
 from ...study.plan import SteerData, SteerPlan, data_for
-from ...study.report import ARTIFACT, FILES, gains, one_line, strength_names, usage, write_result
+from ...study.report import ARTIFACT, FILES, LAST, gains, one_line, strength_names, usage, write_result
 from ...study.steer import SteerResult, steer
 from ...training.objectives.base import OBJECTIVES
 from ..checkpointing import CheckpointOption, parse_every, resumable_study
@@ -33,6 +33,7 @@ from ..options import (
 )
 from ..output_paths import check_file, check_folder
 from ..rescue import write_or_rescue
+from ..resuming import unfinished
 from ..summary import print_summary
 
 EPILOG = """Example: easyedit-split steer --model smollm2 --data everyday --out cheerful
@@ -127,6 +128,7 @@ def run_plan(
         overwrite: ``--overwrite``.
     """
     how_often = parse_every(every)
+    overwrite = overwrite or unfinished(to, to / LAST)  # a run that was stopped while it wrote goes on
     check_folder(to / ARTIFACT, overwrite)
     for name in FILES:
         check_file(to / name, overwrite)

@@ -89,8 +89,8 @@ def generate_run(bench: Bench, run: Run) -> None:
     chosen = {choice.name: choice.m for choice in read_chosen(run.paths) if choice.m is not None}
     points = list(dict.fromkeys(chosen.values()))
     artifact = Artifact.from_pretrained(run.paths.artifact)
-    first = run.paths.generated(next(iter(chosen)))
-    journal = bench.journal(first, run, artifact=artifact.identity(), m=points)
+    last = run.paths.generated([*chosen][-1])
+    journal = bench.journal(last, run, artifact=artifact.identity(), m=points)
     answers = answers_at(bench, artifact, bench.pairs.answered, points, journal)
     for name, m in chosen.items():
         write_results(run, name, [answer for answer in answers if answer.m == m])

@@ -25,10 +25,10 @@ from .estimate import TYPICAL, work_of
 from .figures import write_figures
 from .launchers.base import Launch, require_workers
 from .launchers.local import OnThisMachine
-from .layout import PLAN
+from .layout import FIGURE_FOLDER, PLAN, TABLE_FOLDER
 from .plan import Run, StudyPlan, runs_of
 from .readers import read_plan
-from .work import items_of, missing
+from .work import items_of, missing, tidy
 from .workers import Opener
 from .write_tables import write_tables
 
@@ -92,8 +92,10 @@ def make_study(
     check_beforehand(benches)
     keep_plan(folder, plan)
     runs = list(runs_of(folder, plan))
-    for group in {run.paths.group for run in runs}:
-        clear_all_leftovers(group)
+    for place in {folder, folder / TABLE_FOLDER, folder / FIGURE_FOLDER, *(run.paths.group for run in runs)}:
+        clear_all_leftovers(place)
+    for run in runs:
+        tidy(run)
     weights = weights_of(benches)
     left = {(run.name, item.name) for run in runs for item in missing(run)}
     if len(left) < len(weights):

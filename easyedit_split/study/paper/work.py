@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ...files.journal import journal_of
 from ...steering.artifact import CONFIG_FILE
-from ...storage import clear_leftovers, recover, writing
+from ...storage import clear_all_leftovers, clear_leftovers, recover, writing
 from .answering import generate_baseline, generate_run, texts_over_m
 from .bench import Bench
 from .choosing import choose_run, judge_dev
@@ -139,12 +139,11 @@ def make_missing(bench: Bench, runs: list[Run], log: Path) -> Iterator[tuple[Run
         return
     bench.claim()
     for run in runs:
-        recover(run.paths.artifact)
+        tidy(run)
         for item in items_of(run):
             if run.paths.failed.is_file():
                 break
-            _clear(item.files(run), made := item.made(run))
-            if made:
+            if item.made(run):
                 continue
             started = time.monotonic()
             item.make(bench, run)
@@ -152,11 +151,21 @@ def make_missing(bench: Bench, runs: list[Run], log: Path) -> Iterator[tuple[Run
             yield run, item
 
 
-def _clear(files: tuple[Path, ...], made: bool) -> None:
-    """Remove what a killed run left beside its files: unfinished ones, and the journals of finished ones."""
-    for path in files:
-        clear_leftovers(path)
-        if made:
+def tidy(run: Run) -> None:
+    """Put away what a killed process left of a run: unfinished files, and the journals of finished ones.
+
+    Args:
+        run: which run; no other process may be at it.
+
+    Raises:
+        StorageError: the file system refuses.
+    """
+    recover(run.paths.artifact)
+    clear_leftovers(run.paths.artifact)
+    for folder in (run.paths.folder, run.paths.generated(BASELINE).parent):
+        clear_all_leftovers(folder)
+    for path in (path for item in items_of(run) if item.made(run) for path in item.files(run)):
+        with writing(path):
             journal_of(path).unlink(missing_ok=True)
 
 
@@ -167,4 +176,4 @@ def _note(log: Path, run: Run, item: WorkItem, seconds: float) -> None:
         file.write(json.dumps(facts) + "\n")
 
 
-__all__ = ["BASELINES", "TRAINED", "WorkItem", "items_of", "make_missing", "missing"]
+__all__ = ["BASELINES", "TRAINED", "WorkItem", "items_of", "make_missing", "missing", "tidy"]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,11 +30,18 @@ from easyedit_split.study.paper.write_tables import write_tables
 from easyedit_split.sweep_table import read_sweep
 from easyedit_split.types import ConfigError
 
-from .launched import items_in, started
-from .tiny_study import ASKED, DIFF_MEAN, SIZES, SPLIT, VANILLA, Made, contents, make, tiny_plan, write_pairs
-
-KILLS = int(os.environ.get("EASYEDIT_SPLIT_KILLS", "4"))
-"""Random moments at which a study is killed."""
+from .tiny_study import (
+    ASKED,
+    DIFF_MEAN,
+    SIZES,
+    SPLIT,
+    VANILLA,
+    Made,
+    contents,
+    make,
+    tiny_plan,
+    write_pairs,
+)
 
 
 def run_named(made: Made, name: str) -> Run:
@@ -217,30 +221,6 @@ def test_a_run_that_diverges_says_why_and_the_others_go_on(tmp_path: Path) -> No
     (note,) = r2_entries(tmp_path / "out", plan, 2).notes
     assert "lora-wild" in note
     assert "not trained" in note
-
-
-@pytest.mark.long
-def test_killed_at_random_moments_it_ends_in_the_same_bytes(tmp_path: Path) -> None:
-    make(tmp_path / "whole", tiny_plan(tmp_path))
-    rng, kills, studies = random.Random(5), 0, ["killed-0"]
-    while kills < KILLS:
-        log = tmp_path / studies[-1] / "log.jsonl"
-        with started(tmp_path, studies[-1], 1) as process:
-            enough = items_in(log) + rng.randint(0, max(1, 20 // KILLS))  # then it is somewhere in the next one
-            while process.poll() is None and items_in(log) < enough:
-                time.sleep(0.01)
-            time.sleep(0.2 * rng.random())
-            killed = process.poll() is None
-        kills += killed
-        if not killed:  # it was quicker: the rest of the kills are another's
-            assert process.returncode == 0
-            studies.append(f"killed-{len(studies)}")
-    with started(tmp_path, studies[-1], 1) as process:
-        process.communicate()
-    assert process.returncode == 0
-    assert kills == KILLS
-    for study in studies:
-        assert contents(tmp_path / study) == contents(tmp_path / "whole"), study
 
 
 def test_without_a_judge_no_text_is_written_and_the_rest_is_the_same(made: Made, tmp_path: Path) -> None:

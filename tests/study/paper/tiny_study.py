@@ -76,6 +76,12 @@ def make(folder: Path, plan: StudyPlan, **settings: Any) -> None:
     make_study(folder, plan, ON_CPU, Silent(), workers=1, **settings)
 
 
+def differing_files(one: Path, other: Path) -> list[str]:
+    """Names of the results in which two studies differ."""
+    a, b = contents(one), contents(other)
+    return [name for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Bytes of every result of a study, by path; neither its log nor locks."""
     return {
