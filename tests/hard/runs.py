@@ -31,7 +31,8 @@ from ..cli.shared import ROWS, apply_line, sweep_line, train_line, write_rows
 from ..small import made, world
 from ..tiny import tiny_model
 
-COMMANDS = ("train", "sweep", "apply", "fit", "export", "steer")
+COMMANDS = ("train", "sweep", "apply", "fit", "export", "steer", "pairs", "sweep with texts")
+"""Command lines by their first word, with what else they write."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Place:
         network.save_pretrained(self.model)
         tokenizer.save_pretrained(self.model)
         self.data = write_rows(folder / "pairs.jsonl", ROWS)
+        self.prompts = folder / "prompts.txt"
+        self.prompts.write_text("".join(f"{row['prompt']}\n" for row in ROWS), "utf-8")
         self.artifacts = [
             Artifact({"default": made(world(), seed=seed)}).save_pretrained(folder / f"vector{seed}") for seed in (1, 2)
         ]
@@ -71,7 +74,7 @@ class Place:
     def _warm_up(self) -> None:
         """Import and run here what a child would begin with; what takes gradients cannot be forked afterwards."""
         for command in COMMANDS:
-            load_command(command)
+            load_command(command.split()[0])
         to = self.folder / "warm"
         to.mkdir()
         argv, files = sys.argv, (cli.common.console.file, cli.common.out.file)
@@ -94,6 +97,12 @@ class Place:
             return train_line(self.model, self.data, to / "out", *every)
         if command == "sweep":
             return sweep_line(self.model, self.data, artifact, to / "out.parquet")
+        if command == "sweep with texts":
+            beside = ("--collateral", "--texts", 2)
+            return sweep_line(self.model, self.data, artifact, to / "out.parquet", *beside)
+        if command == "pairs":
+            asked = ("--system", f"Say {variant}.", "--max-new-tokens", 4, "--batch-size", 2)
+            return ("pairs", "--model", self.model, "--from", self.prompts, "--out", to / "out.jsonl", *asked)
         if command == "apply":
             prompts = [part for row in ROWS[:3] for part in ("--prompt", row["prompt"])]
             return apply_line(self.model, artifact, *prompts, "--m", 2 + variant, "--out", to / "out.jsonl")
