@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from easyedit_split.analysis import SweepFit, curves_of, fit_curve, fit_sweep, recommend, regions_of, spread_of
-from easyedit_split.analysis.figures.drawing import LIFT, LIFT_MORE
+from easyedit_split.analysis.figures.drawing import LIFT, LIFT_MORE, notes_inches
 from easyedit_split.analysis.figures.plots import Drawn, plot_curve, plot_sweep, save_figure, shade_regions
 from easyedit_split.analysis.figures.style import COLOURS, REGION_COLOURS, look
 from easyedit_split.sweep_curves import KINDS
@@ -216,13 +216,33 @@ def test_the_first_and_last_point_have_room(drawn: list[Drawn]) -> None:
         assert ax.get_xlim() == pytest.approx((-20.8, 20.8))
 
 
+def below_notes(ax: Axes) -> tuple[float, float]:
+    """The y range of a panel below the strip of its notes."""
+    (low, high), inches = ax.get_ylim(), ax.get_window_extent().height / ax.get_figure(root=True).dpi
+    return low, high - (high - low) * notes_inches(len(ax.texts)) / inches
+
+
+def test_nothing_is_drawn_behind_notes(drawn: list[Drawn]) -> None:
+    figure = plot_sweep(drawn)
+    figure.draw_without_rendering()
+    noted = [ax for ax in figure.axes if ax.texts]
+    assert noted
+    for ax in noted:
+        lowest = min(text.get_window_extent().y0 for text in ax.texts)
+        swept = [line for line in ax.lines if len(line.get_xdata()) > 2]
+        highest = max(ax.transData.transform(np.array(line.get_xydata()))[:, 1].max() for line in swept)
+        panel = ax.get_window_extent()
+        assert panel.y0 + 0.5 * panel.height < highest < lowest, "control: it is drawn, high up"
+        assert all(tick < below_notes(ax)[1] for tick in ax.get_yticks())
+
+
 def test_a_wild_curve_or_band_does_not_flatten_the_points(drawn: list[Drawn]) -> None:
     fit = drawn[0].fit.preference
     assert fit is not None
     wild = replace(fit, params=replace(fit.params, alpha=1000.0))
     item = Drawn(replace(drawn[0].fit, preference=wild))
     points = drawn[0].fit.curve.preference.mean
-    low, high = plot_sweep([item]).axes[0].get_ylim()
+    low, high = below_notes(plot_sweep([item]).axes[0])
     assert (low, high) == pytest.approx((points.min() - 0.3 * np.ptp(points), points.max() + 0.3 * np.ptp(points)))
     low, high = plot_sweep([bare(drawn[0])]).axes[0].get_ylim()  # control: nothing to cut
     assert (low, high) == pytest.approx((points.min() - 0.08 * np.ptp(points), points.max() + 0.08 * np.ptp(points)))

@@ -32,8 +32,9 @@ from .legend import Shown
 from .style import BAND_ALPHA, HOLLOW, LINES, MISSED_LINE, REGION_COLOURS, REGION_EDGE, Look
 
 FINE = 801
+POINTS_PER_INCH = 72.0
 LIFT, LIFT_MORE = 7.0, 4.0  # points from a diamond up to its interval, and further for the next one nearby
-MOST_LINES, QUALITY_STEP = 4, 0.075  # of a panel's notes on quality, and their distance in its height
+MOST_LINES, NOTE_POINTS, NOTE_EDGE = 4, 8.0, 3.0  # notes in a panel, the height of one and the space around them
 PAPER = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8}  # behind words that curves may cross
 NEARBY = 0.1  # of the swept range: recommended m whose intervals are stacked
 
@@ -133,11 +134,10 @@ def quality_text(drawn: Drawn, kind: Kind) -> str:
     return ", ".join(parts)
 
 
-def write_quality(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kinds: Sequence[Kind]) -> None:
-    """Write a line of fit quality for each curve of a panel, in its colour; where there are many, the range of R2.
+def quality_notes(inside: Sequence[tuple[Drawn, Look]], kinds: Sequence[Kind]) -> list[tuple[str, str]]:
+    """A line of fit quality and its colour for each curve of a panel; where there are many, the range of R2.
 
     Args:
-        ax: axes to draw into.
         inside: the interventions, with colour and marker.
         kinds: kinds of curve in the panel.
     """
@@ -151,9 +151,29 @@ def write_quality(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kinds: Sequenc
         fits = [fit for item, _ in inside for kind in kinds if (fit := item.fit.fit(kind)) is not None]
         low, high = min(fit.r2 for fit in fits), max(fit.r2 for fit in fits)
         lines = [(f"R2 {low:.3f} to {high:.3f}", "0.3")]
-    for k, (text, colour) in enumerate(lines):
-        height = 0.98 - QUALITY_STEP * k
-        ax.text(0.02, height, text, transform=ax.transAxes, fontsize=5.5, color=colour, va="top", zorder=7, bbox=PAPER)
+    return lines
+
+
+def write_notes(ax: Axes, notes: Sequence[tuple[str, str]]) -> None:
+    """Write notes into the upper left corner of a panel, a line each.
+
+    Args:
+        ax: axes to draw into.
+        notes: text and colour of each.
+    """
+    style: dict[str, Any] = {"fontsize": 5.5, "va": "top", "zorder": 7, "bbox": PAPER}
+    corner: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    for k, (text, colour) in enumerate(notes):
+        ax.annotate(text, (0.02, 1.0), (0.0, -NOTE_EDGE - NOTE_POINTS * k), color=colour, **corner, **style)
+
+
+def notes_inches(count: int) -> float:
+    """Height of the strip that so many notes stand in, with no curve behind them.
+
+    Args:
+        count: how many.
+    """
+    return (2 * NOTE_EDGE + NOTE_POINTS * count) / POINTS_PER_INCH if count else 0.0
 
 
 def _mark(ax: Axes, inside: Sequence[tuple[Drawn, Look]], kind: Kind, shown: Shown) -> None:

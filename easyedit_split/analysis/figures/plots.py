@@ -24,7 +24,7 @@ from ...sweep_curves import KINDS, Kind, SweepLike
 from ...types import ConfigError
 from ..fit.sweep_fit import fit_sweep
 from .below import LINE_INCHES, draw_collateral, text_lines, write_texts_below
-from .drawing import Drawn, draw_curves, draw_regions, has_kind, write_quality
+from .drawing import Drawn, draw_curves, draw_regions, has_kind, notes_inches, quality_notes, write_notes
 from .legend import Shown, add_legend
 from .naming import PanelLayout, curve_names, panel_layout
 from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix, look
@@ -96,26 +96,55 @@ def plot_sweep(
     kinds: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
     rows = len(kinds) + any(item.collateral is not None for item in drawn)  # panels above each other
     shown = Shown(looks=looks)
+    cells: dict[tuple[int, int], list[tuple[Drawn, Look]]] = {}
+    for item, name in zip(drawn, names, strict=True):
+        cells.setdefault(layout.cell(item.fit.curve.key), []).append((item, looks[name]))
+    strips = _strips(layout, kinds, cells, rows)
     with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
         size = (len(layout.columns), len(layout.rows) * rows)
-        width, height = max(3.4, PANEL_INCHES[0] * size[0] + 0.4), PANEL_INCHES[1] * size[1] + 0.5
+        width, height = max(3.4, PANEL_INCHES[0] * size[0] + 0.4), PANEL_INCHES[1] * size[1] + sum(strips) + 0.5
         lines = [] if texts is None else text_lines(texts, width - 0.4, drawn[0].fit.curve.r_per_m)
         below = LINE_INCHES * len(lines)
         figure = Figure(figsize=(width, height + below), layout="constrained")
-        heights = [PANEL_INCHES[1]] * size[1] + ([below] if lines else [])
+        heights = [PANEL_INCHES[1] + strip for strip in strips] + ([below] if lines else [])
         grid = figure.add_gridspec(len(heights), size[0], height_ratios=heights)
         axes = _panels(figure, grid, size)
         if lines:
             write_texts_below(figure.add_subplot(grid[-1, :]), lines)
-        cells: dict[tuple[int, int], list[tuple[Drawn, Look]]] = {}
-        for item, name in zip(drawn, names, strict=True):
-            cells.setdefault(layout.cell(item.fit.curve.key), []).append((item, looks[name]))
         _fill(axes, layout, kinds, cells, rows, shade, shown)
         figure.align_ylabels()
         add_legend(figure, shown)
         if title:
             figure.suptitle(title, fontsize=9)
+        _make_room(figure, axes, strips)
     return figure
+
+
+def _strips(
+    layout: PanelLayout,
+    kinds: list[Sequence[Kind]],
+    cells: dict[tuple[int, int], list[tuple[Drawn, Look]]],
+    rows: int,
+) -> list[float]:
+    """Height in inches of the strip for notes that each row of panels has above its curves."""
+    strips = [0.0] * (len(layout.rows) * rows)
+    for (row, _), inside in cells.items():
+        for inner, own in enumerate(kinds):
+            here = row * rows + inner
+            strips[here] = max(strips[here], notes_inches(len(quality_notes(inside, own))))
+    return strips
+
+
+def _make_room(figure: Figure, axes: list[list[Axes]], strips: Sequence[float]) -> None:
+    """Lift the upper end of each row's y axis, so that nothing is drawn in the strip that its notes stand in."""
+    figure.draw_without_rendering()
+    for line, strip in zip(axes, strips, strict=True):
+        ax = line[0]
+        inches = ax.get_window_extent().height / figure.dpi
+        bottom, top = ax.get_ylim()
+        if 0.0 < strip < inches:
+            ax.set_yticks([tick for tick in ax.get_yticks() if bottom <= tick <= top])
+            ax.set_ylim(bottom, bottom + (top - bottom) * inches / (inches - strip))
 
 
 def _panels(figure: Figure, grid: GridSpec, size: tuple[int, int]) -> list[list[Axes]]:
@@ -191,7 +220,7 @@ def _stack(
                 draw_regions(ax, inside[0][0], shown)
         for kind in own:
             draw_curves(ax, inside, kind, shown)
-        write_quality(ax, inside, own)
+        write_notes(ax, quality_notes(inside, own))
         if empty:
             _say_undefined(ax, empty, own)
         if ax is not stack[0]:
