@@ -13,7 +13,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from functools import partial
 from typing import Any, ClassVar
 
 from ..types import Pair
@@ -21,9 +22,12 @@ from .base import JUDGES, Service
 from .chat_service import Asking, ChatService, RefusedError, ServiceError
 from .scales import SCALES, again, grade_of, question, scales_named
 from .self import harmonic
+from .under_way import UnderWay
 from .verdicts import Verdicts
 
 logger = logging.getLogger(__name__)
+PATIENCE = 600.0
+"""Seconds without any reply after which a server is given up: three times as long as one reply may take, and more."""
 HIGHEST = 2.0
 """Of ``overall``."""
 
@@ -110,13 +114,17 @@ class OpenAIJudge:
         found: dict[str, float] = {}
         refused: list[RefusedError] = []
         with ChatService(self.how) as chat:
-            pool = ThreadPoolExecutor(self.service.at_once, thread_name_prefix="judge")
+            under_way: UnderWay[float] = UnderWay(self.service.at_once)
             try:
                 waiting: dict[Future[float], str] = {
-                    pool.submit(self._grade, chat, name, messages): key for key, (name, messages) in different.items()
+                    under_way.submit(partial(self._grade, chat, name, messages)): key
+                    for key, (name, messages) in different.items()
                 }
                 while waiting:
-                    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    done = wait(waiting, timeout=PATIENCE, return_when=FIRST_COMPLETED).done
+                    if not done:
+                        raise ServiceError(self._silent(len(waiting)))
+                    for future in done:
                         key = waiting.pop(future)
                         try:
                             found[key] = future.result()
@@ -127,7 +135,7 @@ class OpenAIJudge:
             except ServiceError as error:
                 raise self._kept(error) from None
             finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+                under_way.stop()
         if refused and len(refused) == len(different):
             raise self._kept(refused[0])
         for refusal in refused:
@@ -137,6 +145,12 @@ class OpenAIJudge:
     def _tell(self, done: int, total: int) -> None:
         if self.service.progress is not None:
             self.service.progress(done, total)
+
+    def _silent(self, questions: int) -> str:
+        return (
+            f"the judge at {self.how.address} has given no reply for {PATIENCE / 60:g} minutes, and {questions} "
+            "questions wait: check its server, or have it asked fewer at a time (judge --judge-at-once)"
+        )
 
     def _kept(self, error: ServiceError) -> ServiceError:
         kept = self.verdicts.written

@@ -54,6 +54,23 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
     handler.connection.close()
 
 
+def dribble(seconds: float) -> Fault:
+    """A reply that goes on and on, a space at a time, for so many seconds: each comes soon, the whole never does."""
+
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            handler.wfile.write(b" ")
+            time.sleep(0.02)
+        handler.close_connection = True
+
+    return send
+
+
 def _send(handler: BaseHTTPRequestHandler, code: int, body: bytes, kind: str = "application/json") -> None:
     handler.send_response(code)
     for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **FAST}.items():

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from easyedit_split.judges.chat_service import ServiceError
 from easyedit_split.text.conversation import Conversation
 from easyedit_split.types import ConfigError, Pair, SteeringError
 
-from .service import FakeService, hang_up, raw, reads, redirect, served, status
+from .service import FakeService, dribble, hang_up, raw, reads, redirect, served, status
 
 SECRET = "sk-very-secret-1234567890"
 PAIRS = tuple(Pair(f"How is day {k}?", f"Lovely day {k}!", f"A dull day {k}.") for k in range(6))
@@ -107,6 +110,32 @@ def test_a_server_that_keeps_failing_is_one_sentence_and_what_was_graded_is_kept
         found = judged(service, answers, at_once=1, scales=("concept",))
     assert [each["concept"] for each in found] == [2.0] * 6
     assert len(service.asked) - before == 4, "two were asked before"
+
+
+@pytest.mark.parametrize("fault", [dribble(9), lambda handler: time.sleep(9)], ids=["dribbles", "hangs"])
+def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch, fault: Any) -> None:
+    monkeypatch.setattr("easyedit_split.judges.openai.PATIENCE", 0.5)
+    said = pytest.raises(ServiceError, match=r"no reply for .* minutes, and 5 questions wait.*1 verdicts are kept")
+    with served(faults=[None, *[fault] * 2], delay=0.1) as service:
+        begun = time.monotonic()
+        with said:
+            judged(service, [pair.positive for pair in PAIRS], at_once=2, scales=("concept",))
+        assert time.monotonic() - begun < 6
+
+
+def test_slow_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("easyedit_split.judges.openai.PATIENCE", 2.0)
+    with served(delay=0.5) as service:  # 3 s in all
+        found = judged(service, [pair.positive for pair in PAIRS], at_once=1, scales=("concept",))
+    assert [each["concept"] for each in found] == [2.0] * 6
+
+
+def test_no_process_waits_for_a_question_under_way() -> None:
+    script = (
+        "import sys, time; from easyedit_split.judges.under_way import UnderWay; pool = UnderWay(2)\n"
+        "pool.submit(lambda: time.sleep(60)); assert pool.submit(lambda: 3).result() == 3; pool.stop()"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
 
 
 @pytest.mark.parametrize("body", [raw(b"{}"), raw(b"nothing", "text/plain"), raw(b'{"choices": []}')])
