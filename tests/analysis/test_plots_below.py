@@ -38,6 +38,18 @@ def test_side_effects_have_a_panel_with_zero_at_zero(item: Drawn) -> None:
     assert len(plot_sweep([item]).axes) == 2, "control: no panel where nothing was measured"
 
 
+def test_side_effects_near_zero_have_an_axis_of_their_own(item: Drawn) -> None:
+    near = Collateral(np.array([0.2, 2.0]), np.array([0.1, 1.9]))
+    upper, lower, kl = plot_sweep([replace(item, collateral=near)]).axes[:3]
+    assert upper.get_xlim() == lower.get_xlim()
+    low, high = kl.get_xlim()
+    assert -0.2 < low < 0.0 < 2.0 < high < 2.2, "the measured range, and little more"
+    assert [ax.get_xlabel() for ax in (upper, lower, kl)] == ["", "steering factor m", "steering factor m"]
+    assert [ax.xaxis.get_tick_params()["labelbottom"] for ax in (upper, lower, kl)] == [False, True, True]
+    shared = plot_sweep([replace(item, collateral=EFFECTS)]).axes[:3]  # control
+    assert [ax.xaxis.get_tick_params()["labelbottom"] for ax in shared] == [False, False, True]
+
+
 def test_the_panel_stands_once_for_curves_of_both_kinds(item: Drawn) -> None:
     both, kl = plot_sweep([replace(item, collateral=EFFECTS)], overlay=True).axes[:2]
     assert both.get_ylabel().startswith("preference / utility")

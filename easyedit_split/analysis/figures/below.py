@@ -22,6 +22,8 @@ CHARACTERS_PER_INCH = 20
 TEXT_SIZE = 6.0
 LINE_INCHES = 0.115
 MOST_TEXTS = 7
+NEAR_ZERO = 0.25
+"""Of the swept range: a smaller one of side effects is drawn over an axis of its own."""
 
 
 def draw_collateral(ax: Axes, inside: Sequence[tuple[Drawn, Look]]) -> None:
@@ -40,6 +42,20 @@ def draw_collateral(ax: Axes, inside: Sequence[tuple[Drawn, Look]]) -> None:
                 ax.axvline(item.recommendation.m, color=style.colour, linewidth=0.6, linestyle=":", zorder=1)
     ax.axvline(0.0, color="0.6", linewidth=0.5, zorder=1)
     ax.set_ylim(bottom=0.0)
+
+
+def measured_near_zero(inside: Sequence[tuple[Drawn, Look]]) -> bool:
+    """Whether side effects were measured in so small a part of the swept m that they need an m axis of their own.
+
+    Args:
+        inside: the interventions of a panel, with colour and marker.
+    """
+    swept, measured = [item.fit.curve.preference.m for item, _ in inside], [np.zeros(1)]
+    for item, _ in inside:
+        if item.collateral is not None:
+            marked = item.recommendation.m if item.recommendation is not None else None
+            measured.append(np.append(item.collateral.m, [] if marked is None else [marked]))
+    return 0.0 < float(np.ptp(np.concatenate(measured))) < NEAR_ZERO * float(np.ptp(np.concatenate(swept)))
 
 
 def text_lines(texts: pd.DataFrame, width: float, r_per_m: float | None = None) -> list[str]:

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from ...sweep_curves import KINDS, Kind, SweepLike
 from ...types import ConfigError
 from ..fit.sweep_fit import fit_sweep
-from .below import LINE_INCHES, draw_collateral, text_lines, write_texts_below
+from .below import LINE_INCHES, draw_collateral, measured_near_zero, text_lines, write_texts_below
 from .drawing import Drawn, draw_curves, draw_regions, has_kind, notes_inches, quality_notes, write_notes
 from .legend import Shown, add_legend
 from .naming import PanelLayout, curve_names, panel_layout
@@ -31,6 +31,7 @@ from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix
 
 __all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
 
+M_AXIS = "steering factor m"
 MARGIN = 0.02  # of the swept range, left and right
 BEYOND = 0.3  # of the points' range: as far above and below them as a fitted curve or its band is shown
 
@@ -209,7 +210,8 @@ def _stack(
     """Create the panels of one form, dataset and model, stacked over one m axis."""
     if len(stack) > len(kinds):
         draw_collateral(stack[-1], inside)
-        stack[-1].sharex(stack[0])
+        if not measured_near_zero(inside):
+            stack[-1].sharex(stack[0])
     for ax, own in zip(stack, kinds, strict=False):
         empty = [kind for kind in own if not any(has_kind(item, kind) for item, _ in inside)]
         if len(empty) < len(own):
@@ -281,10 +283,18 @@ def _label(
             line = axes[row * rows + inner]
             for column, ax in enumerate(line):
                 ax.set_axis_on() if column in filled else ax.set_axis_off()
-                ax.tick_params(labelleft=column == filled[0], labelbottom=inner == rows - 1)
+                apart = inner == len(kinds) - 1 and not _share(ax, axes[(row + 1) * rows - 1][column])
+                ax.tick_params(labelleft=column == filled[0], labelbottom=apart or inner == rows - 1)
+                if apart:
+                    ax.set_xlabel(M_AXIS)
             line[filled[0]].set_ylabel(labels[inner])
             if not any(ax.lines for ax in line):
                 line[0].set_yticks([])
     for column in range(len(layout.columns)):
         last = max(row for row, filled in cells if filled == column)
-        axes[(last + 1) * rows - 1][column].set_xlabel("steering factor m")
+        axes[(last + 1) * rows - 1][column].set_xlabel(M_AXIS)
+
+
+def _share(one: Axes, other: Axes) -> bool:
+    """Whether two panels have one m axis."""
+    return bool(one.get_shared_x_axes().joined(one, other))
