@@ -30,6 +30,9 @@ from .schedule import derive_seed, lr_factor, steps_in
 from .sides import DrawnBatch, Sides
 from .stopping import LastGood, Step, TrainingStopped
 
+NO_MEMORY = "DefaultCPUAllocator"
+"""In the message of a RuntimeError where the CPU's memory is at its end; a GPU's has a class of its own."""
+
 Batches = list[list[int]]
 """Indices of the pairs of each batch of one optimiser step."""
 
@@ -179,9 +182,10 @@ class TrainingRun:
             group["lr"] = lr
         try:
             self.optimizer.step()
-        except torch.OutOfMemoryError:  # says nothing of the run
-            raise
-        except RuntimeError as error:  # a factor of the update too large for the parameters' dtype
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or NO_MEMORY in str(error):  # says nothing of the run
+                raise
+            # a factor of the update is too large for the parameters' dtype
             raise self._stopped("update", f"impossible ({error})", drawn.pairs) from error
         self._updated = drawn
 

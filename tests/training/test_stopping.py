@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,13 +100,22 @@ def test_an_update_that_the_optimizer_cannot_make_stops_the_run() -> None:
     assert not parameters(caught.value.intervention)[0].any()
 
 
-def test_an_update_without_memory_is_an_error_and_no_verdict_on_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def step(self: Any) -> None:
-        raise torch.OutOfMemoryError("no room")
+def no_room_on_a_gpu(self: Any) -> None:
+    raise torch.OutOfMemoryError("no room, allocate less")
 
+
+def no_room_on_the_cpu(self: Any) -> None:
+    torch.empty(1 << 60)
+
+
+@pytest.mark.parametrize("step", [no_room_on_a_gpu, no_room_on_the_cpu])
+def test_an_update_without_memory_is_an_error_and_no_verdict_on_the_run(
+    monkeypatch: pytest.MonkeyPatch, step: Callable[[Any], None]
+) -> None:
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+    with pytest.raises(RuntimeError, match="allocate") as caught:
         trained(world(), run_config(batch_size=ALL))
+    assert not isinstance(caught.value, TrainingStopped)
 
 
 def test_an_update_to_infinity_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
