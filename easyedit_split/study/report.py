@@ -83,7 +83,7 @@ def write_result(result: SteerResult, folder: Path, *, overwrite: bool = False) 
     drawn = [
         Drawn(item.fit, None, item.choice, collateral=effects if item is best else None) for item in result.trained
     ]
-    figure = plot_sweep(drawn, title=_title(result), texts=result.texts)
+    figure = plot_sweep(drawn, title=_title(result), texts=result.texts, scale="auto")
     page = report(result, folder)
 
     def draw(path: Path) -> None:

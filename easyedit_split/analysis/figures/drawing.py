@@ -18,7 +18,6 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
 from ...sweep_curves import Kind
-from ...types import FloatArray
 from ..choose_m.beside import Collateral
 from ..choose_m.interval import Interval
 from ..choose_m.result import Recommendation
@@ -29,9 +28,9 @@ from ..smooth import SmoothCurve, smooth_curve
 from ..uncertainty.band import band, left_out_by_band
 from ..uncertainty.spread import Spread
 from .legend import Shown
+from .m_axis import fine
 from .style import BAND_ALPHA, HOLLOW, LINES, MISSED_LINE, REGION_COLOURS, REGION_EDGE, Look
 
-FINE = 801
 POINTS_PER_INCH = 72.0
 LIFT, LIFT_MORE = 7.0, 4.0  # points from a diamond up to its interval, and further for the next one nearby
 MOST_LINES, NOTE_POINTS, NOTE_EDGE = 4, 8.0, 3.0  # notes in a panel, the height of one and the space around them
@@ -87,7 +86,7 @@ def _curve(ax: Axes, drawn: Drawn, kind: Kind, style: Look, shown: Shown) -> Non
         ax.plot(table.m, table.mean, linestyle=LINES[kind], linewidth=0.7, zorder=3, **points)
         return
     ax.plot(table.m, table.mean, linestyle="", alpha=0.55, zorder=3, **points)
-    m, smooth = _fine(table.m), smooth_instead(drawn, kind)
+    m, smooth = fine(ax, table.m), smooth_instead(drawn, kind)
     if smooth is not None:
         ax.plot(m, smooth(m), linestyle=LINES[kind], color=colour, zorder=4)
         ax.plot(m, fit(m), linestyle=MISSED_LINE, color=colour, linewidth=0.8, zorder=4)
@@ -241,7 +240,3 @@ def _spans(side: SideRegions) -> list[tuple[str, float, float]]:
         ("convergence", convergence, side.end),
     ]
     return [(name, start, end) for name, start, end in spans if start != end]
-
-
-def _fine(m: FloatArray) -> FloatArray:
-    return np.union1d(np.linspace(m[0], m[-1], FINE), m)

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import cast
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
-from numpy.typing import ArrayLike
 
 from ...sweep_curves import KINDS, Kind, SweepLike
 from ...types import ConfigError
@@ -26,13 +24,12 @@ from ..fit.sweep_fit import fit_sweep
 from .below import LINE_INCHES, draw_collateral, measured_near_zero, text_lines, write_texts_below
 from .drawing import Drawn, draw_curves, draw_regions, has_kind, notes_inches, quality_notes, write_notes
 from .legend import Shown, add_legend
+from .m_axis import add_r_axis, m_label, m_scale, set_m_axis, share_m
 from .naming import PanelLayout, curve_names, panel_layout
-from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, check_figure_suffix, look
+from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, MScale, check_figure_suffix, look
 
 __all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
 
-M_AXIS = "steering factor m"
-MARGIN = 0.02  # of the swept range, left and right
 BEYOND = 0.3  # of the points' range: as far above and below them as a fitted curve or its band is shown
 
 
@@ -71,6 +68,7 @@ def plot_sweep(
     shade: bool | None = None,
     title: str | None = None,
     texts: pd.DataFrame | None = None,
+    scale: MScale = "linear",
 ) -> Figure:
     """Plot a sweep in panels by form, dataset and model: preference above utility, or both in one panel with
     ``overlay``.
@@ -82,9 +80,10 @@ def plot_sweep(
         shade: regions of the preference; default: only in panels that hold a single intervention.
         title: above the figure.
         texts: what the model writes over m (``m1, prompt, text``): the first prompt's answers stand below the panels.
+        scale: of the m axis, see ``m_axis``; ``auto`` is ``asinh`` where most points crowd at 0.
 
     Raises:
-        ConfigError: nothing to draw.
+        ConfigError: nothing to draw, or no such scale.
         DataError: texts without a column that they need.
     """
     drawn = _drawn(drawn)
@@ -100,6 +99,7 @@ def plot_sweep(
     cells: dict[tuple[int, int], list[tuple[Drawn, Look]]] = {}
     for item, name in zip(drawn, names, strict=True):
         cells.setdefault(layout.cell(item.fit.curve.key), []).append((item, looks[name]))
+    kind_of_axis = m_scale(scale, [item.fit.curve.preference.m for item in drawn])
     strips = _strips(layout, kinds, cells, rows)
     with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
         size = (len(layout.columns), len(layout.rows) * rows)
@@ -112,7 +112,7 @@ def plot_sweep(
         axes = _panels(figure, grid, size)
         if lines:
             write_texts_below(figure.add_subplot(grid[-1, :]), lines)
-        _fill(axes, layout, kinds, cells, rows, shade, shown)
+        _fill(axes, layout, kinds, cells, rows, shade, kind_of_axis, shown)
         figure.align_ylabels()
         add_legend(figure, shown)
         if title:
@@ -164,12 +164,13 @@ def _fill(
     cells: dict[tuple[int, int], list[tuple[Drawn, Look]]],
     rows: int,
     shade: bool | None,
+    scale: str,
     shown: Shown,
 ) -> None:
     """Draw every cell's interventions into its panels, and label the axes."""
     for (row, column), inside in cells.items():
         stack = [line[column] for line in axes[row * rows : (row + 1) * rows]]
-        _stack(stack, inside, kinds, len(inside) == 1 if shade is None else shade, shown)
+        _stack(stack, inside, kinds, len(inside) == 1 if shade is None else shade, scale, shown)
         stack[0].set_title(layout.title(inside[0][0].fit.curve.key))
     for row in range(len(layout.rows)):
         members = [item for (line, _), inside in cells.items() if line == row for item, _ in inside]
@@ -177,7 +178,7 @@ def _fill(
             _limit(axes[row * rows + inner][0], members, own)
     _label(axes, layout, kinds, set(cells), rows)
     for (row, column), inside in cells.items():
-        _natural_axis(axes[row * rows][column], [item for item, _ in inside])
+        _r_axis(axes[row * rows][column], [item for item, _ in inside])
 
 
 def _drawn(given: Sequence[Drawn] | SweepLike) -> list[Drawn]:
@@ -205,13 +206,22 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 
 
 def _stack(
-    stack: Sequence[Axes], inside: list[tuple[Drawn, Look]], kinds: list[Sequence[Kind]], shade: bool, shown: Shown
+    stack: Sequence[Axes],
+    inside: list[tuple[Drawn, Look]],
+    kinds: list[Sequence[Kind]],
+    shade: bool,
+    scale: str,
+    shown: Shown,
 ) -> None:
     """Create the panels of one form, dataset and model, stacked over one m axis."""
+    swept = [item.fit.curve.preference.m for item, _ in inside]
+    for ax in stack[: len(kinds)]:
+        set_m_axis(ax, scale, swept)
     if len(stack) > len(kinds):
-        draw_collateral(stack[-1], inside)
-        if not measured_near_zero(inside):
+        if scale != "linear" or not measured_near_zero(inside):
             stack[-1].sharex(stack[0])
+            set_m_axis(stack[-1], scale, swept)
+        draw_collateral(stack[-1], inside)
     for ax, own in zip(stack, kinds, strict=False):
         empty = [kind for kind in own if not any(has_kind(item, kind) for item, _ in inside)]
         if len(empty) < len(own):
@@ -227,10 +237,6 @@ def _stack(
             _say_undefined(ax, empty, own)
         if ax is not stack[0]:
             ax.sharex(stack[0])
-    swept = [item.fit.curve.preference.m for item, _ in inside]
-    low, high = min(float(m[0]) for m in swept), max(float(m[-1]) for m in swept)
-    spare = MARGIN * (high - low) or 0.5
-    stack[0].set_xlim(low - spare, high + spare)
 
 
 def _limit(ax: Axes, members: Sequence[Drawn], own: Sequence[Kind]) -> None:
@@ -250,22 +256,12 @@ def _say_undefined(ax: Axes, empty: Sequence[Kind], own: Sequence[Kind]) -> None
         ax.text(0.98, 0.02, f"{empty[0]} undefined", transform=ax.transAxes, ha="right", va="bottom", color="0.4")
 
 
-def _natural_axis(ax: Axes, inside: Sequence[Drawn]) -> None:
+def _r_axis(ax: Axes, inside: Sequence[Drawn]) -> None:
     """Add a second axis in units of r, where all curves of a panel share one r per unit of m."""
     units = {item.fit.curve.r_per_m for item in inside}
     per_m = units.pop()
-    if units or not per_m:
-        return
-    unit = per_m
-
-    def natural(m: ArrayLike) -> ArrayLike:
-        return np.asarray(m, dtype=np.float64) * unit
-
-    def plain(r: ArrayLike) -> ArrayLike:
-        return np.asarray(r, dtype=np.float64) / unit
-
-    top = ax.secondary_xaxis("top", functions=(natural, plain))
-    top.set_xlabel("r = |m dh| / |h|")
+    if not units and per_m:
+        add_r_axis(ax, per_m)
 
 
 def _label(
@@ -283,18 +279,14 @@ def _label(
             line = axes[row * rows + inner]
             for column, ax in enumerate(line):
                 ax.set_axis_on() if column in filled else ax.set_axis_off()
-                apart = inner == len(kinds) - 1 and not _share(ax, axes[(row + 1) * rows - 1][column])
+                apart = inner == len(kinds) - 1 and not share_m(ax, axes[(row + 1) * rows - 1][column])
                 ax.tick_params(labelleft=column == filled[0], labelbottom=apart or inner == rows - 1)
                 if apart:
-                    ax.set_xlabel(M_AXIS)
+                    ax.set_xlabel(m_label(ax))
             line[filled[0]].set_ylabel(labels[inner])
             if not any(ax.lines for ax in line):
                 line[0].set_yticks([])
     for column in range(len(layout.columns)):
         last = max(row for row, filled in cells if filled == column)
-        axes[(last + 1) * rows - 1][column].set_xlabel(M_AXIS)
-
-
-def _share(one: Axes, other: Axes) -> bool:
-    """Whether two panels have one m axis."""
-    return bool(one.get_shared_x_axes().joined(one, other))
+        bottom = axes[(last + 1) * rows - 1][column]
+        bottom.set_xlabel(m_label(bottom))

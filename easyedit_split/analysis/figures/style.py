@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias, cast, get_args
 
 from ...types import ConfigError
 
 SUFFIXES = (".png", ".svg", ".pdf")
+MScale: TypeAlias = Literal["linear", "asinh", "auto"]
+"""Of the m axis, see ``m_axis``."""
 
 
 class Look(NamedTuple):
@@ -97,3 +99,17 @@ def check_figure_suffix(path: Path) -> None:
         raise ConfigError(
             f"{path}: cannot write {path.suffix or 'a figure without suffix'}; use {', '.join(SUFFIXES)}."
         )
+
+
+def check_scale(name: str) -> MScale:
+    """A scale of the m axis by its name.
+
+    Args:
+        name: ``linear``, ``asinh`` or ``auto``.
+
+    Raises:
+        ConfigError: another one.
+    """
+    if name not in get_args(MScale):
+        raise ConfigError(f"no scale {name!r}: write {', '.join(get_args(MScale)[:-1])} or {get_args(MScale)[-1]}")
+    return cast(MScale, name)

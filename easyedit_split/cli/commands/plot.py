@@ -22,7 +22,7 @@ from ...analysis import (
 )
 from ...analysis import recommend as choose
 from ...analysis.choose_m.scored_pairs import ScoredPairs
-from ...analysis.figures.style import check_figure_suffix
+from ...analysis.figures.style import MScale, check_figure_suffix, check_scale
 from ...analysis.uncertainty.band import left_out_by_band
 from ...storage import write_whole
 from ...sweep_table import read_columns
@@ -52,10 +52,14 @@ def command(  # noqa: DOC101, DOC103
         Path | None, typer.Option(help="Texts over m, shown below: a table with m1, prompt, text.")
     ] = None,
     title: Annotated[str | None, typer.Option(help="Title of the figure.")] = None,
+    scale: Annotated[
+        str, typer.Option(help="Of the m axis: linear, asinh (spreads what lies near 0), or auto, by the points.")
+    ] = "linear",
     overwrite: OverwriteOption = False,
 ) -> None:
     """Plot sweeps: solid preference, dashed utility, one panel per form, dataset and model."""
     check_figure_suffix(to)
+    axis = check_scale(scale)
     check_file(to, overwrite)
     found = [(curve, path.name) for path in sweeps for curve in read_curves([path])]
     curves = [curve for curve, _ in found]
@@ -70,7 +74,7 @@ def command(  # noqa: DOC101, DOC103
     effects = None if collateral is None else Collateral.read(collateral)
     said = None if texts is None else read_columns(texts, ("m1",))
     names = [name for _, name in found]
-    draw_figure(fits, to, overlay=overlay, title=title, sources=names, collateral=effects, texts=said)
+    draw_figure(fits, to, overlay=overlay, title=title, sources=names, collateral=effects, texts=said, scale=axis)
     say_written("figure", to)
 
 
@@ -84,6 +88,7 @@ def draw_figure(
     sources: list[str] | None = None,
     collateral: Collateral | None = None,
     texts: pd.DataFrame | None = None,
+    scale: MScale = "linear",
 ) -> None:
     """Write the figure of sweeps; converged fits get a confidence band and, where both exist, the recommended m.
 
@@ -96,6 +101,7 @@ def draw_figure(
         sources: name of the file that each comes from.
         collateral: side effects of the only one, drawn below.
         texts: what the model writes over m, shown below.
+        scale: of the m axis.
     """
     from ...analysis.figures.plots import Drawn, plot_sweep, save_figure
 
@@ -114,7 +120,7 @@ def draw_figure(
     advised = [item.recommendation.method for item in drawn if item.recommendation is not None]
     for known in dict.fromkeys(name for name in advised if name is not None):
         say(f"confidence intervals of m {METHODS[known]}")
-    figure = plot_sweep(drawn, overlay=overlay, title=title, texts=texts)
+    figure = plot_sweep(drawn, overlay=overlay, title=title, texts=texts, scale=scale)
 
     def save(path: Path) -> None:
         save_figure(figure, path)
