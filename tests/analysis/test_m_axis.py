@@ -70,3 +70,29 @@ def test_curves_are_drawn_through_all_points_evenly_on_their_axis(scale: str) ->
     assert (m[0], m[-1]) == (CROWDED[0], CROWDED[-1])
     steps = np.diff([upper.transData.transform((x, 0.0))[0] for x in m])
     assert steps.max() < 1.01 * steps.sum() / (FINE - 1)
+
+
+def test_a_panel_with_no_m_but_zero_stays_linear_beside_an_asinh_one() -> None:
+    only_zero = drawn(np.zeros(1))
+    other = replace(only_zero.fit.curve, key=replace(only_zero.fit.curve.key, form="lora"))
+    figure = plot_sweep([drawn(CROWDED), Drawn(replace(only_zero.fit, curve=other))], scale="asinh")
+    figure.draw_without_rendering()
+    assert {ax.get_xscale() for ax in figure.axes} == {"asinh", "linear"}
+
+
+def test_an_m_next_to_zero_does_not_take_the_axis() -> None:
+    figure = plot_sweep([drawn(np.union1d(CROWDED, [-1e-9, 1e-9]))], scale="asinh")
+    figure.draw_without_rendering()
+    bottom = figure.axes[1]
+    assert len(bottom.get_xticks()) < 12
+    left, right = (bottom.transData.transform((m, 0.0))[0] for m in (0.05, 20.0))
+    assert right - left > 0.3 * bottom.get_window_extent().width
+
+
+@pytest.mark.parametrize("overlay", [False, True])
+def test_the_label_of_the_axis_stands_once_a_column(overlay: bool) -> None:
+    item = drawn(EVEN)
+    keys = [replace(item.fit.curve.key, model=name, form=form) for name in ("a", "b") for form in ("vector", "lora")]
+    curves = [replace(item.fit.curve, key=key) for key in keys]
+    figure = plot_sweep([Drawn(replace(item.fit, curve=curve)) for curve in curves], overlay=overlay)
+    assert [ax.get_xlabel() for ax in figure.axes].count("steering factor m") == 2, "one a form"

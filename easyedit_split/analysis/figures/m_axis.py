@@ -1,8 +1,9 @@
 """The m axis of a figure: its scale, its label, and the same axis in units of r.
 
 linear    as in the paper
-asinh     linear within w of 0 and logarithmic beyond, where w is the smallest |m| that was swept: the points of a sweep
-          whose steps grow with |m| stand apart, also near 0, where steering acts without damage
+asinh     linear within w of 0 and logarithmic beyond, where w is the smallest |m| that was swept (but no less than a
+          thousandth of the largest): the points of a sweep whose steps grow with |m| stand apart, also near 0, where
+          steering acts without damage
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ FEW_DECADES = 3
 """On an asinh axis of so few powers of ten, numbers stand at three times each as well."""
 CROWDED = 0.15
 """With ``auto``: where half of the points lie nearer to 0 than this part of the swept |m|, the axis is ``asinh``."""
+NARROWEST = 1e-3
+"""Of the largest |m|: the least part of an asinh axis that is linear."""
 MARGIN = 0.02  # of the swept range, left and right
 FINE = 801
 
@@ -58,8 +61,9 @@ def set_m_axis(ax: Axes, scale: str, swept: Sequence[FloatArray]) -> None:
         swept: ``[k]`` m of each curve.
     """
     every = np.concatenate(swept)
-    if scale == "asinh":
-        _set_asinh(ax, float(np.abs(every[every != 0]).min()), float(np.abs(every).max()))
+    if scale == "asinh" and every.any():  # around 0 alone there is nothing to spread
+        far = float(np.abs(every).max())
+        _set_asinh(ax, max(float(np.abs(every[every != 0]).min()), far * NARROWEST), far)
     there = ax.xaxis.get_transform()
     ends = there.transform(np.array([every.min(), every.max()]))
     spare = MARGIN * float(np.ptp(ends)) or 0.5
@@ -130,4 +134,4 @@ def share_m(one: Axes, other: Axes) -> bool:
         one: a panel.
         other: another.
     """
-    return bool(one.get_shared_x_axes().joined(one, other))
+    return one is other or bool(one.get_shared_x_axes().joined(one, other))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import matplotlib as mpl
 import pandas as pd
@@ -30,6 +30,10 @@ from .style import COLOURS, MARKERS, PANEL_INCHES, RC, Look, MScale, check_figur
 
 __all__ = ["Drawn", "plot_curve", "plot_sweep", "save_figure", "shade_regions"]
 
+Cells: TypeAlias = dict[tuple[int, int], list[tuple[Drawn, Look]]]
+"""The interventions of each form, dataset and model, by row and column."""
+Notes: TypeAlias = dict[tuple[int, int], list[tuple[str, str]]]
+"""Texts and colours of the notes in each panel, by row and column."""
 BEYOND = 0.3  # of the points' range: as far above and below them as a fitted curve or its band is shown
 
 
@@ -96,11 +100,12 @@ def plot_sweep(
     kinds: list[Sequence[Kind]] = [KINDS] if overlay else [[kind] for kind in KINDS]
     rows = len(kinds) + any(item.collateral is not None for item in drawn)  # panels above each other
     shown = Shown(looks=looks)
-    cells: dict[tuple[int, int], list[tuple[Drawn, Look]]] = {}
+    cells: Cells = {}
     for item, name in zip(drawn, names, strict=True):
         cells.setdefault(layout.cell(item.fit.curve.key), []).append((item, looks[name]))
-    kind_of_axis = m_scale(scale, [item.fit.curve.preference.m for item in drawn])
-    strips = _strips(layout, kinds, cells, rows)
+    scale = m_scale(scale, [item.fit.curve.preference.m for item in drawn])
+    notes = _notes(cells, kinds, rows)
+    strips = _strips(notes, len(layout.rows) * rows)
     with mpl.rc_context(cast(dict[str, object], dict(RC))):  # type: ignore[arg-type]
         size = (len(layout.columns), len(layout.rows) * rows)
         width, height = max(3.4, PANEL_INCHES[0] * size[0] + 0.4), PANEL_INCHES[1] * size[1] + sum(strips) + 0.5
@@ -112,32 +117,34 @@ def plot_sweep(
         axes = _panels(figure, grid, size)
         if lines:
             write_texts_below(figure.add_subplot(grid[-1, :]), lines)
-        _fill(axes, layout, kinds, cells, rows, shade, kind_of_axis, shown)
+        _fill(axes, layout, kinds, cells, rows, shade, scale, shown)
         figure.align_ylabels()
         add_legend(figure, shown)
         if title:
             figure.suptitle(title, fontsize=9)
-        _make_room(figure, axes, strips)
+        _write_notes(figure, axes, notes, strips)
     return figure
 
 
-def _strips(
-    layout: PanelLayout,
-    kinds: list[Sequence[Kind]],
-    cells: dict[tuple[int, int], list[tuple[Drawn, Look]]],
-    rows: int,
-) -> list[float]:
+def _notes(cells: Cells, kinds: list[Sequence[Kind]], rows: int) -> Notes:
+    """What is noted on the fits of each panel."""
+    return {
+        (row * rows + inner, column): quality_notes(inside, own)
+        for (row, column), inside in cells.items()
+        for inner, own in enumerate(kinds)
+    }
+
+
+def _strips(notes: Notes, rows: int) -> list[float]:
     """Height in inches of the strip for notes that each row of panels has above its curves."""
-    strips = [0.0] * (len(layout.rows) * rows)
-    for (row, _), inside in cells.items():
-        for inner, own in enumerate(kinds):
-            here = row * rows + inner
-            strips[here] = max(strips[here], notes_inches(len(quality_notes(inside, own))))
-    return strips
+    most = [max((len(said) for (at, _), said in notes.items() if at == row), default=0) for row in range(rows)]
+    return [notes_inches(count) for count in most]
 
 
-def _make_room(figure: Figure, axes: list[list[Axes]], strips: Sequence[float]) -> None:
-    """Lift the upper end of each row's y axis, so that nothing is drawn in the strip that its notes stand in."""
+def _write_notes(figure: Figure, axes: list[list[Axes]], notes: Notes, strips: Sequence[float]) -> None:
+    """Write notes into their panels, and lift the upper ends of the y axes, so that no curve is drawn behind them."""
+    for (row, column), said in notes.items():
+        write_notes(axes[row][column], said)
     figure.draw_without_rendering()
     for line, strip in zip(axes, strips, strict=True):
         ax = line[0]
@@ -161,7 +168,7 @@ def _fill(
     axes: list[list[Axes]],
     layout: PanelLayout,
     kinds: list[Sequence[Kind]],
-    cells: dict[tuple[int, int], list[tuple[Drawn, Look]]],
+    cells: Cells,
     rows: int,
     shade: bool | None,
     scale: str,
@@ -232,7 +239,6 @@ def _stack(
                 draw_regions(ax, inside[0][0], shown)
         for kind in own:
             draw_curves(ax, inside, kind, shown)
-        write_notes(ax, quality_notes(inside, own))
         if empty:
             _say_undefined(ax, empty, own)
         if ax is not stack[0]:
