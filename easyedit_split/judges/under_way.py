@@ -24,9 +24,7 @@ class UnderWay(Generic[Answer]):
 
     def __init__(self, at_once: int) -> None:
         self._waiting: queue.SimpleQueue[tuple[Future[Answer], Callable[[], Answer]] | None] = queue.SimpleQueue()
-        self._at_once = at_once
-        for number in range(at_once):
-            threading.Thread(target=self._ask, name=f"question {number}", daemon=True).start()
+        self._at_once, self._threads = at_once, 0
 
     def submit(self, ask: Callable[[], Answer]) -> Future[Answer]:
         """Ask a question when there is room.
@@ -39,6 +37,9 @@ class UnderWay(Generic[Answer]):
         """
         future: Future[Answer] = Future()
         self._waiting.put((future, ask))
+        if self._threads < self._at_once:
+            self._threads += 1
+            threading.Thread(target=self._ask, name=f"question {self._threads}", daemon=True).start()
         return future
 
     def stop(self) -> None:
@@ -50,7 +51,7 @@ class UnderWay(Generic[Answer]):
                 break
             if found is not None:
                 found[0].cancel()
-        for _ in range(self._at_once):
+        for _ in range(self._threads):
             self._waiting.put(None)
 
     def _ask(self) -> None:

@@ -6,6 +6,7 @@ import logging
 import math
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ pytest.importorskip("openai")
 
 from easyedit_split.judges.base import Service, learns, prepared_judge, scores_of
 from easyedit_split.judges.chat_service import ServiceError
+from easyedit_split.judges.under_way import UnderWay
 from easyedit_split.text.conversation import Conversation
 from easyedit_split.types import ConfigError, Pair, SteeringError
 
@@ -128,6 +130,16 @@ def test_slow_is_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(delay=0.5) as service:  # 3 s in all
         found = judged(service, [pair.positive for pair in PAIRS], at_once=1, scales=("concept",))
     assert [each["concept"] for each in found] == [2.0] * 6
+
+
+def test_no_more_threads_than_questions() -> None:
+    before, under_way = threading.active_count(), UnderWay[int](10_000)
+    gate = threading.Event()
+    answers = [under_way.submit(lambda: int(gate.wait(30))) for _ in range(3)]
+    assert threading.active_count() == before + 3
+    gate.set()
+    assert [answer.result() for answer in answers] == [1, 1, 1]
+    under_way.stop()
 
 
 def test_no_process_waits_for_a_question_under_way() -> None:
