@@ -161,8 +161,8 @@ def recover(folder: Path) -> bool:
 def clear_leftovers(path: Path, ranks: bool = False) -> None:
     """Remove what killed writers of ``path`` left unfinished; only for who holds its lock.
 
-    That is unfinished files and folders of the result itself, unfinished ones of what is kept beside it under
-    ``.NAME.journal`` or ``.NAME.checkpoint``, and an older folder whose place the result has taken.
+    That is unfinished files and folders of the result itself, and of what is kept beside it under ``.NAME.journal`` or
+    ``.NAME.checkpoint``. A folder that was moved aside stays, since it may be the only one that holds a user's notes.
 
     Args:
         path: the result.
@@ -171,18 +171,17 @@ def clear_leftovers(path: Path, ranks: bool = False) -> None:
     whole, stem, suffix = map(re.escape, (path.name, path.stem, path.suffix))
     rank = r"(\.[0-9]+)?" if ranks else ""
     _clear(path.parent, rf"\.{stem}{rank}\.{_ANY}\.new{suffix}|\.\.{whole}\.{_ANY}\.new\.[^.]+")
-    if path.exists():
-        _clear(path.parent, rf"\.{whole}\.{_ANY}\.old")
 
 
 def clear_all_leftovers(folder: Path, older: float = 0.0) -> None:
-    """Remove what killed writers of any file in a folder left unfinished.
+    """Remove what killed writers of any file in a folder left unfinished, and what they had moved aside.
 
     Args:
-        folder: the folder, not those inside it; the caller is the only one who writes there, or says how old.
+        folder: the folder, not those inside it, which holds nothing but results of this package; ``recover`` comes
+            first. The caller is the only one who writes there, or says how old.
         older: only what was last written to so many seconds ago, where others may be writing.
     """
-    _clear(folder, rf"\..+\.{_ANY}\.new(\.[^.]+)?", older)
+    _clear(folder, rf"\..+\.{_ANY}\.(old|new(\.[^.]+)?)", older)
 
 
 def _clear(folder: Path, pattern: str, older: float = 0.0) -> None:

@@ -202,12 +202,13 @@ def test_leftovers_of_killed_writers_are_cleared_and_nothing_else(tmp_path: Path
     assert names(tmp_path) == sorted(path.name for path in kept)
 
 
-def test_an_old_folder_is_cleared_once_its_place_is_taken(tmp_path: Path) -> None:
+def test_a_folder_that_was_moved_aside_stays_but_where_all_is_the_packages_own(tmp_path: Path) -> None:
     (old := tmp_path / ".result.0123456789ab.old").mkdir()
+    (old / "notes.txt").write_text("a user's")
+    (tmp_path / "result").mkdir()  # made anew by hand, before anything could put the old one back
     storage.clear_leftovers(tmp_path / "result")
-    assert old.is_dir()  # it may be the only one
-    (tmp_path / "result").mkdir()
-    storage.clear_leftovers(tmp_path / "result")
+    assert (old / "notes.txt").is_file()
+    storage.clear_all_leftovers(tmp_path)
     assert names(tmp_path) == ["result"]
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ...files.journal import journal_of
 from ...steering.artifact import CONFIG_FILE
-from ...storage import clear_all_leftovers, clear_leftovers, recover, writing
+from ...storage import clear_all_leftovers, recover, writing
 from .answering import generate_baseline, generate_run, texts_over_m
 from .bench import Bench
 from .choosing import choose_run, judge_dev
@@ -161,7 +161,6 @@ def tidy(run: Run) -> None:
         StorageError: the file system refuses.
     """
     recover(run.paths.artifact)
-    clear_leftovers(run.paths.artifact)
     for folder in (run.paths.folder, run.paths.generated(BASELINE).parent):
         clear_all_leftovers(folder)
     for path in (path for item in items_of(run) if item.made(run) for path in item.files(run)):
